@@ -1,0 +1,81 @@
+"""What is trained, and how: the six members of the zoo, cheapest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from recipes.cifar10 import networks
+from recipes.common.train import Schedule
+from torch import Tensor, nn
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One network: how it is built from a sample of normalised training images, and how it is trained.
+
+    `teacher` names the network whose answers it learns from beside the labels (Hinton, Vinyals and Dean 2015).
+    """
+
+    name: str
+    title: str
+    build: Callable[[Tensor], nn.Module]
+    schedule: Schedule
+    shift: int = 2
+    batch_size: int = 512
+    bf16: bool = True
+    teacher: str | None = None
+
+
+PLANS = (
+    Plan(
+        "patch_net",
+        "two strided convolutions on the halved image",
+        lambda _: networks.patch_net(),
+        Schedule(20, peak_lr=0.2, weight_decay=1e-4),
+        shift=1,
+        bf16=False,
+        teacher="resnet_large",
+    ),
+    Plan(
+        "stride_net",
+        "three convolutions on 4x4 patches",
+        lambda _: networks.stride_net(),
+        Schedule(20, peak_lr=0.2, weight_decay=1e-4),
+        bf16=False,
+        teacher="resnet_large",
+    ),
+    Plan(
+        "conv_net_small",
+        "four plain convolutions",
+        lambda _: networks.conv_net_small(),
+        Schedule(14, peak_lr=0.2),
+        teacher="resnet_large",
+    ),
+    Plan(
+        "conv_net",
+        "six plain convolutions",
+        lambda _: networks.conv_net(),
+        Schedule(12, peak_lr=0.2),
+        teacher="resnet_large",
+    ),
+    Plan(
+        "resnet_small",
+        "whitening layer and three residual stages, 32 to 160 channels",
+        lambda pixels: networks.resnet(pixels, (32, 96, 160)),
+        Schedule(10, peak_lr=0.4, warmup_fraction=0.32, label_smoothing=0.1),
+    ),
+    Plan(
+        "resnet_large",
+        "whitening layer and three residual stages, 128 to 256 channels",
+        lambda pixels: networks.resnet(pixels, (128, 256, 256)),
+        Schedule(8, peak_lr=0.4, warmup_fraction=0.3, label_smoothing=0.1),
+    ),
+)
+
+
+def training_order() -> list[Plan]:
+    """The plans, teachers first, larger before smaller."""
+    return list(reversed(PLANS))

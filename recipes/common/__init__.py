@@ -1,0 +1,1 @@
+"""What the recipes share: one training loop and one export to ONNX."""

@@ -1,0 +1,90 @@
+"""`premodel bench`: run a premodel and every single candidate end to end on real images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from premodel.cli.comparison import format_rows
+from premodel.cli.progress import TerminalProgress
+from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
+from premodel.profiling.conditions import OtherLoad, device_name, measure_conditions
+from premodel.profiling.dataset import read_dataset
+from premodel.runtime.engine import Premodel
+
+EXAMPLE = """example:
+  premodel bench edge.premodel images --labels labels.csv
+
+Every subject runs once per image, in random order, from encoded bytes to the answer. Speed-up and gain are against the
+most accurate single candidate on these images. A row is VALID if its mean latency is known within 5 %; passes over the
+images are repeated for that.
+"""
+BUSY_CORES = 0.2
+DRIFT = 0.1
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("bundle", metavar="F.premodel", help="the premodel")
+    parser.add_argument("data", metavar="DATA", help="labelled images, as for profile")
+    parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
+    parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
+    parser.add_argument("--limit", type=int, metavar="N", help="so many images, drawn at random, the same every time")
+    parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
+    parser.add_argument(
+        "--max-seconds", type=float, default=DEFAULT_MAX_SECONDS, metavar="X", help="no further pass after this"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run, then show the comparison, its result first."""
+    progress = TerminalProgress()
+    with Premodel(args.bundle, threads=args.threads, zoo=args.zoo) as premodel:
+        dataset = read_dataset(args.data, args.labels, label_names=premodel.bundle.label_names)
+        load = OtherLoad()
+        try:
+            result = bench(
+                premodel,
+                dataset,
+                limit=args.limit,
+                seed=args.seed,
+                max_seconds=args.max_seconds,
+                progress=progress,
+            )
+        finally:
+            progress.end()
+        conditions = _conditions(args, load)
+    for note in _notes(result, conditions):
+        progress.note(note)
+    if args.json:
+        print(json.dumps({**result.to_json(), "conditions": conditions}))
+    else:
+        print(f"{result.headline}\n")
+        print(f"{result.samples} images, {result.criterion}, {result.passes} passes, {conditions['device']}")
+        print(format_rows(result.rows))
+    return 0
+
+
+def _conditions(args: argparse.Namespace, load: OtherLoad) -> dict[str, Any]:
+    conditions = asdict(measure_conditions(device_name(), args.threads or 1, args.seed))
+    return {**conditions, "other_cores_busy": load.cores()}
+
+
+def _notes(result: Bench, conditions: dict[str, Any]) -> list[str]:
+    """What a reader of the figures should know."""
+    notes = [f"{name}: {reason}" for name, reason in list(result.unreadable.items())[:5]]
+    if result.unreadable:
+        notes.append(f"{len(result.unreadable)} images could not be read and are left out")
+    busy = conditions["other_cores_busy"]
+    if busy is not None and busy > BUSY_CORES:
+        notes.append(f"other programs kept {busy:.1f} cores busy; latencies may be too high")
+    for row in result.rows:
+        profiled_ms = row.extra.get("profiled_latency_ms")
+        if profiled_ms and abs(row.latency_ms / profiled_ms - 1) > DRIFT:
+            notes.append(f"{row.name} takes {row.latency_ms:.2f} ms here, {profiled_ms:.2f} ms in the profile")
+    return notes

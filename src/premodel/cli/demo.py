@@ -1,0 +1,110 @@
+"""`premodel demo`: the whole job on the embedded scenes and networks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from premodel.cli.progress import TerminalProgress
+from premodel.demo.demo import run_demo
+from premodel.demo.folder import BENCH, BUNDLE, REPORT, STORE
+from premodel.demo.state import DEFAULT_IMAGES, DEFAULT_OUT, Demo, DemoOptions
+from premodel.evaluation.report.verdict import interval, points
+from premodel.evaluation.rows import Row
+from premodel.profiling.conditions import cores
+
+MAX_WORKERS = 4
+EXAMPLE = """example:
+  premodel demo --out demo
+
+Draws digits in street scenes, profiles six small networks on them, selects models and features, trains and
+cross-validates premodels, bundles the better one, runs it for real, and writes report.html. The same command takes up
+where a broken-off one ended.
+"""
+HEADER = ("", "right, %", "ms by profile", "ms in real runs", "times as fast as best", "points against best")
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("--out", default=DEFAULT_OUT, metavar="DIR", help=f"for all results (default: {DEFAULT_OUT})")
+    parser.add_argument(
+        "--images", type=int, default=DEFAULT_IMAGES, metavar="N", help=f"scenes (default: {DEFAULT_IMAGES})"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the scenes and all else (default: 0)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it, then one table, one sentence, and where everything is."""
+    options = DemoOptions(Path(args.out), args.images, args.seed, workers=min(MAX_WORKERS, cores()))
+    progress = TerminalProgress()
+    try:
+        demo = run_demo(options, progress)
+    finally:
+        progress.end()
+    print(json.dumps(demo.to_json()) if args.json else format_demo(demo))
+    return 0
+
+
+def format_demo(demo: Demo) -> str:
+    """The table, the sentence, the paths, the next step."""
+    own = f"random mix at {demo.chosen.name}'s latency"
+    rows = [row for row in demo.evaluation.rows if row.policy != "random-mix" or row.name == own]
+    folder = demo.folder
+    example = next(iter(demo.bench_dataset.names))
+    return "\n".join(
+        [
+            "",
+            f"{len(demo.tables)} scenes, {demo.evaluation.folds}-fold cross-validation, 95 % intervals",
+            _table(rows, _real_ms(demo)),
+            "",
+            demo.verdict.sentence,
+            "",
+            f"report   {folder / REPORT}",
+            f"bundle   {folder / BUNDLE}",
+            f"profile  {folder / STORE}",
+            "",
+            f"Try it:  premodel predict {folder / BUNDLE} {folder / BENCH / example} --explain",
+            "Your own models and images:",
+            "  premodel zoo init MODEL... --labels LABELS --data IMAGES --out zoo.toml",
+            "  premodel profile zoo.toml IMAGES --store profile.db",
+            "  premodel report profile.db --out report.html",
+            "  premodel train profile.db --out mine.premodel",
+        ]
+    )
+
+
+def _real_ms(demo: Demo) -> dict[str, float]:
+    """Mean of the real runs by row; the bundle's stand in the row of its policy."""
+    if demo.bench is None:
+        return {}
+    return {demo.chosen.name if row.kind == "premodel" else row.name: row.latency_ms for row in demo.bench.rows}
+
+
+def _table(rows: list[Row], real_ms: dict[str, float]) -> str:
+    order = {"single": 0, "baseline": 1, "premodel": 2}
+    ranked = sorted(rows, key=lambda row: (order[row.kind], row.latency_ms))
+    lines = [HEADER, *(_cells(row, real_ms) for row in ranked)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
+    text = []
+    for position, line in enumerate(lines):
+        kind = ranked[position - 1].kind if position else None
+        if position and (position == 1 or ranked[position - 2].kind != kind):
+            text.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
+        cells = [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))]
+        text.append("  ".join(cells).rstrip())
+    return "\n".join(text)
+
+
+def _cells(row: Row, real_ms: dict[str, float]) -> tuple[str, ...]:
+    low, high = (100 * bound for bound in row.accuracy_ci)
+    return (
+        row.name,
+        f"{100 * row.accuracy:.1f} [{low:.1f}, {high:.1f}]",
+        f"{row.latency_ms:.3f}",
+        f"{real_ms[row.name]:.3f}" if row.name in real_ms else "",
+        f"{row.speedup_vs_best:.2f}",
+        f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}",
+    )

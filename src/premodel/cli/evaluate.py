@@ -1,0 +1,93 @@
+"""`premodel evaluate`: cross-validate premodels and baselines on a profile."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from premodel.cli.comparison import format_rows
+from premodel.cli.progress import TerminalProgress
+from premodel.cli.train_options import add_train_options, policy_help, train_options
+from premodel.errors import OptionError
+from premodel.evaluation.evaluate import Evaluation, evaluate
+from premodel.evaluation.rows import Row
+from premodel.training.load import load_tables
+from premodel.training.train import TRAINERS
+
+EXAMPLE = """example:
+  premodel evaluate profile.db --policy paper --policy select
+
+Everything a premodel fits is fitted on the training folds alone. Speed-up and gain are against the most accurate single
+candidate, with a 95 % paired bootstrap interval; the verdict also compares with the random mix of single candidates at
+the premodel's own latency. An abstention counts as wrong.
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("store", metavar="S", help="the profile")
+    parser.add_argument(
+        "--policy",
+        action="append",
+        choices=tuple(TRAINERS),
+        metavar="P",
+        help=f"{policy_help()}; may repeat (default: auto and paper)",
+    )
+    add_train_options(parser)
+    parser.add_argument("--folds", type=int, default=10, metavar="K", help="default: 10")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, then show the comparison, its result first."""
+    if args.folds < 2:
+        raise OptionError("too few folds", given=args.folds, allowed="2 or more")
+    policies = list(dict.fromkeys(args.policy or ["auto", "paper"]))
+    tables = load_tables(args.store, device=args.device)
+    premodels = {policy: train_options(args, policy) for policy in policies}
+    progress = TerminalProgress()
+
+    def show(done: int, total: int, name: str) -> None:
+        if done == 1:
+            progress.begin("cross-validation", total, "fit")
+        progress.advance()
+        progress.describe(name)
+
+    try:
+        evaluation = evaluate(
+            tables, premodels, criterion=args.criterion, folds=args.folds, seed=args.seed, progress=show
+        )
+    finally:
+        progress.end()
+    if args.json:
+        print(json.dumps(evaluation.to_json()))
+    else:
+        print(format_evaluation(evaluation))
+    return 0
+
+
+def format_evaluation(evaluation: Evaluation) -> str:
+    """The result, the table, and what the cross-validation says beyond it."""
+    lines = [
+        evaluation.headline,
+        "",
+        f"{evaluation.samples} samples, {evaluation.criterion}, {evaluation.folds} folds, seed {evaluation.seed}",
+        format_rows(evaluation.rows),
+    ]
+    lines += ["", *(line for row in evaluation.rows if row.kind == "premodel" for line in _details(row))]
+    return "\n".join(lines)
+
+
+def _details(row: Row) -> list[str]:
+    extra = row.extra
+    served = ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.served.items())
+    return [
+        f"{row.name}: answers by {served}",
+        f"  top-1 {100 * extra['accuracy_top1']:.1f} %, top-5 {100 * extra['accuracy_top5']:.1f} %, macro precision "
+        f"{extra['precision_macro']:.3f}, recall {extra['recall_macro']:.3f}, F1 {extra['f1_macro']:.3f}",
+        f"  optimum chosen on {100 * extra['optimum_share']:.1f} % of samples; union of the candidates it may run "
+        f"{100 * extra['union']:.1f} %",
+        f"  geometric mean over folds: accuracy {100 * extra['accuracy_geomean_folds']:.1f} %, latency "
+        f"{extra['latency_geomean_folds_ms']:.2f} ms",
+    ]

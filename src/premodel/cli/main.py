@@ -1,0 +1,76 @@
+"""The `premodel` command: finds the command's file, runs it, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+from premodel.errors import PremodelError
+from premodel.version import __version__
+
+COMMANDS = {
+    "demo": "the whole job on embedded scenes and networks, in minutes",
+    "zoo": "check, list, pull and make manifests of candidates",
+    "profile": "measure every candidate on every labelled image",
+    "doctor": "before training: what can be won on a profile, and by which policy",
+    "train": "make a premodel from a profile",
+    "evaluate": "cross-validate premodels and baselines on a profile",
+    "reproduce": "the paper's study on a profile: every table and figure beside the paper's numbers",
+    "report": "one HTML page about a profile: what was won, lost, and on which pictures",
+    "predict": "answer images with a premodel",
+    "serve": "answer images over HTTP: Open Inference Protocol, metrics and a page",
+    "bench": "run a premodel and every single candidate end to end on real images",
+    "store": "show or export a profile",
+}
+"""Command name -> one line. A command is one file of this package with `register(parser)` and `run(args) -> int`."""
+
+
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The command line; only the chosen command's file is imported, the others are just named."""
+    parser = argparse.ArgumentParser(
+        prog="premodel", description="Answer every input with the cheapest of your models that will get it right."
+    )
+    parser.add_argument("--version", action="version", version=f"premodel {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, line in COMMANDS.items():
+        command = commands.add_parser(name, help=line, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == chosen:
+            import_module(f"premodel.cli.{name}").register(command)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 2 the input is wrong, 1 anything else."""
+    # What OpenCV logs about a damaged image is raised as an error and told once; read when OpenCV is first imported.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    words = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    args = build_parser(chosen).parse_args(words)
+    try:
+        code: int = import_module(f"premodel.cli.{args.command}").run(args)
+    except PremodelError as error:
+        print(f"premodel {args.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "premodel" or find_spec(package) is not None:
+            raise
+        error_line = f"{package} is not installed; install it with: pip install 'premodel[lab]'"
+        print(f"premodel {args.command}: {error_line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\npremodel {args.command}: interrupted; what was stored is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of stdout went away (`| head`): not an error of ours; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""`premodel predict`: answer images with a premodel."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from premodel.errors import ImageError, RunError
+from premodel.runtime.answer import Answer, scores_by_name
+from premodel.runtime.engine import Premodel
+from premodel.runtime.policies.base import CallOptions, Run
+
+EXAMPLE = """example:
+  premodel predict edge.premodel cat.jpg dog.jpg
+  premodel predict edge.premodel cat.jpg --max-latency-ms 4 --explain --json
+
+An image that cannot be read, or on which every candidate fails, is named on stderr and the others are answered; only if
+none could be is the exit code not 0.
+"""
+SHOWN = 5
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("bundle", metavar="F.premodel", help="the premodel")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
+    parser.add_argument("--max-latency-ms", type=float, metavar="X", help="budget of each answer, end to end")
+    parser.add_argument("--cost-weight", type=float, metavar="W", help="accuracy that one ms is worth")
+    parser.add_argument("--explain", action="store_true", help="say which candidates ran and why")
+    parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
+    parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer every image that can be read."""
+    CallOptions(args.max_latency_ms, args.cost_weight)  # refused before anything is loaded
+    answers: list[dict[str, Any]] = []
+    refused: dict[str, list[dict[str, str]]] = {"unreadable": [], "failed": []}
+    with Premodel(args.bundle, threads=args.threads, zoo=args.zoo) as premodel:
+        for name, reason in premodel.unavailable.items():
+            print(f"premodel predict: {name} is left out: {reason}", file=sys.stderr)
+        for path in args.images:
+            try:
+                answer = premodel.predict(path, max_latency_ms=args.max_latency_ms, cost_weight=args.cost_weight)
+            except (ImageError, RunError) as error:
+                print(f"premodel predict: {error}", file=sys.stderr)
+                kind = "unreadable" if isinstance(error, ImageError) else "failed"
+                refused[kind].append({"path": path, "reason": str(error)})
+                continue
+            answers.append(answer.to_json(path, explain=args.explain))
+            if not args.json:
+                _show(path, answer, premodel.candidates, explain=args.explain)
+    if args.json:
+        print(json.dumps({"answers": answers, **{kind: e for kind, e in refused.items() if e}}, allow_nan=False))
+    if answers:
+        return 0
+    return RunError.exit_code if refused["failed"] else ImageError.exit_code
+
+
+def _show(path: str, answer: Answer, candidates: tuple[str, ...], *, explain: bool) -> None:
+    """An answer for people."""
+    by = f"{' + '.join(answer.ran) or 'nothing ran'}, {answer.latency_ms['total']:.2f} ms"
+    if answer.abstained:
+        print(f"{path}: no answer ({by})")
+    else:
+        print(f"{path}: {answer.class_name} ({100 * (answer.probability or 0):.1f} %; {by})")
+    for name, reason in answer.failed.items():
+        print(f"  {name} failed: {reason}")
+    if not explain:
+        return
+    for step in answer.steps:
+        scores = ", ".join(f"{name} {score:.3f}" for name, score in scores_by_name(step, candidates).items())
+        what = f"run {candidates[step.candidate]}" if isinstance(step, Run) else "stop"
+        print(f"  {what}: {step.reason}" + (f" (scores: {scores})" if scores else ""))
+    for line in answer.probabilities[:SHOWN]:
+        print(f"  {100 * line.probability:5.1f} %  {line.class_name}")
+    print("  " + ", ".join(f"{stage} {ms:.3f} ms" for stage, ms in answer.latency_ms.items()))

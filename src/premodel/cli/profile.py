@@ -1,0 +1,111 @@
+"""`premodel profile`: measure every candidate on every labelled image."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+
+from premodel.cli.progress import TerminalProgress
+from premodel.cli.store_table import format_summary
+from premodel.profiling.dataset import read_dataset
+from premodel.profiling.energy.meters import AUTO
+from premodel.profiling.profile import PASSES, ProfileOptions, ProfileReport, profile
+from premodel.profiling.store import Store
+from premodel.profiling.summary import summarise_store
+from premodel.runtime.zoo import read_zoo
+
+SHOWN_UNREADABLE = 5
+EXAMPLE = """example:
+  premodel profile zoo.toml images --labels labels.csv --store profile.db
+
+The same command resumes a run that was broken off, and does only what is missing: predictions, timings and features
+are kept by the content of models and images. DATA is a folder per class, a CSV or Parquet table with path,label, a
+folder with --labels, or Hugging Face style Parquet. A label is an index into the zoo's list, a name in it, or the
+WordNet id at the start of its line. STORE is a file of SQLite, or an SQLAlchemy URL.
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("zoo", metavar="ZOO.toml", help="manifest of the candidates")
+    parser.add_argument("data", metavar="DATA", help="labelled images")
+    parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
+    parser.add_argument("--store", required=True, metavar="S", help="where the profile is kept")
+    parser.add_argument("--limit", type=int, metavar="N", help="so many images, drawn at random, the same every time")
+    parser.add_argument(
+        "--threads", type=int, metavar="T", help="threads of every candidate (default: the manifest's, 1)"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes for predictions and features")
+    parser.add_argument("--only", choices=PASSES, help="one of the four passes")
+    parser.add_argument(
+        "--retime",
+        nargs="?",
+        const="invalid",
+        default="",
+        choices=["invalid", "all"],
+        help="measure INVALID timings again, or all",
+    )
+    parser.add_argument(
+        "--max-timing-seconds",
+        type=float,
+        default=120.0,
+        metavar="X",
+        help="cap on the timing pass, and on the energy pass after its first five rounds (default: 120)",
+    )
+    parser.add_argument(
+        "--energy",
+        default=AUTO,
+        metavar="auto|off|METER",
+        help="energy meter: hwmon:CHIP[/RAIL+RAIL], rapl, rapl:psys, nvml, nvml:N, zeus; several with commas "
+        "(default: auto, the first that proves itself)",
+    )
+    parser.add_argument("--device", metavar="NAME", help="name under which timings are kept (default: this machine's)")
+    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Profile, then show what the store holds."""
+    options = ProfileOptions(
+        passes=(args.only,) if args.only else PASSES,
+        limit=args.limit,
+        threads=args.threads,
+        workers=args.workers,
+        retime=args.retime,
+        max_timing_seconds=args.max_timing_seconds,
+        energy=args.energy,
+        device=args.device,
+        seed=args.seed,
+        command=shlex.join(["premodel", *sys.argv[1:]]),
+    )
+    options.check()
+    zoo = read_zoo(args.zoo, require_files=True)
+    dataset = read_dataset(args.data, args.labels, label_names=zoo.labels)
+    progress = TerminalProgress()
+    try:
+        with Store(args.store, create=True) as store:
+            report = profile(zoo, dataset, store, options, progress)
+            summary = summarise_store(store, report.device if report.timings else None)
+    finally:
+        progress.end()
+    _say_unreadable(report)
+    if args.json:
+        rows = {"candidates": summary.to_json()["candidates"], "decode_ms": summary.decode_ms}
+        print(json.dumps({**report.to_json(), "store": summary.store, **rows}))
+    else:
+        print(format_summary(summary))
+    return 0
+
+
+def _say_unreadable(report: ProfileReport) -> None:
+    unreadable = report.unreadable
+    if not unreadable:
+        return
+    print(f"{len(unreadable)} of {report.rows} images could not be read:", file=sys.stderr)
+    for name, reason in list(unreadable.items())[:SHOWN_UNREADABLE]:
+        print(f"  {name}: {reason}", file=sys.stderr)
+    if len(unreadable) > SHOWN_UNREADABLE:
+        print(f"  and {len(unreadable) - SHOWN_UNREADABLE} more, listed by: premodel profile --json", file=sys.stderr)

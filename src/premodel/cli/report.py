@@ -1,0 +1,83 @@
+"""`premodel report`: one self-contained HTML page about a profile."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from premodel.cli.progress import TerminalProgress
+from premodel.cli.train_options import add_train_options, policy_help, train_options
+from premodel.errors import OptionError
+from premodel.evaluation.evaluate import evaluate
+from premodel.evaluation.report.page import Report, require_report_packages, write_report
+from premodel.evaluation.report.stored import StoredImages, stored_runs
+from premodel.evaluation.report.verdict import best_premodel, judge
+from premodel.profiling.store import Store
+from premodel.training.load import load_tables
+from premodel.training.train import TRAINERS
+
+EXAMPLE = """example:
+  premodel report profile.db --out report.html
+
+Cross-validates as `premodel evaluate` does, and writes the result as one file that opens from disk, offline. Pictures
+are put in if the images are still where they were profiled; nothing is run again.
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("store", metavar="S", help="the profile")
+    parser.add_argument("--out", required=True, metavar="F.html", help="the page to write")
+    parser.add_argument(
+        "--policy", action="append", choices=tuple(TRAINERS), metavar="P", help=f"{policy_help()}; may repeat"
+    )
+    add_train_options(parser)
+    parser.add_argument("--folds", type=int, default=10, metavar="K", help="default: 10")
+    parser.add_argument("--title", metavar="T", help="heading (default: the store's name)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write the page, say its first line."""
+    if args.folds < 2:
+        raise OptionError("too few folds", given=args.folds, allowed="2 or more")
+    out = Path(args.out)
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise OptionError("the report cannot be written there", given=args.out, allowed="a file in an existing folder")
+    require_report_packages()
+    premodels = {policy: train_options(args, policy) for policy in args.policy or default_policies()}
+    progress = TerminalProgress()
+
+    def show(done: int, total: int, name: str) -> None:
+        if done == 1:
+            progress.begin("cross-validation", total, "fit")
+        progress.advance()
+        progress.describe(name)
+
+    with Store(args.store) as store:
+        tables = load_tables(store, device=args.device)
+        device = tables.conditions.get("device")
+        runs_ms, find = stored_runs(store, None if device is None else str(device)), StoredImages(store)
+    try:
+        evaluation = evaluate(
+            tables, premodels, criterion=args.criterion, folds=args.folds, seed=args.seed, progress=show
+        )
+    finally:
+        progress.end()
+    objective = next(iter(premodels.values())).objective
+    title = args.title or f"premodel report: {Path(args.store).name}"
+    size = write_report(Report(title, evaluation, tables, objective, find, runs_ms=runs_ms), out)
+    verdict = judge(best_premodel(evaluation.rows, objective), evaluation.rows)
+    if args.json:
+        print(json.dumps({"report": str(out), "bytes": size, "outcome": verdict.outcome, **evaluation.to_json()}))
+    else:
+        print(verdict.sentence)
+        print(f"wrote {out} ({size:,} bytes)")
+    return 0
+
+
+def default_policies() -> list[str]:
+    """`auto` where there is one, else every policy that chooses."""
+    return ["auto"] if "auto" in TRAINERS else [policy for policy in TRAINERS if policy != "single"]

@@ -1,0 +1,89 @@
+"""`premodel reproduce`: the paper's study on a profile of one's own, each result beside the paper's number."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from premodel.cli.progress import TerminalProgress
+from premodel.errors import OptionError
+from premodel.evaluation.report.page import require_report_packages
+from premodel.evaluation.report.stored import StoredImages
+from premodel.evaluation.reproduce.experiments import EXPERIMENTS
+from premodel.evaluation.reproduce.reproduce import reproduce
+from premodel.evaluation.reproduce.write import DATA, PAGE, TABLES, check_folder, write_files
+from premodel.profiling.store import Store
+from premodel.records import CRITERIA
+from premodel.training.feature_selection import TARGET
+from premodel.training.load import load_tables
+
+EXAMPLE = f"""example:
+  premodel reproduce profile.db --out reproduction
+
+Runs every experiment of the paper on the profile, cross-validated, without running a network: {", ".join(EXPERIMENTS)}.
+Writes {DATA}, {PAGE} (one file, opens offline) and {TABLES}/*.csv into the folder. Files there of another origin
+are never overwritten.
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("store", metavar="S", help="the profile")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to; made if absent")
+    parser.add_argument("--criterion", choices=CRITERIA, default="top1", help="what right means (default: top1)")
+    parser.add_argument(
+        "--features", type=int, default=TARGET, metavar="N", help=f"features to keep (default: {TARGET})"
+    )
+    parser.add_argument("--folds", type=int, default=10, metavar="K", help="default: 10")
+    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
+    parser.add_argument("--title", metavar="T", help="heading of the page (default: the store's name)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reproduce, write, say the verdict first."""
+    if args.folds < 2:
+        raise OptionError("too few folds", given=args.folds, allowed="2 or more")
+    if args.features < 1:
+        raise OptionError("wrong number of features to keep", given=args.features, allowed="1 or more")
+    require_report_packages()
+    out = Path(args.out)
+    with Store(args.store) as store:
+        tables = load_tables(store, device=args.device)
+        find = StoredImages(store)
+    check_folder(out)
+    progress = TerminalProgress()
+    progress.begin("reproduce", len(EXPERIMENTS), "experiment")
+    begun = [False]
+
+    def show(experiment: str, word: str) -> None:
+        if not word and begun[0]:
+            progress.advance()
+        begun[0] = True
+        progress.describe(f"{experiment}: {word}" if word else experiment)
+
+    try:
+        found = reproduce(
+            tables,
+            criterion=args.criterion,
+            folds=args.folds,
+            seed=args.seed,
+            features=args.features,
+            progress=show,
+        )
+        progress.advance()
+    finally:
+        progress.end()
+    title = args.title or f"Reproduction: {Path(args.store).name}"
+    files = write_files(found, out, title, find)
+    if args.json:
+        print(json.dumps(json.loads((out / DATA).read_text(encoding="utf-8"))))
+        return 0
+    print(found.verdict)
+    for result in found.results:
+        print(f"{result.title}: {result.finding}")
+    print(f"wrote {out / PAGE} ({(out / PAGE).stat().st_size:,} bytes), {DATA} and {len(files) - 2} tables")
+    return 0

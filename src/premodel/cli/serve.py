@@ -1,0 +1,93 @@
+"""`premodel serve`: answer images over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from premodel.errors import MissingExtraError
+from premodel.runtime.engine import Premodel
+from premodel.serving.limits import Limits
+
+EXAMPLE = """example:
+  premodel serve edge.premodel
+  curl --data-binary @cat.jpg -H "Inference-Header-Content-Length: 0" http://127.0.0.1:8080/v2/models/edge/infer
+
+Open Inference Protocol v2 (tritonclient, KServe clients), a page at /, Prometheus metrics at /metrics, OpenAPI at
+/openapi.json. Off this machine's own address a token is wanted. SIGTERM and Ctrl-C answer what was accepted, then stop.
+"""
+EXTRA = ("starlette", "uvicorn", "prometheus_client")
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("bundle", metavar="F.premodel", help="the premodel; its name is the model's name")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="0 for any free one (default: 8080)")
+    parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
+    parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
+    access = parser.add_argument_group("access")
+    access.add_argument("--token-file", type=Path, metavar="F", help="requests must bear the token in this file")
+    access.add_argument("--allow-open", action="store_true", help="no token although others can reach the address")
+    access.add_argument("--tls-cert", type=Path, metavar="F", help="certificate chain, PEM; with --tls-key")
+    access.add_argument("--tls-key", type=Path, metavar="F", help="private key, PEM")
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--workers", type=int, metavar="N", help="requests answered at once (default: 2, or 1 core)")
+    limits.add_argument("--queue", type=int, metavar="N", help="requests that may wait; more get 503 (default: 32)")
+    limits.add_argument("--timeout", type=float, metavar="S", help="seconds from arrival to answer (default: 30)")
+    limits.add_argument("--max-body-mb", type=float, metavar="MB", help="of one request (default: 16)")
+    limits.add_argument("--max-megapixels", type=float, metavar="MP", help="of one image (default: 50)")
+    limits.add_argument("--max-batch", type=int, metavar="N", help="images in one request (default: 32)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout when it listens: url, model")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load, listen, serve until told to stop."""
+    for package in EXTRA:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "serve")
+    from premodel.serving.access import check_bind, is_loopback, read_token
+    from premodel.serving.app import describe, make_app
+    from premodel.serving.server import check_tls, open_socket, run_server, url_of
+    from premodel.serving.service import Service
+
+    token = None if args.token_file is None else read_token(args.token_file)
+    check_bind(args.host, token=token is not None, allow_open=args.allow_open)
+    check_tls(args.tls_cert, args.tls_key)
+    limits = _limits(args)
+    premodel = Premodel(args.bundle, threads=args.threads, zoo=args.zoo)
+    with premodel, open_socket(args.host, args.port) as listener:
+        service = Service(premodel, Path(args.bundle).stem, limits)
+        app = make_app(service, token)
+        url = url_of(listener, tls=args.tls_cert is not None)
+        if not is_loopback(args.host) and token is not None and args.tls_cert is None:
+            print("premodel serve: the token travels unencrypted; give --tls-cert and --tls-key", file=sys.stderr)
+        if args.json:
+            print(json.dumps({"url": url, **describe(service)}), flush=True)
+        print(f"premodel serve: {service.name} at {url}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        run_server(app, listener, limits, args.tls_cert, args.tls_key)
+    print("premodel serve: stopped", file=sys.stderr)
+    return 0
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    given: dict[str, Any] = {
+        "workers": args.workers,
+        "queue": args.queue,
+        "timeout_s": args.timeout,
+        "max_body_bytes": _whole(args.max_body_mb, 1 << 20),
+        "max_pixels": _whole(args.max_megapixels, 1_000_000),
+        "max_batch": args.max_batch,
+    }
+    return Limits(**{name: value for name, value in given.items() if value is not None})
+
+
+def _whole(value: float | None, unit: int) -> float | None:
+    """So many units; what is no number stays as it is, and is refused with the other limits."""
+    return round(value * unit) if value is not None and math.isfinite(value) else value

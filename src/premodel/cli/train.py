@@ -1,0 +1,79 @@
+"""`premodel train`: make a premodel from a profile."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from premodel.cli.train_options import add_train_options, policy_help, train_options
+from premodel.errors import OptionError
+from premodel.profiling.store import Store
+from premodel.runtime.bundle import Bundle
+from premodel.training.load import load_candidates, load_tables
+from premodel.training.options import Trained
+from premodel.training.package import package
+from premodel.training.tables import Tables
+from premodel.training.train import train
+
+EXAMPLE = """example:
+  premodel train profile.db --out edge.premodel
+  premodel train profile.db --out edge.premodel --policy select --min-accuracy best-1pt
+
+Policies: auto (whichever of the others serves the objective best in nested cross-validation), single (one candidate),
+paper (the paper's chain of K-nearest-neighbour decisions), select (highest score less the cost of latency), cascade
+(candidates in one learned order until sure enough), cascade-routing (after each run stop, or run any other). Models are
+referenced by digest and looked for where they were; --embed puts them into the file.
+The bundle is opened again and its decisions compared on every profiled sample before it appears.
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("store", metavar="S", help="the profile")
+    parser.add_argument("--out", required=True, metavar="F.premodel", help="the bundle to write")
+    parser.add_argument("--policy", default="auto", metavar="P", help=f"one of {policy_help()} (default: auto)")
+    add_train_options(parser)
+    parser.add_argument("--embed", action="store_true", help="put the model files into the bundle")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, package, and say how it came about."""
+    out = Path(args.out)
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise OptionError("the bundle cannot be written there", given=args.out, allowed="a file in an existing folder")
+    options = train_options(args, args.policy)
+    with Store(args.store) as store:
+        tables = load_tables(store, device=args.device)
+        candidates = load_candidates(store)
+    print(f"training {options.policy} on {len(tables)} samples", file=sys.stderr)
+    trained = train(tables, options)
+    print(f"packaging {out}, comparing its decisions on every sample", file=sys.stderr)
+    bundle = package(trained, tables, candidates, options, out, embed=args.embed)
+    if args.json:
+        print(json.dumps(_report(out, bundle, trained, tables), allow_nan=False))
+        return 0
+    for line in trained.account:
+        print(line)
+    print(f"wrote {out} ({out.stat().st_size:,} bytes); decisions checked on {len(tables)} samples")
+    return 0
+
+
+def _report(out: Path, bundle: Bundle, trained: Trained, tables: Tables) -> dict[str, Any]:
+    return {
+        "bundle": str(out),
+        "bytes": out.stat().st_size,
+        "policy": bundle.evidence["policy"],
+        "criterion": bundle.criterion,
+        "objective": bundle.objective,
+        "candidates": list(bundle.policy.candidates),
+        "features": list(bundle.policy.features),
+        "embedded": len(bundle.embedded),
+        "samples": len(tables),
+        "account": list(trained.account),
+        "training": bundle.evidence["training"],
+    }

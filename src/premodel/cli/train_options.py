@@ -1,0 +1,76 @@
+"""The options that `train` and `evaluate` share: what is to be trained."""
+
+from __future__ import annotations
+
+import argparse
+
+from premodel.records import CRITERIA
+from premodel.training.labels import LABEL_SCHEMES
+from premodel.training.model_selection import THETA
+from premodel.training.objective import FLOOR_FORMS, Floor, Objective
+from premodel.training.options import GUARANTEE_FORM, Guarantee, TrainOptions
+from premodel.training.train import TRAINERS
+
+
+def add_train_options(parser: argparse.ArgumentParser) -> None:
+    """Add the choices; the policy is added by the command, because `evaluate` takes several."""
+    objective = parser.add_argument_group("objective", "default: least latency at an accuracy of best")
+    objective.add_argument("--min-accuracy", metavar="A", help=f"floor: {FLOOR_FORMS}")
+    objective.add_argument("--max-latency-ms", type=float, metavar="X", help="ceiling of the mean, end to end")
+    objective.add_argument("--cost-weight", type=float, metavar="W", help="accuracy that one ms is worth")
+    objective.add_argument(
+        "--max-memory-mb", type=float, metavar="X", help="ceiling of all networks it opens, together"
+    )
+    objective.add_argument("--max-energy-mj", type=float, metavar="X", help="ceiling of the energy of one answer")
+    objective.add_argument(
+        "--guarantee",
+        metavar="G",
+        # argparse fills in help texts, so a percent sign is doubled.
+        help=f"most loss to the best single candidate, as {GUARANTEE_FORM}; half of the samples calibrate it".replace(
+            "%", "%%"
+        ),
+    )
+    parser.add_argument("--criterion", choices=CRITERIA, default="top1", help="what right means (default: top1)")
+    parser.add_argument(
+        "--fallback", metavar="NAME", help="candidate that answers when none is predicted right, or: abstain"
+    )
+    parser.add_argument(
+        "--theta",
+        type=float,
+        default=THETA,
+        metavar="P",
+        help=f"least gain of Algorithm 1 in points (default: {THETA})",
+    )
+    parser.add_argument("--technique", metavar="T", help="of the selector, such as knn, svm, knn.svm.decision_tree")
+    parser.add_argument("--labels", choices=LABEL_SCHEMES, help="what the selector is taught (default: the policy's)")
+    parser.add_argument("--features", type=int, metavar="N", help="most features to keep (default: 7)")
+    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
+
+
+def policy_help() -> str:
+    """The policies there are."""
+    return ", ".join(TRAINERS)
+
+
+def train_options(args: argparse.Namespace, policy: str) -> TrainOptions:
+    """What the options say, for one policy.
+
+    Raises
+    ------
+    OptionError
+        An option has a wrong value.
+    """
+    floor = None if args.min_accuracy is None else Floor.parse(args.min_accuracy)
+    options = TrainOptions(
+        policy=policy,
+        criterion=args.criterion,
+        objective=Objective(floor, args.max_latency_ms, args.cost_weight, args.max_memory_mb, args.max_energy_mj),
+        theta=args.theta,
+        technique=args.technique,
+        labels=args.labels,
+        fallback=args.fallback,
+        seed=args.seed,
+        guarantee=None if args.guarantee is None else Guarantee.parse(args.guarantee),
+    )
+    return options if args.features is None else options.with_features(args.features)

@@ -1,0 +1,132 @@
+"""`premodel zoo init`: write a manifest for models of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from premodel.errors import DatasetError, InputError, OptionError
+from premodel.profiling.dataset import read_dataset
+from premodel.profiling.zoo_init.draft import Draft, findings
+from premodel.profiling.zoo_init.images import TrialImages
+from premodel.profiling.zoo_init.init import (
+    DEFAULT_LIMIT,
+    draft_models,
+    folder_labels,
+    refuse_overwriting,
+    write_manifest,
+)
+from premodel.runtime.image import set_threads
+from premodel.runtime.label_file import read_label_file
+
+EXAMPLE = """example:
+  premodel zoo init big.onnx small.tflite --labels names.txt --out zoo.toml
+  premodel zoo init big.onnx small.tflite --labels names.txt --data images --data-labels truth.csv --out zoo.toml
+
+The files say runtime, input, quantisation and outputs. Labelled images say the rest: channels, mean and std, crop and
+interpolation are tried, and the most accurate is written, with the others that could not be ruled out beside it.
+exit code: 0 if the manifest was written, 2 if it could not be, or with --strict if anything is not clear."""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.description = "Write a manifest for model files: read what they say, and find their preprocessing."
+    parser.epilog = EXAMPLE
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model files: .onnx, .tflite")
+    parser.add_argument("--out", type=Path, required=True, help="the manifest to write")
+    parser.add_argument(
+        "--labels", type=Path, help="names of the labels, one per line, in the order of the outputs (default: the "
+        "folders of --data, in the order of their names)",
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, help="labelled images, to find the preprocessing with")
+    parser.add_argument("--data-labels", help="labels of the images, where the data set needs them")
+    parser.add_argument("--offset", type=int, help="outputs before the first label (default: outputs - labels)")
+    parser.add_argument("--size", help="HxW, for files that leave the size of their input open")
+    parser.add_argument("--license", help="licence of the models (default: unknown)")
+    parser.add_argument("--name", help="name of the zoo (default: the manifest's, or its folder's)")
+    parser.add_argument(
+        "--limit", type=int, default=DEFAULT_LIMIT, help=f"images to try on, drawn at random (default {DEFAULT_LIMIT})"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads of every runtime (default 1)")
+    parser.add_argument("--force", action="store_true", help="replace the manifest if it is there")
+    parser.add_argument("--strict", action="store_true", help="exit code 2 if anything was guessed or is not clear")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draft every model, write the manifest, print what was found."""
+    # Here, so that the other actions do without what draws it.
+    from premodel.cli.progress import TerminalProgress
+
+    for option in ("limit", "threads"):
+        if getattr(args, option) < 1:
+            raise OptionError(f"wrong --{option}", given=getattr(args, option), allowed="1 or more")
+    if args.data is None and (args.data_labels is not None or args.labels is None):
+        raise OptionError("labels are needed", do="name the label file with --labels, and images with --data")
+    refuse_overwriting(args.out, args.force)
+    set_threads(args.threads)
+    labels = read_label_file(args.labels) if args.labels is not None else folder_labels(args.data)
+    progress = TerminalProgress()
+    drafts: list[Draft] = []
+    drafting = draft_models(
+        args.models, len(labels), _images(args, labels), offset=args.offset, size=_size(args.size),
+        license_=args.license, threads=args.threads, progress=progress,
+    )  # fmt: skip
+    try:
+        drafts.extend(drafting)
+        write_manifest(args.out, _name(args), args.labels if args.labels is not None else labels, drafts, args.force)
+    finally:
+        progress.end()
+    print(json.dumps(_to_json(args, drafts, len(labels))) if args.json else _text(args.out, drafts))
+    unclear = [draft.name for draft in drafts if not draft.clear]
+    if unclear:
+        print(f"premodel zoo: not clear, see the comments in {args.out}: {', '.join(unclear)}", file=sys.stderr)
+    return InputError.exit_code if unclear and args.strict else 0
+
+
+def _images(args: argparse.Namespace, labels: tuple[str, ...]) -> TrialImages | None:
+    if args.data is None:
+        return None
+    dataset = read_dataset(args.data, args.data_labels, label_names=labels)
+    if not len(dataset):
+        raise DatasetError("the data set is empty", where=args.data)
+    images = TrialImages(dataset, args.limit)
+    for reason in images.unreadable[:3]:
+        print(f"premodel zoo: left out: {reason}", file=sys.stderr)
+    return images
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})(?:[xX](\d{1,5}))?", text)
+    if found is None:
+        raise OptionError("wrong --size", given=text, allowed="HxW in pixels, such as 224x224")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _name(args: argparse.Namespace) -> str:
+    if args.name is not None:
+        return str(args.name)
+    stem = args.out.stem
+    return str(args.out.absolute().parent.name if stem == "zoo" else stem) or "zoo"
+
+
+def _to_json(args: argparse.Namespace, drafts: list[Draft], n_labels: int) -> dict[str, object]:
+    return {
+        "zoo": str(args.out),
+        "labels": n_labels,
+        "clear": all(draft.clear for draft in drafts),
+        "models": [draft.to_json() for draft in drafts],
+    }
+
+
+def _text(out: Path, drafts: list[Draft]) -> str:
+    lines = []
+    for draft in drafts:
+        lines.append(f"{draft.name} (label_offset {draft.offset})")
+        lines.extend(f"  {line}" for line in findings(draft))
+    return "\n".join([*lines, f"written: {out}; next: premodel zoo check {out}"])

@@ -1,0 +1,1 @@
+"""The embedded data set and its small bundled models."""

@@ -1,0 +1,74 @@
+"""The whole job on the embedded scenes and networks."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from premodel.demo.digits import sources
+from premodel.demo.folder import Folder
+from premodel.demo.state import Demo, DemoOptions
+from premodel.demo.steps import STEPS
+from premodel.errors import ModelError
+from premodel.evaluation.report.page import require_report_packages
+from premodel.profiling.progress import Progress, Silent
+from premodel.runtime.clock import now_ms
+from premodel.runtime.zoo import read_zoo
+from premodel.training.train import TRAINERS
+
+BEST_POLICIES = ("auto", "cascade-routing", "cascade", "select")
+"""The first of these that there is stands beside the paper's."""
+
+
+def run_demo(options: DemoOptions, progress: Progress | None = None) -> Demo:
+    """Run every step; the same call takes up where a broken-off one ended.
+
+    Raises
+    ------
+    OptionError
+        The folder holds somebody else's files, or an option is wrong.
+    ModelError
+        The embedded networks are not there.
+    MissingExtraError
+        A package of the extra `demo` is not installed; found before anything is done.
+    """
+    progress = progress or Silent()
+    require_report_packages()
+    sources("test")
+    zoo = read_zoo(options.zoo or embedded_zoo(), require_files=True)
+    folder = Folder(options.out)
+    folder.claim({"images": options.images, "seed": options.seed})
+    if folder.known:
+        progress.note(f"{folder.path} holds an earlier demo: what it has done is used, its results are replaced")
+    demo = Demo(options, folder, progress, zoo, options.policies or policies())
+    for number, step in enumerate(STEPS, 1):
+        progress.note(f"[{number}/{len(STEPS)}] {step.title}")
+        start_ms = now_ms()
+        try:
+            step.work(demo)
+        finally:
+            progress.end()
+        demo.seconds[step.name] = (now_ms() - start_ms) / 1e3
+    return demo
+
+
+def policies() -> tuple[str, ...]:
+    """The paper's policy, and the best there is."""
+    best = next(name for name in BEST_POLICIES if name in TRAINERS)
+    return ("paper", best)
+
+
+def embedded_zoo() -> Path:
+    """The manifest of the embedded networks.
+
+    Raises
+    ------
+    ModelError
+        This copy of the package was built without them.
+    """
+    path = Path(str(resources.files("premodel.demo"))) / "zoo" / "zoo.toml"
+    if not path.is_file():
+        raise ModelError(
+            "the demo's networks are not in this copy of premodel", where=path, do="make them: recipes/digits"
+        )
+    return path

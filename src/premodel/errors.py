@@ -1,0 +1,109 @@
+"""Everything premodel raises on purpose.
+
+::
+
+    PremodelError                 exit code 1
+    ├── InputError                exit code 2: the user can mend it
+    │   ├── ZooError              a manifest, or a manifest that contradicts a model file
+    │   ├── ModelError            a model file that is missing, damaged or not what its digest says
+    │   ├── ImageError            an image that cannot be decoded, or is refused
+    │   ├── DatasetError          a data set, its labels or its label list
+    │   ├── StoreError            a store that is absent, foreign, of another schema, or not writable
+    │   ├── BundleError           a damaged, foreign or incomplete bundle
+    │   ├── OptionError           an option or budget that cannot be met
+    │   └── MissingExtraError     a package that an extra would bring
+    ├── DownloadError             exit code 1: a server or the network failed
+    └── RunError                  exit code 1: a candidate failed although the input was right
+
+Every message is one line: what is wrong, where, what was given, what is allowed, what to do.
+"""
+
+from __future__ import annotations
+
+
+def sentence(
+    what: str,
+    *,
+    where: object = None,
+    given: object = None,
+    allowed: object = None,
+    do: str | None = None,
+) -> str:
+    """Compose the one line of an error message.
+
+    Parts that are None are left out; line breaks inside parts are folded to spaces.
+    """
+    parts = [what if where is None else f"{where}: {what}"]
+    if given is not None:
+        parts.append(f"given: {given}")
+    if allowed is not None:
+        parts.append(f"allowed: {allowed}")
+    if do is not None:
+        parts.append(do)
+    return "; ".join(" ".join(part.split()) for part in parts)
+
+
+class PremodelError(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what the commands return."""
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        given: object = None,
+        allowed: object = None,
+        do: str | None = None,
+    ) -> None:
+        super().__init__(sentence(what, where=where, given=given, allowed=allowed, do=do))
+
+
+class InputError(PremodelError):
+    """What the user gave is wrong; the user can mend it."""
+
+    exit_code = 2
+
+
+class ZooError(InputError):
+    """A manifest that cannot be read, or that contradicts a model file."""
+
+
+class ModelError(InputError):
+    """A model file that is missing, damaged or not the one its digest names."""
+
+
+class ImageError(InputError):
+    """An image that cannot be decoded, or is refused before decoding."""
+
+
+class DatasetError(InputError):
+    """A data set, its labels or its label list."""
+
+
+class StoreError(InputError):
+    """A store that is absent, foreign, of another schema, or not writable."""
+
+
+class BundleError(InputError):
+    """A damaged, foreign or incomplete bundle."""
+
+
+class OptionError(InputError):
+    """An option, criterion or budget that cannot be met."""
+
+
+class MissingExtraError(InputError):
+    """A package is not installed; the message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed", do=f"install it with: pip install 'premodel[{extra}]'")
+
+
+class DownloadError(PremodelError):
+    """A server could not be reached, refused, or kept cutting the connection."""
+
+
+class RunError(PremodelError):
+    """A candidate failed at run time although the input was right."""

@@ -1,0 +1,1 @@
+"""What a premodel is worth: profile -> evaluation."""

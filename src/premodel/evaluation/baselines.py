@@ -1,0 +1,188 @@
+"""The trivial answers that every premodel stands beside: none of them needs anything that was learned well.
+
+Single candidates, majority choice, a plain max-probability cascade, the same premodel on permuted features, the random
+mix at equal latency, and the oracle with the union as its accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import BundleError
+from premodel.evaluation.cross_validation import Method
+from premodel.evaluation.rows import Row, Singles, compare, optimum_column
+from premodel.metrics import upper_hull
+from premodel.records import Criterion
+from premodel.runtime.policies.base import CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.selectors.base import Arrays
+from premodel.training.tables import Tables
+
+
+class FixedChoice(Policy):
+    """Always the same candidate, and nothing in its place if it fails."""
+
+    kind = "fixed"
+
+    def __init__(self, candidate: str) -> None:
+        self.candidates = (candidate,)
+        self.features = ()
+
+    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+        """Run it, serve it."""
+        del options
+        if 0 in evidence.failed:
+            return Stop(None, None, reason="the candidate failed")
+        prediction = evidence.predictions.get(0)
+        return Run(0) if prediction is None else Stop(prediction, 0)
+
+    def settings(self) -> dict[str, Any]:
+        """The candidate's name."""
+        return {"candidate": self.candidates[0]}
+
+    def arrays(self) -> Arrays:
+        """None."""
+        return {}
+
+    @classmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make it again."""
+        del arrays
+        if not isinstance(settings.get("candidate"), str):
+            raise BundleError("a fixed choice names no candidate", given=settings)
+        return cls(settings["candidate"])
+
+
+class MaxProbabilityCascade(Policy):
+    """Run the candidates in a fixed order until one's own top probability reaches one threshold; serve the last run.
+
+    The plainest cascade: no calibration, no fusion, one threshold for all stages.
+    """
+
+    kind = "max-probability-cascade"
+
+    def __init__(self, candidates: tuple[str, ...], threshold: float) -> None:
+        self.candidates = candidates
+        self.features = ()
+        self.threshold = threshold
+
+    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+        """Stop when sure enough or at the end, else run the next."""
+        del options
+        last = next(reversed(evidence.predictions), None)
+        if last is not None and evidence.predictions[last].probabilities[0] >= self.threshold:
+            return Stop(evidence.predictions[last], last)
+        following = next(
+            (i for i in range(len(self.candidates)) if i not in evidence.predictions and i not in evidence.failed), None
+        )
+        if following is not None:
+            return Run(following)
+        return Stop(None if last is None else evidence.predictions[last], last)
+
+    def settings(self) -> dict[str, Any]:
+        """Order and threshold."""
+        return {"candidates": list(self.candidates), "threshold": self.threshold}
+
+    def arrays(self) -> Arrays:
+        """None."""
+        return {}
+
+    @classmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make it again."""
+        del arrays
+        try:
+            return cls(tuple(settings["candidates"]), float(settings["threshold"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError("a max-probability cascade lacks its order or threshold", given=settings) from error
+
+
+def fit_majority(tables: Tables, seed: int, *, criterion: Criterion) -> Policy:
+    """The candidate that is the optimum of most training samples, always."""
+    del seed
+    best = optimum_column(tables, criterion)
+    counts = np.bincount(best[best >= 0], minlength=len(tables.candidates))
+    order = np.lexsort((tables.latency_ms, -counts))
+    return FixedChoice(tables.candidates[int(order[0])])
+
+
+def fit_max_probability(tables: Tables, seed: int, *, criterion: Criterion) -> Policy:
+    """The cheapest cascade over the hull of single candidates that loses nothing on the training samples.
+
+    Its one threshold is the lowest, of those that occur, at which the training accuracy is at least the best
+    single candidate's; if none is, the one with the most accuracy.
+    """
+    del seed
+    correct = tables.correct(criterion)
+    chain = upper_hull(tables.end_to_end_ms(), correct.mean(axis=0))
+    sure = tables.top_probabilities[:, chain, 0]
+    right = correct[:, chain]
+    grid = np.unique(np.quantile(sure, np.linspace(0, 1, 201)))
+    accuracy, cost = np.empty(len(grid)), np.empty(len(grid))
+    rows = np.arange(len(tables))
+    for position, threshold in enumerate(grid):
+        stops = sure >= threshold
+        stops[:, -1] = True
+        level = stops.argmax(axis=1)
+        accuracy[position] = right[rows, level].mean()
+        cost[position] = np.cumsum(tables.latency_ms[chain])[level].mean()
+    enough = accuracy >= right.mean(axis=0).max()
+    pick = int(np.flatnonzero(enough)[np.argmin(cost[enough])]) if enough.any() else int(np.argmax(accuracy))
+    return MaxProbabilityCascade(tuple(tables.candidates[i] for i in chain), float(grid[pick]))
+
+
+def baseline_methods(criterion: Criterion) -> list[Method]:
+    """Baselines that are fitted inside the folds like any method."""
+    return [
+        Method("majority choice", "baseline", "single", partial(fit_majority, criterion=criterion)),
+        Method(
+            "max-probability cascade",
+            "baseline",
+            "cascade",
+            partial(fit_max_probability, criterion=criterion),
+        ),
+    ]
+
+
+def single_rows(tables: Tables, singles: Singles, *, seed: int = 0) -> list[Row]:
+    """One row per single candidate."""
+    rows = []
+    for index, name in enumerate(singles.names):
+        latency = np.full(len(tables), singles.latency_ms[index])
+        figures = compare(name, "single", "single", singles.correct[:, index], latency, singles, seed=seed)
+        timing = tables.timings[index]
+        figures["verdict"] = "VALID" if timing.valid else f"latency INVALID: {timing.reason}"
+        failed = float(np.mean(tables.top_labels[:, index, 0] < 0))
+        figures["extra"] |= {
+            "accuracy_top1": float(np.mean(tables.rank[:, index] < 1)),
+            "accuracy_top5": float(np.mean(tables.rank[:, index] < 5)),
+        }
+        rows.append(Row(**figures, coverage=1 - failed, share={name: 1.0}, served={name: 1 - failed}))
+    return rows
+
+
+def mix_row(premodel: Row, singles: Singles, *, seed: int = 0) -> Row:
+    """The random mix at the latency of a premodel."""
+    expected, what = singles.mix(premodel.latency_ms)
+    latency = np.full(len(expected), min(premodel.latency_ms, singles.latency_ms[singles.best]))
+    name = f"random mix at {premodel.name}'s latency"
+    figures = compare(name, "baseline", "random-mix", expected, latency, singles, seed=seed)
+    figures["extra"] |= {"mix": what}
+    return Row(**figures, coverage=1.0, share={})
+
+
+def oracle_row(tables: Tables, criterion: Criterion, singles: Singles, *, seed: int = 0) -> Row:
+    """The cheapest right candidate, known with the truth in hand; its accuracy is the union.
+
+    Where no candidate is right the oracle runs the cheapest one: it has to answer.
+    """
+    best = optimum_column(tables, criterion)
+    ran = np.where(best < 0, int(np.argmin(tables.latency_ms)), best)
+    latency = singles.latency_ms[ran]
+    figures = compare("oracle", "baseline", "oracle", best >= 0, latency, singles, seed=seed)
+    share = {name: float(np.mean(ran == index)) for index, name in enumerate(tables.candidates)}
+    return Row(**figures, coverage=1.0, share=share, served=share)

@@ -1,0 +1,327 @@
+"""Real end-to-end runs of a premodel, interleaved with every single candidate of the zoo it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import DatasetError, ImageError, OptionError, RunError
+from premodel.evaluation.cross_validation import Kind
+from premodel.evaluation.rows import Row, Singles, compare, headline
+from premodel.profiling.forms.base import Dataset
+from premodel.profiling.progress import Progress, Silent
+from premodel.records import Timing
+from premodel.runtime.answer import Answer
+from premodel.runtime.candidate import OpenedCandidate
+from premodel.runtime.clock import now_ms, summarise
+from premodel.runtime.engine import Premodel
+from premodel.runtime.image import Pyramid, decode
+from premodel.training.tables import top_n
+
+WARMUP_IMAGES = 5
+WARMUP_MS = 500.0
+MAX_PASSES = 20
+DEFAULT_MAX_SECONDS = 300.0
+UNANSWERED = -1
+
+
+@dataclass(eq=False)
+class _Runs:
+    """What one subject did.
+
+    Attributes
+    ----------
+    name:
+        The candidate, or the premodel.
+    answer:
+        Encoded image -> served labels by falling probability; empty for an abstention. Raises RunError.
+    right, label:
+        Of each image, from the first pass.
+    runs_ms:
+        Every measured run, over all passes, and the decode of each where a single candidate did it.
+    """
+
+    name: str
+    answer: Callable[[bytes], Sequence[int]]
+    right: list[bool] = field(default_factory=list)
+    label: list[int] = field(default_factory=list)
+    runs_ms: list[float] = field(default_factory=list)
+
+    def timing(self) -> Timing:
+        """The record so far, with its verdict."""
+        return summarise(self.runs_ms)
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """The whole comparison.
+
+    Attributes
+    ----------
+    rows:
+        Every single candidate, then the premodel.
+    samples, passes:
+        Images measured, and how often all of them were run.
+    labels:
+        int32 (n,), what the premodel served for each image, -1 where nothing.
+    names:
+        Of the images, n.
+    answers:
+        The premodel's answers, n; None where every candidate failed.
+    unreadable:
+        Images left out, with the reason.
+    """
+
+    criterion: str
+    rows: tuple[Row, ...]
+    samples: int
+    passes: int
+    names: tuple[str, ...]
+    labels: NDArray[np.int32]
+    answers: tuple[Answer | None, ...]
+    unreadable: dict[str, str]
+
+    @property
+    def headline(self) -> str:
+        """The result in one sentence."""
+        return headline(self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `bench --json` prints."""
+        return {
+            "samples": self.samples,
+            "criterion": self.criterion,
+            "passes": self.passes,
+            "headline": self.headline,
+            "rows": [row.to_json() for row in self.rows],
+            "unreadable": [{"path": name, "reason": reason} for name, reason in self.unreadable.items()],
+        }
+
+
+def bench(
+    premodel: Premodel,
+    dataset: Dataset,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
+    progress: Progress | None = None,
+) -> Bench:
+    """Run the premodel and every single candidate on real images, from encoded bytes to the answer.
+
+    Parameters
+    ----------
+    premodel:
+        Loaded; all candidates of its zoo are opened.
+    dataset:
+        Labelled images, by the labels of the premodel.
+    limit:
+        So many images, drawn at random by `seed`.
+    max_seconds:
+        After this no further pass over the images is begun for the sake of an INVALID record.
+
+    Raises
+    ------
+    DatasetError
+        No image can be read.
+    ModelError, RunError
+        A candidate cannot be opened.
+    OptionError
+        A limit or cap that makes no sense.
+
+    Notes
+    -----
+    For each image all subjects run once, in random order, each decoding the image itself. Accuracy and shares are those
+    of the first pass. Passes are repeated until every latency record is VALID (design section 8), or until the cap. A
+    single candidate is decode + preprocess + run with nothing around it; the premodel is a whole call of `predict`.
+    """
+    if limit is not None and limit < 1:
+        raise OptionError("wrong limit", given=limit, allowed="1 or more")
+    if not max_seconds > 0:
+        raise OptionError("wrong cap", given=max_seconds, allowed="seconds above 0")
+    measured = _Measured(premodel, dataset, dataset.draw(limit, seed), seed, progress or Silent())
+    measured.warm_up()
+    start_ms = now_ms()
+    measured.first_pass()
+    passes = 1
+    while passes < MAX_PASSES and not measured.valid() and now_ms() - start_ms < max_seconds * 1e3:
+        measured.further_pass(passes)
+        passes += 1
+    return measured.result(passes)
+
+
+class _Measured:
+    """The state of one bench."""
+
+    def __init__(
+        self, premodel: Premodel, dataset: Dataset, rows: Sequence[int], seed: int, progress: Progress
+    ) -> None:
+        self.premodel = premodel
+        self.dataset = dataset
+        self.rows = rows
+        self.progress = progress
+        self.rng = np.random.default_rng(seed)
+        self.answers: list[Answer | None] = []
+        self.unreadable: dict[str, str] = {}
+        self.truth: list[int] = []
+        self.names: list[str] = []
+        self.top = top_n(premodel.bundle.criterion, len(premodel.bundle.label_names))
+        candidates = [premodel.open_candidate(candidate.name) for candidate in premodel.bundle.candidates]
+        self.singles = [_Runs(candidate.name, _single(candidate)) for candidate in candidates]
+        self.own = _Runs(premodel.path.stem, self._answer)
+        self.subjects = [*self.singles, self.own]
+
+    def _answer(self, data: bytes) -> Sequence[int]:
+        answer = self.premodel.predict(data)
+        self.answers.append(answer)
+        return answer.top_labels
+
+    def warm_up(self) -> None:
+        """Run everything on the first readable images, for at least half a second; nothing is kept."""
+        start_ms, images = now_ms(), []
+        for data in self._images(self.rows[:WARMUP_IMAGES]):
+            images.append(data)
+            for subject in self.subjects:
+                _attempt(subject, data)
+        while images and now_ms() - start_ms < WARMUP_MS:
+            for subject in self.subjects:
+                _attempt(subject, images[0])
+        for subject in self.subjects:
+            subject.runs_ms.clear()
+        self.answers.clear()
+        self.unreadable.clear()
+
+    def first_pass(self) -> None:
+        """Run everything once on every image; labels and latencies are kept."""
+        self.progress.begin("bench", len(self.rows), "images")
+        for row, data in self._numbered(self.rows):
+            truth = int(self.dataset.labels[row])
+            self.truth.append(truth)
+            self.names.append(self.dataset.names[row])
+            for index in self.rng.permutation(len(self.subjects)):
+                subject = self.subjects[index]
+                served = _attempt(subject, data)
+                if served is None and subject is self.own:
+                    self.answers.append(None)
+                subject.right.append(served is not None and truth in served[: self.top])
+                subject.label.append(served[0] if served else UNANSWERED)
+        self.progress.end()
+        if not self.truth:
+            reason = next(iter(self.unreadable.values()), "it is empty")
+            raise DatasetError("no image can be read", where=self.dataset.root, given=reason)
+
+    def further_pass(self, number: int) -> None:
+        """Run everything once more on every image, for the latencies."""
+        kept = len(self.answers)
+        self.progress.begin(f"bench, pass {number + 1}", len(self.rows), "images")
+        for data in self._images(self.rows):
+            for index in self.rng.permutation(len(self.subjects)):
+                _attempt(self.subjects[index], data)
+            del self.answers[kept:]
+        self.progress.end()
+
+    def valid(self) -> bool:
+        """Is every latency record VALID."""
+        return all(subject.timing().valid for subject in self.subjects)
+
+    def result(self, passes: int) -> Bench:
+        """Rows and answers."""
+        singles = Singles(
+            tuple(subject.name for subject in self.singles),
+            np.stack([np.asarray(subject.right) for subject in self.singles], axis=1),
+            np.array([subject.timing().mean_ms for subject in self.singles]),
+        )
+        rows = [self._single_row(subject, singles) for subject in self.singles]
+        rows.append(self._own_row(singles))
+        return Bench(
+            self.premodel.bundle.criterion,
+            tuple(rows),
+            len(self.truth),
+            passes,
+            tuple(self.names),
+            np.asarray(self.own.label, np.int32),
+            tuple(self.answers),
+            dict(self.unreadable),
+        )
+
+    def _single_row(self, subject: _Runs, singles: Singles) -> Row:
+        figures = _figures(subject, "single", "single", singles)
+        profiled = {entry["name"]: entry["latency_ms"] for entry in self.premodel.bundle.evidence.get("singles", ())}
+        figures["extra"] |= {"profiled_latency_ms": profiled.get(subject.name)}
+        coverage = float(np.mean(np.asarray(subject.label) != UNANSWERED))
+        return Row(**figures, coverage=coverage, share={subject.name: 1.0}, served={subject.name: coverage})
+
+    def _own_row(self, singles: Singles) -> Row:
+        policy = str(self.premodel.bundle.evidence.get("policy", self.premodel.policy.kind))
+        figures = _figures(self.own, "premodel", policy, singles)
+        n = len(self.truth)
+        answered = [answer for answer in self.answers if answer is not None]
+        share = {name: sum(name in answer.ran for answer in answered) / n for name in self.premodel.candidates}
+        served: dict[str, float] = {}
+        for answer in answered:
+            key = "abstained" if answer.candidate is None else "fused" if "+" in answer.candidate else answer.candidate
+            served[key] = served.get(key, 0.0) + 1 / n
+        stages = {
+            stage: float(np.mean([answer.latency_ms[stage] for answer in answered]))
+            for stage in ("decode", "features", "select", "predict", "total")
+            if answered
+        }
+        figures["extra"] |= {"stages_ms": stages, "failures": n - len(answered)}
+        coverage = float(np.mean(np.asarray(self.own.label) != UNANSWERED))
+        return Row(**figures, coverage=coverage, share=share, served=served)
+
+    def _images(self, rows: Sequence[int]) -> Iterator[bytes]:
+        for _, data in self._numbered(rows):
+            yield data
+
+    def _numbered(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Row and bytes of every image that can be decoded."""
+        for payload in self.dataset.read(rows):
+            self.progress.advance()
+            name = self.dataset.names[payload.row]
+            if payload.data is None:
+                self.unreadable[name] = payload.reason
+                continue
+            try:
+                decode(payload.data)
+            except ImageError as error:
+                self.unreadable[name] = str(error)
+                continue
+            yield payload.row, payload.data
+
+
+def _single(candidate: OpenedCandidate) -> Callable[[bytes], Sequence[int]]:
+    """Decode, preprocess, run: what a single candidate does with an encoded image."""
+
+    def answer(data: bytes) -> Sequence[int]:
+        image = decode(data)
+        labels: list[int] = candidate.predict(image, Pyramid(image)).labels.tolist()
+        return labels
+
+    return answer
+
+
+def _attempt(subject: _Runs, data: bytes) -> Sequence[int] | None:
+    """One timed run; None if the subject failed, whose time counts as well."""
+    start_ms = now_ms()
+    try:
+        served: Sequence[int] | None = subject.answer(data)
+    except RunError:
+        served = None
+    subject.runs_ms.append(now_ms() - start_ms)
+    return served
+
+
+def _figures(subject: _Runs, kind: Kind, policy: str, singles: Singles) -> dict[str, Any]:
+    """What every row has; the verdict says whether the latency is VALID."""
+    right, runs_ms = np.asarray(subject.right), np.asarray(subject.runs_ms)
+    figures = compare(subject.name, kind, policy, right, runs_ms, singles)
+    timing = subject.timing()
+    valid = "VALID" if timing.valid else f"latency INVALID: {timing.reason}"
+    figures["verdict"] = f"{figures['verdict']}; {valid}" if figures["verdict"] else valid
+    figures["extra"] |= {"latency_ci_ms": [timing.ci_low_ms, timing.ci_high_ms], "runs": timing.count}
+    return figures

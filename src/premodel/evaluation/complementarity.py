@@ -1,0 +1,177 @@
+"""How candidates stand to each other: who helps whom, who is dominated, where another view would do better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.metrics import paired_bootstrap
+from premodel.training.tables import Tables
+
+EQUAL_COST = 1.05
+"""Views of one network whose latencies differ by no more than this cost the same."""
+
+Bools = NDArray[np.bool_]
+Points = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two candidates, the more accurate first.
+
+    Attributes
+    ----------
+    names:
+        Of both.
+    double_fault:
+        Share of samples on which both are wrong (Giacinto and Roli, "Design of effective neural network ensembles for
+        image classification purposes", 2001).
+    only_first, only_second:
+        Shares on which one alone is right.
+    union_gain, union_gain_ci:
+        Accuracy of a perfect choice between the two minus that of the first, in points, with its 95 % interval.
+    """
+
+    names: tuple[str, str]
+    double_fault: float
+    only_first: float
+    only_second: float
+    union_gain: float
+    union_gain_ci: Points
+
+
+@dataclass(frozen=True)
+class Dominated:
+    """A candidate that another beats.
+
+    Attributes
+    ----------
+    name, by:
+        The candidate, and the one that is faster and not less accurate.
+    gain, gain_ci:
+        By how many points the other is more accurate, with its 95 % interval.
+    latency_ms, by_latency_ms:
+        Preprocess + run of both.
+    sure:
+        Is that interval wholly above 0; else the candidate is slower and not shown to be more accurate.
+    alone_right:
+        Share of samples on which it is right and no other candidate is: what leaving it out would cost an oracle.
+    """
+
+    name: str
+    by: str
+    gain: float
+    gain_ci: Points
+    latency_ms: float
+    by_latency_ms: float
+    sure: bool
+    alone_right: float
+
+
+@dataclass(frozen=True)
+class BetterView:
+    """Another view of the same network that costs the same and is more accurate, the interval wholly above 0."""
+
+    name: str
+    view: str
+    gain: float
+    gain_ci: Points
+
+
+def complementary_pairs(tables: Tables, correct: Bools, seed: int) -> list[Pair]:
+    """All pairs, by falling gain of a perfect choice between the two."""
+    accuracy = correct.mean(axis=0)
+    found = []
+    for a, b in combinations(range(correct.shape[1]), 2):
+        first, second = (a, b) if accuracy[a] >= accuracy[b] else (b, a)
+        only_first = correct[:, first] & ~correct[:, second]
+        only_second = correct[:, second] & ~correct[:, first]
+        gain, interval = points_with_interval(only_second.astype(np.float64), seed)
+        found.append(
+            Pair(
+                (tables.candidates[first], tables.candidates[second]),
+                float(np.mean(~correct[:, first] & ~correct[:, second])),
+                float(only_first.mean()),
+                float(only_second.mean()),
+                gain,
+                interval,
+            )
+        )
+    return sorted(found, key=lambda pair: -pair.union_gain)
+
+
+def dominated_candidates(tables: Tables, correct: Bools, seed: int) -> list[Dominated]:
+    """Candidates that are slower than another and not more accurate on these samples.
+
+    Slower means that the 95 % intervals of the mean latencies do not touch. Of several that dominate, the one named
+    gains most.
+    """
+    accuracy = correct.mean(axis=0)
+    others_right = correct.sum(axis=1)[:, None] - correct
+    alone_right = (correct & (others_right == 0)).mean(axis=0)
+    found = []
+    for column, name in enumerate(tables.candidates):
+        rivals = [
+            other
+            for other in range(len(tables.candidates))
+            if other != column and _faster(tables, other, column) and accuracy[other] >= accuracy[column]
+        ]
+        if not rivals:
+            continue
+        best = max(rivals, key=lambda other: (accuracy[other], -tables.latency_ms[other]))
+        gain, interval = points_with_interval(correct[:, best].astype(np.float64) - correct[:, column], seed)
+        latency_ms, by_ms = float(tables.latency_ms[column]), float(tables.latency_ms[best])
+        found.append(
+            Dominated(
+                name,
+                tables.candidates[best],
+                gain,
+                interval,
+                latency_ms,
+                by_ms,
+                interval[0] > 0,
+                float(alone_right[column]),
+            )
+        )
+    return found
+
+
+def better_views(tables: Tables, correct: Bools, seed: int) -> list[BetterView]:
+    """For each candidate, the most accurate view of its network at no more cost, if it is surely more accurate.
+
+    Notes
+    -----
+    The best of k other views is looked at, so its interval is at the level 1 - 0.05 / k (Bonferroni).
+    """
+    accuracy = correct.mean(axis=0)
+    found = []
+    for column, name in enumerate(tables.candidates):
+        views = [
+            other
+            for other in range(len(tables.candidates))
+            if other != column
+            and tables.networks[other] == tables.networks[column]
+            and tables.latency_ms[other] <= EQUAL_COST * tables.latency_ms[column]
+        ]
+        if not views:
+            continue
+        best = max(views, key=accuracy.__getitem__)
+        difference = correct[:, best].astype(np.float64) - correct[:, column]
+        gain, interval = points_with_interval(difference, seed, level=1 - 0.05 / len(views))
+        if interval[0] > 0:
+            found.append(BetterView(name, tables.candidates[best], gain, interval))
+    return found
+
+
+def points_with_interval(difference: NDArray[np.float64], seed: int, level: float = 0.95) -> tuple[float, Points]:
+    """Mean of paired differences of correctness, in points, with its bootstrap interval."""
+    low, high = paired_bootstrap(difference, seed=seed, level=level)
+    return 100 * float(difference.mean()), (100 * low, 100 * high)
+
+
+def _faster(tables: Tables, one: int, than: int) -> bool:
+    """Is a candidate faster than another, their intervals apart."""
+    return tables.timings[one].ci_high_ms < tables.timings[than].ci_low_ms

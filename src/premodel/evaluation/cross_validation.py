@@ -1,0 +1,183 @@
+"""Cross-validation of whole methods: everything a method fits is fitted on the training folds (design section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.records import Criterion
+from premodel.runtime.policies.base import FUSED, Policy
+from premodel.training.folds import stratified_folds
+from premodel.training.simulate import NOBODY, Simulation, simulate
+from premodel.training.tables import Tables
+
+Kind = Literal["single", "baseline", "premodel"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Something to be cross-validated.
+
+    Attributes
+    ----------
+    name:
+        How it is called in tables.
+    kind:
+        What it is: a single candidate, a baseline, or a premodel.
+    policy:
+        Kind of its policy.
+    fit:
+        Training rows and a seed -> policy.
+    permute_features:
+        Fit and run on features that belong to other samples: what the method does with zero information.
+    """
+
+    name: str
+    kind: Kind
+    policy: str
+    fit: Callable[[Tables, int], Policy]
+    permute_features: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a method did out of fold, for each of n samples.
+
+    Attributes
+    ----------
+    method:
+        The method.
+    fold:
+        int (n,), the fold in which the sample was tested.
+    label:
+        int32 (n,), the label served, -1 for an abstention.
+    top1, top5:
+        bool (n,), was the answer right; an abstention is wrong.
+    union:
+        bool (n,) by the criterion, was any of the candidates that the fold's policy may run right.
+    latency_ms:
+        float64 (n,), end to end.
+    ran:
+        bool (n, m), which candidates ran.
+    source:
+        int (n,), candidate whose answer was served, FUSED or NOBODY.
+    reads_features:
+        Did any fold's policy read image features.
+    candidates:
+        For each fold, the candidates its policy may run.
+    """
+
+    method: Method
+    fold: NDArray[np.intp]
+    label: NDArray[np.int32]
+    top1: NDArray[np.bool_]
+    top5: NDArray[np.bool_]
+    union: NDArray[np.bool_]
+    latency_ms: NDArray[np.float64]
+    ran: NDArray[np.bool_]
+    source: NDArray[np.intp]
+    reads_features: bool
+    candidates: tuple[tuple[str, ...], ...]
+
+    def correct(self, criterion: Criterion) -> NDArray[np.bool_]:
+        """bool (n,) by the criterion."""
+        return self.top1 if criterion == "top1" else self.top5
+
+
+def cross_validate(
+    tables: Tables,
+    methods: Sequence[Method],
+    *,
+    criterion: Criterion,
+    folds: int = 10,
+    seed: int = 0,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[Outcome]:
+    """Fit every method on the training folds and serve the test fold, for each of the folds.
+
+    Parameters
+    ----------
+    progress:
+        Called with (done, total, name) after each fit and simulation.
+
+    Raises
+    ------
+    OptionError
+        Fewer samples than folds, or a criterion that the labels do not allow.
+    """
+    correct = tables.correct(criterion)
+    division = stratified_folds(tables.truth, correct.sum(axis=1), folds, seed)
+    fold = np.empty(len(tables), dtype=np.intp)
+    for number, part in enumerate(division):
+        fold[part.test] = number
+    shuffled = permuted_features(tables, seed)
+    outcomes = [_empty(method, tables, fold) for method in methods]
+    total, done = folds * len(methods), 0
+    for part in division:
+        for position, method in enumerate(methods):
+            data = shuffled if method.permute_features else tables
+            served = simulate(method.fit(data.take(part.train), seed), data.take(part.test))
+            outcomes[position] = _record(outcomes[position], tables, correct, part.test, served)
+            done += 1
+            if progress is not None:
+                progress(done, total, method.name)
+    for outcome in outcomes:
+        _check(outcome, tables, criterion)
+    return outcomes
+
+
+def permuted_features(tables: Tables, seed: int) -> Tables:
+    """The same profile with every sample's features taken from another: they hold zero information."""
+    return replace(tables, features=tables.features[np.random.default_rng(seed).permutation(len(tables))])
+
+
+def _empty(method: Method, tables: Tables, fold: NDArray[np.intp]) -> Outcome:
+    n, m = len(tables), len(tables.candidates)
+    false = np.zeros(n, dtype=np.bool_)
+    return Outcome(
+        method=method,
+        fold=fold,
+        label=np.full(n, -1, dtype=np.int32),
+        top1=false.copy(),
+        top5=false.copy(),
+        union=false.copy(),
+        latency_ms=np.zeros(n),
+        ran=np.zeros((n, m), dtype=np.bool_),
+        source=np.full(n, NOBODY, dtype=np.intp),
+        reads_features=False,
+        candidates=(),
+    )
+
+
+def _record(
+    outcome: Outcome, tables: Tables, correct: NDArray[np.bool_], rows: NDArray[np.intp], served: Simulation
+) -> Outcome:
+    """Write one fold's simulation into the outcome's arrays; candidates are joined by name."""
+    columns = np.asarray([tables.candidates.index(name) for name in served.candidates], dtype=np.intp)
+    truth = tables.truth[rows, None]
+    outcome.label[rows] = np.where(served.abstained, -1, served.labels[:, 0])
+    outcome.top1[rows] = ~served.abstained & (served.labels[:, :1] == truth).any(axis=1)
+    outcome.top5[rows] = ~served.abstained & (served.labels[:, :5] == truth).any(axis=1)
+    outcome.union[rows] = correct[np.ix_(rows, columns)].any(axis=1)
+    outcome.latency_ms[rows] = served.latency_ms
+    outcome.ran[np.ix_(rows, columns)] = served.ran
+    named = served.source >= 0
+    outcome.source[rows[named]] = columns[served.source[named]]
+    outcome.source[rows[~named]] = np.where(served.abstained[~named], NOBODY, FUSED)
+    reads = outcome.reads_features or bool(served.features_used.any())
+    return replace(outcome, reads_features=reads, candidates=(*outcome.candidates, served.candidates))
+
+
+def _check(outcome: Outcome, tables: Tables, criterion: Criterion) -> None:
+    """An answer of one candidate is right exactly when the profile says that candidate was right on that sample."""
+    single = np.flatnonzero(outcome.source >= 0)
+    expected = tables.correct(criterion)[single, outcome.source[single]]
+    if not np.array_equal(outcome.correct(criterion)[single], expected):
+        raise AssertionError(f"{outcome.method.name}: served answers and the profile disagree")
+    alone = ~np.any(outcome.source == FUSED)
+    if alone and outcome.correct(criterion).mean() > outcome.union.mean():
+        raise AssertionError(f"{outcome.method.name}: accuracy above the union of its candidates")

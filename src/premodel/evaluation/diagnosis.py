@@ -1,0 +1,209 @@
+"""What the doctor found, as records and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from premodel.evaluation.complementarity import BetterView, Dominated, Pair, Points
+from premodel.evaluation.reachable import Reachable, Reached
+from premodel.evaluation.signal import Signal
+from premodel.records import Criterion
+from premodel.training.options import plain
+
+WIDTH_POINTS = 1.0
+"""An interval of the gain this narrow is called enough."""
+SHOWN_PAIRS = 5
+
+
+@dataclass(frozen=True)
+class CandidateFinding:
+    """One candidate.
+
+    Attributes
+    ----------
+    accuracy, accuracy_ci:
+        By the criterion, with the 95 % Wilson interval.
+    latency_ms:
+        End to end.
+    valid, reason:
+        Verdict of its timing.
+    confidence, features:
+        What tells whether it is right; `features` is None where the profile holds none.
+    """
+
+    name: str
+    accuracy: float
+    accuracy_ci: Points
+    latency_ms: float
+    valid: bool
+    reason: str
+    confidence: Signal
+    features: Signal | None
+
+
+@dataclass(frozen=True)
+class OracleGap:
+    """The most that selection could win: the cheapest right candidate for every sample, chosen with the truth in hand.
+
+    Attributes
+    ----------
+    union, union_ci:
+        Share of samples on which some candidate is right.
+    gain, gain_ci:
+        Union minus accuracy of the best single candidate, in points.
+    latency_ms:
+        Mean of the oracle, end to end; it runs the cheapest candidate where none is right.
+    speedup, speedup_ci:
+        Against the best single candidate.
+    """
+
+    union: float
+    union_ci: Points
+    gain: float
+    gain_ci: Points
+    latency_ms: float
+    speedup: float
+    speedup_ci: Points
+
+
+@dataclass(frozen=True)
+class Enough:
+    """Do the samples suffice to know the gain.
+
+    Attributes
+    ----------
+    width:
+        Of the 95 % interval of the gain at no loss, in points.
+    samples:
+        Behind it: all, or the subsample that policies were looked at on.
+    needed:
+        Samples at which it would be 1 point wide, the width falling with their square root.
+    suffice:
+        Does the profile hold as many.
+    """
+
+    width: float
+    samples: int
+    needed: int
+    suffice: bool
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything the doctor found.
+
+    Attributes
+    ----------
+    advice:
+        What to do, in one sentence.
+    policy:
+        The policy advised; "single" to use one candidate alone.
+    use:
+        With "single", that candidate; else None.
+    best:
+        The most accurate single candidate.
+    used:
+        Samples that confidence, features and policies were looked at on.
+    reachable:
+        By policy; empty with one candidate.
+    enough:
+        None with one candidate.
+    """
+
+    advice: str
+    policy: str
+    use: str | None
+    criterion: Criterion
+    samples: int
+    used: int
+    best: str
+    candidates: tuple[CandidateFinding, ...]
+    oracle: OracleGap
+    pairs: tuple[Pair, ...]
+    dominated: tuple[Dominated, ...]
+    better_views: tuple[BetterView, ...]
+    reachable: tuple[Reachable, ...]
+    enough: Enough | None
+    invalid: tuple[str, ...]
+    conditions: Mapping[str, object]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `doctor --json` prints."""
+        data: dict[str, Any] = plain(self)
+        return data
+
+
+def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
+    """The diagnosis as lines of text, the advice first."""
+    d = diagnosis
+    lines = [d.advice, "", f"{d.samples} samples, {len(d.candidates)} candidates, {d.criterion}"]
+    if d.used < d.samples:
+        lines.append(f"confidence, features and policies: on a stratified subsample of {d.used}")
+    lines += [f"INVALID timing of {one}" for one in d.invalid]
+    lines += ["", *_oracle_lines(d), "", "by cross-validation, against the best single candidate"]
+    for one in d.reachable:
+        lines.append(f"  {one.policy}, trained for no loss: {one.no_loss}{_mix(one.no_loss)}")
+        if one.equal_time is not None:
+            lines.append(f"  {one.policy}, for equal time: {one.equal_time}{_mix(one.equal_time)}")
+    if d.enough is not None:
+        lines.append(_enough_line(d.enough))
+    lines += ["", "AUC for 'this candidate is right'"]
+    for candidate in d.candidates:
+        own = f"{candidate.name}: own confidence {candidate.confidence}"
+        lines.append(f"  {own}" + (f"; image features {candidate.features}" if candidate.features else ""))
+    return [*lines, *_standing_lines(d)]
+
+
+def _oracle_lines(d: Diagnosis) -> list[str]:
+    o = d.oracle
+    best = next(one for one in d.candidates if one.name == d.best)
+    return [
+        f"best single candidate {d.best}: {100 * best.accuracy:.1f} % at {best.latency_ms:.2f} ms",
+        f"oracle: {100 * o.union:.1f} % [{100 * o.union_ci[0]:.1f}, {100 * o.union_ci[1]:.1f}], {o.gain:+.1f} points "
+        f"[{o.gain_ci[0]:+.1f}, {o.gain_ci[1]:+.1f}], {o.speedup:.2f}x [{o.speedup_ci[0]:.2f}, {o.speedup_ci[1]:.2f}] "
+        f"the speed ({o.latency_ms:.2f} ms); nobody reaches it",
+    ]
+
+
+def _enough_line(enough: Enough) -> str:
+    said = f"the interval of the gain is {enough.width:.1f} points wide on {enough.samples} samples"
+    would = f"about {enough.needed} make it {WIDTH_POINTS:g} point"
+    if enough.suffice:
+        return f"samples suffice: {said}" + ("" if enough.needed <= enough.samples else f"; {would}")
+    return f"samples do NOT suffice to know the gain within {WIDTH_POINTS:g} point: {said}; {would}"
+
+
+def _standing_lines(d: Diagnosis) -> list[str]:
+    lines = []
+    if d.pairs:
+        lines += ["", "pairs that complement each other most (only one of the two right)"]
+    for pair in d.pairs[:SHOWN_PAIRS]:
+        lines.append(
+            f"  {pair.names[0]} {100 * pair.only_first:.1f} %, {pair.names[1]} {100 * pair.only_second:.1f} %; "
+            f"both wrong {100 * pair.double_fault:.1f} %; a perfect choice gains {pair.union_gain:.1f} points "
+            f"[{pair.union_gain_ci[0]:.1f}, {pair.union_gain_ci[1]:.1f}]"
+        )
+    if d.dominated:
+        lines += ["", "dominated candidates"]
+    for one in d.dominated:
+        how = "slower and less accurate than" if one.sure else "slower and not shown to be more accurate than"
+        lines.append(
+            f"  {one.name} ({one.latency_ms:.2f} ms): {how} {one.by} ({one.by_latency_ms:.2f} ms, "
+            f"{one.gain:+.1f} points [{one.gain_ci[0]:+.1f}, {one.gain_ci[1]:+.1f}]); "
+            f"alone right on {100 * one.alone_right:.1f} %"
+        )
+    if d.better_views:
+        lines += ["", "a better view of the same network would do"]
+    for view in d.better_views:
+        lines.append(
+            f"  {view.view} instead of {view.name}: {view.gain:+.1f} points "
+            f"[{view.gain_ci[0]:+.1f}, {view.gain_ci[1]:+.1f}] at equal cost"
+        )
+    return lines
+
+
+def _mix(reached: Reached) -> str:
+    low, high = reached.mix_ci
+    return f"; against random mix {reached.mix_gain:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -1,0 +1,127 @@
+"""Cross-validated evaluation of premodels beside every baseline: profile -> rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from premodel.evaluation.baselines import baseline_methods, mix_row, oracle_row, single_rows
+from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
+from premodel.evaluation.rows import Row, Singles, headline, outcome_row
+from premodel.records import Criterion
+from premodel.runtime.policies.base import Policy
+from premodel.training.options import TrainOptions
+from premodel.training.tables import Tables
+from premodel.training.train import train
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The whole comparison.
+
+    Attributes
+    ----------
+    criterion, samples, folds, seed:
+        What was asked for, and how many samples there were.
+    rows:
+        Singles, baselines and premodels, all on the same samples and folds.
+    outcomes:
+        Per sample, for the methods that were cross-validated.
+    conditions:
+        Of the profile behind it.
+    """
+
+    criterion: Criterion
+    samples: int
+    folds: int
+    seed: int
+    rows: tuple[Row, ...]
+    outcomes: tuple[Outcome, ...]
+    conditions: Mapping[str, object]
+
+    @property
+    def headline(self) -> str:
+        """The result in one sentence."""
+        return headline(self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `evaluate --json` prints."""
+        return {
+            "criterion": self.criterion,
+            "samples": self.samples,
+            "folds": self.folds,
+            "seed": self.seed,
+            "headline": self.headline,
+            "rows": [row.to_json() for row in self.rows],
+            "conditions": dict(self.conditions),
+        }
+
+
+def premodel_method(name: str, options: TrainOptions) -> Method:
+    """A premodel to be cross-validated: `train` with these options, on the training folds alone."""
+
+    def fit(tables: Tables, seed: int) -> Policy:
+        del seed  # the options carry it
+        return train(tables, options).policy
+
+    return Method(name, "premodel", options.policy, fit)
+
+
+def permuted_method(method: Method) -> Method:
+    """The same method with zero information in its features."""
+    return Method(f"{method.name}, permuted features", "baseline", method.policy, method.fit, permute_features=True)
+
+
+def evaluate(
+    tables: Tables,
+    premodels: Mapping[str, TrainOptions],
+    *,
+    criterion: Criterion = "top1",
+    folds: int = 10,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Cross-validate premodels and baselines on the same folds.
+
+    Parameters
+    ----------
+    tables:
+        The profile.
+    premodels:
+        Training options by the name of their row.
+    criterion, folds, seed:
+        Of the cross-validation; the options' own criterion must be the same.
+    progress:
+        Called with (done, total, name of the method).
+
+    Raises
+    ------
+    OptionError
+        Fewer samples than folds, a criterion the labels do not allow, or options that training refuses.
+
+    Notes
+    -----
+    A premodel that reads features is evaluated a second time on permuted features: what it would do with no
+    information at all. The comparison with the random mix is made at the premodel's own mean latency.
+    """
+    singles = Singles.of(tables, criterion)
+
+    def validate(methods: Sequence[Method]) -> list[Outcome]:
+        return cross_validate(tables, methods, criterion=criterion, folds=folds, seed=seed, progress=progress)
+
+    plain = validate(baseline_methods(criterion))
+    chosen = validate([premodel_method(name, options) for name, options in premodels.items()])
+    permuted = validate([permuted_method(outcome.method) for outcome in chosen if outcome.reads_features])
+    outcomes = [*plain, *permuted, *chosen]
+    fitted = [outcome_row(outcome, tables, criterion, singles, seed=seed) for outcome in outcomes]
+    mixes = [mix_row(row, singles, seed=seed) for row in fitted if row.kind == "premodel"]
+    rows = [
+        *single_rows(tables, singles, seed=seed),
+        *mixes,
+        oracle_row(tables, criterion, singles, seed=seed),
+        *fitted,
+    ]
+    return Evaluation(criterion, len(tables), folds, seed, tuple(rows), tuple(outcomes), tables.conditions)

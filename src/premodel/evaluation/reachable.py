@@ -1,0 +1,136 @@
+"""What a policy reaches on a profile by cross-validation, for the doctor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.evaluation.baselines import fit_max_probability
+from premodel.evaluation.complementarity import Points, points_with_interval
+from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
+from premodel.evaluation.rows import Singles
+from premodel.metrics import paired_bootstrap
+from premodel.records import Criterion
+from premodel.runtime.policies.base import Policy
+from premodel.training.objective import Floor, Objective
+from premodel.training.options import TrainOptions
+from premodel.training.tables import Tables
+from premodel.training.train import TRAINERS, train
+
+PREFERRED = ("cascade-routing", "cascade")
+"""The first of these that can be trained is asked: they read no image features, so training them is quick."""
+PLAIN = "max-probability cascade"
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a policy did out of fold.
+
+    Attributes
+    ----------
+    policy:
+        Its name.
+    accuracy, latency_ms:
+        Means, end to end.
+    speedup, speedup_ci:
+        Latency of the best single candidate by its latency.
+    gain, gain_ci:
+        Accuracy minus the best single candidate's, in points.
+    mix_gain, mix_ci:
+        Accuracy minus that of the random mix at equal latency, in points.
+    """
+
+    policy: str
+    accuracy: float
+    latency_ms: float
+    speedup: float
+    speedup_ci: Points
+    gain: float
+    gain_ci: Points
+    mix_gain: float
+    mix_ci: Points
+
+    def __str__(self) -> str:
+        return (
+            f"{self.speedup:.2f}x [{self.speedup_ci[0]:.2f}, {self.speedup_ci[1]:.2f}] the speed, gain "
+            f"{self.gain:+.1f} points [{self.gain_ci[0]:+.1f}, {self.gain_ci[1]:+.1f}]"
+        )
+
+
+@dataclass(frozen=True)
+class Reachable:
+    """One policy under two objectives.
+
+    Attributes
+    ----------
+    no_loss:
+        Trained for least latency at the accuracy of the best single candidate.
+    equal_time:
+        Trained for most accuracy at the mean latency of the best single candidate; None for the plain cascade, which
+        has no such knob.
+    """
+
+    policy: str
+    no_loss: Reached
+    equal_time: Reached | None
+
+
+def reachable(tables: Tables, criterion: Criterion, *, folds: int, seed: int) -> list[Reachable]:
+    """Cross-validate the preferred policy, and the plain max-probability cascade, on the same folds."""
+    singles = Singles.of(tables, criterion)
+    best_ms = float(singles.latency_ms[singles.best])
+    objectives = {"no loss": Objective(Floor.parse("best")), "equal time": Objective(max_latency_ms=best_ms)}
+    policies = [policy for policy in PREFERRED if policy in TRAINERS][:1]
+    methods = [
+        _method(policy, TrainOptions(policy=policy, criterion=criterion, objective=objective, seed=seed), name)
+        for policy in policies
+        for name, objective in objectives.items()
+    ]
+
+    def plain(train_tables: Tables, seed: int) -> Policy:
+        return fit_max_probability(train_tables, seed, criterion=criterion)
+
+    methods.append(Method(PLAIN, "baseline", "cascade", plain))
+    outcomes = cross_validate(tables, methods, criterion=criterion, folds=folds, seed=seed)
+    reached = {one.method.name: _reached(one, criterion, singles, seed) for one in outcomes}
+    found = [
+        Reachable(
+            policy,
+            replace(reached[f"{policy}, no loss"], policy=policy),
+            replace(reached[f"{policy}, equal time"], policy=policy),
+        )
+        for policy in policies
+    ]
+    return [*found, Reachable(PLAIN, reached[PLAIN], None)]
+
+
+def _method(policy: str, options: TrainOptions, name: str) -> Method:
+    def fit(tables: Tables, seed: int) -> Policy:
+        del seed  # the options carry it
+        return train(tables, options).policy
+
+    return Method(f"{policy}, {name}", "premodel", policy, fit)
+
+
+def _reached(outcome: Outcome, criterion: Criterion, singles: Singles, seed: int) -> Reached:
+    right = outcome.correct(criterion).astype(np.float64)
+    mean_ms = float(outcome.latency_ms.mean())
+    best_ms = float(singles.latency_ms[singles.best])
+    gain, gain_ci = points_with_interval(right - singles.correct[:, singles.best], seed)
+    mix_gain, mix_ci = points_with_interval(right - singles.mix(mean_ms)[0], seed)
+    low_ms, high_ms = paired_bootstrap(outcome.latency_ms, seed=seed)
+    return Reached(
+        outcome.method.name,
+        float(right.mean()),
+        mean_ms,
+        best_ms / mean_ms,
+        (best_ms / high_ms, best_ms / low_ms),
+        gain,
+        gain_ci,
+        mix_gain,
+        mix_ci,
+    )

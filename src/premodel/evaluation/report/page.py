@@ -1,0 +1,282 @@
+"""The page: one HTML file that holds its scripts, styles, charts and pictures, and asks for nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from premodel.errors import MissingExtraError, OptionError
+from premodel.evaluation.bench import Bench
+from premodel.evaluation.cross_validation import Outcome
+from premodel.evaluation.evaluate import Evaluation
+from premodel.evaluation.report import charts, text
+from premodel.evaluation.report.classes import class_gains
+from premodel.evaluation.report.colours import GRID, TEXT
+from premodel.evaluation.report.pictures import Album, Bin, Difficulty, FindImage, Picture, measured_difficulty
+from premodel.evaluation.report.reliability import reliability
+from premodel.evaluation.report.timings import spreads
+from premodel.evaluation.report.verdict import best_premodel, interval, judge, points
+from premodel.evaluation.rows import Row, Singles
+from premodel.training.objective import Objective
+from premodel.training.tables import Tables
+from premodel.version import __version__
+
+MAX_BYTES = 2_500_000
+"""The page is kept below this by leaving pictures out, the last of each row first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a page is made of; only the first three are needed.
+
+    Attributes
+    ----------
+    title:
+        Heading of the page.
+    evaluation:
+        The comparison, with at least one premodel.
+    tables:
+        The profile it was made on.
+    objective:
+        By which one of several premodels is the one to speak of.
+    find:
+        Gives encoded images by SHA-256; None for a page without pictures.
+    difficulty:
+        What pictures are ordered by; None for the number of candidates that are wrong.
+    runs_ms:
+        Every single timed run by candidate.
+    bench, bench_images:
+        Real end-to-end runs, and on what.
+    doctor:
+        What was said before training about what can be won, line by line.
+    accounts:
+        How each premodel came about, line by line, by its name.
+    """
+
+    title: str
+    evaluation: Evaluation
+    tables: Tables
+    objective: Objective = field(default_factory=Objective)
+    find: FindImage | None = None
+    difficulty: Difficulty | None = None
+    runs_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    bench: Bench | None = None
+    bench_images: str = "images"
+    doctor: Sequence[str] = ()
+    accounts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def write_report(report: Report, path: Path) -> int:
+    """Write the page; it appears whole or not at all.
+
+    Returns
+    -------
+    Its size in bytes.
+
+    Raises
+    ------
+    MissingExtraError
+        Bokeh or Jinja is not installed.
+    OptionError
+        The evaluation holds no premodel, or the file cannot be written.
+    """
+    return write_page(render(report), path)
+
+
+def write_page(text: str, path: Path) -> int:
+    """Write a file whole or not at all; its size in bytes. Raises OptionError if it cannot be written."""
+    page = text.encode("utf-8")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        draft.write_bytes(page)
+        draft.replace(path)
+    except OSError as error:
+        raise OptionError("the file cannot be written", where=path, given=error.strerror) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return len(page)
+
+
+def require_report_packages() -> None:
+    """Find out before the work whether its result can be shown.
+
+    Raises
+    ------
+    MissingExtraError
+        Bokeh or Jinja is not installed.
+    """
+    charts.bokeh("embed")
+    _jinja()
+
+
+def render(report: Report) -> str:
+    """The page as text; raises as `write_report` does."""
+    context = _context(report)
+    page = fill("page.html.j2", context)
+    per_row = max((len(one.pictures) for one in context["bins"]), default=0)
+    while len(page.encode("utf-8")) > MAX_BYTES and per_row:
+        per_row -= 2
+        context["bins"] = [_fewer(one, max(0, per_row)) for one in context["bins"]]
+        context["mistakes"] = context["mistakes"][: max(0, 3 * per_row)]
+        page = fill("page.html.j2", context)
+    return page
+
+
+def _fewer(one: Bin, count: int) -> Bin:
+    return Bin(one.title, one.samples, one.right, one.best_right, one.latency_ms, one.pictures[:count])
+
+
+def fill(template: str, context: Mapping[str, Any], package: str = "premodel.evaluation.report") -> str:
+    """A template of a package, with the macros of `parts.html.j2` before it, filled in."""
+    jinja2 = _jinja()
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["ms"] = text.ms
+    environment.filters["share"] = text.share
+    environment.filters["label"] = text.short_label
+    environment.filters["breakable"] = _breakable
+    page: str = environment.from_string(resource("parts.html.j2") + resource(template, package)).render(**context)
+    return page
+
+
+def _context(report: Report) -> dict[str, Any]:
+    evaluation, tables = report.evaluation, report.tables
+    chosen = best_premodel(evaluation.rows, report.objective)
+    outcome = next(one for one in evaluation.outcomes if one.method.name == chosen.name)
+    singles = Singles.of(tables, evaluation.criterion)
+    correct = tables.correct(evaluation.criterion)
+    gains = class_gains(tables, outcome.correct(evaluation.criterion), correct[:, singles.best], seed=evaluation.seed)
+    timed = spreads(tables, report.runs_ms)
+    calibration = reliability(tables, evaluation.criterion)
+    rows, candidates = evaluation.rows, tables.candidates
+    drawn = [charts.frontier(rows), charts.shares(rows, candidates), charts.classes(gains)]
+    drawn += [charts.timings(timed)] if timed else []
+    drawn += [charts.calibration(calibration)]
+    own = {chart.id: chart for chart in drawn}
+    return {
+        "title": report.title,
+        "version": __version__,
+        "verdicts": [judge(row, rows) for row in _chosen_first(rows, chosen)],
+        "chosen": chosen,
+        "best": candidates[singles.best],
+        "evaluation": evaluation,
+        "charts": own,
+        "items": script_json({name: chart.item for name, chart in own.items()}),
+        "figures": _figures(chosen),
+        "rows": text.rows_table(rows),
+        "shares": text.shares_table(rows, candidates),
+        "classes": text.classes_table(gains),
+        "class_count": len(gains),
+        "timings": text.timings_table(timed),
+        "calibration": text.calibration_table(calibration),
+        "conditions": text.conditions_table(evaluation.conditions),
+        "bench": report.bench,
+        "bench_images": report.bench_images,
+        "bench_rows": None if report.bench is None else text.rows_table(report.bench.rows),
+        "doctor": list(report.doctor),
+        "accounts": {name: list(lines) for name, lines in report.accounts.items()},
+        **_pictures(report, outcome, singles.best),
+        **static_parts(),
+    }
+
+
+def _chosen_first(rows: Sequence[Row], chosen: Row) -> list[Row]:
+    return [chosen, *(row for row in rows if row.kind == "premodel" and row is not chosen)]
+
+
+def _figures(chosen: Row) -> list[tuple[str, str, str]]:
+    """The key figures: value, unit, what it is."""
+    mix = chosen.extra.get("gain_points_vs_mix", 0.0)
+    low, high = chosen.extra.get("mix_ci", (0.0, 0.0))
+    accuracy_low, accuracy_high = map(text.share, chosen.accuracy_ci)
+    median, p99 = text.ms(chosen.latency_p50_ms), text.ms(chosen.latency_p99_ms)
+    return [
+        (text.share(chosen.accuracy), "% right", f"{accuracy_low} to {accuracy_high}"),
+        (text.ms(chosen.latency_ms), "ms per image", f"median {median}, p99 {p99}"),
+        (f"{chosen.speedup_vs_best:.2f}", "times as fast", "as the best single candidate"),
+        (points(chosen.gain_points_vs_best), "points", f"against the best single {interval(chosen.gain_ci)}"),
+        (points(mix), "points", f"against the random mix {interval((low, high))}"),
+    ]
+
+
+def _pictures(report: Report, outcome: Outcome, best: int) -> dict[str, Any]:
+    """Examples by difficulty and mistakes in vain; a word where no image is found."""
+    none: list[Picture] = []
+    found: dict[str, Any] = {"bins": [], "mistakes": none, "mistake_count": 0, "difficulty": "", "pictures_note": ""}
+    criterion, seed = report.evaluation.criterion, report.evaluation.seed
+    find = report.find or _no_image
+    album = Album(report.tables, criterion, outcome, best, find)
+    difficulty = report.difficulty or measured_difficulty(report.tables, criterion)
+    found["bins"] = album.bins(difficulty, seed)
+    found["mistake_count"], found["mistakes"] = album.mistakes(seed)
+    found["difficulty"] = difficulty.name
+    if not any(one.pictures for one in found["bins"]):
+        found["pictures_note"] = (
+            "The page was made without images."
+            if report.find is None
+            else "The image files were not found where they were when they were profiled, so there are no pictures."
+        )
+    return found
+
+
+def _no_image(_: str) -> None:
+    """Finds nothing."""
+
+
+def static_parts() -> dict[str, Any]:
+    """Style, scripts and the charting library's own."""
+    library = charts.bokeh("resources").Resources(mode="inline", components=["bokeh"])
+    bokeh_js = "\n".join(_script_safe(code) for code in library.js_raw)
+    markup = _markup()
+    return {
+        "css": markup(resource("page.css")),
+        "bokeh_js": markup(bokeh_js),
+        "page_js": markup(resource("page.js")),
+        "light": {"text": TEXT, "grid": GRID},
+    }
+
+
+def script_json(value: Any) -> Any:
+    """JSON inside a script element: no text in it can end the element."""
+    return _markup()(json.dumps(value, separators=(",", ":"), default=_number).replace("<", "\\u003c"))
+
+
+def _script_safe(code: str) -> str:
+    return code.replace("</script", "<\\/script")
+
+
+def _number(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _markup() -> Any:
+    """Marks text as HTML; Jinja brings the package along."""
+    _jinja()
+    from markupsafe import Markup
+
+    return Markup
+
+
+def _breakable(name: str) -> Any:
+    """A candidate's name that may be broken after an underscore."""
+    markup = _markup()
+    return markup("_<wbr>").join(markup.escape(part) for part in name.split("_"))
+
+
+def _jinja() -> Any:
+    try:
+        import jinja2
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("jinja2", "report") from error
+    return jinja2
+
+
+def resource(name: str, package: str = "premodel.evaluation.report") -> str:
+    """Text of a file that comes with a package."""
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,94 @@
+"""What a report takes from a store beyond its tables: the images, where they are still found, and single runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from premodel.errors import InputError
+from premodel.profiling.forms.huggingface import ParquetSource
+from premodel.profiling.forms.parquet import open_parquet
+from premodel.profiling.schema import CANDIDATES, RUNS, SAMPLES, TIMINGS
+from premodel.profiling.store import Store
+from premodel.profiling.timing_records import unpack_runs
+from premodel.runtime.image import read_file
+
+
+class StoredImages:
+    """Finds the encoded image of a sample where it was when it was profiled.
+
+    The store keeps the name of each sample and the folder of each run, not the bytes. A file that is there but holds
+    other bytes than the sample's is not taken for it.
+
+    Parameters
+    ----------
+    store:
+        The profile.
+    """
+
+    def __init__(self, store: Store) -> None:
+        with store.reading() as connection:
+            rows = connection.execute(select(SAMPLES.c.sample, SAMPLES.c.name))
+            self._names = {str(sample): str(name) for sample, name in rows}
+            runs = connection.execute(select(RUNS.c.conditions).order_by(RUNS.c.run.desc()))
+            self._roots = list(dict.fromkeys(_roots(json.loads(conditions) for (conditions,) in runs)))
+        self._parquet: dict[Path, ParquetSource | None] = {}
+
+    def __call__(self, sample: str) -> bytes | None:
+        """The bytes of a sample; None if they are not found."""
+        name = self._names.get(sample)
+        if name is None:
+            return None
+        for root in self._roots:
+            data = self._read(root, name)
+            if data is not None and hashlib.sha256(data).hexdigest() == sample:
+                return data
+        return None
+
+    def _read(self, root: Path, name: str) -> bytes | None:
+        file, _, row = name.rpartition("#")
+        if row.isdigit() and file.endswith(".parquet"):
+            return self._read_row(root / file, int(row))
+        path = root / name
+        try:
+            return read_file(path) if path.is_file() else None
+        except (InputError, OSError):
+            return None
+
+    def _read_row(self, path: Path, row: int) -> bytes | None:
+        try:
+            if path not in self._parquet:
+                self._parquet[path] = (
+                    ParquetSource([path], [open_parquet(path).metadata.num_rows]) if path.is_file() else None
+                )
+            source = self._parquet[path]
+            return None if source is None else next((payload.data for payload in source.read([row])), None)
+        except InputError:
+            return None
+
+
+def stored_runs(store: Store, device: str | None) -> dict[str, list[float]]:
+    """Every single run in ms by the name of the candidate, as timed on a device; nothing without one."""
+    if device is None:
+        return {}
+    query = (
+        select(CANDIDATES.c.name, TIMINGS.c.samples_ms)
+        .join(TIMINGS, TIMINGS.c.subject == CANDIDATES.c.timing_key)
+        .where(CANDIDATES.c.position.is_not(None), TIMINGS.c.device == device)
+    )
+    with store.reading() as connection:
+        return {str(name): unpack_runs(bytes(blob)) for name, blob in connection.execute(query) if blob}
+
+
+def _roots(conditions: Iterator[dict[str, Any]]) -> Iterator[Path]:
+    """Folders that names may be relative to: the data's own, and the one it lies in."""
+    for one in conditions:
+        root = one.get("data", {}).get("root")
+        if root:
+            yield Path(root)
+            yield Path(root).parent

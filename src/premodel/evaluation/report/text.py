@@ -1,0 +1,173 @@
+"""Figures as text, for the tables of the page."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from premodel.evaluation.report.classes import LEAST, ClassGain
+from premodel.evaluation.report.reliability import Reliability
+from premodel.evaluation.report.timings import Spread
+from premodel.evaluation.report.verdict import interval, points
+from premodel.evaluation.rows import Row
+
+KINDS = {"single": "single candidate", "baseline": "baseline", "premodel": "premodel"}
+
+LONGEST_LABEL = 28
+_WORDNET = re.compile(r"^n\d{8}\s+")
+HIDDEN = ("data", "file")
+"""Conditions that hold paths of the machine the profile was made on."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table for the page.
+
+    Attributes
+    ----------
+    header:
+        Titles of the columns.
+    rows:
+        Cells; the first of each row names it.
+    marks:
+        A class for each row, which the page's style knows, or "".
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marks: tuple[str, ...] = ()
+
+
+def ms(value: float) -> str:
+    """Milliseconds with three significant digits."""
+    if not math.isfinite(value):
+        return "not measured"
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def share(value: float) -> str:
+    """A share in per cent."""
+    return f"{100 * value:.1f}"
+
+
+def short_label(name: str) -> str:
+    """A label for below a small picture: without a WordNet id, and the first of several synonyms."""
+    plain = _WORDNET.sub("", name)
+    first = plain.split(",")[0].strip() or plain
+    return first if len(first) <= LONGEST_LABEL else f"{first[: LONGEST_LABEL - 1]}…"
+
+
+def rows_table(rows: Sequence[Row]) -> TextTable:
+    """All rows of an evaluation or of real runs with their intervals: singles, baselines, premodels, by latency."""
+    order = list(KINDS)
+    ranked = sorted(rows, key=lambda row: (order.index(row.kind), row.latency_ms))
+    header = (
+        "", "right, % [95 % interval]", "mean, ms", "median, ms", "p99, ms", "times as fast as best",
+        "points against best", "points against random mix", "verdict",
+    )  # fmt: skip
+    return TextTable(header, tuple(map(_row_cells, ranked)), tuple(row.kind for row in ranked))
+
+
+def _row_cells(row: Row) -> tuple[str, ...]:
+    mix = row.extra.get("mix_ci")
+    return (
+        row.name,
+        f"{share(row.accuracy)} [{share(row.accuracy_ci[0])}, {share(row.accuracy_ci[1])}]",
+        ms(row.latency_ms),
+        ms(row.latency_p50_ms),
+        ms(row.latency_p99_ms),
+        f"{row.speedup_vs_best:.2f}",
+        f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}",
+        "" if mix is None else f"{points(row.extra['gain_points_vs_mix'])} {interval((mix[0], mix[1]))}",
+        row.verdict + (f"; answers {share(row.coverage)} % only" if row.coverage < 1 else ""),
+    )
+
+
+def shares_table(rows: Sequence[Row], candidates: Sequence[str]) -> TextTable:
+    """Who answered, and how often each candidate ran, in per cent of the samples."""
+    shown = [row for row in rows if row.served and row.kind != "single"]
+    others = [name for name in ("fused", "abstained") if any(name in row.served for row in shown)]
+    cells = tuple(
+        (
+            row.name,
+            *(f"{share(row.served.get(name, 0.0))} ({share(row.share.get(name, 0.0))})" for name in candidates),
+            *(share(row.served.get(name, 0.0)) for name in others),
+        )
+        for row in shown
+    )
+    return TextTable(("answers (runs), %", *candidates, *others), cells, tuple(row.kind for row in shown))
+
+
+def classes_table(gains: Sequence[ClassGain]) -> TextTable:
+    """Classes in which anything was gained or lost, the worst first."""
+    header = ("class", "samples", "best single, %", "premodel, %", "gained", "lost", "points", "95 % interval")
+    changed = [one for one in gains if one.gained or one.lost]
+    cells = tuple(
+        (
+            one.name,
+            str(one.samples),
+            share(one.best),
+            share(one.premodel),
+            str(one.gained),
+            str(one.lost),
+            points(one.points),
+            interval(one.ci) if one.ci else f"below {LEAST} samples",
+        )
+        for one in changed
+    )
+    return TextTable(header, cells)
+
+
+def timings_table(spreads: Sequence[Spread]) -> TextTable:
+    """Timing records with their verdicts."""
+    header = ("candidate", "record", "mean, ms", "95 % interval", "median, ms", "p90, ms", "p99, ms", "runs", "why")
+    cells = tuple(
+        (
+            one.name,
+            "VALID" if one.valid else "INVALID",
+            ms(one.mean_ms),
+            f"{ms(one.ci_ms[0])} to {ms(one.ci_ms[1])}",
+            ms(one.median_ms),
+            ms(one.p90_ms),
+            ms(one.p99_ms),
+            str(one.runs),
+            one.reason,
+        )
+        for one in spreads
+    )
+    return TextTable(header, cells, tuple("" if one.valid else "invalid" for one in spreads))
+
+
+def calibration_table(found: Sequence[Reliability]) -> TextTable:
+    """Reliability by candidate: in each bin mean top probability, share right, samples."""
+    cells = tuple(
+        (
+            one.name,
+            share(one.error),
+            "; ".join(
+                f"{share(sure)} → {share(right)} ({n})"
+                for sure, right, n in zip(one.sure, one.right, one.samples, strict=True)
+            ),
+        )
+        for one in found
+    )
+    return TextTable(("candidate", "calibration error, points", "top probability % → right % (samples)"), cells)
+
+
+def conditions_table(conditions: Mapping[str, Any]) -> TextTable:
+    """Where and how it was measured, a line per entry, without the paths of the machine; nested entries are joined."""
+    shown = {name: value for name, value in conditions.items() if name not in HIDDEN}
+    return TextTable(("what", "value"), tuple((name, _plain(value)) for name, value in shown.items()))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_plain(one)}" for name, one in value.items() if name not in HIDDEN)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Measure every candidate on every sample, once: zoo + data -> profile."""

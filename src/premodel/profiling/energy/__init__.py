@@ -1,0 +1,1 @@
+"""Energy meters: one file per kind, and how they are chosen, proved and used."""

@@ -1,0 +1,228 @@
+"""Exporting a profile: as one table for analysis elsewhere, or whole into another store."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from premodel.errors import MissingExtraError, OptionError, StoreError
+from premodel.profiling.schema import CANDIDATES, EXTRACTORS, FEATURES, LABELS, METADATA, PREDICTIONS, SAMPLES, STORE
+from premodel.profiling.store import Store, merge
+from premodel.profiling.summary import summarise_store
+
+BATCH_ROWS = 1_000
+FIRST_OF = {"labels": "label", "probabilities": "probability"}
+STORE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+
+def export(store: Store, to: str) -> int:
+    """Write what the store holds; gives the number of samples, or of rows when copied to a store.
+
+    Parameters
+    ----------
+    to:
+        A `.parquet` or `.csv` file, which is replaced if it is there; or a `.db` file or an SQLAlchemy URL, to which
+        everything is copied, rows of the same key being replaced.
+
+    Notes
+    -----
+    The table has one row per sample: `sample, name, label, label_name`, one column per feature, and per candidate
+    `<candidate>.rank` (of the truth, from 0), `.entropy`, `.latency_ms` (of this one run), `.labels` and
+    `.probabilities` (the top 20, lists; in CSV `.label` and `.probability`, the first of them). What is missing is null
+    (empty in CSV). The timing records and conditions are in the Parquet file's metadata under `premodel`.
+
+    Raises
+    ------
+    OptionError
+        The target is of no known kind.
+    StoreError
+        It cannot be written, or is a store of another list of labels.
+    """
+    suffix = Path(to).suffix.lower()
+    if "://" in to or suffix in STORE_SUFFIXES:
+        with Store(to, create=True) as target:
+            return copy_store(store, target)
+    if suffix not in (".parquet", ".csv"):
+        raise OptionError(
+            "unknown kind of export", given=to, allowed=".parquet, .csv, " + ", ".join(STORE_SUFFIXES) + ", or a URL"
+        )
+    file = Path(to)
+    part = file.with_name(file.name + ".part")
+    try:
+        count = _write_parquet(store, part) if suffix == ".parquet" else _write_csv(store, part)
+        part.replace(file)
+    except OSError as error:
+        raise StoreError(f"the export cannot be written: {os.strerror(error.errno or 0)}", where=file) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def copy_store(store: Store, target: Store) -> int:
+    """Copy every row; gives their number.
+
+    Raises
+    ------
+    StoreError
+        The target belongs to another list of labels, or is the store itself.
+    """
+    if store.url == target.url:
+        raise StoreError("a store cannot be exported to itself", where=store.name)
+    labels = select(LABELS.c.name).order_by(LABELS.c.label)
+    with store.reading() as connection, target.reading() as other:
+        theirs = other.scalars(labels).all()
+        if theirs and theirs != connection.scalars(labels).all():
+            raise StoreError("the target belongs to another list of labels", where=target.name)
+    count = 0
+    with store.reading() as connection:
+        for table in METADATA.sorted_tables:
+            rows = connection.execution_options(yield_per=BATCH_ROWS).execute(select(table)).mappings()
+            for batch in rows.partitions():
+                values = [dict(row) for row in batch]
+                if table is STORE:
+                    values = [row for row in values if row["name"] == "opencv_threads"]
+                target.write(lambda other, table=table, values=values: merge(other, table, values))  # type: ignore[misc]
+                count += len(values)
+    return count
+
+
+def _write_csv(store: Store, file: Path) -> int:
+    count = 0
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        for batch in _batches(store):
+            flat = [dict(_flat(name, value) for name, value in row.items()) for row in batch]
+            if not count and flat:
+                writer.writerow(flat[0])
+            writer.writerows(row.values() for row in flat)
+            count += len(flat)
+    return count
+
+
+def _flat(name: str, value: Any) -> tuple[str, Any]:
+    """A column of the CSV table, which holds no lists: the first of a list stands for it."""
+    stem, _, field = name.rpartition(".")
+    if field not in FIRST_OF:
+        return name, value
+    return f"{stem}.{FIRST_OF[field]}", value[0] if value else None
+
+
+def _write_parquet(store: Store, file: Path) -> int:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    schema = pa.schema(
+        [(name, _arrow_type(pa, name, kind)) for name, kind in _columns(store)],
+        metadata={"premodel": json.dumps(asdict(summarise_store(store)))},
+    )
+    count = 0
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in _batches(store):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+            count += len(batch)
+    return count
+
+
+def _arrow_type(pa: Any, name: str, kind: str) -> Any:
+    simple = {"text": pa.string(), "int": pa.int32(), "float": pa.float32()}
+    if name.endswith(".labels"):
+        return pa.list_(pa.int32())
+    if name.endswith(".probabilities"):
+        return pa.list_(pa.float32())
+    return simple[kind]
+
+
+FIXED = (("sample", "text"), ("name", "text"), ("label", "int"), ("label_name", "text"))
+OF_CANDIDATE = (
+    ("rank", "int"),
+    ("entropy", "float"),
+    ("latency_ms", "float"),
+    ("labels", "int"),
+    ("probabilities", "float"),
+)
+
+
+def _columns(store: Store) -> list[tuple[str, str]]:
+    with store.reading() as connection:
+        candidates, features = _candidates(connection), _feature_names(connection)[1]
+    of_candidates = [(f"{name}.{field}", kind) for name, _ in candidates for field, kind in OF_CANDIDATE]
+    return [*FIXED, *((name, "float") for name in features), *of_candidates]
+
+
+def _candidates(connection: Connection) -> list[tuple[str, str]]:
+    c = CANDIDATES.c
+    query = select(c.name, c.prediction_key).where(c.position.is_not(None)).order_by(c.position)
+    return [(str(name), str(key)) for name, key in connection.execute(query)]
+
+
+def _feature_names(connection: Connection) -> tuple[str, list[str]]:
+    row = connection.execute(
+        select(EXTRACTORS.c.version, EXTRACTORS.c.names).order_by(EXTRACTORS.c.version.desc())
+    ).first()
+    return (str(row.version), json.loads(row.names)) if row else ("", [])
+
+
+def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
+    """Rows of the table, as many samples at a time as a query may name."""
+    with store.reading() as connection:
+        labels = {int(label): str(name) for label, name in connection.execute(select(LABELS.c.label, LABELS.c.name))}
+        candidates = _candidates(connection)
+        version, feature_names = _feature_names(connection)
+        c = SAMPLES.c
+        query = select(c.sample, c.name, c.label).where(c.status != "unreadable").order_by(c.sample)
+        samples = connection.execute(query).all()
+        for start in range(0, len(samples), BATCH_ROWS):
+            chunk = samples[start : start + BATCH_ROWS]
+            first, last = chunk[0].sample, chunk[-1].sample
+            rows = {
+                row.sample: {
+                    "sample": row.sample,
+                    "name": row.name,
+                    "label": row.label,
+                    "label_name": labels.get(row.label),
+                }
+                for row in chunk
+            }
+            _add_features(connection, rows, version, feature_names, first, last)
+            for name, key in candidates:
+                _add_answers(connection, rows, name, key, first, last)
+            yield list(rows.values())
+
+
+def _add_features(
+    connection: Connection, rows: dict[str, dict[str, Any]], version: str, names: list[str], first: str, last: str
+) -> None:
+    c = FEATURES.c
+    query = select(c.sample, c.vector).where(c.version == version, c.sample.between(first, last))
+    vectors = {sample: np.frombuffer(vector, "<f4").tolist() for sample, vector in connection.execute(query)}
+    for sample, row in rows.items():
+        row.update(zip(names, vectors.get(sample, [None] * len(names)), strict=True))
+
+
+def _add_answers(
+    connection: Connection, rows: dict[str, dict[str, Any]], name: str, key: str, first: str, last: str
+) -> None:
+    c = PREDICTIONS.c
+    query = select(c.sample, c.truth, c.truth_rank, c.entropy, c.latency_ms, c.labels, c.probabilities).where(
+        c.prediction_key == key, c.sample.between(first, last), c.status == "ok"
+    )
+    answers = {row.sample: row for row in connection.execute(query)}
+    for sample, row in rows.items():
+        found = answers.get(sample)
+        if found is not None and found.truth != row["label"]:
+            found = None
+        row[f"{name}.rank"] = found.truth_rank if found else None
+        row[f"{name}.entropy"] = found.entropy if found else None
+        row[f"{name}.latency_ms"] = found.latency_ms if found else None
+        row[f"{name}.labels"] = np.frombuffer(found.labels, "<i4").tolist() if found else None
+        row[f"{name}.probabilities"] = np.frombuffer(found.probabilities, "<f4").tolist() if found else None

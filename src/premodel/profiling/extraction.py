@@ -1,0 +1,119 @@
+"""Feature pass: every sample's feature vector, each exactly once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from premodel.profiling.forms.base import Dataset
+from premodel.profiling.inventory import Entry
+from premodel.profiling.progress import Progress
+from premodel.profiling.samples import Opening, Task, sample_row, tasks_of, try_open
+from premodel.profiling.schema import EXTRACTORS, FEATURES, SAMPLES
+from premodel.profiling.store import Store, merge
+from premodel.profiling.workers import run_job
+from premodel.profiling.writer import Writer
+from premodel.runtime.features.costs import parts_of
+from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
+from premodel.runtime.image import set_threads
+
+
+@dataclass(frozen=True)
+class Vector:
+    """One sample's features, float32 bytes; None if its image could not be opened."""
+
+    entry: Entry
+    opening: Opening
+    vector: bytes | None
+
+
+@dataclass
+class FeatureJob:
+    """Computes all features of each image."""
+
+    opencv_threads: int
+    _extractor: Extractor | None = None
+
+    def open(self) -> None:
+        """Make the extractor."""
+        set_threads(self.opencv_threads)
+        self._extractor = Extractor()
+
+    def work(self, task: Task) -> Iterator[Vector]:
+        """Compute one sample's vector."""
+        image, opening = try_open(task)
+        if image is None or self._extractor is None:
+            yield Vector(task.entry, opening, None)
+        else:
+            yield Vector(task.entry, opening, self._extractor.extract(image.rgb).astype("<f4").tobytes())
+
+    def close(self) -> None:
+        """Drop the extractor."""
+        self._extractor = None
+
+
+@dataclass
+class FeatureResult:
+    """What the pass did: vectors newly stored, vectors stored before, and (name, reason) of unreadable images."""
+
+    vectors: int = 0
+    kept: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+def extract_all(
+    store: Store,
+    dataset: Dataset,
+    entries: Sequence[Entry],
+    workers: int,
+    progress: Progress,
+    opencv_threads: int = 1,
+) -> FeatureResult:
+    """Store the feature vectors that are missing.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be written to; what was committed is kept.
+    """
+    _describe(store)
+    query = select(FEATURES.c.sample).where(FEATURES.c.version == EXTRACTOR_VERSION)
+    with store.reading() as connection:
+        known = set(connection.scalars(query))
+    wanted = {entry.sample: (0,) for entry in entries if entry.sample not in known}
+    result = FeatureResult(kept=len(entries) - len(wanted))
+    if not wanted:
+        return result
+    job = FeatureJob(opencv_threads if workers == 1 else 1)
+    progress.begin("extracting features", len(wanted), "images")
+    try:
+        with Writer(store) as writer:
+            for done in run_job(job, tasks_of(dataset, entries, wanted), min(workers, len(wanted))):
+                progress.advance()
+                name = dataset.names[done.entry.row]
+                if done.opening.reason:
+                    result.unreadable.append((name, done.opening.reason))
+                if done.opening.changed:
+                    continue
+                writer.add(SAMPLES, sample_row(done.entry, name, done.opening))
+                if done.vector is not None:
+                    row = {"version": EXTRACTOR_VERSION, "sample": done.entry.sample, "vector": done.vector}
+                    writer.add(FEATURES, row)
+                    result.vectors += 1
+    finally:
+        progress.end()
+    return result
+
+
+def _describe(store: Store) -> None:
+    """Store what the vectors hold, so that tables can be read without the extractor that made them."""
+    names = Extractor().names
+    row = {
+        "version": EXTRACTOR_VERSION,
+        "names": json.dumps(names),
+        "needs": json.dumps({name: parts_of([name]) for name in names}),
+    }
+    store.write(lambda connection: merge(connection, EXTRACTORS, [row]))

@@ -1,0 +1,84 @@
+"""What an opened network weighs: memory and time to open, each measured in a fresh process."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import os
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from premodel.errors import PremodelError
+from premodel.runtime.backends.registry import backend_class
+from premodel.runtime.candidate import OpenedCandidate, open_network
+from premodel.runtime.clock import now_ms
+from premodel.runtime.image import decode
+from premodel.runtime.zoo import Candidate
+
+_STATM = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Cost of having a network open; NaN where it could not be measured.
+
+    Attributes
+    ----------
+    load_ms:
+        Opening the file when its runtime is already loaded and the file is in the page cache; digests not checked.
+    memory_mb:
+        Growth of the resident memory by opening the file and running it once, in 10^6 bytes.
+    """
+
+    load_ms: float = math.nan
+    memory_mb: float = math.nan
+
+
+def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
+    """Measure a candidate's network on one encoded image, in a process of its own.
+
+    Notes
+    -----
+    The network is opened twice and the second opening is measured: the first one pays for loading the runtime's
+    library, which all networks of that runtime share.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(theirs, candidate, data), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        found: Footprint = ours.recv()
+    except EOFError:  # the process died, most likely for want of memory
+        found = Footprint()
+    finally:
+        ours.close()
+        process.join()
+    return found
+
+
+def _measure(pipe: Connection, candidate: Candidate, data: bytes) -> None:
+    with contextlib.suppress(PremodelError):
+        network = open_network(candidate.model, candidate.n_labels)
+        opened = OpenedCandidate(candidate, network)
+        tensor = opened.prepare(decode(data))
+        opened.run(tensor)
+        before = _resident_bytes()
+        start = now_ms()
+        model = candidate.model
+        second = backend_class(model.runtime).open(
+            model.file, threads=model.threads, providers=model.providers, settings=model.settings
+        )
+        load_ms = now_ms() - start
+        second.predict(tensor)
+        grown = _resident_bytes() - before
+        pipe.send(Footprint(load_ms, math.nan if math.isnan(grown) else max(0.0, grown) / 1e6))
+
+
+def _resident_bytes() -> float:
+    try:
+        return float(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return math.nan

@@ -1,0 +1,1 @@
+"""The forms of a labelled data set, one file each."""

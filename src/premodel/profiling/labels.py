@@ -1,0 +1,114 @@
+"""From what a data set says of a label to the label's index in the zoo's list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import DatasetError
+
+WORDNET_ID = re.compile(r"n\d{8}")
+AMBIGUOUS = -1
+
+
+class LabelList:
+    """The names of the labels, and how a value names one of them.
+
+    A value names label i if it is
+
+    - the index i, from 0; or
+    - the i-th line of the list, whole; or
+    - where lines start with a WordNet id ("n01440764 tench, Tinca tinca"): that id, or the line without it.
+
+    All values of one data set are read in one way: by index if every value is one, else by name. Names that are
+    themselves numbers are refused where the two readings differ, so that no label is ever guessed.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._by_name: dict[str, list[int]] = {}
+        for index, name in enumerate(self.names):
+            head, _, tail = name.partition(" ")
+            keys = {name.strip()}
+            if WORDNET_ID.fullmatch(head):
+                keys |= {head, tail.strip()}
+            for key in keys - {""}:
+                self._by_name.setdefault(key, []).append(index)
+
+    def knows(self, value: str) -> bool:
+        """Tell whether this value names one label."""
+        return self._name(value) not in (None, AMBIGUOUS)
+
+    def resolve(self, values: Sequence[str | int], where: Callable[[int], str]) -> NDArray[np.int32]:
+        """Index of the label that each value names.
+
+        Parameters
+        ----------
+        values:
+            Integers are indices; strings are read as the class says.
+        where:
+            Place of the value at this position, for the message.
+
+        Raises
+        ------
+        DatasetError
+            A value names no label, or more than one, or the two readings differ.
+        """
+        distinct = dict.fromkeys(values)
+        if all(isinstance(value, int) for value in distinct):
+            table = {value: self._index(str(value)) for value in distinct}
+        else:
+            table = self._read({str(value).strip(): None for value in distinct}, values, where)
+            table = {value: table[str(value).strip()] for value in distinct}
+        for position, value in enumerate(values):
+            index = table[value]
+            if index is None:
+                raise DatasetError("unknown label", where=where(position), given=repr(value), allowed=self.allowed())
+            if index == AMBIGUOUS:
+                twins = self._by_name[str(value).strip()]
+                raise DatasetError(
+                    "label names more than one class",
+                    where=where(position),
+                    given=repr(value),
+                    allowed=f"an index, such as {' or '.join(map(str, twins[:2]))}",
+                )
+        return np.fromiter((table[value] or 0 for value in values), np.int32, len(values))
+
+    def allowed(self) -> str:
+        """What a label may be, for a message."""
+        return f"0 to {len(self.names) - 1}, or a name such as {self.names[0]!r}"
+
+    def _index(self, value: str) -> int | None:
+        if not re.fullmatch(r"[0-9]{1,9}", value):
+            return None
+        return int(value) if int(value) < len(self.names) else None
+
+    def _name(self, value: str) -> int | None:
+        found = self._by_name.get(value, [])
+        return None if not found else found[0] if len(found) == 1 else AMBIGUOUS
+
+    def _read(
+        self, distinct: dict[str, None], values: Sequence[str | int], where: Callable[[int], str]
+    ) -> dict[str | int, int | None]:
+        by_index = {value: self._index(value) for value in distinct}
+        by_name = {value: self._name(value) for value in distinct}
+        indexed = all(index is not None for index in by_index.values())
+        named = all(index is not None for index in by_name.values())
+        if indexed and named and by_index != by_name:
+            odd = next(value for value in distinct if by_index[value] != by_name[value])
+            position = next(i for i, value in enumerate(values) if str(value).strip() == odd)
+            raise DatasetError(
+                "label can be read as an index and as a name, and they differ",
+                where=where(position),
+                given=repr(odd),
+                allowed="label names that are not numbers",
+                do="write the names in the zoo's label list out in words, and use them or the indices",
+            )
+        # The reading in which more values make sense is the one meant; the other values are then errors.
+        hits_by_index = sum(index is not None for index in by_index.values())
+        hits_by_name = sum(index is not None for index in by_name.values())
+        chosen = by_index if indexed or (not named and hits_by_index > hits_by_name) else by_name
+        return {value: chosen[value] for value in distinct}

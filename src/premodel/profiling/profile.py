@@ -1,0 +1,342 @@
+"""Profiling: the passes that fill a store, each of which only does what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from premodel.errors import DatasetError, OptionError
+from premodel.profiling.conditions import device_name, measure_conditions
+from premodel.profiling.energy.meters import AUTO, check_choice
+from premodel.profiling.energy_pass import EnergyOptions, EnergyResult, measure_energy
+from premodel.profiling.extraction import FeatureResult, extract_all
+from premodel.profiling.forms.base import Dataset
+from premodel.profiling.inventory import Inventory, take_inventory
+from premodel.profiling.prediction_pass import PredictionResult, predict_all
+from premodel.profiling.progress import Progress, Silent
+from premodel.profiling.register import register_samples, register_zoo
+from premodel.profiling.runs import begin_run, end_run
+from premodel.profiling.store import Store
+from premodel.profiling.timing_pass import BUSY_CORES, TimingOptions, TimingResult, time_all
+from premodel.runtime.candidate import open_network
+from premodel.runtime.clock import now_ms
+from premodel.runtime.zoo import Candidate, Zoo
+
+PASSES = ("predictions", "timings", "features", "energy")
+RETIME = ("", "invalid", "all")
+
+
+@dataclass(frozen=True)
+class ProfileOptions:
+    """What to measure and how.
+
+    Attributes
+    ----------
+    passes:
+        Some of PASSES.
+    limit:
+        So many rows of the data set, drawn at random with `seed`; None for all.
+    threads:
+        Threads of every candidate and of OpenCV; None for those of the manifest, and 1 for OpenCV.
+    workers:
+        Processes for the prediction and the feature pass, one thread each; timing is always done in this one alone.
+    retime:
+        "" keeps the timing records there are, "invalid" measures the INVALID ones again, "all" all.
+    max_timing_seconds:
+        Cap on the interleaved measuring, and on that of energy after its first rounds.
+    energy:
+        Name of the energy meter, "auto" for one that proves itself, "off" for none.
+    device:
+        Name under which timings are kept; None for this machine's.
+    seed:
+        Of every random draw.
+    command:
+        What the user typed, for the record.
+    """
+
+    passes: tuple[str, ...] = PASSES
+    limit: int | None = None
+    threads: int | None = None
+    workers: int = 1
+    retime: str = ""
+    max_timing_seconds: float = 120.0
+    energy: str = AUTO
+    device: str | None = None
+    seed: int = 0
+    command: str = ""
+
+    def check(self) -> None:
+        """Raise OptionError for a value out of range."""
+        unknown = [name for name in self.passes if name not in PASSES]
+        if unknown or not self.passes:
+            raise OptionError("unknown pass", given=", ".join(unknown) or "none", allowed=", ".join(PASSES))
+        for name in ("limit", "threads", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"wrong {name}", given=value, allowed="1 or more")
+        if self.retime not in RETIME:
+            raise OptionError("wrong retime", given=self.retime, allowed=", ".join(RETIME[1:]))
+        if not self.max_timing_seconds > 0:
+            raise OptionError("wrong cap on timing", given=self.max_timing_seconds, allowed="more than 0 seconds")
+        check_choice(self.energy)
+
+
+@dataclass
+class ProfileReport:
+    """What a run found and did.
+
+    Attributes
+    ----------
+    run:
+        Its number in the store.
+    device:
+        Name under which timings are kept.
+    rows:
+        Rows of the data set that were looked at.
+    inventory:
+        The distinct samples among them.
+    relabelled:
+        Samples whose label is not the one stored before; their predictions were made anew.
+    predictions, timings, features, energy:
+        What each pass did; None if it was not asked for.
+    seconds:
+        Spent in each pass.
+    """
+
+    run: int
+    device: str
+    rows: int
+    inventory: Inventory
+    relabelled: int = 0
+    predictions: PredictionResult | None = None
+    timings: TimingResult | None = None
+    features: FeatureResult | None = None
+    energy: EnergyResult | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Reason by name, over all passes."""
+        found = dict(self.inventory.unreadable)
+        for result in (self.predictions, self.features):
+            found.update(result.unreadable if result else ())
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return {
+            "run": self.run,
+            "device": self.device,
+            "rows": self.rows,
+            "samples": len(self.inventory.entries),
+            "duplicates": [asdict(duplicate) for duplicate in self.inventory.duplicates],
+            "unreadable": [{"name": name, "reason": reason} for name, reason in self.unreadable.items()],
+            "relabelled": self.relabelled,
+            "predictions": self.predictions
+            and {"new": self.predictions.predictions, "kept": self.predictions.kept, "failed": self.predictions.failed},
+            "timings": self.timings and asdict(self.timings),
+            "features": self.features and {"new": self.features.vectors, "kept": self.features.kept},
+            "energy": self.energy and asdict(self.energy),
+            "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
+        }
+
+
+def profile(
+    zoo: Zoo,
+    dataset: Dataset,
+    store: str | Path | Store,
+    options: ProfileOptions | None = None,
+    progress: Progress | None = None,
+) -> ProfileReport:
+    """Measure every candidate on every sample; what the store holds already is not done again.
+
+    Parameters
+    ----------
+    zoo:
+        The candidates.
+    dataset:
+        The labelled images.
+    store:
+        A file of SQLite, an SQLAlchemy URL, or an opened store.
+    options:
+        What to measure and how.
+    progress:
+        Told how far each pass is.
+
+    Raises
+    ------
+    ModelError, ZooError, MissingExtraError, OptionError
+        A candidate cannot be opened, or fails on everything. Every candidate is opened before anything is measured.
+    DatasetError
+        No image can be read.
+    StoreError
+        The store cannot be opened or written to, or belongs to another list of labels.
+    """
+    options = options or ProfileOptions()
+    options.check()
+    if options.threads is not None:
+        candidates = tuple(candidate.with_threads(options.threads) for candidate in zoo.candidates)
+    else:
+        candidates = zoo.candidates
+    for model in {candidate.network_key: candidate.model for candidate in candidates}.values():
+        open_network(model, len(zoo.labels)).close()
+    if isinstance(store, Store):
+        return _Run(zoo, candidates, dataset, store, options, progress or Silent()).go()
+    with Store(store, create=True) as opened:
+        return _Run(zoo, candidates, dataset, opened, options, progress or Silent()).go()
+
+
+class _Run:
+    """One run: registers, passes, outcome."""
+
+    def __init__(
+        self,
+        zoo: Zoo,
+        candidates: Sequence[Candidate],
+        dataset: Dataset,
+        store: Store,
+        options: ProfileOptions,
+        progress: Progress,
+    ) -> None:
+        self.zoo = zoo
+        self.candidates = candidates
+        self.dataset = dataset
+        self.store = store
+        self.options = options
+        self.progress = progress
+        self.opencv_threads = options.threads or 1
+        self.device = options.device or device_name()
+
+    def go(self) -> ProfileReport:
+        """Do all that was asked for."""
+        opencv_threads_before = cv2.getNumThreads()
+        try:
+            register_zoo(self.store, self.zoo.labels, self.candidates, self.opencv_threads)
+            rows = self.dataset.draw(self.options.limit, self.options.seed)
+            run = self._begin()
+            start = now_ms()
+            inventory = take_inventory(self.dataset, rows, self.progress)
+            report = ProfileReport(run, self.device, len(rows), inventory)
+            report.relabelled = register_samples(self.store, self.dataset, inventory.entries)
+            report.seconds["reading"] = (now_ms() - start) / 1e3
+            self._say_what_was_read(report)
+            self._passes(report)
+            self._end(report)
+            return report
+        finally:
+            cv2.setNumThreads(opencv_threads_before)
+
+    def _passes(self, report: ProfileReport) -> None:
+        entries = report.inventory.entries
+        common = (self.dataset, entries)
+        for name in PASSES:
+            if name not in self.options.passes or not entries:
+                continue
+            start = now_ms()
+            if name == "predictions":
+                report.predictions = predict_all(
+                    self.store, self.candidates, *common, self.options.workers, self.progress, self.opencv_threads
+                )
+                self._need_one_readable(report.predictions.opened + report.predictions.kept, report)
+            elif name == "features":
+                report.features = extract_all(
+                    self.store, *common, self.options.workers, self.progress, self.opencv_threads
+                )
+                self._need_one_readable(report.features.vectors + report.features.kept, report)
+            elif name == "energy":
+                self._measure_energy(report)
+            else:
+                options = TimingOptions(
+                    self.device,
+                    self.opencv_threads,
+                    report.run,
+                    self.options.max_timing_seconds,
+                    self.options.retime,
+                    self.options.seed,
+                )
+                report.timings = time_all(self.store, self.candidates, *common, options, self.progress)
+                self._say_how_timing_went(report.timings)
+            report.seconds[name] = (now_ms() - start) / 1e3
+        if not entries:
+            self._need_one_readable(0, report)
+
+    def _measure_energy(self, report: ProfileReport) -> None:
+        options = EnergyOptions(
+            self.device,
+            self.opencv_threads,
+            report.run,
+            self.options.max_timing_seconds,
+            self.options.retime,
+            self.options.seed,
+            self.options.energy,
+        )
+        try:
+            report.energy = measure_energy(
+                self.store, self.candidates, self.dataset, report.inventory.entries, options, self.progress
+            )
+        except OptionError:
+            self._end(report)
+            raise
+        if report.energy.reason:
+            self.progress.note(f"energy: not measured ({report.energy.reason})")
+        if report.energy.invalid:
+            names = ", ".join(report.energy.invalid)
+            self.progress.note(f"INVALID energies: {names}; measure them again with --only energy --retime")
+
+    def _need_one_readable(self, readable: int, report: ProfileReport) -> None:
+        if not readable:
+            name, reason = next(iter(report.unreadable.items()), (str(self.dataset.root), "no images"))
+            self._end(report)
+            raise DatasetError(
+                "no image can be read", where=self.dataset.root, given=f"{report.rows} files; {name}: {reason}"
+            )
+
+    def _say_what_was_read(self, report: ProfileReport) -> None:
+        note = self.progress.note
+        for text in self.dataset.notes:
+            note(text)
+        if self.dataset.missing:
+            note(f"{len(self.dataset.missing)} listed images are not there, such as {self.dataset.missing[0]}")
+        duplicates = report.inventory.duplicates
+        if duplicates:
+            first = duplicates[0]
+            note(f"{len(duplicates)} duplicates left out, such as {first.name}, which has the bytes of {first.first}")
+        contradictions = [duplicate for duplicate in duplicates if duplicate.contradicts]
+        if contradictions:
+            first = contradictions[0]
+            note(
+                f"{len(contradictions)} of them have another label than the one that is kept, "
+                f"such as {first.name} (kept: {first.first})"
+            )
+        if report.relabelled:
+            note(f"{report.relabelled} samples have another label than before; their predictions are made anew")
+
+    def _say_how_timing_went(self, result: TimingResult) -> None:
+        if result.invalid:
+            self.progress.note(f"INVALID timings: {', '.join(result.invalid)}; measure them again with --retime")
+        if result.other_cores is not None and result.other_cores > BUSY_CORES:
+            self.progress.note(
+                f"other programs kept {result.other_cores:.1f} cores busy while timing; latencies may be too high: "
+                "measure them again on an idle machine with --retime all"
+            )
+
+    def _begin(self) -> int:
+        conditions = asdict(measure_conditions(self.device, self.opencv_threads, self.options.seed))
+        conditions["candidates"] = {candidate.name: candidate.model.digest for candidate in self.candidates}
+        conditions["zoo"] = {"name": self.zoo.name, "file": str(self.zoo.file.absolute())}
+        conditions["data"] = {"root": str(self.dataset.root.absolute()), "form": self.dataset.form}
+        row = {"started": _utc(), "command": self.options.command, "conditions": json.dumps(conditions)}
+        return begin_run(self.store, row)
+
+    def _end(self, report: ProfileReport) -> None:
+        end_run(self.store, report.run, {"finished": _utc(), "outcome": json.dumps(report.to_json())})
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

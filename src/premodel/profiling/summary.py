@@ -1,0 +1,227 @@
+"""What a store holds, in numbers: for `premodel store info` and the end of `premodel profile`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select
+
+from premodel.profiling.energy.windows import EnergyRecord
+from premodel.profiling.energy_records import KEY, read_energy
+from premodel.profiling.runs import run_conditions
+from premodel.profiling.schema import CANDIDATES, FEATURES, LABELS, PREDICTIONS, RUNS, SAMPLES, TIMINGS
+from premodel.profiling.store import Store
+from premodel.profiling.timing_records import StoredTiming, read_timings
+
+SHOWN_UNREADABLE = 20
+
+
+@dataclass(frozen=True)
+class CandidateSummary:
+    """One candidate of the zoo profiled last.
+
+    Attributes
+    ----------
+    predictions, failed:
+        Samples with an answer, failures included, and failures.
+    top1, top5:
+        Fraction of those samples that it answered rightly; None without answers, top5 also with five labels or fewer.
+    latency_ms, valid, reason:
+        Mean preprocess + run on the device, with its verdict; None if not timed.
+    load_ms, memory_mb:
+        Of its network; None if not measured.
+    energy_mj, energy_ci_mj:
+        Energy of one prediction, idle subtracted, and its 95 % interval; None if not measured.
+    energy_valid, energy_reason:
+        Its verdict.
+    """
+
+    name: str
+    predictions: int
+    failed: int
+    top1: float | None
+    top5: float | None
+    latency_ms: float | None
+    valid: bool
+    reason: str
+    load_ms: float | None
+    memory_mb: float | None
+    energy_mj: float | None
+    energy_ci_mj: tuple[float, float] | None
+    energy_valid: bool
+    energy_reason: str
+
+
+@dataclass(frozen=True)
+class StoreSummary:
+    """A store in numbers.
+
+    Attributes
+    ----------
+    samples, unreadable:
+        Distinct samples that are readable as far as is known, and those that are not: (name, reason) of the first.
+    features:
+        Vectors by version of the extractor.
+    decode_ms, decode_valid:
+        Mean decode of one sample on the device.
+    device, devices:
+        Whose timings are shown, and those there are.
+    other_candidates:
+        Names of candidates with rows that are not in the zoo profiled last.
+    runs, unfinished_runs:
+        Runs of `premodel profile`, and those of them that did not reach their end.
+    """
+
+    store: str
+    labels: int
+    samples: int
+    unreadable: int
+    unreadable_first: list[dict[str, str]]
+    candidates: list[CandidateSummary]
+    other_candidates: list[str]
+    features: dict[str, int]
+    device: str | None
+    devices: list[str]
+    decode_ms: float | None
+    decode_valid: bool
+    runs: int
+    unfinished_runs: int
+    conditions: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+
+def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
+    """Count what the store holds.
+
+    Parameters
+    ----------
+    device:
+        Whose timings; None for the device timed last.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be read.
+    """
+    with store.reading() as connection:
+        c = TIMINGS.c
+        order = select(c.device).group_by(c.device).order_by(func.max(c.run).desc())
+        devices = [str(name) for name in connection.scalars(order)]
+        device = device or (devices[0] if devices else None)
+        labels = _count(connection, LABELS)
+        counts = _answers(connection)
+        rows = connection.execute(
+            select(CANDIDATES.c.name, CANDIDATES.c.prediction_key, CANDIDATES.c.timing_key, CANDIDATES.c.position)
+        ).all()
+        broken = select(SAMPLES.c.name, SAMPLES.c.reason).where(SAMPLES.c.status == "unreadable")
+        unreadable = connection.execute(broken.order_by(SAMPLES.c.name)).all()
+        features = select(FEATURES.c.version, func.count()).group_by(FEATURES.c.version)
+        summary = {
+            "samples": _count(connection, SAMPLES) - len(unreadable),
+            "features": {str(version): int(count) for version, count in connection.execute(features)},
+            "runs": _count(connection, RUNS),
+            "unfinished_runs": int(
+                connection.scalar(select(func.count()).select_from(RUNS).where(RUNS.c.finished.is_(None))) or 0
+            ),
+        }
+    timings = read_timings(store, device) if device else {}
+    energy = read_energy(store, device or "")
+    conditions = run_conditions(store, max((record.run for record in timings.values()), default=None))
+    if energy.conditions:
+        conditions = {**conditions, KEY: asdict(energy.conditions)}
+    decoding = _decoding(timings)
+    current = sorted((row for row in rows if row.position is not None), key=lambda row: int(row.position))
+    names = {row.name for row in current}
+    return StoreSummary(
+        store=store.name,
+        labels=labels,
+        unreadable=len(unreadable),
+        unreadable_first=[{"name": name, "reason": reason} for name, reason in unreadable[:SHOWN_UNREADABLE]],
+        candidates=[
+            _candidate(
+                row.name,
+                counts.get(row.prediction_key),
+                timings.get(row.timing_key),
+                energy.records.get(row.timing_key),
+                labels,
+            )
+            for row in current
+        ],
+        other_candidates=sorted({row.name for row in rows} - names),
+        device=device,
+        devices=devices,
+        decode_ms=_known(decoding.timing.mean_ms) if decoding else None,
+        decode_valid=bool(decoding and decoding.timing.valid),
+        conditions=conditions,
+        **summary,  # type: ignore[arg-type]
+    )
+
+
+def _count(connection: Connection, table: Any) -> int:
+    return int(connection.scalar(select(func.count()).select_from(table)) or 0)
+
+
+def _decoding(timings: Mapping[str, StoredTiming]) -> StoredTiming | None:
+    """The newest record of decoding, on whatever number of threads."""
+    records = [record for subject, record in timings.items() if subject.startswith("decode:")]
+    return max(records, key=lambda record: record.run, default=None)
+
+
+def _answers(connection: Connection) -> dict[str, tuple[int, int, int, int]]:
+    """Answers, failures, top-1 and top-5 hits by prediction key; only answers about the sample's present label."""
+    p = PREDICTIONS.c
+    query = (
+        select(
+            p.prediction_key,
+            func.count(),
+            func.sum(case((p.status == "failed", 1), else_=0)),
+            func.sum(case((p.truth_rank < 1, 1), else_=0)),
+            func.sum(case((p.truth_rank < 5, 1), else_=0)),
+        )
+        .join(SAMPLES, (SAMPLES.c.sample == p.sample) & (SAMPLES.c.label == p.truth))
+        .group_by(p.prediction_key)
+    )
+    return {
+        str(key): (int(n), int(failed), int(one), int(five)) for key, n, failed, one, five in connection.execute(query)
+    }
+
+
+def _candidate(
+    name: str,
+    counts: tuple[int, int, int, int] | None,
+    record: StoredTiming | None,
+    energy: EnergyRecord | None,
+    labels: int,
+) -> CandidateSummary:
+    n, failed, top1, top5 = counts or (0, 0, 0, 0)
+    timing = record.timing if record else None
+    energy_mj = _known(record.energy_mj) if record else None
+    interval = None
+    if energy_mj is not None and energy and energy.ci_low_mj is not None and energy.ci_high_mj is not None:
+        interval = (energy.ci_low_mj, energy.ci_high_mj)
+    return CandidateSummary(
+        name=name,
+        predictions=n,
+        failed=failed,
+        top1=top1 / n if n else None,
+        top5=top5 / n if n and labels > 5 else None,
+        latency_ms=_known(timing.mean_ms) if timing else None,
+        valid=bool(timing and timing.valid),
+        reason=timing.reason if timing else "not timed",
+        load_ms=_known(record.footprint.load_ms) if record else None,
+        memory_mb=_known(record.footprint.memory_mb) if record else None,
+        energy_mj=energy_mj,
+        energy_ci_mj=interval,
+        energy_valid=bool(energy_mj is not None and energy and energy.valid),
+        energy_reason=energy.reason if energy else "not measured",
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,79 @@
+"""Frozen records that cross the borders between subpackages.
+
+Arrays in records are never written to after construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOP_K = 20
+"""Labels kept per prediction, in the store and on the device alike, so that both see the same evidence."""
+
+Criterion = Literal["top1", "top5"]
+CRITERIA: tuple[Criterion, ...] = ("top1", "top5")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What one candidate said about one input.
+
+    Attributes
+    ----------
+    labels:
+        int32 (k,), zoo labels by falling probability, ties by rising label; k = min(TOP_K, number of labels).
+    probabilities:
+        float32 (k,), the probabilities of `labels`, each in [0, 1].
+    entropy:
+        Entropy of the whole distribution in nats, before truncation to k.
+    """
+
+    labels: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+    entropy: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A timing record (design section 8): a latency never travels without its verdict.
+
+    Attributes
+    ----------
+    count:
+        Runs measured, after warm-up.
+    mean_ms, median_ms, p90_ms, p99_ms:
+        Over the measured runs.
+    ci_low_ms, ci_high_ms:
+        95 % confidence interval of the mean.
+    valid:
+        True if the rule was met: at least 30 runs and 0.5 s, interval within 5 % of the mean.
+    reason:
+        Why the record is invalid; empty when valid.
+    """
+
+    count: int
+    mean_ms: float
+    median_ms: float
+    p90_ms: float
+    p99_ms: float
+    ci_low_ms: float
+    ci_high_ms: float
+    valid: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Where and how something was measured."""
+
+    device: str
+    cpu: str
+    cores: int
+    governor: str
+    threads: int
+    versions: dict[str, str] = field(default_factory=dict)
+    seed: int | None = None

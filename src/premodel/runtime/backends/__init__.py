@@ -1,0 +1,1 @@
+"""One file per inference runtime, behind the contract of base.py."""

@@ -1,0 +1,100 @@
+"""The contract of a backend: open a model file, predict, close."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from premodel.errors import RunError
+
+Tensor = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a model file says of its input or output tensor.
+
+    Attributes
+    ----------
+    shape:
+        Dimensions with the batch dimension, 1; a free dimension other than the batch is None.
+    dtype:
+        numpy name, such as "uint8" or "float32".
+    scale, zero_point:
+        Quantisation, real = scale * (stored - zero_point); scale is 0.0 when the tensor is not quantised.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+class Backend(ABC):
+    """One opened model file under one inference runtime.
+
+    A backend turns an input tensor into the raw output tensor and knows nothing of images, labels or
+    probabilities: `runtime/image.py` and `runtime/candidate.py` do that, the same for every backend.
+    `predict` may be called from several threads; a runtime that cannot do so locks inside.
+    """
+
+    name: ClassVar[str]
+    extra: ClassVar[str]
+    """The extra of this project that brings the runtime."""
+    recorded: ClassVar[bool] = False
+    """True if it answers only inputs it has seen: a made-up input tells nothing about it."""
+
+    input: TensorSpec
+    output: TensorSpec
+
+    @classmethod
+    @abstractmethod
+    def open(
+        cls,
+        file: Path,
+        *,
+        threads: int,
+        providers: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> Backend:
+        """Open a model file.
+
+        Raises
+        ------
+        MissingExtraError
+            The runtime is not installed.
+        ModelError
+            The file is missing, damaged, or has not exactly one input and one output.
+        OptionError
+            A provider or setting is unknown to the runtime or to the backend.
+        """
+
+    @abstractmethod
+    def predict(self, tensor: Tensor) -> Tensor:
+        """Run the network on one input of exactly `input.shape` and `input.dtype`; returns the raw output.
+
+        Raises
+        ------
+        RunError
+            The runtime failed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back the memory; closing twice is allowed, predicting afterwards raises RunError."""
+
+
+def check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
+    """Raise RunError unless a tensor has the shape and dtype that the model takes."""
+    if tensor.dtype == spec.dtype and tensor.shape == spec.shape:
+        return
+    fits = len(tensor.shape) == len(spec.shape) and all(
+        theirs in (None, ours) for ours, theirs in zip(tensor.shape, spec.shape, strict=True)
+    )
+    if tensor.dtype != spec.dtype or not fits:
+        raise RunError("wrong input", given=f"{tensor.dtype} {tensor.shape}", allowed=f"{spec.dtype} {spec.shape}")

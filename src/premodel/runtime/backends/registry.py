@@ -1,0 +1,30 @@
+"""Runtime name -> backend. A backend is one file of this package; its runtime is imported when it is first opened."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from premodel.errors import ZooError
+from premodel.runtime.backends.base import Backend
+
+BACKENDS = {
+    "onnx": "premodel.runtime.backends.onnx:OnnxBackend",
+    "litert": "premodel.runtime.backends.litert:LitertBackend",
+    "replay": "premodel.runtime.backends.replay:ReplayBackend",
+}
+
+
+def backend_class(runtime: str) -> type[Backend]:
+    """The backend of a runtime.
+
+    Raises
+    ------
+    ZooError
+        No backend has that name.
+    """
+    target = BACKENDS.get(runtime)
+    if target is None:
+        raise ZooError("unknown runtime", given=runtime, allowed=", ".join(BACKENDS))
+    module, _, name = target.partition(":")
+    found: type[Backend] = getattr(import_module(module), name)
+    return found

@@ -1,0 +1,330 @@
+"""The bundle: one file that holds a premodel. A sealed zip of `bundle.json`, `arrays.npz` and embedded models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from premodel.errors import BundleError, InputError, ModelError
+from premodel.records import CRITERIA, Criterion
+from premodel.runtime.arrays import pack_arrays, unpack_arrays
+from premodel.runtime.container import Container, open_sealed, write_sealed
+from premodel.runtime.digests import file_sha256
+from premodel.runtime.fields import Fields, shown
+from premodel.runtime.policies.base import Policy
+from premodel.runtime.policies.registry import policy_from_parts
+from premodel.runtime.zoo import Candidate, candidate_from_json, candidate_to_json
+from premodel.version import __version__
+
+FORMAT = "premodel bundle"
+SCHEMA = 1
+"""Raised whenever a reader of the old schema would misread the new one."""
+
+HEADER = "bundle.json"
+ARRAYS = "arrays.npz"
+MODELS = "models/"
+MAX_HEADER_BYTES = 16 << 20
+MAX_ARRAYS_BYTES = 2 << 30
+MAX_LABELS = 1 << 20
+MAX_CANDIDATES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A premodel as data.
+
+    Attributes
+    ----------
+    policy:
+        Decides; it names the candidates it may run.
+    candidates:
+        Every candidate of the profile, the policy's among them; `model.file` is where the file was when it was
+        trained, or beneath the bundle's recorded folder.
+    label_names:
+        Name of each label.
+    criterion:
+        What "right" meant in training.
+    extractor_version:
+        Version of the features the policy asks for; None if it asks for none.
+    objective:
+        What was optimised, JSON.
+    evidence:
+        The account of training, and what was measured of the result, JSON.
+    conditions:
+        Where and how the profile was measured, JSON.
+    sizes:
+        Bytes of each model file, by digest, where the file was at hand in training.
+    embedded:
+        Digests of the models that the bundle holds itself.
+    made_by:
+        Version of premodel that wrote it.
+    """
+
+    policy: Policy
+    candidates: tuple[Candidate, ...]
+    label_names: tuple[str, ...]
+    criterion: Criterion
+    extractor_version: str | None
+    objective: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    embedded: frozenset[str] = frozenset()
+    made_by: str = __version__
+
+    def candidate(self, name: str) -> Candidate:
+        """The candidate of that name."""
+        return next(candidate for candidate in self.candidates if candidate.name == name)
+
+
+def write_bundle(path: Path, bundle: Bundle, *, folder: Path | None = None, embed: bool = False) -> str:
+    """Write a bundle in one piece; the same bundle gives the same bytes. Returns the SHA-256 in its seal.
+
+    Parameters
+    ----------
+    path:
+        Where to; an old file is replaced only when the new one is whole.
+    folder:
+        The zoo's folder: recorded relative to the bundle, and the model files relative to it.
+    embed:
+        Put the model files of the policy's candidates into the bundle.
+
+    Raises
+    ------
+    BundleError
+        The file cannot be written; nothing is left behind.
+    ModelError
+        A model to embed is missing or has not the digest that was profiled.
+    """
+    models = _models_to_embed(bundle) if embed else {}
+    arrays = pack_arrays(bundle.policy.arrays())
+    header = _header(bundle, folder, path.absolute().parent, models)
+    text = json.dumps(header, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return write_sealed(path, {HEADER: text.encode(), ARRAYS: arrays, **models})
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle; nothing of it is used before its digest, sizes and schema are checked.
+
+    Raises
+    ------
+    BundleError
+        It is missing, damaged, foreign, of another schema, or incomplete.
+    """
+    with open_sealed(path) as container:
+        _check_members(container, path)
+        fields = Fields(_parse(container.read(HEADER), path), str(path), BundleError)
+        _check_schema(fields)
+        arrays = unpack_arrays(container.read(ARRAYS), path)
+        embedded = frozenset(name.removeprefix(MODELS) for name in container.sizes if name.startswith(MODELS))
+    try:
+        return _bundle(fields, arrays, embedded, path.absolute().parent)
+    except (OverflowError, RecursionError, OSError) as error:  # numbers, nesting and paths beyond all measure
+        raise BundleError("bundle cannot be used", where=path, given=f"{type(error).__name__}: {error}") from error
+
+
+def copy_embedded(path: Path, digest: str, target: Path) -> None:
+    """Copy an embedded model to a file.
+
+    Raises
+    ------
+    BundleError
+        The bundle changed or cannot be read.
+    ModelError
+        The file cannot be written, or is not what its digest names.
+    """
+    with open_sealed(path, verify=False) as container:  # the model has a digest of its own
+        try:
+            with target.open("wb") as stream:
+                container.copy(MODELS + digest, stream)
+        except OSError as error:
+            raise ModelError(f"embedded model cannot be unpacked ({error.strerror})", where=target) from error
+    found = file_sha256(target)
+    if found != digest:
+        raise ModelError("embedded model has the wrong sha256", where=path, given=found, allowed=digest)
+
+
+def _models_to_embed(bundle: Bundle) -> dict[str, bytes | Path]:
+    models: dict[str, bytes | Path] = {}
+    for name in bundle.policy.candidates:
+        model = bundle.candidate(name).model
+        found = file_sha256(model.file)
+        if found != model.digest:
+            raise ModelError(
+                f"model file of {model.name} is not the one that was profiled", where=model.file, given=found,
+                allowed=model.digest, do="profile it again",
+            )  # fmt: skip
+        models[MODELS + model.digest] = model.file
+    return dict(sorted(models.items()))
+
+
+def _header(
+    bundle: Bundle, folder: Path | None, bundle_folder: Path, models: Mapping[str, bytes | Path]
+) -> dict[str, Any]:
+    policy = bundle.policy
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "made_by": bundle.made_by,
+        "candidates": [candidate_to_json(candidate, folder) for candidate in bundle.candidates],
+        "folder": None if folder is None else _relative(folder.absolute(), bundle_folder),
+        "sizes": dict(bundle.sizes),
+        "embedded": [name.removeprefix(MODELS) for name in models],
+        "labels": list(bundle.label_names),
+        "policy": {"kind": policy.kind, "settings": policy.settings()},
+        "features": list(policy.features),
+        "extractor_version": bundle.extractor_version,
+        "criterion": bundle.criterion,
+        "objective": dict(bundle.objective),
+        "evidence": dict(bundle.evidence),
+        "conditions": dict(bundle.conditions),
+    }
+
+
+def _relative(folder: Path, start: Path) -> str:
+    """A path from the bundle's folder, so that both can move together."""
+    common = next(parent for parent in (start, *start.parents) if folder.is_relative_to(parent))
+    up = len(start.parts) - len(common.parts)
+    return Path(*[".."] * up, folder.relative_to(common)).as_posix()
+
+
+def _check_members(container: Container, path: Path) -> None:
+    """The names and sizes a bundle may have, before anything is read."""
+    for name, limit in ((HEADER, MAX_HEADER_BYTES), (ARRAYS, MAX_ARRAYS_BYTES)):
+        if name not in container.sizes:
+            raise BundleError(f"no bundle: {name} is missing", where=path)
+        if container.sizes[name] > limit:
+            raise BundleError(f"{name} is too large", where=path, given=container.sizes[name], allowed=f"{limit} bytes")
+    for name in container.sizes:
+        digest = name.removeprefix(MODELS)
+        model = name.startswith(MODELS) and len(digest) == 64 and not set(digest) - set("0123456789abcdef")
+        if name not in (HEADER, ARRAYS) and not model:
+            raise BundleError("a member that no bundle has", where=path, given=shown(name))
+
+
+def _parse(data: bytes, path: Path) -> Any:
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is no number")
+
+    try:
+        return json.loads(data, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{HEADER} is not JSON", where=path, given=error) from error
+
+
+def _check_schema(fields: Fields) -> None:
+    if fields.value("format") != FORMAT:
+        raise fields.fail("format", FORMAT)
+    schema = fields.value("schema")
+    if schema != SCHEMA:
+        raise fields.fail("schema", SCHEMA, "train it again, or use the premodel version that made it")
+
+
+def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozenset[str], here: Path) -> Bundle:
+    recorded = fields.value("folder")
+    if recorded is not None and not (isinstance(recorded, str) and recorded and "\0" not in recorded):
+        raise fields.fail("folder", "a path or null")
+    folder = here if recorded is None else here / recorded
+    entries = fields.tables("candidates")
+    if not 1 <= len(entries) <= MAX_CANDIDATES:
+        raise BundleError("wrong number of candidates", where=fields.where, given=len(entries), allowed=MAX_CANDIDATES)
+    candidates = tuple(candidate_from_json(entry, folder, BundleError) for entry in entries)
+    labels = _labels(fields, candidates)
+    kind, settings = _policy_parts(fields)
+    policy = _policy(kind, settings, arrays, fields.where)
+    names = [candidate.name for candidate in candidates]
+    unknown = [name for name in policy.candidates if name not in names]
+    if unknown or len(set(names)) != len(names) or not policy.candidates:
+        raise BundleError("the policy's candidates are not the bundle's", where=fields.where, given=shown(unknown))
+    bundle = Bundle(
+        policy=policy,
+        candidates=candidates,
+        label_names=labels,
+        criterion=_criterion(fields),
+        extractor_version=_extractor_version(fields, policy),
+        objective=_json_table(fields, "objective"),
+        evidence=_json_table(fields, "evidence"),
+        conditions=_json_table(fields, "conditions"),
+        sizes=_sizes(fields),
+        embedded=embedded,
+        made_by=fields.text("made_by"),
+    )
+    if fields.texts("embedded") != tuple(sorted(embedded)):
+        raise fields.fail("embedded", "the models that are there")
+    fields.done()
+    return bundle
+
+
+def _labels(fields: Fields, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
+    labels = fields.texts("labels")
+    if not 2 <= len(labels) <= MAX_LABELS or any(candidate.n_labels != len(labels) for candidate in candidates):
+        raise BundleError(
+            "labels and candidates do not fit", where=fields.where, given=f"{len(labels)} labels",
+            allowed="as many as every candidate has",
+        )  # fmt: skip
+    return labels
+
+
+def _policy_parts(fields: Fields) -> tuple[str, Mapping[str, Any]]:
+    entry = fields.table("policy")
+    kind, settings = entry.text("kind"), entry.value("settings")
+    entry.done()
+    if not isinstance(settings, Mapping):
+        raise entry.fail("settings", "a table")
+    return kind, settings
+
+
+def _policy(kind: str, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], where: str) -> Policy:
+    try:
+        return policy_from_parts(kind, settings, arrays)
+    except BundleError as error:
+        raise BundleError(str(error), where=where) from error
+    except (InputError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        # The digest was right, so this file was made, not damaged: by another version, or by hand.
+        raise BundleError("the policy cannot be made", where=where, given=f"{type(error).__name__}: {error}") from error
+
+
+def _criterion(fields: Fields) -> Criterion:
+    name = fields.text("criterion", allowed=CRITERIA)
+    return next(criterion for criterion in CRITERIA if criterion == name)
+
+
+def _extractor_version(fields: Fields, policy: Policy) -> str | None:
+    """The version of the features, which must be the one that this release computes."""
+    version: str | None = fields.value("extractor_version")
+    if version is not None and not isinstance(version, str):
+        raise fields.fail("extractor_version", "text or null")
+    if fields.texts("features") != policy.features:
+        raise fields.fail("features", "those of the policy")
+    if policy.features:
+        # Only here, because a policy without features has no use for the feature code.
+        from premodel.runtime.features.extractor import EXTRACTOR_VERSION
+        from premodel.runtime.features.registry import FEATURE_NAMES
+
+        unknown = [name for name in policy.features if name not in FEATURE_NAMES]
+        if version != EXTRACTOR_VERSION or unknown:
+            raise BundleError(
+                "the bundle's features are of another version", where=fields.where,
+                given=f"version {version}" + (f", {', '.join(unknown)}" if unknown else ""),
+                allowed=f"version {EXTRACTOR_VERSION}", do="profile and retrain, or use the premodel that made it",
+            )  # fmt: skip
+    return version
+
+
+def _json_table(fields: Fields, name: str) -> Mapping[str, Any]:
+    value = fields.value(name)
+    if not isinstance(value, Mapping):
+        raise fields.fail(name, "a table")
+    return value
+
+
+def _sizes(fields: Fields) -> dict[str, int]:
+    sizes = _json_table(fields, "sizes")
+    if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes.values()):
+        raise fields.fail("sizes", "bytes by digest")
+    return dict(sizes)

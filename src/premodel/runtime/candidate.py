@@ -1,0 +1,207 @@
+"""Opened candidates: image -> prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from premodel.errors import ZooError
+from premodel.records import Prediction
+from premodel.runtime.backends.base import Backend, Tensor, TensorSpec
+from premodel.runtime.backends.registry import backend_class
+from premodel.runtime.image import Image, Pyramid, preprocess
+from premodel.runtime.prediction import Distribution, to_distribution, to_prediction
+from premodel.runtime.zoo import Candidate, Model, verify
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """One opened model file that agrees with its manifest entry.
+
+    Attributes
+    ----------
+    model:
+        The manifest entry.
+    backend:
+        The opened file.
+    n_labels:
+        Labels of the zoo.
+    """
+
+    model: Model
+    backend: Backend
+    n_labels: int
+
+    def close(self) -> None:
+        """Give back the memory; closing twice is allowed."""
+        self.backend.close()
+
+
+def open_network(model: Model, n_labels: int, threads: int | None = None) -> Network:
+    """Verify and open a model file and check what it says against the manifest.
+
+    Parameters
+    ----------
+    model:
+        The manifest entry.
+    n_labels:
+        Labels of the zoo.
+    threads:
+        Threads of the runtime; None for what the manifest says.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged or has the wrong digest.
+    ZooError
+        File and manifest contradict each other; the message names both.
+    MissingExtraError
+        The runtime is not installed.
+    OptionError
+        The runtime knows no such provider or setting.
+    """
+    verify(model)
+    backend = backend_class(model.runtime).open(
+        model.file, threads=threads or model.threads, providers=model.providers, settings=model.settings
+    )
+    try:
+        check_against_manifest(model, backend.input, backend.output, n_labels)
+    except ZooError:
+        backend.close()
+        raise
+    return Network(model, backend, n_labels)
+
+
+def check_against_manifest(model: Model, input_spec: TensorSpec, output_spec: TensorSpec, n_labels: int) -> None:
+    """Raise ZooError where the model file contradicts its manifest entry."""
+
+    def contradiction(field: str, manifest: object, file: object) -> ZooError:
+        return ZooError(
+            f"{field} of {model.name} contradicts the model file",
+            where=model.file,
+            given=f"manifest says {manifest}",
+            allowed=f"file says {file}",
+        )
+
+    expected = model.input.shape
+    if len(input_spec.shape) != 4 or any(
+        theirs not in (None, ours) for ours, theirs in zip(expected, input_spec.shape, strict=True)
+    ):
+        says = f"{model.input.layout} {expected}"
+        raise contradiction("input size, layout or channels", says, _shape(input_spec.shape))
+    if model.input.dtype != input_spec.dtype:
+        raise contradiction("input dtype", model.input.dtype, input_spec.dtype)
+    quantised = model.input.dtype in ("uint8", "int8") and (model.input.mean or model.input.std)
+    if quantised and not input_spec.scale:
+        raise contradiction(
+            "input mean and std", "to quantise them", "no quantisation; without them, pixels are fed as is"
+        )
+    if None not in output_spec.shape:
+        outputs = 1
+        for side in output_spec.shape:
+            outputs *= side or 1
+        if outputs != n_labels + model.label_offset:
+            says = f"{n_labels} labels + label_offset {model.label_offset}"
+            raise contradiction("number of outputs", says, f"{outputs} outputs {_shape(output_spec.shape)}")
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("free" if side is None else str(side) for side in shape) + ")"
+
+
+class OpenedCandidate:
+    """A candidate ready to predict; views of one model share its opened network."""
+
+    def __init__(self, candidate: Candidate, network: Network) -> None:
+        self.candidate = candidate
+        self.network = network
+
+    @property
+    def name(self) -> str:
+        """The candidate's name."""
+        return self.candidate.name
+
+    def prepare(self, image: Image, pyramid: Pyramid | None = None) -> Tensor:
+        """The input tensor; not to be written to."""
+        return preprocess(
+            image,
+            self.candidate.input,
+            mirror=self.candidate.view.mirror,
+            pyramid=pyramid,
+            quantisation=self.network.backend.input,
+        )
+
+    def distribution(self, tensor: Tensor) -> Distribution:
+        """float32 (labels,): run the network and give the probability of every label.
+
+        Raises
+        ------
+        RunError
+            The runtime failed, or the output is NaN, constant or no probability.
+        """
+        model = self.candidate.model
+        backend = self.network.backend
+        raw = backend.predict(tensor)
+        return to_distribution(raw, backend.output, model.activation, model.label_offset, self.candidate.n_labels)
+
+    def run(self, tensor: Tensor) -> Prediction:
+        """Run the network on a prepared tensor; raises RunError as `distribution` does."""
+        return to_prediction(self.distribution(tensor))
+
+    def predict(self, image: Image, pyramid: Pyramid | None = None) -> Prediction:
+        """Prepare and run."""
+        return self.run(self.prepare(image, pyramid))
+
+    def close(self) -> None:
+        """Close the network, for all candidates that share it."""
+        self.network.close()
+
+
+class NetworkPool:
+    """Opens each network once and hands it to every candidate that can share it."""
+
+    def __init__(self) -> None:
+        self._networks: dict[str, Network] = {}
+
+    def open(self, candidate: Candidate) -> OpenedCandidate:
+        """Open a candidate; raises as `open_network` does."""
+        key = f"{candidate.network_key}/{candidate.n_labels}"
+        network = self._networks.get(key)
+        if network is None:
+            network = open_network(candidate.model, candidate.n_labels)
+            self._networks[key] = network
+        elif candidate.model != network.model:  # another entry of the same file
+            verify(candidate.model)
+            check_against_manifest(candidate.model, network.backend.input, network.backend.output, candidate.n_labels)
+        return OpenedCandidate(candidate, network)
+
+    def close(self) -> None:
+        """Close every network."""
+        while self._networks:
+            self._networks.popitem()[1].close()
+
+
+def open_candidates(candidates: Iterable[Candidate], threads: int | None = None) -> list[OpenedCandidate]:
+    """Open candidates in order, each network once.
+
+    Parameters
+    ----------
+    candidates:
+        What to open.
+    threads:
+        Threads of every runtime; None for what each manifest entry says.
+
+    Raises
+    ------
+    ModelError, ZooError, MissingExtraError, OptionError
+        As `open_network`; what was opened before is closed.
+    """
+    pool = NetworkPool()
+    opened = []
+    try:
+        for candidate in candidates:
+            opened.append(pool.open(candidate if threads is None else candidate.with_threads(threads)))
+    except BaseException:
+        pool.close()
+        raise
+    return opened

@@ -1,0 +1,316 @@
+"""The engine: loads a bundle and answers inputs with it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from premodel.errors import OptionError, PremodelError, RunError
+from premodel.records import Prediction
+from premodel.runtime.answer import Answer, Explanation, scores_by_name
+from premodel.runtime.bundle import Bundle, read_bundle
+from premodel.runtime.candidate import OpenedCandidate
+from premodel.runtime.clock import now_ms
+from premodel.runtime.image import Pyramid, decode, set_threads
+from premodel.runtime.lazy_candidates import LazyCandidates
+from premodel.runtime.model_files import ModelFiles
+from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Run, Trace, serve, serving
+
+BATCH_WINDOW = 32
+"""Decoded images that `predict_batch` holds at once."""
+WARM_SIDE = 64
+
+
+@dataclass(eq=False)
+class _Input:
+    """One input on its way to an answer."""
+
+    evidence: Evidence
+    pyramid: Pyramid
+    decode_ms: float
+    features_ms: float
+    predict_ms: float = 0.0
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """One input of a batch between two steps of the loop."""
+
+    position: int
+    item: _Input
+    loop: Generator[int, Prediction | RunError, Trace]
+    busy_ms: float
+    """Time spent on this input so far."""
+
+
+class Premodel:
+    """A loaded premodel: image in, answer out. Made by `premodel.load`.
+
+    Models are opened when they are first needed. A candidate that fails (its file is gone, its runtime fails, its
+    output is NaN) is passed over and named in `Answer.failed`, and the policy's next best answers. All methods may be
+    called from several threads.
+
+    Parameters
+    ----------
+    path:
+        The bundle.
+    threads:
+        Threads of every runtime and of OpenCV (for the whole process); None for what each candidate was profiled
+        with, and 1 for OpenCV.
+    zoo:
+        Folder or manifest where the model files are, if they are no longer where they were (see `ModelFiles`).
+
+    Attributes
+    ----------
+    bundle:
+        What was loaded.
+    candidates:
+        Names of the candidates that may run.
+
+    Raises
+    ------
+    BundleError
+        The bundle is missing, damaged, foreign or of another version.
+    ModelError
+        The model files are nowhere.
+    OptionError
+        `threads` is no number of threads, or `zoo` is not there.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None, zoo: str | Path | None = None) -> None:
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise OptionError("wrong number of threads", given=threads, allowed="a whole number from 1")
+        self.path = Path(path)
+        self.bundle: Bundle = read_bundle(self.path)
+        self.policy = self.bundle.policy
+        self.candidates = self.policy.candidates
+        self._files = ModelFiles(self.path, self.bundle, zoo)
+        self._missing = self._absent()
+        own = [self.bundle.candidate(name) for name in self.candidates]
+        others = [candidate for candidate in self.bundle.candidates if candidate.name not in self.candidates]
+        self._known = (*own, *others)
+        self._candidates = LazyCandidates(self._known, self._files, threads)
+        self._extractor = None
+        if self.policy.features:
+            # Only here: a policy without features does not pay for importing them.
+            from premodel.runtime.features.extractor import Extractor
+
+            self._extractor = Extractor(self.policy.features)
+        set_threads(threads or 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Premodel({str(self.path)!r}, policy={self.policy.kind!r}, candidates={list(self.candidates)!r})"
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """Candidates that cannot run, by name, with the reason."""
+        found = dict(self._missing)
+        found.update({self._known[index].name: reason for index, reason in self._candidates.unavailable.items()})
+        return found
+
+    def predict(self, image: Any, *, max_latency_ms: float | None = None, cost_weight: float | None = None) -> Answer:
+        """Answer one input.
+
+        Parameters
+        ----------
+        image:
+            Path, encoded bytes, uint8 RGB array (height, width, 3) or PIL image.
+        max_latency_ms:
+            Budget of this call, end to end by the profile's latencies.
+        cost_weight:
+            Points of accuracy (in [0, 1]) that one ms is worth in this call.
+
+        Raises
+        ------
+        ImageError
+            The image cannot be decoded, or is refused.
+        OptionError
+            The budget is below the cheapest candidate, which is named with its latency.
+        RunError
+            Every candidate that could answer failed.
+        """
+        options = CallOptions(max_latency_ms, cost_weight)
+        start_ms = now_ms()
+        item = self._read(image)
+        trace = serve(self.policy, partial(self._run, item), item.evidence, options)
+        return self._answer(trace, item, start_ms)
+
+    def predict_batch(
+        self, images: Iterable[Any], *, max_latency_ms: float | None = None, cost_weight: float | None = None
+    ) -> list[Answer]:
+        """Answer many inputs: the answers of `predict`, in order; inputs that want the same candidate run together.
+
+        `latency_ms["total"]` of an answer is the time spent on that input, without its waiting for others.
+
+        Raises
+        ------
+        ImageError, OptionError, RunError
+            As `predict`; the first input that fails ends the batch.
+        """
+        options = CallOptions(max_latency_ms, cost_weight)
+        iterator = iter(images)
+        answers: list[Answer] = []
+        while window := list(islice(iterator, BATCH_WINDOW)):
+            answers.extend(self._window(window, options))
+        return answers
+
+    def explain(
+        self, image: Any, *, max_latency_ms: float | None = None, cost_weight: float | None = None
+    ) -> Explanation:
+        """Which candidate would run first and why; nothing is run.
+
+        Raises
+        ------
+        ImageError, OptionError
+            As `predict`.
+        """
+        evidence = self._read(image).evidence
+        step = self.policy.next(evidence, CallOptions(max_latency_ms, cost_weight))
+        values = [] if evidence.features is None else evidence.features.tolist()
+        return Explanation(
+            candidate=self.candidates[step.candidate] if isinstance(step, Run) else None,
+            reason=step.reason,
+            scores=scores_by_name(step, self.candidates),
+            features=dict(zip(self.policy.features, values, strict=True)),
+        )
+
+    def warm(self) -> dict[str, str]:
+        """Open every candidate and run each once on noise; gives `unavailable`.
+
+        What a run on noise says does not matter: a failure of it alone makes no candidate unavailable.
+        """
+        noise = np.random.default_rng(0).integers(0, 256, (WARM_SIDE, WARM_SIDE, 3), dtype=np.uint8)
+        item = self._read(noise)
+        for index in range(len(self.candidates)):
+            with contextlib.suppress(RunError):
+                self._run(item, index)
+        return self.unavailable
+
+    def open_candidate(self, name: str) -> OpenedCandidate:
+        """A candidate of the profile, opened: the one that `predict` runs, or one that the policy never runs.
+
+        Raises
+        ------
+        OptionError
+            No candidate has that name.
+        RunError
+            It cannot be opened.
+        """
+        names = [candidate.name for candidate in self._known]
+        if name not in names:
+            raise OptionError("unknown candidate", given=name, allowed=", ".join(names))
+        return self._candidates[names.index(name)]
+
+    def close(self) -> None:
+        """Close every network and remove unpacked models; predicting afterwards raises RunError."""
+        self._candidates.close()
+        self._files.close()
+
+    def _absent(self) -> dict[str, str]:
+        """Candidates of the policy without a model file, with the reason; it is an error if that is all of them."""
+        candidates = [self.bundle.candidate(name) for name in self.candidates]
+        absent = [candidate for candidate in candidates if not self._files.has(candidate)]
+        if len(absent) == len(candidates):
+            raise self._files.missing(absent)
+        return {candidate.name: str(self._files.missing([candidate])) for candidate in absent}
+
+    def _read(self, image: Any) -> _Input:
+        """Decode, and extract what the policy asks for."""
+        start_ms = now_ms()
+        decoded = decode(image)
+        decoded_ms = now_ms()
+        evidence = Evidence(features=None if self._extractor is None else self._extractor.extract(decoded.rgb))
+        return _Input(evidence, Pyramid(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
+
+    def _run(self, item: _Input, candidate: int) -> Prediction:
+        """Preprocess and run, timed; whatever goes wrong is a RunError."""
+        start_ms = now_ms()
+        try:
+            return self._candidates[candidate].predict(item.pyramid.image, item.pyramid)
+        except RunError:
+            raise
+        except PremodelError as error:
+            raise RunError(str(error)) from error
+        finally:
+            item.predict_ms += now_ms() - start_ms
+
+    def _window(self, images: Sequence[Any], options: CallOptions) -> list[Answer]:
+        """Answer some inputs together: in each round all that wait for one candidate."""
+        answers: dict[int, Answer] = {}
+        waiting: dict[int, list[_Waiting]] = {}
+        for position, image in enumerate(images):
+            start_ms = now_ms()
+            item = self._read(image)
+            entry = _Waiting(position, item, serving(self.policy, item.evidence, options), 0.0)
+            self._advance(entry, None, start_ms, waiting, answers)
+        while waiting:
+            candidate = max(waiting, key=lambda index: len(waiting[index]))
+            for entry in waiting.pop(candidate):
+                start_ms = now_ms()
+                try:
+                    outcome: Prediction | RunError = self._run(entry.item, candidate)
+                except RunError as error:
+                    outcome = error
+                self._advance(entry, outcome, start_ms, waiting, answers)
+        return [answers[position] for position in range(len(images))]
+
+    def _advance(
+        self,
+        entry: _Waiting,
+        outcome: Prediction | RunError | None,
+        start_ms: float,
+        waiting: dict[int, list[_Waiting]],
+        answers: dict[int, Answer],
+    ) -> None:
+        """Hand an outcome to the loop of an input; it then waits for another candidate, or is answered."""
+        try:
+            candidate = next(entry.loop) if outcome is None else entry.loop.send(outcome)
+        except StopIteration as end:
+            answers[entry.position] = self._answer(end.value, entry.item, start_ms - entry.busy_ms)
+            return
+        waiting.setdefault(candidate, []).append(entry)
+        entry.busy_ms += now_ms() - start_ms
+
+    def _answer(self, trace: Trace, item: _Input, start_ms: float) -> Answer:
+        stop = trace.stop
+        prediction = stop.prediction
+        ran = tuple(self.candidates[index] for index in trace.ran)
+        label = None if prediction is None else int(prediction.labels[0])
+        if prediction is None or stop.source is None:
+            candidate = None
+        else:
+            candidate = "+".join(ran) if stop.source == FUSED else self.candidates[stop.source]
+        return Answer(
+            label=label,
+            class_name=None if label is None else self.bundle.label_names[label],
+            probability=None if prediction is None else float(prediction.probabilities[0]),
+            candidate=candidate,
+            ran=ran,
+            failed={self.candidates[index]: reason for index, reason in trace.failed.items()},
+            abstained=prediction is None,
+            confidence=stop.confidence,
+            latency_ms={
+                "decode": item.decode_ms,
+                "features": item.features_ms,
+                "select": trace.select_ms,
+                "predict": item.predict_ms,
+                "total": now_ms() - start_ms,
+            },
+            steps=trace.steps,
+            _prediction=prediction,
+            _names=self.bundle.label_names,
+            _candidates=self.candidates,
+        )

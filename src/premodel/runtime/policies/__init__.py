@@ -1,0 +1,1 @@
+"""One file per policy: how scores become an answer."""

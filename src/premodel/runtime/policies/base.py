@@ -1,0 +1,260 @@
+"""The contract of a policy, and the one loop that serves an input by it.
+
+A policy is asked, again and again, for the next step given the evidence so far: run this candidate, or
+stop with this answer. The device (engine) and the tables (evaluation, packaging) use the same loop, so what is
+evaluated is what is deployed.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import OptionError, RunError
+from premodel.records import Prediction
+from premodel.runtime.clock import now_ms
+from premodel.runtime.selectors.base import Arrays, Features, Scores
+
+FUSED = -1
+"""Source of an answer that fuses several candidates' predictions."""
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """What one call may ask of the one trained premodel.
+
+    Attributes
+    ----------
+    max_latency_ms:
+        Budget of this call, end to end; None means the trained operating point.
+    cost_weight:
+        Points of accuracy one millisecond is worth (accuracy in [0, 1] per ms); None means the trained one.
+
+    Raises
+    ------
+    OptionError
+        A budget that is not above 0, or a weight below 0.
+    """
+
+    max_latency_ms: float | None = None
+    cost_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        budget, weight = self.max_latency_ms, self.cost_weight
+        if budget is not None and not (math.isfinite(budget) and budget > 0):
+            raise OptionError("max_latency_ms is no budget", given=budget, allowed="milliseconds above 0")
+        if weight is not None and not (math.isfinite(weight) and weight >= 0):
+            raise OptionError("cost_weight is no weight", given=weight, allowed="accuracy per ms, 0 or more")
+
+
+TRAINED = CallOptions()
+"""The trained operating point."""
+
+
+@dataclass
+class Evidence:
+    """What is known of one input so far.
+
+    Attributes
+    ----------
+    features:
+        float32 (F,) in the order of `Policy.features`; None if the policy asks for none.
+    predictions:
+        By candidate index, in the order they were run.
+    failed:
+        Candidates that failed at run time; they are never run again for this input.
+    scores:
+        What `Policy.score_batch` says of this input; kept by the policy between its steps, and brought along where
+        many inputs were scored at once.
+    kept:
+        By candidate index, what the policy has computed of a prediction; kept by the policy between its steps.
+    """
+
+    features: Features | None = None
+    predictions: dict[int, Prediction] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+    scores: Scores | None = None
+    kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run this candidate next."""
+
+    candidate: int
+    scores: NDArray[np.float64] | None = None
+    """Estimated probability of being right, one per candidate, NaN where not estimated."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Serve this answer; `prediction` None is an abstention.
+
+    `source` is the candidate whose prediction it is, or FUSED; `confidence` the estimated probability that the
+    answer is right, NaN where the policy does not estimate it.
+    """
+
+    prediction: Prediction | None
+    source: int | None
+    confidence: float = float("nan")
+    reason: str = ""
+
+
+class Policy(ABC):
+    """How scores become an answer.
+
+    Attributes
+    ----------
+    candidates:
+        Names of the candidates it may run; steps name them by index into this tuple.
+    features:
+        Names of the image features it needs before its first step; empty for none.
+    """
+
+    kind: ClassVar[str]
+    candidates: tuple[str, ...]
+    features: tuple[str, ...]
+
+    @abstractmethod
+    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+        """Decide the next step; never asks for a candidate already run or failed.
+
+        Raises
+        ------
+        OptionError
+            The call's budget is below the cheapest candidate, which the message names.
+        """
+
+    def score_batch(self, features: Features) -> Scores | None:
+        """Scores that depend on nothing but the features, for many inputs at once: (n, F) -> (n, scores).
+
+        Row by row what `next` would compute itself and keep in `Evidence.scores`; None if the policy has none.
+        """
+        del features
+        return None
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """JSON-serialisable settings, without arrays."""
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """The arrays of the bundle, by name."""
+
+    @classmethod
+    @abstractmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the policy again from its parts.
+
+        Raises
+        ------
+        BundleError
+            The parts are incomplete or contradict each other.
+        """
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How one input was served.
+
+    Attributes
+    ----------
+    steps:
+        Every step in order; the last is the Stop.
+    ran:
+        Candidates that gave a prediction, in order.
+    failed:
+        Candidates that failed, with the reason.
+    select_ms:
+        Time spent deciding, over all steps.
+    """
+
+    steps: tuple[Run | Stop, ...]
+    ran: tuple[int, ...]
+    failed: dict[int, str]
+    select_ms: float
+
+    @property
+    def stop(self) -> Stop:
+        """The last step."""
+        last = self.steps[-1]
+        if not isinstance(last, Stop):
+            raise TypeError("a trace ends in a Stop")
+        return last
+
+
+def serving(policy: Policy, evidence: Evidence, options: CallOptions) -> Generator[int, Prediction | RunError, Trace]:
+    """The loop itself, as a generator: yields the candidate to run next, is sent its prediction or failure.
+
+    Whoever drives it decides when and where a candidate runs: at once (`serve`), or together with other inputs that
+    wait for the same candidate (`Premodel.predict_batch`). It returns the trace.
+
+    Raises
+    ------
+    RunError
+        Every candidate the policy could run has failed.
+    """
+    steps: list[Run | Stop] = []
+    failed: dict[int, str] = {}
+    select_ms = 0.0
+    while True:
+        start = now_ms()
+        step = policy.next(evidence, options)
+        select_ms += now_ms() - start
+        steps.append(step)
+        if isinstance(step, Stop):
+            if step.prediction is None and failed and not evidence.predictions:
+                reasons = "; ".join(f"{policy.candidates[index]}: {reason}" for index, reason in failed.items())
+                raise RunError(f"no candidate could answer ({reasons})")
+            return Trace(tuple(steps), tuple(evidence.predictions), failed, select_ms)
+        outcome = yield step.candidate
+        if isinstance(outcome, RunError):
+            evidence.failed.add(step.candidate)
+            failed[step.candidate] = str(outcome)
+        else:
+            evidence.predictions[step.candidate] = outcome
+
+
+def serve(
+    policy: Policy,
+    run: Callable[[int], Prediction],
+    evidence: Evidence,
+    options: CallOptions = TRAINED,
+) -> Trace:
+    """Serve one input by a policy, running each candidate at once.
+
+    Parameters
+    ----------
+    policy:
+        Decides each step.
+    run:
+        Runs the candidate of that index and gives its prediction; raises RunError if the candidate fails.
+    evidence:
+        What is known before the first step: the features, if the policy asks for any. Written to.
+
+    Raises
+    ------
+    RunError
+        Every candidate the policy could run has failed.
+    OptionError
+        The call's budget cannot be met.
+    """
+    loop = serving(policy, evidence, options)
+    try:
+        candidate = next(loop)
+        while True:
+            try:
+                outcome: Prediction | RunError = run(candidate)
+            except RunError as error:
+                outcome = error
+            candidate = loop.send(outcome)
+    except StopIteration as end:
+        trace: Trace = end.value
+        return trace

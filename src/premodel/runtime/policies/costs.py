@@ -1,0 +1,90 @@
+"""What the answers of a premodel cost, as the profile measured it: the ground of budgets and cost weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import BundleError, OptionError
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Mean latencies of a policy's candidates and of what comes before them, in ms.
+
+    Attributes
+    ----------
+    latency_ms:
+        Preprocess + run of each candidate, in the policy's order.
+    decode_ms:
+        Decode of one input.
+    features_ms:
+        Extraction of the policy's features; 0 if it asks for none.
+    select_ms:
+        Estimate of the decision itself.
+    """
+
+    latency_ms: tuple[float, ...]
+    decode_ms: float
+    features_ms: float = 0.0
+    select_ms: float = 0.0
+
+    @cached_property
+    def _all(self) -> NDArray[np.bool_]:
+        return np.ones(len(self.latency_ms), dtype=np.bool_)
+
+    @property
+    def before_ms(self) -> float:
+        """All that an answer costs besides the candidates it runs."""
+        return self.decode_ms + self.features_ms + self.select_ms
+
+    def within(self, candidates: Sequence[str], max_latency_ms: float | None) -> NDArray[np.bool_]:
+        """Bool (m,), not to be written to: candidates whose answer, end to end, keeps the budget; all if there is none.
+
+        Raises
+        ------
+        OptionError
+            The budget is below the cheapest candidate, which the message names with its latency.
+        """
+        if max_latency_ms is None:
+            return self._all
+        end_to_end_ms = np.asarray(self.latency_ms) + self.before_ms
+        kept: NDArray[np.bool_] = end_to_end_ms <= max_latency_ms
+        if not kept.any():
+            cheapest = int(np.argmin(end_to_end_ms))
+            raise OptionError(
+                "no candidate can answer within max_latency_ms",
+                given=f"{max_latency_ms:g} ms",
+                allowed=f"{end_to_end_ms[cheapest]:.3f} ms or more: the cheapest candidate is {candidates[cheapest]}",
+            )
+        return kept
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-serialisable; `from_json` makes equal costs of it."""
+        return asdict(self) | {"latency_ms": list(self.latency_ms)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], count: int) -> Costs:
+        """Make the costs of `count` candidates again.
+
+        Raises
+        ------
+        BundleError
+            A value is missing, or no finite latency of 0 ms or more; or there is not one per candidate.
+        """
+        try:
+            latency_ms = tuple(float(value) for value in data["latency_ms"])
+            others = {name: float(data[name]) for name in ("decode_ms", "features_ms", "select_ms")}
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError("the policy's costs are incomplete", given=f"{type(error).__name__}: {error}") from error
+        values = np.asarray([*latency_ms, *others.values()])
+        if len(latency_ms) != count or not np.isfinite(values).all() or (values < 0).any():
+            raise BundleError(
+                "the policy's costs are wrong", given=dict(data), allowed=f"{count} finite latencies, 0 ms or more"
+            )
+        return cls(latency_ms, **others)

@@ -1,0 +1,31 @@
+"""Every policy a bundle may name: kind -> class. A new policy is one file of this package and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from premodel.errors import BundleError
+from premodel.runtime.policies.base import Policy
+from premodel.runtime.policies.cascade import Cascade
+from premodel.runtime.policies.cascade_routing import CascadeRouting
+from premodel.runtime.policies.select import Select
+from premodel.runtime.policies.single import Single
+
+POLICIES: dict[str, type[Policy]] = {policy.kind: policy for policy in (Single, Select, Cascade, CascadeRouting)}
+
+
+def policy_from_parts(kind: object, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Policy:
+    """Make a policy of its kind from its parts.
+
+    Raises
+    ------
+    BundleError
+        The kind is unknown to this version, or the parts are incomplete or contradict each other.
+    """
+    if not isinstance(kind, str) or kind not in POLICIES:
+        do = "use the premodel version that made the bundle"
+        raise BundleError("unknown policy", given=kind, allowed=", ".join(POLICIES), do=do)
+    return POLICIES[kind].from_parts(settings, arrays)

@@ -1,0 +1,208 @@
+"""Policy `select`: score every candidate from the input's features, choose one, run it (the paper's premodel)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import BundleError
+from premodel.runtime.policies.base import CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.costs import Costs
+from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
+from premodel.runtime.selectors.registry import selector_from_parts
+
+Rule = Literal["first-yes", "highest-score", "highest-class", "utility"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+Meaning = Literal["right", "optimum"]
+"""What a score estimates: that the candidate is right, or that it is the optimum (the cheapest that is right)."""
+MEANINGS: tuple[Meaning, ...] = get_args(Meaning)
+
+SELECTOR_PREFIX = "selector."
+
+
+class Select(Policy):
+    """Choose one candidate before running any; run it and serve what it says.
+
+    Parameters
+    ----------
+    chain:
+        The candidates the selector scores, in the order of its scores.
+    selector:
+        Features -> one score per candidate of the chain.
+    rule:
+        `first-yes`: the first of the chain whose score is above the threshold (paper section 3.1, Figure 3).
+        `highest-score`: of those above the threshold, the one with the highest score.
+        `highest-class`: for scores that are shares of classes (`MultiClassSelector`): the one with the highest score,
+        unless the share of none, 1 - sum of scores, is higher still. The threshold has no part in it.
+        `utility`: of those above the threshold, the one with the highest score - cost_weight * latency.
+    costs:
+        What each candidate costs; the fallback's last where it is not in the chain.
+    fallback:
+        Candidate that answers when no score is above the threshold; None abstains.
+    threshold:
+        A candidate says yes when its score is *above* it.
+    cost_weight:
+        Of rule `utility`: what one ms is worth, in score.
+    meaning:
+        What a score estimates; only if it is "right" is it given as the answer's confidence.
+
+    Notes
+    -----
+    Ties of score or utility go to the lower latency, then to the order of the chain.
+
+    A candidate that is over the call's `max_latency_ms`, or that has failed, is passed over: the rule is applied to
+    the others. A fallback that cannot run, or an abstention after a failure, gives way to the candidate of the
+    highest score among those that can: an input is not left without an answer because of a defect.
+
+    `cost_weight` at call time takes the highest score - cost_weight * latency of those that say yes.
+    """
+
+    kind = "select"
+
+    def __init__(
+        self,
+        chain: Sequence[str],
+        selector: Selector,
+        *,
+        rule: Rule,
+        costs: Costs,
+        fallback: str | None,
+        threshold: float = 0.5,
+        cost_weight: float = 0.0,
+        meaning: Meaning = "right",
+    ) -> None:
+        self.chain = tuple(chain)
+        self.candidates = self.chain if fallback is None or fallback in self.chain else (*self.chain, fallback)
+        if selector.n_candidates != len(self.chain) or len(costs.latency_ms) != len(self.candidates):
+            raise ValueError("one score per candidate of the chain and one latency per candidate")
+        if rule not in RULES or meaning not in MEANINGS or not math.isfinite(threshold) or not cost_weight >= 0:
+            raise ValueError(f"rule {rule}, meaning {meaning}, threshold {threshold} or cost_weight {cost_weight}")
+        self.selector = selector
+        self.features = selector.features
+        self.rule: Rule = rule
+        self.costs = costs
+        self.fallback = fallback
+        self.threshold = threshold
+        self.cost_weight = cost_weight
+        self.meaning: Meaning = meaning
+        self._fallback_index = None if fallback is None else self.candidates.index(fallback)
+        self._latency_ms = np.asarray(costs.latency_ms[: len(self.chain)])
+        # Rank by latency, then by order: the lower wins a tie. Scores of equal value are told apart by it.
+        self._cheapness = np.argsort(np.argsort(self._latency_ms, kind="stable"), kind="stable")
+
+    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+        """Choose by the rule; serve what the chosen candidate says."""
+        for candidate, prediction in evidence.predictions.items():
+            reason = f"{self.candidates[candidate]} answered"
+            return Stop(prediction, candidate, self._confidence(candidate, evidence.scores), reason)
+        within = self.costs.within(self.candidates, options.max_latency_ms)
+        if evidence.scores is None:
+            if evidence.features is None:
+                raise ValueError("policy select needs features")
+            evidence.scores = self.selector.score(evidence.features)
+        scores = evidence.scores
+        usable = within
+        if evidence.failed:
+            usable = within.copy()
+            usable[list(evidence.failed)] = False
+        chosen, why = self._choose(scores, usable[: len(self.chain)], options.cost_weight)
+        if chosen is None:
+            chosen, instead = self._without_yes(scores, usable, bool(evidence.failed))
+            why = f"{why}: {instead}"
+        if chosen is None:
+            return Stop(None, None, reason=why)
+        return Run(chosen, scores, why)
+
+    def score_batch(self, features: Features) -> Scores | None:
+        """The selector's scores, (n, F) -> (n, length of the chain)."""
+        return self.selector.score_batch(features)
+
+    def _choose(self, scores: Scores, usable: NDArray[np.bool_], weight: float | None) -> tuple[int | None, str]:
+        """The chain's candidate that the rule picks, None if none says yes; and why."""
+        if self.rule == "highest-class":
+            share = max(0.0, 1.0 - float(scores.sum()))
+            yes, none_yes = usable & (scores >= share), f"no score above the share of none, {share:.3f}"
+        else:
+            yes, none_yes = usable & (scores > self.threshold), f"no score above {self.threshold:g}"
+        if not yes.any():
+            return None, none_yes
+        if self.rule == "first-yes" and weight is None:
+            chosen = int(yes.argmax())
+            return chosen, f"first yes: score {scores[chosen]:.3f} above {self.threshold:g}"
+        if weight is None:
+            weight = self.cost_weight if self.rule == "utility" else 0.0
+        utility = scores - weight * self._latency_ms
+        chosen = self._best(utility, yes)
+        if weight == 0:
+            return chosen, f"highest score: {scores[chosen]:.3f}"
+        return chosen, f"highest utility: score {scores[chosen]:.3f} less {weight:g} per ms is {utility[chosen]:.3f}"
+
+    def _without_yes(self, scores: Scores, usable: NDArray[np.bool_], failed: bool) -> tuple[int | None, str]:
+        """What answers when no candidate of the chain says yes, and why."""
+        if self._fallback_index is None and not failed:
+            return None, "abstained"
+        if self._fallback_index is not None and usable[self._fallback_index]:
+            return self._fallback_index, "fallback"
+        in_chain = usable[: len(self.chain)]
+        if in_chain.any():
+            return self._best(scores, in_chain), "highest score of those that can run"
+        return None, "no candidate can run"
+
+    def _best(self, value: Scores, allowed: NDArray[np.bool_]) -> int:
+        """The allowed candidate of the highest value; ties by latency, then order."""
+        top = value[allowed].max()
+        tied = np.flatnonzero(allowed & (value == top))
+        return int(tied[0] if tied.size == 1 else tied[self._cheapness[tied].argmin()])
+
+    def _confidence(self, candidate: int, scores: Scores | None) -> float:
+        if self.meaning != "right" or scores is None or candidate >= len(self.chain):
+            return math.nan
+        return float(scores[candidate])
+
+    def settings(self) -> dict[str, Any]:
+        """Everything but the selector's arrays."""
+        return {
+            "chain": list(self.chain),
+            "rule": self.rule,
+            "fallback": self.fallback,
+            "threshold": self.threshold,
+            "cost_weight": self.cost_weight,
+            "meaning": self.meaning,
+            "costs": self.costs.to_json(),
+            "selector": {"kind": self.selector.kind, "settings": self.selector.settings()},
+        }
+
+    def arrays(self) -> Arrays:
+        """The selector's arrays."""
+        return {SELECTOR_PREFIX + name: array for name, array in self.selector.arrays().items()}
+
+    @classmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the policy again; BundleError if the parts do not describe one."""
+        own = {
+            name.removeprefix(SELECTOR_PREFIX): array
+            for name, array in arrays.items()
+            if name.startswith(SELECTOR_PREFIX)
+        }
+        try:
+            chain = [str(name) for name in settings["chain"]]
+            fallback = None if settings["fallback"] is None else str(settings["fallback"])
+            selector = selector_from_parts(settings["selector"]["kind"], settings["selector"]["settings"], own)
+            count = len(chain) + (fallback is not None and fallback not in chain)
+            return cls(
+                chain,
+                selector,
+                rule=settings["rule"],
+                costs=Costs.from_json(settings["costs"], count),
+                fallback=fallback,
+                threshold=float(settings["threshold"]),
+                cost_weight=float(settings["cost_weight"]),
+                meaning=settings["meaning"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError("policy select is incomplete", given=f"{type(error).__name__}: {error}") from error

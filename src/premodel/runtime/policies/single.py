@@ -1,0 +1,92 @@
+"""Policy `single`: always the same candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import BundleError
+from premodel.runtime.policies.base import CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.costs import Costs
+from premodel.runtime.selectors.base import Arrays
+
+
+class Single(Policy):
+    """One candidate answers every input; if it fails, the most accurate of the others that has not failed answers.
+
+    Parameters
+    ----------
+    candidates:
+        The candidate that answers first, then its stand-ins.
+    accuracy:
+        Share of the profile's samples each is right on.
+    costs:
+        What each costs.
+
+    Notes
+    -----
+    A call may choose another operating point: with `max_latency_ms` the most accurate candidate within the budget
+    answers where the first is over it; with `cost_weight` the one of the highest accuracy - cost_weight * latency.
+    Ties go to the lower latency, then to the order of `candidates`.
+    """
+
+    kind = "single"
+
+    def __init__(self, candidates: Sequence[str], accuracy: Sequence[float], costs: Costs) -> None:
+        if not len(candidates) == len(accuracy) == len(costs.latency_ms) >= 1:
+            raise ValueError("one accuracy and one latency per candidate, and at least one candidate")
+        self.candidates = tuple(candidates)
+        self.features = ()
+        self.accuracy = tuple(float(value) for value in accuracy)
+        self.costs = costs
+        self._by_accuracy = self._ranked(np.asarray(self.accuracy))
+
+    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+        """Run the candidate, or its stand-in; serve what it says."""
+        for candidate, prediction in evidence.predictions.items():
+            return Stop(prediction, candidate, self.accuracy[candidate], f"{self.candidates[candidate]} answered")
+        within = self.costs.within(self.candidates, options.max_latency_ms)
+        order, why = (0, *self._by_accuracy), "always this candidate"
+        if options.cost_weight is not None:
+            weight = options.cost_weight
+            order = self._ranked(np.asarray(self.accuracy) - weight * np.asarray(self.costs.latency_ms))
+            why = f"highest accuracy less {weight:g} per ms"
+        for candidate in order:
+            if not within[candidate]:
+                why = "most accurate within the budget" if options.cost_weight is None else f"{why}, within the budget"
+            elif candidate in evidence.failed:
+                why = "stand-in for a candidate that failed"
+            else:
+                return Run(candidate, reason=why)
+        return Stop(None, None, reason="every candidate failed")
+
+    def settings(self) -> dict[str, Any]:
+        """Candidates, their accuracy and their costs."""
+        return {
+            "candidates": list(self.candidates),
+            "accuracy": list(self.accuracy),
+            "costs": self.costs.to_json(),
+        }
+
+    def arrays(self) -> Arrays:
+        """None."""
+        return {}
+
+    @classmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the policy again; BundleError if the settings do not describe one."""
+        del arrays
+        try:
+            candidates = [str(name) for name in settings["candidates"]]
+            accuracy = [float(value) for value in settings["accuracy"]]
+            return cls(candidates, accuracy, Costs.from_json(settings["costs"], len(candidates)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError("policy single is incomplete", given=f"{type(error).__name__}: {error}") from error
+
+    def _ranked(self, value: NDArray[np.float64]) -> tuple[int, ...]:
+        """Candidates by falling value, then rising latency, then order."""
+        order = np.lexsort((np.asarray(self.costs.latency_ms), -value))
+        return tuple(int(index) for index in order)

@@ -1,0 +1,288 @@
+"""Optimal stopping over the candidates run so far: what `cascade` and `cascade-routing` share.
+
+The state of an input is the set of candidates that answered, and how sure their fused distribution is of the answer
+it would serve. For each set there are learned gains: what running one more candidate is worth from here on, less what
+it costs. The candidate of the highest gain above 0 runs next; if there is none, the answer is served.
+
+Source: backward induction with regressed continuation values (Longstaff and Schwartz, "Valuing American options by
+simulation", 2001, section 2), on sets of candidates instead of moments in time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import BundleError
+from premodel.records import Prediction
+from premodel.runtime.fusion import fused_distribution, fused_prediction, log_evidence, own_mass, top_mass
+from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.costs import Costs
+from premodel.runtime.selectors.base import Arrays
+
+MOST_CANDIDATES = 8
+"""Sets of candidates are written out, 2 ** candidates of them."""
+LEAST_MASS = 1e-4
+SCALE = 3.0
+NOT_ALLOWED = -1e30
+"""First number of the gain of a candidate that may not run next; finite, so that no product with it is NaN."""
+
+
+def sureness(mass: float) -> float:
+    """The one number a decision rests on: logit(mass) / 3, mass kept 1e-4 away from 0 and 1."""
+    mass = min(max(mass, LEAST_MASS), 1 - LEAST_MASS)
+    return math.log(mass / (1 - mass)) / SCALE
+
+
+@dataclass(frozen=True, eq=False)
+class StoppingParts:
+    """What training learned, for p candidates, their 2 ** p sets and q points of operation.
+
+    A set is a number whose bit j says that candidate j answered; set 0 has no use, and its rows are 0.
+
+    Attributes
+    ----------
+    weights:
+        float32 (2 ** p, p), weight of each candidate's evidence in the fusion of each set.
+    member:
+        int8 (2 ** p,), the candidate whose own answer each set serves, or -1 where the fused answer is served.
+    calibration:
+        float64 (2 ** p, 2), intercept and slope: the answer of a set is right with probability
+        sigmoid(intercept + slope * logit of its mass).
+    cost_weight:
+        float64 (q,), rising: accuracy that one ms is worth at each point of operation.
+    gains:
+        float32 (q, 2 ** p, p, 3), gain of running a candidate next: its first number + the second * s + the third *
+        s * s, s being `sureness`. The first number is NOT_ALLOWED where the candidate may not run next.
+    budgets:
+        float64 (b,), rising, in ms: what the candidates of a set cost together, for every set that tells one budget
+        from another.
+    start:
+        float32 (b, q, p), value of running each candidate first, when no more than each budget may be spent.
+    """
+
+    weights: NDArray[np.float32]
+    member: NDArray[np.int8]
+    calibration: NDArray[np.float64]
+    cost_weight: NDArray[np.float64]
+    gains: NDArray[np.float32]
+    budgets: NDArray[np.float64]
+    start: NDArray[np.float32]
+
+    def check(self, candidates: int) -> None:
+        """Raise ValueError unless shapes and numbers are those of so many candidates."""
+        sets, points, levels = 2**candidates, self.cost_weight.size, self.budgets.size
+        shapes = {
+            "weights": (sets, candidates),
+            "member": (sets,),
+            "calibration": (sets, 2),
+            "cost_weight": (points,),
+            "gains": (points, sets, candidates, 3),
+            "budgets": (levels,),
+            "start": (levels, points, candidates),
+        }
+        for name, shape in shapes.items():
+            array: NDArray[Any] = getattr(self, name)
+            if array.shape != shape or array.dtype.kind not in "if" or np.isnan(array).any():
+                raise ValueError(f"{name} has shape {array.shape}, or holds NaN; allowed: {shape}")
+        if points == 0 or levels == 0:
+            raise ValueError("no point of operation or no budget")
+        for rising in (self.cost_weight, self.budgets):
+            if not np.isfinite(rising).all() or (np.diff(rising) <= 0).any():
+                raise ValueError("cost weights and budgets must rise")
+        if not (np.isfinite(self.weights).all() and (self.weights >= 0).all() and np.isfinite(self.calibration).all()):
+            raise ValueError("weights must be 0 or more, calibration finite")
+        if (self.member < -1).any() or (self.member >= candidates).any():
+            raise ValueError("member names no candidate")
+        if not np.isfinite(self.gains).all() or (self.start == np.inf).any():
+            raise ValueError("gains or start values are not finite")
+
+
+class StoppingPolicy(Policy):
+    """Run a candidate, then stop or run another, by learned gains.
+
+    Parameters
+    ----------
+    candidates:
+        Those that may run, at most 8.
+    parts:
+        What training learned.
+    point:
+        Index of the trained point of operation.
+    accuracy:
+        Share of the profile's samples each candidate alone is right on.
+    costs:
+        What each costs.
+    n_labels:
+        Labels of the zoo.
+    top_n:
+        An answer is right if the truth is among so many of its top labels: 1 or 5.
+
+    Notes
+    -----
+    The answer of one candidate is its own. That of several is fused, except for sets in which the fused answer was
+    found less accurate than the best member's own: these serve that member's.
+
+    `cost_weight` at call time takes the trained point nearest to it, in ratio. `max_latency_ms` is kept by every
+    single answer: a candidate that would exceed it together with what ran before is not run. The candidate that
+    starts is the best one *under that budget*; gains after the start are those learned without one.
+
+    A candidate that failed is left out, and the gains of the set without it apply. Should nothing have answered yet,
+    the best start among the others is run. Ties go to the lower latency, then to the order of `candidates`.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        candidates: Sequence[str],
+        parts: StoppingParts,
+        *,
+        point: int,
+        accuracy: Sequence[float],
+        costs: Costs,
+        n_labels: int,
+        top_n: int = 1,
+    ) -> None:
+        self.candidates = tuple(candidates)
+        self.features = ()
+        count = len(self.candidates)
+        if not 1 <= count <= MOST_CANDIDATES or not len(accuracy) == len(costs.latency_ms) == count:
+            raise ValueError(f"1 to {MOST_CANDIDATES} candidates, with one accuracy and one latency each")
+        parts.check(count)
+        if not 0 <= point < parts.cost_weight.size or n_labels < 2 or top_n < 1:
+            raise ValueError(f"point {point}, n_labels {n_labels} or top_n {top_n}")
+        self.parts = parts
+        self.point = point
+        self.accuracy = tuple(float(value) for value in accuracy)
+        self.costs = costs
+        self.n_labels = n_labels
+        self.top_n = top_n
+        self._scores = np.asarray(self.accuracy)
+        self._by_cost = tuple(int(index) for index in np.argsort(np.asarray(costs.latency_ms), kind="stable"))
+        self._weights = parts.weights.tolist()
+        self._member = parts.member.tolist()
+        self._calibration = parts.calibration.tolist()
+        self._gains = [[self._allowed(rows) for rows in sets] for sets in parts.gains.tolist()]
+        self._log_weights = np.log(np.maximum(parts.cost_weight, 1e-12))
+
+    def _allowed(self, rows: list[list[float]]) -> list[tuple[int, float, float, float]]:
+        """Gains of the candidates that may run next, the cheapest first, so that it wins a tie."""
+        return [(j, rows[j][0], rows[j][1], rows[j][2]) for j in self._by_cost if rows[j][0] > NOT_ALLOWED / 2]
+
+    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+        """Run the candidate of the highest gain above 0, else serve the answer of the set."""
+        point = self.point if options.cost_weight is None else self._point(options.cost_weight)
+        if not evidence.predictions:
+            return self._first(evidence, options, point)
+        ran, distribution, mass = self._state(evidence)
+        sure = sureness(mass)
+        best, gain = -1, 0.0
+        for candidate, constant, slope, curve in self._gains[point][ran]:
+            value = constant + sure * (slope + sure * curve)
+            if value > gain and candidate not in evidence.failed and self._fits(evidence, candidate, options):
+                best, gain = candidate, value
+        if best >= 0:
+            return Run(best, reason=f"gain {gain:.4f} above 0 at a probability of {mass:.3f}")
+        return self._stop(evidence, ran, distribution, mass)
+
+    def _point(self, cost_weight: float) -> int:
+        """The point of operation whose weight is nearest in ratio; weight 0 is nearest to the lowest."""
+        return int(np.abs(self._log_weights - math.log(max(cost_weight, 1e-12))).argmin())
+
+    def _first(self, evidence: Evidence, options: CallOptions, point: int) -> Run | Stop:
+        """The best start within the budget, of those that have not failed."""
+        within = self.costs.within(self.candidates, options.max_latency_ms)
+        level = -1
+        if options.max_latency_ms is not None:
+            left_ms = options.max_latency_ms - self.costs.before_ms
+            level = max(0, int(np.searchsorted(self.parts.budgets, left_ms, side="right")) - 1)
+        values = self.parts.start[level, point]
+        usable = [j for j in self._by_cost if within[j] and j not in evidence.failed]
+        if not usable:
+            return Stop(None, None, reason="every candidate that fits has failed")
+        chosen = max(usable, key=values.__getitem__)
+        return Run(chosen, self._scores, f"highest value as a start: {values[chosen]:.4f}")
+
+    def _fits(self, evidence: Evidence, candidate: int, options: CallOptions) -> bool:
+        """Does one more candidate keep the call's budget, end to end."""
+        if options.max_latency_ms is None:
+            return True
+        latency_ms = self.costs.latency_ms
+        spent_ms = sum(latency_ms[ran] for ran in evidence.predictions)
+        return self.costs.before_ms + (spent_ms + latency_ms[candidate]) <= options.max_latency_ms
+
+    def _state(self, evidence: Evidence) -> tuple[int, NDArray[np.float32] | None, float]:
+        """The set that answered, its fused distribution (None for one candidate), and the mass of its answer."""
+        predictions = evidence.predictions
+        if len(predictions) == 1:
+            ((only, prediction),) = predictions.items()
+            gained = evidence.kept[only] = log_evidence(prediction.probabilities)
+            weight = self._weights[1 << only][only]
+            return 1 << only, None, own_mass(gained, weight, self.n_labels, self.top_n)
+        ran, kept = 0, evidence.kept
+        for index, prediction in predictions.items():
+            ran |= 1 << index
+            if index not in kept:
+                kept[index] = log_evidence(prediction.probabilities)
+        members, weights = sorted(predictions), self._weights[ran]
+        distribution = fused_distribution(
+            [predictions[index].labels for index in members],
+            [kept[index] for index in members],
+            [weights[index] for index in members],
+            self.n_labels,
+        )
+        member = self._member[ran]
+        if member < 0:
+            return ran, distribution, top_mass(distribution, self.top_n)
+        return ran, distribution, float(distribution[predictions[member].labels[: self.top_n]].sum())
+
+    def _stop(self, evidence: Evidence, ran: int, distribution: NDArray[np.float32] | None, mass: float) -> Stop:
+        """Serve what the set says."""
+        intercept, slope = self._calibration[ran]
+        clipped = min(max(mass, LEAST_MASS), 1 - LEAST_MASS)
+        odds = intercept + slope * math.log(clipped / (1 - clipped))
+        confidence = 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0
+        reason = f"no gain above 0 at a probability of {mass:.3f}"
+        source = next(iter(evidence.predictions)) if distribution is None else self._member[ran]
+        if distribution is None or source >= 0:
+            return Stop(evidence.predictions[source], source, confidence, reason)
+        fused: Prediction = fused_prediction(distribution, [one.labels for one in evidence.predictions.values()])
+        return Stop(fused, FUSED, confidence, reason)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything but what was learned for sets."""
+        return {
+            "candidates": list(self.candidates),
+            "point": self.point,
+            "accuracy": list(self.accuracy),
+            "costs": self.costs.to_json(),
+            "n_labels": self.n_labels,
+            "top_n": self.top_n,
+        }
+
+    def arrays(self) -> Arrays:
+        """What was learned."""
+        return {entry.name: getattr(self.parts, entry.name) for entry in fields(self.parts)}
+
+    @classmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the policy again; BundleError if the parts do not describe one."""
+        try:
+            candidates = [str(name) for name in settings["candidates"]]
+            return cls(
+                candidates,
+                StoppingParts(**{entry.name: arrays[entry.name] for entry in fields(StoppingParts)}),
+                point=int(settings["point"]),
+                accuracy=[float(value) for value in settings["accuracy"]],
+                costs=Costs.from_json(settings["costs"], len(candidates)),
+                n_labels=int(settings["n_labels"]),
+                top_n=int(settings["top_n"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"policy {cls.kind} is incomplete", given=f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,115 @@
+"""From a network's raw output to probabilities, and from probabilities to a prediction."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import RunError
+from premodel.records import TOP_K, Prediction
+from premodel.runtime.backends.base import Tensor, TensorSpec
+
+TOLERANCE = 1e-3
+"""How far outside [0, 1] a probability may lie: rounding of half precision; clipped away."""
+
+Distribution = NDArray[np.float32]
+"""float32 (labels,), one probability in [0, 1] per zoo label; the sum is below 1 by what a dropped output took."""
+
+
+def to_distribution(raw: Tensor, output: TensorSpec, activation: str, label_offset: int, n_labels: int) -> Distribution:
+    """Probabilities of the zoo's labels from a raw output.
+
+    Parameters
+    ----------
+    raw:
+        The network's output, n_labels + label_offset numbers in any shape.
+    output:
+        Its quantisation.
+    activation:
+        "softmax" if the numbers are probabilities, "none" if they are logits.
+    label_offset:
+        Outputs to drop at the start.
+
+    Notes
+    -----
+    Probabilities are not renormalised after the dropped outputs (a "background" class): what the network gave to "none
+    of these" is its own doubt, and confidence built on it should stay lower. Logits carry no scale of their own, so
+    their softmax is taken over the kept labels.
+
+    Raises
+    ------
+    RunError
+        The output has another length, holds NaN or infinite numbers, is constant (the same number for every output
+        says nothing), or is no probability although the manifest says softmax.
+    """
+    flat = raw.reshape(-1)
+    if flat.size != n_labels + label_offset:
+        raise RunError("wrong number of outputs", given=flat.size, allowed=f"{n_labels} labels + offset {label_offset}")
+    low, high = flat.min(), flat.max()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RunError("output holds NaN or infinite numbers")
+    if low == high:
+        raise RunError("constant output", given=f"{flat.size} times {low}")
+    if output.scale:
+        low, high = (output.scale * (int(limit) - output.zero_point) for limit in (low, high))
+        values = flat[label_offset:].astype(np.float32)
+        if output.zero_point:
+            values -= np.float32(output.zero_point)
+        values *= np.float32(output.scale)
+    else:
+        values = flat[label_offset:].astype(np.float32)
+    if activation == "none":
+        values -= values.max()
+        np.exp(values, out=values)
+        values /= values.sum()
+        return values
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise RunError(
+            "output is no probability",
+            given=f"numbers from {float(low):.4g} to {float(high):.4g}",
+            allowed="[0, 1] as output.activation = 'softmax' says",
+            do="if these are logits, set output.activation = 'none'",
+        )
+    if low < 0 or high > 1:
+        np.clip(values, 0, 1, out=values)
+    return values
+
+
+def to_prediction(distribution: Distribution) -> Prediction:
+    """The top labels, by falling probability, ties by rising label, and the entropy of the whole.
+
+    Notes
+    -----
+    Exact under ties, of which quantised outputs are full: a non-negative float32 orders like its bits, so
+    (falling probability, rising label) is one 64-bit key. The entropy is that of the distribution scaled to sum 1, in
+    nats, rounded to float32 as the store keeps it, so that device and tables see the same number.
+    """
+    n_labels = distribution.size
+    bits = distribution.view(np.int32).astype(np.int64)
+    np.subtract(0x7FFFFFFF, bits, out=bits)
+    bits <<= 32
+    bits += np.arange(n_labels)
+    k = min(TOP_K, n_labels)
+    top = np.partition(bits, k - 1)[:k] if k < n_labels else bits
+    top.sort()
+    labels = (top & 0xFFFFFFFF).astype(np.int32)
+    return Prediction(labels, distribution[labels], _entropy(distribution))
+
+
+def rank_of(distribution: Distribution, label: int) -> int:
+    """Rank of a label from 0, in the order of `to_prediction`."""
+    probability = distribution[label]
+    higher = int(np.count_nonzero(distribution > probability))
+    return higher + int(np.count_nonzero(distribution[:label] == probability))
+
+
+def _entropy(distribution: Distribution) -> float:
+    """Of the distribution scaled to sum 1; log(labels) if every label got 0 (all went to a dropped output)."""
+    total = float(distribution.sum())
+    if total <= 0:
+        return float(np.float32(math.log(distribution.size)))
+    positive = distribution[distribution > 0]
+    entropy = math.log(total) - float(np.dot(positive, np.log(positive))) / total
+    return float(np.float32(max(0.0, entropy)))

@@ -1,0 +1,1 @@
+"""Serving over HTTP: the Open Inference Protocol, metrics and a page."""

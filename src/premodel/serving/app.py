@@ -1,0 +1,231 @@
+"""The ASGI app: Open Inference Protocol v2, metrics, OpenAPI and the page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from premodel.errors import InputError, PremodelError, sentence
+from premodel.runtime.clock import now_ms
+from premodel.serving.access import BearerToken, HeaderLimit
+from premodel.serving.body import BodyTooLargeError, read_body
+from premodel.serving.openapi import openapi_document
+from premodel.serving.page import page_routes
+from premodel.serving.prometheus import CONTENT_TYPE
+from premodel.serving.service import Received, Service, WaitedTooLongError
+from premodel.serving.signature import PLATFORM, VERSION
+from premodel.version import __version__
+
+RETRY_AFTER_S = 1
+EXTENSIONS = ("binary_tensor_data",)
+logger = logging.getLogger(__name__)
+
+
+def make_app(service: Service, token: str | None = None) -> Starlette:
+    """The app of one served premodel.
+
+    Parameters
+    ----------
+    service:
+        Started and stopped with the app.
+    token:
+        What requests must bear; None for none.
+    """
+    endpoints = _Endpoints(service)
+    model = "/v2/models/{name}"
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        service.start()
+        yield
+        await asyncio.to_thread(service.stop)
+
+    routes = [  # tried in this order, so the busiest come first
+        *(Route(path + "/infer", endpoints.infer, methods=["POST"]) for path in (model, model + "/versions/{version}")),
+        Route("/v2", endpoints.server),
+        Route("/v2/health/live", endpoints.live),
+        Route("/v2/health/ready", endpoints.ready),
+        *(Route(path, endpoints.model) for path in (model, model + "/versions/{version}")),
+        *(Route(path + "/ready", endpoints.model_ready) for path in (model, model + "/versions/{version}")),
+        Route("/metrics", endpoints.metrics),
+        Route("/openapi.json", endpoints.openapi),
+        *page_routes(service.name),
+    ]
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(HeaderLimit, max_bytes=service.limits.max_header_bytes),
+            *([] if token is None else [Middleware(BearerToken, token=token)]),
+        ],
+        exception_handlers={HTTPException: _http_error, Exception: _unexpected},
+    )
+
+
+def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """The protocol's error: one line in a JSON table."""
+    return JSONResponse({"error": message}, status, headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: unknown paths and methods."""
+    if not isinstance(error, HTTPException):
+        raise TypeError("an HTTPException is handled here")
+    headers = dict(error.headers) if error.headers else None
+    standard = error.detail == HTTPStatus(error.status_code).phrase
+    detail = error.detail.lower() if standard else error.detail
+    message = sentence(detail, where=f"{request.method} {request.url.path[:200]}")
+    return error_response(error.status_code, message, headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """A mistake of ours; its traceback is logged by the server."""
+    del request
+    return error_response(500, f"internal error ({type(error).__name__})")
+
+
+def overloaded(message: str) -> Response:
+    """503, and when to try again."""
+    return error_response(503, message, {"retry-after": str(RETRY_AFTER_S)})
+
+
+class _Endpoints:
+    """One method per route."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._openapi = openapi_document(service.name, service.limits)
+
+    async def server(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"name": PLATFORM, "version": __version__, "extensions": list(EXTENSIONS)})
+
+    async def live(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        del request
+        ready = self._service.ready
+        return JSONResponse({"ready": ready}, 200 if ready else 400)
+
+    async def model(self, request: Request) -> Response:
+        self._check_model(request)
+        return JSONResponse(self._service.metadata)
+
+    async def model_ready(self, request: Request) -> Response:
+        self._check_model(request)
+        ready = self._service.ready
+        return JSONResponse({"name": self._service.name, "ready": ready}, 200 if ready else 400)
+
+    async def metrics(self, request: Request) -> Response:
+        del request
+        return Response(self._service.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def openapi(self, request: Request) -> Response:
+        del request
+        return JSONResponse(self._openapi)
+
+    async def infer(self, request: Request) -> Response:
+        """Counted whatever becomes of it."""
+        arrived_ms = now_ms()
+        status = 500
+        try:
+            response = await self._infer(request, arrived_ms)
+            status = response.status_code
+            return response
+        except HTTPException as error:
+            status = error.status_code
+            raise
+        finally:
+            self._service.metrics.responded(status, now_ms() - arrived_ms)
+
+    async def _infer(self, request: Request, arrived_ms: float) -> Response:
+        self._check_model(request)
+        service = self._service
+        if not service.accept():
+            service.metrics.rejected("overload")
+            limits = service.limits
+            return overloaded(
+                sentence(
+                    "server is busy", given=f"{limits.workers} running and {limits.queue} waiting", do="try again later"
+                )
+            )
+        try:
+            async with asyncio.timeout(service.limits.timeout_s):
+                received = await self._receive(request, arrived_ms)
+        except (TimeoutError, InputError, ClientDisconnect) as error:
+            service.leave()
+            return self._refused(error)
+        except BaseException:
+            service.leave()
+            raise
+        return await self._answer(received)
+
+    async def _receive(self, request: Request, arrived_ms: float) -> Received:
+        headers = request.headers
+        body = await read_body(request, self._service.limits.max_body_bytes)
+        text = headers.get("inference-header-content-length")
+        if text is not None and not (text.isdecimal() and text.isascii() and len(text) < 12):
+            raise InputError(
+                "Inference-Header-Content-Length is no number of bytes", given=repr(text[:40]), allowed="0 or more"
+            )
+        encoding = headers.get("content-encoding", "").strip().lower()
+        return Received(body, encoding, None if text is None else int(text), arrived_ms)
+
+    async def _answer(self, received: Received) -> Response:
+        """Wait for the pool, but no longer than the request's time."""
+        service = self._service
+        future = service.submit(received)
+        left_s = service.limits.timeout_s - (now_ms() - received.arrived_ms) / 1e3
+        try:
+            async with asyncio.timeout(left_s):
+                response = await asyncio.wrap_future(future)
+        except PremodelError as error:
+            return self._refused(error)
+        except TimeoutError:
+            service.metrics.rejected("timeout")
+            seconds = f"{service.limits.timeout_s:g} s"
+            if future.cancel():  # it was still in the queue
+                return overloaded(sentence("request waited too long", given=seconds, do="try again later"))
+            return error_response(504, sentence("no answer in time", given=seconds))
+        return Response(response.body, headers=response.headers)
+
+    def _refused(self, error: Exception) -> Response:
+        """Whose mistake it is decides the status code."""
+        metrics = self._service.metrics
+        if isinstance(error, WaitedTooLongError):
+            metrics.rejected("timeout")
+            return overloaded(str(error))
+        if isinstance(error, TimeoutError):
+            metrics.rejected("timeout")
+            return error_response(408, "request did not arrive in time", {"connection": "close"})
+        if isinstance(error, InputError | ClientDisconnect):
+            metrics.rejected("input")
+            message = "client went away" if isinstance(error, ClientDisconnect) else str(error)
+            return error_response(413 if isinstance(error, BodyTooLargeError) else 400, message)
+        logger.error("%s", error)
+        return error_response(500, str(error))
+
+    def _check_model(self, request: Request) -> None:
+        name, version = request.path_params["name"], request.path_params.get("version", VERSION)
+        if name != self._service.name:
+            raise HTTPException(404, sentence("unknown model", given=repr(name[:100]), allowed=self._service.name))
+        if version != VERSION:
+            raise HTTPException(404, sentence("unknown version", given=repr(version[:100]), allowed=VERSION))
+
+
+def describe(service: Service) -> dict[str, Any]:
+    """What is served, for the command's first line."""
+    return {"model": service.name, "candidates": list(service.premodel.candidates)}

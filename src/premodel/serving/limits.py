@@ -1,0 +1,66 @@
+"""What one server accepts at most."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from premodel.errors import OptionError
+from premodel.runtime.image import MAX_PIXELS
+
+DEFAULT_WORKERS = min(2, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a server; what is beyond them is refused before work is spent on it.
+
+    Attributes
+    ----------
+    workers:
+        Requests answered at the same time, each on a thread of its own.
+    queue:
+        Accepted requests that may wait for a worker; one more is refused at once.
+    timeout_s:
+        From a request's arrival to its answer.
+    max_body_bytes:
+        Of a request, and of what a compressed request unpacks to.
+    max_pixels:
+        Width times height of one image, read from its header before it is decoded.
+    max_batch:
+        Images in one request.
+    max_header_bytes:
+        Request line and headers.
+    max_json_depth:
+        Lists and tables inside one another.
+
+    Raises
+    ------
+    OptionError
+        One of them is out of its range.
+    """
+
+    workers: int = DEFAULT_WORKERS
+    queue: int = 32
+    timeout_s: float = 30.0
+    max_body_bytes: int = 16 << 20
+    max_pixels: int = 50_000_000
+    max_batch: int = 32
+    max_header_bytes: int = 16 << 10
+    max_json_depth: int = 16
+
+    def __post_init__(self) -> None:
+        ranges: dict[str, tuple[float, float]] = {
+            "workers": (1, 256),
+            "queue": (0, 100_000),
+            "timeout_s": (0.001, 86_400),
+            "max_body_bytes": (1024, 1 << 30),
+            "max_pixels": (1, MAX_PIXELS),
+            "max_batch": (1, 10_000),
+            "max_header_bytes": (1024, 1 << 20),
+            "max_json_depth": (5, 500),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise OptionError(f"{name} is out of range", given=value, allowed=f"{low:g} to {high:g}")

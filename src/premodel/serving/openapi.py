@@ -1,0 +1,232 @@
+"""The OpenAPI description of the server, written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from premodel.serving.limits import Limits
+from premodel.serving.request import PARAMETERS
+from premodel.serving.signature import INPUT, OUTPUTS, VERSION
+from premodel.version import __version__
+
+Document = dict[str, Any]
+_BINARY = "Inference-Header-Content-Length"
+
+
+def openapi_document(model: str, limits: Limits) -> Document:
+    """OpenAPI 3.1 of one served model under its limits."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"premodel: {model}",
+            "version": __version__,
+            "description": "Open Inference Protocol v2 with the binary tensor extension.",
+        },
+        "paths": _paths(),
+        "components": {
+            "schemas": _schemas(model, limits),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "parameters": {
+                "name": _path_parameter("name", {"type": "string", "const": model}),
+                "version": _path_parameter("version", {"type": "string", "const": VERSION}),
+            },
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def _paths() -> Document:
+    paths: Document = {
+        "/v2": {"get": _get("serverMetadata", "Name, version, extensions", "ServerMetadata")},
+        "/v2/health/live": {"get": _get("serverLive", "Is the server up", "Live")},
+        "/v2/health/ready": {"get": _get("serverReady", "Can it answer", "Ready", not_ready="Ready")},
+        "/metrics": {"get": _plain("metrics", "Counters, in Prometheus' text format", "text/plain")},
+        "/openapi.json": {"get": _get("openapi", "This document", "Any")},
+        "/": {"get": _plain("page", "A page to try it", "text/html")},
+    }
+    for version in (False, True):
+        path = "/v2/models/{name}" + ("/versions/{version}" if version else "")
+        suffix = "Version" if version else ""
+        names = ["name", "version"] if version else ["name"]
+        shared = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in names]}
+        about = _get(f"model{suffix}Metadata", "Input and outputs", "ModelMetadata", unknown=True)
+        ready = _get(f"model{suffix}Ready", "Can it answer", "ModelReady", unknown=True, not_ready="ModelReady")
+        paths[path] = {**shared, "get": about}
+        paths[path + "/ready"] = {**shared, "get": ready}
+        paths[path + "/infer"] = {**shared, "post": _infer(f"model{suffix}Infer")}
+    return paths
+
+
+def _path_parameter(name: str, schema: Document) -> Document:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _json(schema: str) -> Document:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _error(description: str) -> Document:
+    return {"description": description, "content": _json("Error")}
+
+
+def _get(name: str, summary: str, schema: str, *, unknown: bool = False, not_ready: str | None = None) -> Document:
+    responses: Document = {"200": {"description": "done", "content": _json(schema)}, "401": _error("token needed")}
+    if not_ready is not None:
+        responses["400"] = {"description": "not ready", "content": _json(not_ready)}
+    if unknown:
+        responses["404"] = _error("no such model or version")
+    return {"operationId": name, "summary": summary, "responses": responses}
+
+
+def _plain(name: str, summary: str, content_type: str) -> Document:
+    content = {content_type: {"schema": {"type": "string"}}}
+    responses = {"200": {"description": "done", "content": content}, "401": _error("token needed")}
+    return {"operationId": name, "summary": summary, "responses": responses}
+
+
+def _infer(name: str) -> Document:
+    length = {"description": "bytes of JSON before the binary outputs", "schema": {"type": "integer"}}
+    retry = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+    octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "operationId": name,
+        "summary": "Answer images",
+        "description": (
+            "JSON; or JSON followed by binary tensor data, with the length of the JSON in the header "
+            f"{_BINARY}; or, with that header 0, one encoded image as the whole body."
+        ),
+        "parameters": [
+            {
+                "name": _BINARY,
+                "in": "header",
+                "required": False,
+                "description": "bytes of JSON before the binary data",
+                "schema": {"type": "integer", "minimum": 0},
+            },
+            {
+                "name": "Content-Encoding",
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string", "enum": ["identity", "gzip", "deflate"]},
+            },
+        ],
+        "requestBody": {"required": True, "content": {**_json("InferRequest"), **octets}},
+        "responses": {
+            "200": {
+                "description": "the answers",
+                "headers": {_BINARY: length},
+                "content": {**_json("InferResponse"), **octets},
+            },
+            "400": _error("the request or an image in it is wrong"),
+            "401": _error("token needed"),
+            "404": _error("no such model or version"),
+            "408": _error("the request did not arrive in time"),
+            "431": _error("the headers are too large"),
+            "413": _error("the request is too large"),
+            "500": _error("every candidate failed, or a mistake of the server"),
+            "503": {**_error("busy, or waited too long"), "headers": retry},
+            "504": _error("no answer in time"),
+        },
+    }
+
+
+def _object(required: list[str], **properties: Document) -> Document:
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _closed(required: list[str], **properties: Document) -> Document:
+    return {**_object(required, **properties), "additionalProperties": False}
+
+
+def _list_of(items: Document, **more: Any) -> Document:
+    return {"type": "array", "items": items, **more}
+
+
+def _schemas(model: str, limits: Limits) -> Document:
+    text: Document = {"type": "string"}
+    flag: Document = {"type": "boolean"}
+    count: Document = {"type": "integer", "minimum": 0}
+    number: Document = {"type": "number", "minimum": 0}
+    shape = _list_of({"type": "integer"})
+    described = _object(["name", "datatype", "shape"], name=text, datatype=text, shape=shape)
+    parameters: dict[str, Document] = {
+        **dict.fromkeys(("max_latency_ms", "cost_weight", "timeout"), number),
+        **dict.fromkeys(("explain", "binary_data_output"), flag),
+    }
+    asked = _closed(
+        ["name"],
+        name={"type": "string", "enum": list(OUTPUTS)},
+        parameters=_closed([], binary_data=flag),
+    )
+    return {
+        "Any": {"type": "object"},
+        "Error": _object(["error"], error=text),
+        "Live": _object(["live"], live=flag),
+        "Ready": _object(["ready"], ready=flag),
+        "ModelReady": _object(["name", "ready"], name=text, ready=flag),
+        "ServerMetadata": _object(
+            ["name", "version", "extensions"], name=text, version=text, extensions=_list_of(text)
+        ),
+        "ModelMetadata": _object(
+            ["name", "versions", "platform", "inputs", "outputs"],
+            name={"type": "string", "const": model},
+            versions=_list_of(text),
+            platform=text,
+            inputs=_list_of(described),
+            outputs=_list_of(described),
+        ),
+        "InferRequest": _closed(
+            ["inputs"],
+            id=text,
+            parameters=_closed([], **{name: parameters[name] for name in PARAMETERS}),
+            inputs=_list_of(_input(limits, count), minItems=1, maxItems=1),
+            outputs=_list_of(asked),
+        ),
+        "InferResponse": _response(model),
+    }
+
+
+def _response(model: str) -> Document:
+    text: Document = {"type": "string"}
+    return _object(
+        ["model_name", "model_version", "outputs"],
+        model_name={"type": "string", "const": model},
+        model_version={"type": "string", "const": VERSION},
+        id=text,
+        outputs=_list_of(
+            _object(
+                ["name", "datatype", "shape"],
+                name={"type": "string", "enum": list(OUTPUTS)},
+                datatype=text,
+                shape=_list_of({"type": "integer"}),
+                parameters=_object([], binary_data_size={"type": "integer", "minimum": 0}),
+                data=_list_of({"type": ["number", "string"]}),
+            )
+        ),
+    )
+
+
+def _input(limits: Limits, count: Document) -> Document:
+    """One encoded image per element (base64 in JSON), or RGB pixels."""
+    side = {"type": "integer", "minimum": 1}
+    common: Document = {"name": {"const": INPUT}, "parameters": _closed([], binary_data_size=count)}
+    encoded = _closed(
+        ["name", "datatype", "shape"],
+        **common,
+        datatype={"const": "BYTES"},
+        shape={
+            "type": "array",
+            "prefixItems": [{**side, "maximum": limits.max_batch}, {"const": 1}],
+            "minItems": 1,
+            "maxItems": 2,
+        },
+        data={"type": "array", "description": "base64 of each encoded image", "minItems": 1},
+    )
+    pixels = _closed(
+        ["name", "datatype", "shape"],
+        **common,
+        datatype={"const": "UINT8"},
+        shape=_list_of(side, minItems=3, maxItems=4),
+        data={"type": "array", "description": "numbers from 0 to 255, row-major, flat or nested", "minItems": 1},
+    )
+    return {"oneOf": [encoded, pixels]}

@@ -1,0 +1,92 @@
+"""What a server counts, in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from premodel.runtime.answer import Answer
+from premodel.serving.signature import STAGES
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+BUCKETS_S = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+REASONS = ("overload", "timeout", "input")
+
+
+class Metrics:
+    """Counters of one server, in a registry of its own.
+
+    Parameters
+    ----------
+    candidates:
+        Names that may answer; each starts at 0, so that a rate can be taken from the first answer on.
+    """
+
+    def __init__(self, candidates: Sequence[str]) -> None:
+        self._registry = CollectorRegistry()
+        self._stages = Histogram(
+            "premodel_stage_seconds", "Time per answer and stage", ["stage"], buckets=BUCKETS_S, registry=self._registry
+        )
+        self._requests = Histogram(
+            "premodel_request_seconds", "Time of an infer request, from arrival to response, by status code", ["code"],
+            buckets=BUCKETS_S, registry=self._registry,
+        )  # fmt: skip
+        self._answers = Counter(
+            "premodel_answers", "Answers by the candidate that was served", ["candidate"], registry=self._registry
+        )
+        self._runs = Counter("premodel_runs", "Runs of each candidate", ["candidate"], registry=self._registry)
+        self._failures = Counter(
+            "premodel_candidate_failures", "Runs that failed; the next best candidate answered", ["candidate"],
+            registry=self._registry,
+        )  # fmt: skip
+        self._abstentions = Counter("premodel_abstentions", "Inputs left without an answer", registry=self._registry)
+        self._unanswered = Counter(
+            "premodel_unanswered", "Inputs on which every candidate failed", registry=self._registry
+        )
+        self._rejected = Counter("premodel_rejected", "Refused requests", ["reason"], registry=self._registry)
+        self._by_stage = {stage: self._stages.labels(stage) for stage in STAGES}
+        for reason in REASONS:
+            self._rejected.labels(reason)
+        for name in candidates:
+            for counter in (self._answers, self._runs, self._failures):
+                counter.labels(name)
+
+    def watch(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
+        """Read the queue whenever the metrics are asked for."""
+        depth = Gauge("premodel_queue_depth", "Accepted requests that wait for a worker", registry=self._registry)
+        depth.set_function(waiting)
+        busy = Gauge("premodel_running", "Requests that a worker answers", registry=self._registry)
+        busy.set_function(running)
+
+    def answered(self, answer: Answer) -> None:
+        """Count one answer or abstention."""
+        for stage, histogram in self._by_stage.items():
+            histogram.observe(answer.latency_ms[stage] / 1e3)
+        for name in answer.ran:
+            self._runs.labels(name).inc()
+        for name in answer.failed:
+            self._failures.labels(name).inc()
+        if answer.candidate is None:
+            self._abstentions.inc()
+        else:
+            self._answers.labels(answer.candidate).inc()
+
+    def unanswered(self) -> None:
+        """Count an input on which every candidate failed."""
+        self._unanswered.inc()
+
+    def rejected(self, reason: str) -> None:
+        """Count a refused request; `reason` is one of REASONS."""
+        self._rejected.labels(reason).inc()
+
+    def responded(self, code: int, latency_ms: float) -> None:
+        """Count an infer request with its status code."""
+        self._requests.labels(str(code)).observe(latency_ms / 1e3)
+
+    def text(self) -> bytes:
+        """All of it, as CONTENT_TYPE."""
+        return generate_latest(self._registry)

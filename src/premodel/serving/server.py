@@ -1,0 +1,110 @@
+"""Listening: a socket, TLS, signals, and an orderly end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from premodel.errors import OptionError
+from premodel.serving.limits import Limits
+
+KEEP_ALIVE_S = 30
+BACKLOG = 512
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Listen; port 0 takes any free one.
+
+    Raises
+    ------
+    OptionError
+        The address is unknown, or taken.
+    """
+    where = f"{host}:{port}"
+    if not 0 <= port <= 65535:
+        raise OptionError("no port", where="--port", given=port, allowed="0 to 65535")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise OptionError("host is unknown", where=where, do="give an address of this machine to --host") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise OptionError(
+            f"cannot listen ({error.strerror})", where=where, do="give another --port, or an address of this machine"
+        ) from error
+    return listener
+
+
+def url_of(listener: socket.socket, *, tls: bool) -> str:
+    """Where the server is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def check_tls(cert: Path | None, key: Path | None) -> None:
+    """Refuse half a pair, and files that are no certificate and its key.
+
+    Raises
+    ------
+    OptionError
+        One is missing, cannot be read, or does not belong to the other.
+    """
+    if cert is None and key is None:
+        return
+    if cert is None or key is None:
+        raise OptionError("--tls-cert and --tls-key go together", given="one of them")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
+    except (OSError, ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"TLS files cannot be used ({reason})", where=f"{cert}, {key}") from error
+
+
+def run_server(
+    app: ASGIApp, listener: socket.socket, limits: Limits, cert: Path | None = None, key: Path | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM; then take nothing new, answer what was accepted, and return.
+
+    One implementation of HTTP (h11) is used wherever it runs, because its limit on headers is one that others lack.
+    """
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=limits.max_header_bytes,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+    )
+    with _quiet_signals():
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextmanager
+def _quiet_signals() -> Generator[None]:
+    """Signals that uvicorn raises again after its orderly end do nothing more."""
+    before: dict[signal.Signals, Callable[..., object] | int | None] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,169 @@
+"""The served premodel: a bounded queue before a small pool of threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from premodel.errors import InputError, PremodelError, RunError, sentence
+from premodel.records import TOP_K
+from premodel.runtime.answer import Answer
+from premodel.runtime.clock import now_ms
+from premodel.runtime.engine import Premodel
+from premodel.serving.body import unpack
+from premodel.serving.limits import Limits
+from premodel.serving.prometheus import Metrics
+from premodel.serving.request import InferRequest, read_request
+from premodel.serving.response import InferResponse, write_response
+from premodel.serving.signature import metadata
+
+logger = logging.getLogger(__name__)
+
+
+class WaitedTooLongError(PremodelError):
+    """A request whose time ran out before its work started."""
+
+
+@dataclass(frozen=True, eq=False)
+class Received:
+    """An infer request as it came in.
+
+    Attributes
+    ----------
+    body:
+        All of it.
+    encoding:
+        Its Content-Encoding; empty for none.
+    header_length:
+        Its Inference-Header-Content-Length; None for none.
+    arrived_ms:
+        When its head was read, by the one clock.
+    """
+
+    body: bytes
+    encoding: str
+    header_length: int | None
+    arrived_ms: float
+
+
+class Service:
+    """A premodel with a name, limits, threads and metrics.
+
+    Parameters
+    ----------
+    premodel:
+        Closed with the service.
+    name:
+        The served model's name.
+    limits:
+        Threads, queue, time and sizes.
+
+    Attributes
+    ----------
+    metrics:
+        What was counted.
+    metadata:
+        The protocol's model metadata.
+    """
+
+    def __init__(self, premodel: Premodel, name: str, limits: Limits) -> None:
+        self.premodel = premodel
+        self.name = name
+        self.limits = limits
+        self.metrics = Metrics(premodel.candidates)
+        self.top_k = min(TOP_K, len(premodel.bundle.label_names))
+        self.metadata = metadata(name, self.top_k)
+        self._pool = ThreadPoolExecutor(limits.workers, "infer")
+        self._lock = threading.Lock()
+        self._accepted = 0
+        self._running = 0
+        self._warm: Future[Mapping[str, str]] | None = None
+        self._stopping = False
+        self.metrics.watch(lambda: self._accepted - self._running, lambda: self._running)
+
+    @property
+    def ready(self) -> bool:
+        """Every candidate was opened, at least one can run, and the service is not stopping."""
+        if self._stopping or self._warm is None or not self._warm.done() or self._warm.exception() is not None:
+            return False
+        return not set(self.premodel.candidates) <= set(self._warm.result())
+
+    def start(self) -> None:
+        """Open every candidate in the background; requests may come at once."""
+        self._warm = self._pool.submit(self._open)
+
+    def stop(self) -> None:
+        """Answer what was accepted, then close everything."""
+        self._stopping = True
+        self._pool.shutdown(wait=True)
+        self.premodel.close()
+
+    def accept(self) -> bool:
+        """Take a place for a request, before its body is read; False if all are taken. `leave` gives it back."""
+        with self._lock:
+            if self._stopping or self._accepted >= self.limits.workers + self.limits.queue:
+                return False
+            self._accepted += 1
+            return True
+
+    def leave(self) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._accepted -= 1
+
+    def submit(self, received: Received) -> Future[InferResponse]:
+        """Answer an accepted request on a thread of the pool; its place is given back when that is done."""
+        future = self._pool.submit(self._answer, received)
+        future.add_done_callback(lambda _: self.leave())
+        return future
+
+    def _open(self) -> Mapping[str, str]:
+        unavailable = self.premodel.warm()
+        for name, reason in unavailable.items():
+            logger.warning("%s is left out: %s", name, reason)
+        return unavailable
+
+    def _answer(self, received: Received) -> InferResponse:
+        with self._lock:
+            self._running += 1
+        try:
+            body = unpack(received.body, received.encoding, self.limits.max_body_bytes)
+            request = read_request(body, received.header_length, self.limits)
+            self._check_time(request, received.arrived_ms)
+            answers = [self._predict(request, index) for index in range(len(request.images))]
+            return write_response(self.name, request.id, answers, request.outputs, self.top_k, self.premodel.candidates)
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _check_time(self, request: InferRequest, arrived_ms: float) -> None:
+        """Work that nobody waits for any more is not begun."""
+        allowed_ms = self.limits.timeout_s * 1e3
+        if request.timeout_ms is not None:
+            allowed_ms = min(allowed_ms, request.timeout_ms)
+        waited_ms = now_ms() - arrived_ms
+        if waited_ms > allowed_ms:
+            raise WaitedTooLongError(
+                "request waited too long", given=f"{waited_ms:.0f} ms", allowed=f"{allowed_ms:.0f} ms", do="try again"
+            )
+
+    def _predict(self, request: InferRequest, index: int) -> Answer:
+        options = request.options
+        try:
+            answer = self.premodel.predict(
+                request.images[index], max_latency_ms=options.max_latency_ms, cost_weight=options.cost_weight
+            )
+        except RunError as error:
+            self.metrics.unanswered()
+            if len(request.images) == 1:
+                raise
+            raise RunError(sentence(str(error), where=f"image {index}")) from error
+        except InputError as error:
+            if len(request.images) == 1:
+                raise
+            raise InputError(sentence(str(error), where=f"image {index}")) from error
+        self.metrics.answered(answer)
+        return answer

@@ -1,0 +1,189 @@
+"""What candidates say, as arrays that fusion and stopping are fitted on: `runtime.fusion` for many samples at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.records import Criterion
+from premodel.runtime.fusion import log_evidence
+from premodel.runtime.policies.costs import Costs
+from premodel.training.tables import Tables, top_n
+
+COLUMNS = 28
+"""Labels kept per sample, the most probable ones; the others count as labels that nobody lists."""
+CHUNK = 4096
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceTable:
+    """n samples, m candidates, up to K labels per sample in columns, and one column for all other labels.
+
+    Attributes
+    ----------
+    evidence:
+        float32 (m, n, K), `log_evidence` of what each candidate gives to each column's label.
+    log_count:
+        float32 (n, K + 1), logarithm of how many labels a column stands for: 0, -inf for an empty column, and for
+        the last column the logarithm of the number of labels that have none of their own.
+    truth:
+        intp (n,), the truth's column; K if it has none of its own.
+    truth_class:
+        int32 (n,), the true label itself.
+    own:
+        intp (n, m, N), columns of each candidate's N top labels; K where it failed, or where a label has no column.
+    correct:
+        bool (n, m) by the criterion.
+    names, latency_ms:
+        The candidates, and preprocess + run of each, (m,).
+    before_ms:
+        What an answer costs besides.
+    n_labels, top_n:
+        Labels there are; an answer is its N = `top_n` top labels.
+    """
+
+    evidence: NDArray[np.float32]
+    log_count: NDArray[np.float32]
+    truth: NDArray[np.intp]
+    truth_class: NDArray[np.int32]
+    own: NDArray[np.intp]
+    correct: NDArray[np.bool_]
+    names: tuple[str, ...]
+    latency_ms: NDArray[np.float64]
+    before_ms: float
+    n_labels: int
+    top_n: int
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def costs(self) -> Costs:
+        """The same for a policy over these candidates."""
+        return Costs(tuple(self.latency_ms.tolist()), self.before_ms)
+
+    def take(self, rows: Rows) -> EvidenceTable:
+        """The same on some samples."""
+        return EvidenceTable(
+            self.evidence[:, rows],
+            self.log_count[rows],
+            self.truth[rows],
+            self.truth_class[rows],
+            self.own[rows],
+            self.correct[rows],
+            self.names,
+            self.latency_ms,
+            self.before_ms,
+            self.n_labels,
+            self.top_n,
+        )
+
+    def take_candidates(self, columns: Sequence[int]) -> EvidenceTable:
+        """The same with some candidates, in this order; the labels' columns stay."""
+        chosen = list(columns)
+        return EvidenceTable(
+            self.evidence[chosen],
+            self.log_count,
+            self.truth,
+            self.truth_class,
+            self.own[:, chosen],
+            self.correct[:, chosen],
+            tuple(self.names[column] for column in chosen),
+            self.latency_ms[chosen],
+            self.before_ms,
+            self.n_labels,
+            self.top_n,
+        )
+
+
+def evidence_table(tables: Tables, criterion: Criterion, before_ms: float, columns: int = COLUMNS) -> EvidenceTable:
+    """The evidence of a whole profile.
+
+    Parameters
+    ----------
+    before_ms:
+        Decode and decision.
+    columns:
+        K, at most.
+
+    Raises
+    ------
+    OptionError
+        The criterion is unknown, or always met.
+    """
+    depth = top_n(criterion, len(tables.label_names))
+    parts = [
+        _columns_of(tables, np.arange(start, min(start + CHUNK, len(tables))), depth, columns)
+        for start in range(0, len(tables), CHUNK)
+    ]
+    evidence, log_count, truth, own = zip(*parts, strict=True)
+    return EvidenceTable(
+        np.concatenate(evidence, axis=1),
+        np.concatenate(log_count),
+        np.concatenate(truth),
+        tables.truth,
+        np.concatenate(own),
+        tables.correct(criterion),
+        tables.candidates,
+        tables.latency_ms,
+        before_ms,
+        len(tables.label_names),
+        depth,
+    )
+
+
+def _columns_of(
+    tables: Tables, rows: Rows, depth: int, columns: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Rows, Rows]:
+    """Evidence, logarithmic counts, truth and own top labels of some samples."""
+    labels, probabilities = tables.top_labels[rows], tables.top_probabilities[rows]
+    kept = _most_probable(labels, probabilities, depth, min(columns, len(tables.label_names)))
+    width, m, k = kept.shape[1], labels.shape[1], labels.shape[2]
+    gained = log_evidence(probabilities)
+    evidence = np.zeros((m, len(rows), width), dtype=np.float32)
+    own = np.full((len(rows), m, min(depth, k)), width, dtype=np.intp)
+    for candidate in range(m):
+        same = labels[:, candidate, :, None] == kept[:, None, :]
+        same &= kept[:, None, :] >= 0
+        at = same.argmax(axis=1)
+        evidence[candidate] = np.take_along_axis(gained[:, candidate], at, axis=1) * same.any(axis=1)
+        first = same[:, :depth]
+        own[:, candidate] = np.where(first.any(axis=2), first.argmax(axis=2), width)
+    used = kept >= 0
+    rest = len(tables.label_names) - used.sum(axis=1)
+    log_count = np.full((len(rows), width + 1), -np.inf, dtype=np.float32)
+    log_count[:, :width][used] = 0
+    log_count[:, width] = np.log(np.maximum(rest, 1e-30))
+    hit = kept == tables.truth[rows, None]
+    return evidence, log_count, np.where(hit.any(axis=1), hit.argmax(axis=1), width), own
+
+
+def _most_probable(
+    labels: NDArray[np.int32], probabilities: NDArray[np.float32], depth: int, columns: int
+) -> NDArray[np.int64]:
+    """int64 (n, K): distinct labels that candidates list, ascending, -1 for none.
+
+    Those with the highest probability of any candidate are kept; labels among some candidate's first `depth` go before
+    all others.
+    """
+    n = len(labels)
+    worth = probabilities.astype(np.float64)
+    worth[:, :, :depth] += 1.0
+    flat, worth = labels.reshape(n, -1), np.minimum(worth.reshape(n, -1), 2.0)
+    # One key per entry: by label, then by falling worth; the first entry of a label carries its highest worth.
+    order = np.argsort(flat - worth / 4, axis=1, kind="stable")
+    by_label = np.take_along_axis(flat, order, axis=1).astype(np.int64)
+    worth = np.take_along_axis(worth, order, axis=1)
+    first = np.ones(by_label.shape, dtype=np.bool_)
+    first[:, 1:] = by_label[:, 1:] != by_label[:, :-1]
+    worth[~first | (by_label < 0)] = -1.0
+    width = min(columns, by_label.shape[1])
+    chosen = np.argsort(-worth, axis=1, kind="stable")[:, :width]
+    kept = np.where(np.take_along_axis(worth, chosen, axis=1) > 0, np.take_along_axis(by_label, chosen, axis=1), -1)
+    kept.sort(axis=1)
+    return kept

@@ -1,0 +1,274 @@
+"""Which features the premodel reads (paper section 3.4.1): correlation first, then loss of accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import OptionError
+from premodel.runtime.selectors.base import Features
+from premodel.training.tables import FeatureCosts
+
+CORRELATION = 0.75
+"""The paper's threshold on the absolute correlation of two features."""
+TARGET = 7
+"""The paper's number of kept features."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A feature that pruning drops.
+
+    Attributes
+    ----------
+    feature:
+        Its name.
+    because_of:
+        The kept feature it is most correlated with; None if it is constant.
+    correlation:
+        Pearson's, with that feature, in [-1, 1]; NaN if it is constant.
+    """
+
+    feature: str
+    because_of: str | None
+    correlation: float
+
+    def __str__(self) -> str:
+        if self.because_of is None:
+            return f"{self.feature}: constant"
+        return f"{self.feature}: correlation {self.correlation:+.2f} with {self.because_of}"
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """The outcome of pruning by correlation (paper Table 3): columns kept, in list order, and what was dropped."""
+
+    kept: tuple[int, ...]
+    dropped: tuple[Dropped, ...]
+    threshold: float
+
+
+def prune_correlated(
+    features: Features, names: Sequence[str], costs: FeatureCosts | None = None, threshold: float = CORRELATION
+) -> Pruning:
+    """Drop constant features and one of each pair that is correlated beyond the threshold.
+
+    Parameters
+    ----------
+    features:
+        float32 (n, F), raw; correlation is the same scaled or not.
+    names:
+        Feature names, F.
+    costs:
+        Cost of each feature; None, or a feature it does not name, counts as 0.
+    threshold:
+        In (0, 1]; an absolute correlation above it is too high.
+
+    Raises
+    ------
+    OptionError
+        The threshold is outside (0, 1], there are no samples, or every feature is constant.
+
+    Notes
+    -----
+    The paper drops "one of them". Here features are visited in order of rising cost (each by itself, with all parts
+    it needs), equal costs in list order; a feature is kept unless it is too correlated with one already kept. So of a
+    pair the cheaper stays. If several kept ones are too close, the closest is reported.
+    """
+    if not 0 < threshold <= 1:
+        raise OptionError("wrong correlation threshold", given=threshold, allowed="above 0, at most 1")
+    if len(features) == 0:
+        raise OptionError("no samples to select features on", given=0, allowed="1 or more")
+    varies = features.min(axis=0) < features.max(axis=0)
+    if not varies.any():
+        raise OptionError("every feature is constant", given=f"{len(features)} samples", do="profile more samples")
+    correlation = _correlation(features, varies)
+    known = costs.needs if costs is not None else {}
+    price = [costs.of([name]) if costs is not None and name in known else 0.0 for name in names]
+    kept: list[int] = []
+    dropped: dict[int, Dropped] = {}
+    for column in sorted(range(len(names)), key=lambda column: (price[column], column)):
+        if not varies[column]:
+            dropped[column] = Dropped(names[column], None, float("nan"))
+            continue
+        near = max(kept, key=lambda other: (abs(correlation[column, other]), -other), default=None)
+        if near is not None and abs(correlation[column, near]) > threshold:
+            dropped[column] = Dropped(names[column], names[near], float(correlation[column, near]))
+        else:
+            kept.append(column)
+    return Pruning(tuple(sorted(kept)), tuple(dropped[column] for column in sorted(dropped)), threshold)
+
+
+def _correlation(features: Features, varies: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Pearson's correlation (F, F), 0 where a feature is constant."""
+    values = features[:, varies].astype(np.float64)
+    values -= values.mean(axis=0)
+    values /= np.abs(values).max(axis=0)  # so that squares neither overflow nor vanish
+    values /= np.sqrt(np.square(values).sum(axis=0))
+    correlation = np.zeros((len(varies), len(varies)))
+    correlation[np.ix_(varies, varies)] = np.clip(values.T @ values, -1.0, 1.0)
+    return correlation
+
+
+class SubsetAccuracy(Protocol):
+    """Accuracy of the premodel by the features it reads: what greedy removal asks for."""
+
+    def all_of(self, kept: Sequence[int]) -> float:
+        """Accuracy in [0, 1] with these columns."""
+
+    def without_each(self, kept: Sequence[int]) -> NDArray[np.float64]:
+        """Accuracy with these columns but one, for each one left out: float64 (len(kept),)."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One round of greedy removal.
+
+    Attributes
+    ----------
+    feature:
+        The one whose removal costs least.
+    accuracy_before, accuracy_after:
+        With and without it, in [0, 1].
+    loss_points:
+        Before less after, in points; negative if the premodel is better without it.
+    removed:
+        False for the round that stopped the search.
+    """
+
+    feature: str
+    accuracy_before: float
+    accuracy_after: float
+    loss_points: float
+    removed: bool
+
+    def __str__(self) -> str:
+        verb = "removed" if self.removed else "not removed"
+        return (
+            f"{self.feature}: {100 * self.accuracy_after:.2f} % without it, loss {self.loss_points:+.2f} points, {verb}"
+        )
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What each feature of a set is worth: points of accuracy lost without it, in the set's order."""
+
+    features: tuple[str, ...]
+    loss_points: tuple[float, ...]
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """The most important features and their shares of all losses, in percent (paper Figure 7).
+
+        Notes
+        -----
+        The paper normalises the drops "to produce a percentage". A negative drop counts as 0; if none is positive
+        every share is 0. Ties keep the set's order.
+        """
+        gains = [max(loss, 0.0) for loss in self.loss_points]
+        total = sum(gains)
+        shares = [100 * gain / total if total > 0 else 0.0 for gain in gains]
+        ranked = sorted(range(len(shares)), key=lambda index: (-shares[index], index))
+        return [(self.features[index], shares[index]) for index in ranked[:count]]
+
+
+@dataclass(frozen=True)
+class GreedyRemoval:
+    """The outcome of greedy removal.
+
+    Attributes
+    ----------
+    kept:
+        Columns, in list order.
+    rounds:
+        Every round.
+    accuracy:
+        With the kept features, as the objective gives it.
+    importance_all:
+        Losses among all features the search began with (paper Figure 12).
+    importance_kept:
+        Losses among the kept ones (paper Figure 7); empty if one feature is kept.
+    stopped:
+        Why it ended, in words.
+    """
+
+    kept: tuple[int, ...]
+    rounds: tuple[Removal, ...]
+    accuracy: float
+    importance_all: Importance
+    importance_kept: Importance
+    stopped: str
+
+
+def remove_greedily(
+    columns: Sequence[int],
+    names: Sequence[str],
+    accuracy: SubsetAccuracy,
+    target: int = TARGET,
+    max_loss_points: float | None = None,
+) -> GreedyRemoval:
+    """Remove the least important feature, one by one.
+
+    It ends when `target` features are left or, if `max_loss_points` is given, when the least loss is above that.
+
+    Parameters
+    ----------
+    columns:
+        Columns to begin with, as pruning left them.
+    names:
+        Names of all columns.
+    accuracy:
+        The objective.
+    target:
+        Number of features to end with, 1 or more.
+    max_loss_points:
+        Greatest loss, in points, at which a feature is still removed; None for no such rule.
+
+    Raises
+    ------
+    OptionError
+        The target is below 1, or there is no feature to begin with.
+
+    Notes
+    -----
+    The paper removes "the least important features one by one" until removing any of the rest is a "significant" loss,
+    which it does not define; it ends at 7, which is the default here. Of features whose loss is equal the later in
+    list order is removed.
+    """
+    if target < 1:
+        raise OptionError("wrong number of features to keep", given=target, allowed="1 or more")
+    kept = sorted(columns)
+    if not kept:
+        raise OptionError("no features to select from", given=0, allowed="1 or more")
+    current = accuracy.all_of(kept)
+    without = accuracy.without_each(kept) if len(kept) > 1 else np.empty(0)
+    importance_all = _importance(kept, names, current, without)
+    rounds: list[Removal] = []
+    stopped = f"{len(kept)} features are left, no more than the target of {target}"
+    while len(kept) > target:
+        index = max(range(len(kept)), key=lambda index: (without[index], index))
+        after = float(without[index])
+        loss = 100 * (current - after)
+        small = max_loss_points is None or loss <= max_loss_points
+        rounds.append(Removal(names[kept[index]], current, after, loss, removed=small))
+        if not small:
+            stopped = f"removing {names[kept[index]]} would lose {loss:.2f} points, more than {max_loss_points:g}"
+            break
+        del kept[index]
+        current = after
+        without = accuracy.without_each(kept) if len(kept) > 1 else np.empty(0)
+        stopped = f"the target of {target} features is reached"
+    importance_kept = _importance(kept, names, current, without)
+    return GreedyRemoval(tuple(kept), tuple(rounds), current, importance_all, importance_kept, stopped)
+
+
+def _importance(kept: Sequence[int], names: Sequence[str], current: float, without: NDArray[np.float64]) -> Importance:
+    """Losses of the kept features; without losses (one feature only) an empty record."""
+    if len(without) == 0:
+        return Importance((), ())
+    return Importance(
+        tuple(names[column] for column in kept), tuple(100 * (current - after) for after in without.tolist())
+    )

@@ -1,0 +1,265 @@
+"""Training of policies `cascade-routing` and `cascade`: pool, fusion, calibration, gains, point of operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import OptionError
+from premodel.runtime.policies.cascade import Cascade
+from premodel.runtime.policies.cascade_routing import CascadeRouting
+from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.stopping import StoppingParts, StoppingPolicy
+from premodel.training.ceilings import together
+from premodel.training.evidence import EvidenceTable, evidence_table
+from premodel.training.fit.stopping import (
+    SetFit,
+    Solved,
+    allowed_after,
+    backward_induction,
+    compute_states,
+    fit_sets,
+    members_of,
+    solve_sets,
+    stopping_parts,
+    walk,
+)
+from premodel.training.folds import Fold, stratified_folds
+from premodel.training.operating_point import FOLDS, CrossFitted, Point, choose_point, weight_grid
+from premodel.training.options import Trained, TrainOptions, plain
+from premodel.training.pool import PoolChoice, choose_pool, search_rows
+from premodel.training.tables import Tables
+
+SELECT_MS = 0.03
+"""Upper estimate of all decisions of one answer; an estimate, because equal training must give an equal bundle."""
+SEARCH = (0.15, 0.08, 0.04)
+"""Cost weights, per latency of the best single candidate, at which pool and order are searched."""
+SPREAD = (1.4, 1.0, 0.7)
+"""Around the weight of the point, for the second search."""
+INNER = 2
+"""Folds inside the training part of a fold, for calibration."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is asked for, and at which cost weights.
+
+    Attributes
+    ----------
+    options:
+        Of the training.
+    ordered:
+        One fixed order.
+    grid:
+        Cost weights of all points of operation.
+    searched_at:
+        Cost weights at which pool and order are searched.
+    """
+
+    options: TrainOptions
+    ordered: bool
+    grid: Floats
+    searched_at: Floats
+
+    def evidence(self, tables: Tables) -> EvidenceTable:
+        """The evidence of a profile."""
+        return evidence_table(tables, self.options.criterion, tables.decode_ms + SELECT_MS)
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """A pool with everything that was learned for it.
+
+    Attributes
+    ----------
+    table:
+        Evidence of its candidates; for a cascade in its order.
+    choice:
+        How it was found.
+    fit, allowed:
+        What was fitted, and which candidate may follow which set.
+    """
+
+    table: EvidenceTable
+    choice: PoolChoice
+    fit: SetFit
+    allowed: NDArray[np.bool_]
+
+
+def train(tables: Tables, options: TrainOptions) -> Trained:
+    """Train policy `cascade-routing`: after each run stop, or run whichever candidate is worth most.
+
+    Parameters
+    ----------
+    options:
+        The objective chooses the point of operation; all points of the grid are kept for calls with a cost weight of
+        their own. Options of selectors and features are refused: evidence is what candidates that ran say.
+
+    Notes
+    -----
+    If no point meets the objective in cross-fitting, the account says so and the nearest one is trained.
+
+    Raises
+    ------
+    OptionError
+        An option is given that has no meaning here, or there are too few samples.
+    """
+    return train_stopping(tables, options, ordered=False)
+
+
+def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> Trained:
+    """Train either policy; `ordered` for one fixed order."""
+    outputs = "it decides on what candidates that ran say"
+    options.refuse(technique=outputs, labels=outputs, fallback=outputs)
+    if len(tables) < 2 * FOLDS:
+        raise OptionError("too few samples to cross-fit a cascade", given=len(tables), allowed=f"{2 * FOLDS} or more")
+    correct = tables.correct(options.criterion)
+    folds = stratified_folds(tables.truth, correct.sum(axis=1), FOLDS, options.seed)
+    best = int(np.lexsort((tables.latency_ms, -correct.mean(axis=0)))[0])
+    base_ms, given = float(tables.end_to_end_ms()[best]) + SELECT_MS, options.objective.cost_weight
+    searched_at = np.array(SEARCH) / base_ms if given is None else np.array([given])
+    plan = _Plan(options, ordered, weight_grid(base_ms, given), searched_at)
+    found = _learn(tables, folds, plan)
+    point = _point(tables, folds, plan)
+    if given is None:
+        # The weights searched at were a guess of the one it works at: search again around that one.
+        again = replace(plan, searched_at=point.cost_weight * np.array(SPREAD))
+        other = _learn(tables, folds, again)
+        if other.table.names != found.table.names:
+            its_point = _point(tables, folds, again)
+            if _better(its_point, point, options):
+                plan, found, point = again, other, its_point
+    return _trained(tables, plan, found, point)
+
+
+def _trained(tables: Tables, plan: _Plan, found: _Learned, point: Point) -> Trained:
+    """The policy with its account."""
+    ordered = plan.ordered
+    parts = stopping_parts(found.table, found.fit, plan.grid, found.allowed)
+    kind: type[StoppingPolicy] = Cascade if ordered else CascadeRouting
+    policy = kind(
+        found.table.names,
+        parts,
+        point=point.index,
+        accuracy=found.table.correct.mean(axis=0).tolist(),
+        costs=Costs(tuple(found.table.latency_ms.tolist()), tables.decode_ms, select_ms=SELECT_MS),
+        n_labels=found.table.n_labels,
+        top_n=found.table.top_n,
+    )
+    evidence = {
+        "pool": plain(found.choice) | {"candidates": list(found.table.names)},
+        "sets": _set_records(found, parts),
+        "reward": {"intercept": found.fit.reward.intercept, "slope": found.fit.reward.slope},
+        "operating_point": plain(point),
+    }
+    return Trained(policy, tuple(_account(tables, plan, found, point, parts)), evidence)
+
+
+def _better(again: Point, found: Point, options: TrainOptions) -> bool:
+    """Is the second point the one the objective prefers."""
+    accuracy, latency_ms = np.array([found.accuracy, again.accuracy]), np.array([found.latency_ms, again.latency_ms])
+    return options.objective.choose(accuracy, latency_ms, found.best_single_accuracy) == 1
+
+
+def _learn(tables: Tables, folds: Sequence[Fold], plan: _Plan) -> _Learned:
+    """Find a pool, for a cascade its best order too, and fit it; `folds` of these rows are for calibration."""
+    accepts = together(tables, plan.options.objective)
+    searched = plan.evidence(tables.take(search_rows(len(tables))))
+    choice = choose_pool(searched, plan.searched_at, accepts=accepts)
+    pool = plan.evidence(tables.take_candidates(choice.candidates))
+    fit = fit_sets(pool, folds)
+    allowed = allowed_after(len(pool.names))
+    if plan.ordered:
+        order = _best_order(pool, fit, plan.searched_at)
+        pool = pool.take_candidates(order)
+        fit = fit_sets(pool, folds)
+        allowed = allowed_after(len(order), range(len(order)))
+    return _Learned(pool, choice, fit, allowed)
+
+
+def _point(tables: Tables, folds: Sequence[Fold], plan: _Plan) -> Point:
+    """The point of operation, by cross-fitting all of it: pool, order, weights, calibration and gains."""
+    correct, options = tables.correct(plan.options.criterion), plan.options
+    right = np.zeros((len(tables), len(plan.grid)), np.bool_)
+    latency_ms = np.zeros(right.shape)
+    for fold in folds:
+        train = tables.take(fold.train)
+        inner = stratified_folds(train.truth, correct[fold.train].sum(axis=1), INNER, options.seed)
+        learned = _learn(train, inner, plan)
+        columns = [tables.candidates.index(name) for name in learned.table.names]
+        test = plan.evidence(tables.take(fold.test).take_candidates(columns))
+        solved = solve_sets(learned.table, learned.fit, plan.grid, learned.allowed)
+        states = compute_states(test, learned.fit.weights, learned.fit.member)
+        right[fold.test], spent = walk(states, states.basis, solved.gains, test.latency_ms)
+        latency_ms[fold.test] = spent + test.before_ms
+    found, best = CrossFitted(right, latency_ms), float(correct.mean(axis=0).max())
+    return choose_point(found, plan.grid, options.objective, best)
+
+
+def _best_order(pool: EvidenceTable, fit: SetFit, cost_weight: NDArray[np.float64]) -> tuple[int, ...]:
+    """The order of the highest value, of all there are; ties go to the one nearest to rising latency."""
+    solved: Solved = solve_sets(pool, fit, cost_weight, allowed_after(len(pool.names)))
+    best, value = tuple(range(len(pool.names))), -np.inf
+    for order in permutations(range(len(pool.names))):
+        allowed = allowed_after(len(order), order)
+        start = backward_induction(solved.basis, solved.reward, pool.latency_ms, cost_weight, allowed).start
+        reached = float(start.max(axis=1).mean())
+        if reached > value + 1e-9:
+            best, value = order, reached
+    return best
+
+
+def _set_records(found: _Learned, parts: StoppingParts) -> list[dict[str, Any]]:
+    """What each set of candidates fuses with, and whose answer it serves."""
+    names = found.table.names
+    return [
+        {
+            "candidates": [names[j] for j in members],
+            "weights": [round(float(parts.weights[number, j]), 6) for j in members],
+            "serves": _serves(names, parts, number, members),
+            "confidence": [float(value) for value in parts.calibration[number]],
+        }
+        for number, members in enumerate(members_of(len(names)))
+        if members
+    ]
+
+
+def _serves(names: tuple[str, ...], parts: StoppingParts, number: int, members: tuple[int, ...]) -> str:
+    if len(members) == 1:
+        return names[members[0]]
+    return "fused" if parts.member[number] < 0 else names[int(parts.member[number])]
+
+
+def _account(tables: Tables, plan: _Plan, found: _Learned, point: Point, parts: StoppingParts) -> list[str]:
+    """How it came about, in plain words."""
+    names, options = found.table.names, plan.options
+    lines = [
+        f"profile: {len(tables)} samples, {len(tables.candidates)} candidates, criterion {options.criterion}",
+        f"objective: {options.objective.describe()}",
+        "pool, by accuracy less the price of latency",
+        *(f"  {step}" for step in found.choice.steps),
+        "weights of the candidates in each set's fused answer",
+    ]
+    for record in _set_records(found, parts):
+        if len(record["candidates"]) > 1:
+            shares = ", ".join(f"{n} {w:.2f}" for n, w in zip(record["candidates"], record["weights"], strict=True))
+            served = "" if record["serves"] == "fused" else f"; serves {record['serves']}'s own, which is more accurate"
+            lines.append(f"  {shares}{served}")
+    first = names[int(parts.start[-1, point.index].argmax())]
+    gain = 100 * (point.accuracy - point.best_single_accuracy)
+    lines += [
+        f"cost weight {point.cost_weight:.6g} per ms: cross-fitted accuracy {100 * point.accuracy:.2f} % "
+        f"({gain:+.2f} points to the best single candidate) at {point.latency_ms:.3f} ms"
+        + ("" if point.met else ", which does NOT meet the objective"),
+        f"decides: runs {first}, then stops or runs "
+        + (f"a later one of {' -> '.join(names)}" if plan.ordered else f"any other of {', '.join(names)}")
+        + ", whichever is worth most",
+    ]
+    return lines

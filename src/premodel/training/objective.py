@@ -1,0 +1,182 @@
+"""What a premodel is trained for: a floor of accuracy, a ceiling of latency, a cost weight."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import OptionError
+
+FLOOR_FORMS = "best, best-1pt, best+0.5pt or a share such as 0.78"
+_RELATIVE = re.compile(r"best(?:([+-])(\d+(?:\.\d+)?)pt)?")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least accuracy that is wanted.
+
+    Attributes
+    ----------
+    value:
+        A share in [0, 1]; or, if `relative`, a difference to the best single candidate's accuracy.
+    relative:
+        Is it measured from the best single candidate's.
+    text:
+        As the user wrote it.
+    """
+
+    value: float
+    relative: bool
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Floor:
+        """Read `best`, `best-1pt`, `best+0.5pt` or a share such as `0.78`.
+
+        Raises
+        ------
+        OptionError
+            It is none of these.
+        """
+        match = _RELATIVE.fullmatch(text)
+        if match is not None:
+            points = float(match[2] or 0) * (-1 if match[1] == "-" else 1)
+            return cls(points / 100, True, text)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= 1:
+            raise OptionError("min-accuracy is no floor", given=text, allowed=FLOOR_FORMS)
+        return cls(value, False, text)
+
+    def against(self, best_accuracy: float) -> float:
+        """The floor as a share, given the best single candidate's accuracy."""
+        return best_accuracy + self.value if self.relative else self.value
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Which of several operating points is the one wanted; latencies are means, end to end, in ms.
+
+    Attributes
+    ----------
+    min_accuracy:
+        Least latency at an accuracy of this floor or more.
+    max_latency_ms:
+        Most accuracy at a mean latency of this ceiling or less.
+    cost_weight:
+        Highest accuracy - cost_weight * latency.
+    max_memory_mb, max_energy_mj:
+        Ceilings that choose which candidates there are to choose from, alone and together (`training.ceilings`).
+
+    Notes
+    -----
+    Given together, floor and ceiling both hold, and what is best among the points that keep both is decided by the
+    cost weight if there is one, else by least latency if there is a floor. With none of them given the floor is
+    `best`: least latency at no loss.
+    """
+
+    min_accuracy: Floor | None = None
+    max_latency_ms: float | None = None
+    cost_weight: float | None = None
+    max_memory_mb: float | None = None
+    max_energy_mj: float | None = None
+
+    def __post_init__(self) -> None:
+        ceiling, weight = self.max_latency_ms, self.cost_weight
+        if ceiling is not None and not (math.isfinite(ceiling) and ceiling > 0):
+            raise OptionError("max-latency-ms is no ceiling", given=ceiling, allowed="milliseconds above 0")
+        if weight is not None and not (math.isfinite(weight) and weight >= 0):
+            raise OptionError("cost-weight is no weight", given=weight, allowed="accuracy per ms, 0 or more")
+        for name, unit in (("max-memory-mb", "megabytes"), ("max-energy-mj", "millijoules")):
+            limit = getattr(self, name.replace("-", "_"))
+            if limit is not None and not (math.isfinite(limit) and limit > 0):
+                raise OptionError(f"{name} is no ceiling", given=limit, allowed=f"{unit} above 0")
+        if self.min_accuracy is None and self.max_latency_ms is None and self.cost_weight is None:
+            object.__setattr__(self, "min_accuracy", Floor.parse("best"))
+
+    def feasible(self, accuracy: Floats, latency_ms: Floats, best_accuracy: float) -> NDArray[np.bool_]:
+        """Bool (p,): points that keep the floor and the ceiling."""
+        kept = np.ones(len(accuracy), dtype=np.bool_)
+        if self.min_accuracy is not None:
+            # A floor is met when it is met up to rounding: 0.829 of 1,000 samples is not missed by 1e-16.
+            kept &= accuracy >= self.min_accuracy.against(best_accuracy) - 1e-12
+        if self.max_latency_ms is not None:
+            kept &= latency_ms <= self.max_latency_ms
+        return kept
+
+    def choose(self, accuracy: Floats, latency_ms: Floats, best_accuracy: float) -> int | None:
+        """The point wanted among p operating points; None if none keeps floor and ceiling.
+
+        Ties go to the lower latency, then the higher accuracy, then the first.
+        """
+        kept = np.flatnonzero(self.feasible(accuracy, latency_ms, best_accuracy))
+        if kept.size == 0:
+            return None
+        return int(kept[self._order(accuracy[kept], latency_ms[kept])[0]])
+
+    def _order(self, accuracy: Floats, latency_ms: Floats) -> NDArray[np.intp]:
+        if self.cost_weight is not None:
+            return np.lexsort((-accuracy, latency_ms, -(accuracy - self.cost_weight * latency_ms)))
+        if self.min_accuracy is not None:
+            return np.lexsort((-accuracy, latency_ms))
+        return np.lexsort((latency_ms, -accuracy))
+
+    def nearest(self, accuracy: Floats, latency_ms: Floats) -> int:
+        """The point to fall back to when none keeps both: the most accurate within the ceiling, else the cheapest."""
+        within = np.flatnonzero(latency_ms <= (math.inf if self.max_latency_ms is None else self.max_latency_ms))
+        if within.size == 0:
+            return int(np.lexsort((-accuracy, latency_ms))[0])
+        return int(within[np.lexsort((latency_ms[within], -accuracy[within]))[0]])
+
+    def single(self, names: Sequence[str], accuracy: Floats, latency_ms: Floats) -> int:
+        """The single candidate that meets the objective.
+
+        Raises
+        ------
+        OptionError
+            None does; the message names the one that comes nearest.
+        """
+        chosen = self.choose(accuracy, latency_ms, float(accuracy.max()))
+        if chosen is not None:
+            return chosen
+        nearest = self.nearest(accuracy, latency_ms)
+        raise OptionError(
+            "no single candidate meets the objective",
+            given=self.describe(),
+            allowed=f"nearest is {names[nearest]}: accuracy {accuracy[nearest]:.4f} at {latency_ms[nearest]:.3f} ms",
+        )
+
+    def describe(self) -> str:
+        """The objective in words."""
+        parts = []
+        if self.min_accuracy is not None:
+            parts.append(f"accuracy at least {self.min_accuracy.text}")
+        if self.max_latency_ms is not None:
+            parts.append(f"mean latency at most {self.max_latency_ms:g} ms")
+        if self.cost_weight is not None:
+            parts.append(f"cost weight {self.cost_weight:g} per ms")
+        if self.max_memory_mb is not None:
+            parts.append(f"memory at most {self.max_memory_mb:g} MB")
+        if self.max_energy_mj is not None:
+            parts.append(f"energy of an answer at most {self.max_energy_mj:g} mJ")
+        return ", ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-serialisable, for the bundle; ceilings of memory and energy only where there are any."""
+        ceilings = {"max_memory_mb": self.max_memory_mb, "max_energy_mj": self.max_energy_mj}
+        return {
+            "min_accuracy": None if self.min_accuracy is None else self.min_accuracy.text,
+            "max_latency_ms": self.max_latency_ms,
+            "cost_weight": self.cost_weight,
+            **{name: ceiling for name, ceiling in ceilings.items() if ceiling is not None},
+        }

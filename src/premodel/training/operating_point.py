@@ -1,0 +1,131 @@
+"""The point of operation of a cascade for an objective, by cross-fitting inside the training rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.training.objective import Objective
+
+FOLDS = 5
+POINTS = 36
+LOWEST, HIGHEST = 0.004, 4.0
+"""Of the grid: accuracy that one latency of the best single candidate is worth."""
+NOTHING_ELSE = 1000.0
+"""The last point of the grid, at which only latency counts."""
+CEILING = 0.99
+"""A cross-fitted mean latency must stay this far below a ceiling."""
+
+Floats = NDArray[np.float64]
+
+
+def weight_grid(base_ms: float, given: float | None) -> Floats:
+    """Rising cost weights, in accuracy per ms: 0, a geometric grid, a last one of latency alone, and one's own.
+
+    Parameters
+    ----------
+    base_ms:
+        Latency of the best single candidate, end to end.
+    given:
+        A weight that must be among them.
+    """
+    grid = np.array([0.0, *np.geomspace(LOWEST, HIGHEST, POINTS), NOTHING_ELSE]) / base_ms
+    return grid if given is None else np.unique([*grid, given])
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """What every point of operation did on samples it was not fitted on.
+
+    Attributes
+    ----------
+    right:
+        bool (n, q).
+    latency_ms:
+        float64 (n, q), end to end.
+    """
+
+    right: NDArray[np.bool_]
+    latency_ms: Floats
+
+
+def falling(values: Floats) -> Floats:
+    """The nearest sequence in least squares that never rises (pool adjacent violators)."""
+    blocks: list[list[float]] = []
+    for value in values.tolist():
+        blocks.append([value, 1.0])
+        while len(blocks) > 1 and blocks[-1][0] > blocks[-2][0]:
+            last = blocks.pop()
+            mean, size = blocks[-1]
+            blocks[-1] = [(mean * size + last[0] * last[1]) / (size + last[1]), size + last[1]]
+    return np.repeat([mean for mean, _ in blocks], [int(size) for _, size in blocks])
+
+
+@dataclass(frozen=True)
+class Point:
+    """The point chosen.
+
+    Attributes
+    ----------
+    index, cost_weight:
+        Where in the grid.
+    accuracy:
+        Cross-fitted, made falling over the grid.
+    accuracy_as_counted:
+        Cross-fitted, of this point alone.
+    latency_ms:
+        Cross-fitted mean, end to end.
+    met:
+        Does it meet the objective, by these figures.
+    best_single_accuracy:
+        Of the best single candidate on the same samples.
+    folds:
+        Of the cross-fit.
+    """
+
+    index: int
+    cost_weight: float
+    accuracy: float
+    accuracy_as_counted: float
+    latency_ms: float
+    met: bool
+    best_single_accuracy: float
+    folds: int = FOLDS
+
+
+def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, best_accuracy: float) -> Point:
+    """The point of the grid that the objective wants.
+
+    Notes
+    -----
+    A higher cost weight cannot serve better answers on all inputs there are, so what the counts say otherwise is
+    noise: accuracy is made falling first. Under a floor the cheapest point that keeps it is taken; under a ceiling
+    alone the lowest weight whose mean latency is at most 0.99 of it.
+    """
+    counted, mean_ms = found.right.mean(axis=0), found.latency_ms.mean(axis=0)
+    accuracy = falling(counted)
+    if objective.cost_weight is not None and objective.min_accuracy is None and objective.max_latency_ms is None:
+        index, met = int(np.flatnonzero(cost_weight == objective.cost_weight)[0]), True
+    else:
+        safe_ms = mean_ms if objective.max_latency_ms is None else mean_ms / CEILING
+        kept = np.flatnonzero(objective.feasible(accuracy, safe_ms, best_accuracy))
+        met = kept.size > 0
+        if not met:
+            index = objective.nearest(accuracy, safe_ms)
+        elif objective.cost_weight is not None:
+            index = int(kept[np.argmax(accuracy[kept] - objective.cost_weight * mean_ms[kept])])
+        elif objective.min_accuracy is not None:
+            index = int(kept[np.lexsort((-accuracy[kept], mean_ms[kept]))[0]])
+        else:
+            index = int(kept[0])
+    return Point(
+        index,
+        float(cost_weight[index]),
+        float(accuracy[index]),
+        float(counted[index]),
+        float(mean_ms[index]),
+        met,
+        best_accuracy,
+    )

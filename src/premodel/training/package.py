@@ -1,0 +1,164 @@
+"""Packaging: a trained policy becomes a bundle, and the bundle is proven to decide as the policy did."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from premodel.errors import BundleError
+from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
+from premodel.runtime.policies.base import TRAINED, CallOptions, Policy
+from premodel.runtime.zoo import Candidate
+from premodel.training.options import Trained, TrainOptions, plain
+from premodel.training.simulate import simulate
+from premodel.training.tables import Tables
+
+
+def package(
+    trained: Trained,
+    tables: Tables,
+    candidates: Sequence[Candidate],
+    options: TrainOptions,
+    path: Path,
+    *,
+    embed: bool = False,
+) -> Bundle:
+    """Write a bundle, open it again, and compare every decision on every profiled sample.
+
+    The bundle appears at `path` only when all decisions are the same: those of the trained policy with all samples
+    scored at once, and those of the reopened one scored sample by sample, as the device does.
+
+    Parameters
+    ----------
+    trained:
+        What was trained.
+    tables:
+        The profile it was trained on.
+    candidates:
+        Every candidate of the profile, with the files they were profiled from.
+    options:
+        What was asked for; recorded.
+    path:
+        Where to.
+    embed:
+        Put the model files of the policy's candidates into the bundle.
+
+    Raises
+    ------
+    BundleError
+        The file cannot be written, or the reopened bundle decides otherwise.
+    ModelError
+        A model to embed is missing or changed.
+    """
+    bundle = _bundle(trained, tables, candidates, options)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unchecked")
+    try:
+        write_bundle(draft, bundle, folder=_folder(tables, candidates), embed=embed)
+        reopened = read_bundle(draft)
+        check_decisions(trained.policy, reopened.policy, tables, path)
+        _move(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return reopened
+
+
+def check_decisions(
+    trained: Policy, reopened: Policy, tables: Tables, where: Path, options: CallOptions = TRAINED
+) -> None:
+    """Compare what two policies do on every profiled sample.
+
+    Raises
+    ------
+    BundleError
+        They differ; the message counts the samples and names the first.
+    """
+    first = simulate(trained, tables, options)
+    second = simulate(reopened, tables, options, one_by_one=True)
+    if first.candidates != second.candidates:
+        raise BundleError("the reopened bundle has other candidates", where=where)
+    differ = np.flatnonzero(~first.same_decisions(second))
+    if differ.size:
+        raise BundleError(
+            "the reopened bundle decides otherwise than the trained policy",
+            where=where,
+            given=f"{differ.size} of {len(tables)} samples, the first is {tables.samples[differ[0]]}",
+            do="report this: it is a defect of premodel",
+        )
+
+
+def _bundle(trained: Trained, tables: Tables, candidates: Sequence[Candidate], options: TrainOptions) -> Bundle:
+    by_name = {candidate.name: candidate for candidate in candidates}
+    version = tables.conditions.get("extractor") if trained.policy.features else None
+    return Bundle(
+        policy=trained.policy,
+        candidates=tuple(by_name[name] for name in tables.candidates),
+        label_names=tables.label_names,
+        criterion=options.criterion,
+        extractor_version=None if version is None else str(version),
+        objective=options.objective.to_json(),
+        evidence=_evidence(trained, tables, options),
+        conditions=_conditions(tables),
+        sizes=_sizes(candidates),
+    )
+
+
+def _evidence(trained: Trained, tables: Tables, options: TrainOptions) -> Mapping[str, Any]:
+    """What is known of the premodel: its account, and the profile it rests on."""
+    accuracy = tables.correct(options.criterion).mean(axis=0)
+    end_to_end_ms = tables.end_to_end_ms()
+    return {
+        "policy": options.policy,
+        "seed": options.seed,
+        "account": list(trained.account),
+        "training": plain(trained.evidence),
+        "samples": len(tables),
+        "singles": [
+            {
+                "name": name,
+                "accuracy": float(accuracy[column]),
+                "latency_ms": float(end_to_end_ms[column]),
+                "valid": tables.timings[column].valid,
+            }
+            for column, name in enumerate(tables.candidates)
+        ],
+    }
+
+
+def _sizes(candidates: Sequence[Candidate]) -> dict[str, int]:
+    """Bytes of the model files that are at hand."""
+    sizes = {}
+    for candidate in candidates:
+        if candidate.model.file.is_file():
+            sizes[candidate.model.digest] = candidate.model.file.stat().st_size
+    return sizes
+
+
+def _folder(tables: Tables, candidates: Sequence[Candidate]) -> Path:
+    """What the model files are recorded relative to: the manifest's folder, or the one that holds them all."""
+    parents = [candidate.model.file.absolute().parent for candidate in candidates]
+    zoo = tables.conditions.get("zoo")
+    if isinstance(zoo, Mapping) and "file" in zoo:
+        folder = Path(str(zoo["file"])).parent
+        if all(parent.is_relative_to(folder) for parent in parents):
+            return folder
+    return Path(os.path.commonpath(parents))
+
+
+def _conditions(tables: Tables) -> dict[str, Any]:
+    """Where and how it was measured, without the paths of the machine it was measured on."""
+    conditions: dict[str, Any] = plain({name: value for name, value in tables.conditions.items() if name != "data"})
+    if isinstance(conditions.get("zoo"), dict):
+        conditions["zoo"].pop("file", None)
+    return conditions
+
+
+def _move(draft: Path, path: Path) -> None:
+    try:
+        draft.replace(path)
+    except OSError as error:
+        raise BundleError("bundle cannot be written", where=path, given=error.strerror) from error

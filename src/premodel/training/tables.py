@@ -1,0 +1,164 @@
+"""The profile as arrays: what every stage after profiling works on. No network runs from here on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import OptionError
+from premodel.records import CRITERIA, Criterion, Prediction, Timing
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureCosts:
+    """Measured cost of the features, additive over shared parts.
+
+    Attributes
+    ----------
+    parts_ms:
+        Cost of each part (a shared intermediate or a feature family) in ms.
+    needs:
+        Parts that each feature needs, by feature name.
+    """
+
+    parts_ms: Mapping[str, float] = field(default_factory=dict)
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, names: Sequence[str]) -> float:
+        """Cost in ms of extracting these features together: every part they need, once."""
+        parts = {part for name in names for part in self.needs[name]}
+        return float(sum(self.parts_ms[part] for part in sorted(parts)))
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """One profile: n samples by m candidates, joined by sample digest.
+
+    Attributes
+    ----------
+    samples:
+        SHA-256 of each sample's bytes, n; unique.
+    truth:
+        int32 (n,) true label.
+    label_names:
+        Name of each label.
+    candidates:
+        Candidate names, m, in manifest order.
+    networks:
+        Digest of the model file behind each candidate; candidates that share one share the opened network.
+    top_labels, top_probabilities:
+        int32 and float32 (n, m, k), by falling probability; a failed prediction is -1 and 0.
+    entropy:
+        float32 (n, m), nats.
+    rank:
+        int32 (n, m), rank of the truth from 0; a failed prediction has the number of labels.
+    latency_ms:
+        float64 (m,), mean preprocess + run of a warm candidate.
+    decode_ms:
+        Mean decode of one sample.
+    timings:
+        The timing record behind each latency; a candidate whose record is INVALID says so wherever it is shown.
+    features:
+        float32 (n, F), raw.
+    feature_names:
+        F names.
+    feature_costs:
+        What they cost.
+    memory_mb:
+        float64 (m,), memory of the opened candidate; NaN if not measured.
+    energy_mj:
+        float64 (m,), energy of one prediction, idle subtracted; NaN if not measured.
+    conditions:
+        Where and how it was measured, JSON-serialisable.
+    """
+
+    samples: tuple[str, ...]
+    truth: NDArray[np.int32]
+    label_names: tuple[str, ...]
+    candidates: tuple[str, ...]
+    networks: tuple[str, ...]
+    top_labels: NDArray[np.int32]
+    top_probabilities: NDArray[np.float32]
+    entropy: NDArray[np.float32]
+    rank: NDArray[np.int32]
+    latency_ms: NDArray[np.float64]
+    decode_ms: float
+    timings: tuple[Timing, ...]
+    features: NDArray[np.float32]
+    feature_names: tuple[str, ...]
+    feature_costs: FeatureCosts
+    memory_mb: NDArray[np.float64]
+    energy_mj: NDArray[np.float64]
+    conditions: Mapping[str, object] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def correct(self, criterion: Criterion) -> NDArray[np.bool_]:
+        """Bool (n, m): was the candidate right on the sample.
+
+        Raises
+        ------
+        OptionError
+            The criterion is unknown, or top-5 is asked for with five labels or fewer.
+        """
+        return self.rank < top_n(criterion, len(self.label_names))
+
+    def end_to_end_ms(self) -> NDArray[np.float64]:
+        """float64 (m,): decode + preprocess + run of each candidate alone."""
+        return self.decode_ms + self.latency_ms
+
+    def take(self, rows: NDArray[np.intp]) -> Tables:
+        """The same profile on some of its samples."""
+        return replace(
+            self,
+            samples=tuple(self.samples[row] for row in rows),
+            truth=self.truth[rows],
+            top_labels=self.top_labels[rows],
+            top_probabilities=self.top_probabilities[rows],
+            entropy=self.entropy[rows],
+            rank=self.rank[rows],
+            features=self.features[rows],
+        )
+
+    def take_candidates(self, columns: Sequence[int]) -> Tables:
+        """The same profile with some of its candidates, in this order."""
+        chosen = list(columns)
+        return replace(
+            self,
+            candidates=tuple(self.candidates[column] for column in chosen),
+            networks=tuple(self.networks[column] for column in chosen),
+            top_labels=self.top_labels[:, chosen],
+            top_probabilities=self.top_probabilities[:, chosen],
+            entropy=self.entropy[:, chosen],
+            rank=self.rank[:, chosen],
+            latency_ms=self.latency_ms[chosen],
+            timings=tuple(self.timings[column] for column in chosen),
+            memory_mb=self.memory_mb[chosen],
+            energy_mj=self.energy_mj[chosen],
+        )
+
+    def prediction(self, row: int, candidate: int) -> Prediction | None:
+        """What the candidate said about the sample; None if it failed."""
+        labels = self.top_labels[row, candidate]
+        if labels[0] < 0:
+            return None
+        return Prediction(labels, self.top_probabilities[row, candidate], float(self.entropy[row, candidate]))
+
+
+def top_n(criterion: str, n_labels: int) -> int:
+    """Number of top labels among which the truth must be: 1 or 5.
+
+    Raises
+    ------
+    OptionError
+        The criterion is unknown, or top-5 is asked for with five labels or fewer, where it is always met.
+    """
+    if criterion not in CRITERIA:
+        raise OptionError("unknown criterion", given=criterion, allowed=", ".join(CRITERIA))
+    if criterion == "top5" and n_labels <= 5:
+        raise OptionError("criterion top5 is always met", given=f"{n_labels} labels", allowed="6 labels or more")
+    return 1 if criterion == "top1" else 5

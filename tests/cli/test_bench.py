@@ -1,0 +1,64 @@
+"""`premodel bench` on a small zoo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from premodel.cli.main import main
+
+KEYS = [
+    "name", "kind", "policy", "accuracy", "accuracy_ci", "coverage", "latency_ms", "latency_p50_ms", "latency_p99_ms",
+    "speedup_vs_best", "gain_points_vs_best", "gain_ci", "share", "verdict",
+]  # fmt: skip
+
+
+def bench(profiled: Any, tmp_path: Path, *words: object) -> int:
+    out = tmp_path / "edge.premodel"
+    assert main(["train", str(profiled.store), "--policy", "paper", "--out", str(out)]) == 0
+    data = [profiled.small.data, "--labels", profiled.small.labels]
+    return main(["bench", str(out), *map(str, data), "--max-seconds", "3", *map(str, words)])
+
+
+def test_json_as_the_design_says(profiled: Any, tmp_path: Path, capsys: Any) -> None:
+    assert bench(profiled, tmp_path, "--json", "--limit", 40) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["samples"] == 40
+    assert [row["kind"] for row in report["rows"]] == ["single"] * 3 + ["premodel"]
+    for row in report["rows"]:
+        assert list(row)[: len(KEYS)] == KEYS
+        assert "VALID" in row["verdict"]
+    own = report["rows"][-1]
+    assert own["name"] == "edge"
+    assert own["policy"] == "paper"
+    assert set(own["share"]) <= {"m0", "m1", "m2"}
+    assert list(own["stages_ms"]) == ["decode", "features", "select", "predict", "total"]
+    assert report["conditions"]["device"]
+
+
+def test_lines_for_people(profiled: Any, tmp_path: Path, capsys: Any) -> None:
+    (profiled.small.data / "images" / "broken.jpg").write_bytes(b"no image")
+    labels = tmp_path / "labels.csv"
+    labels.write_text(profiled.small.labels.read_text() + "images/broken.jpg,0\n")
+    assert bench(profiled, tmp_path, "--labels", labels) == 0
+    printed = capsys.readouterr()
+    (profiled.small.data / "images" / "broken.jpg").unlink()
+    assert "1 images could not be read and are left out" in printed.err
+    assert "60 images, top1" in printed.out
+    assert "edge: " in printed.out
+
+
+def test_mistakes(profiled: Any, tmp_path: Path, capsys: Any) -> None:
+    assert bench(profiled, tmp_path, "--limit", 0) == 2
+    assert "wrong limit; given: 0; allowed: 1 or more" in capsys.readouterr().err
+    empty = tmp_path / "empty.csv"
+    empty.write_text("path,label\n")
+    assert bench(profiled, tmp_path, "--labels", empty) == 2
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "a.jpg").write_bytes(b"no image")
+    (broken / "labels.csv").write_text("path,label\na.jpg,0\n")
+    out = tmp_path / "edge.premodel"
+    assert main(["bench", str(out), str(broken), "--labels", str(broken / "labels.csv")]) == 2
+    assert "no image can be read" in capsys.readouterr().err

@@ -1,0 +1,89 @@
+"""`premodel zoo check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from premodel.cli.main import main
+from zoos import SmallZoo, write_zoo
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> SmallZoo:
+    return write_zoo(tmp_path, correct=np.ones((12, 2), bool))
+
+
+def test_text(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zoo", "check", str(small.zoo), str(small.data), "--labels", str(small.labels)]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "small: 2 candidates, 6 labels, 12 images"
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [["m0", "ok", "replay"], ["m1", "ok", "replay"]]
+    assert "top-1 100.0 %" in out
+    assert err.splitlines() == ["m0: checked", "m1: checked"]
+
+
+def test_json(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "zoo",
+        "check",
+        str(small.zoo),
+        str(small.data),
+        "--labels",
+        str(small.labels),
+        "--limit",
+        "5",
+        "--json",
+    ]
+    assert main(arguments) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["name"], report["labels"], report["samples"]) == ("small", 6, 5)
+    assert (report["errors"], report["warnings"], report["unreadable"]) == (0, 0, [])
+    assert [(item["candidate"], item["top1"]) for item in report["candidates"]] == [("m0", 1.0), ("m1", 1.0)]
+
+
+def test_a_broken_model_is_exit_2_and_named(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:
+    (small.zoo.parent / "models" / "m0.npz").write_bytes(b"x")
+    assert main(["zoo", "check", str(small.zoo)]) == 2
+    out = capsys.readouterr().out
+    assert "wrong sha256" in out
+    assert out.splitlines()[-1].split()[:2] == ["m1", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["absent.toml"], "manifest cannot be read"),
+        (["{zoo}", "--labels", "x.csv"], "--labels without a data set"),
+        (["{zoo}", "{data}", "--limit", "0"], "wrong --limit; given: 0"),
+        (["{zoo}", "--threads", "0"], "wrong --threads"),
+        (["{zoo}", "{data}/nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_2(
+    small: SmallZoo, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word.format(zoo=small.zoo, data=small.data) for word in arguments]
+    assert main(["zoo", "check", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.startswith("premodel zoo: ")
+    assert err.count("\n") == 1
+
+
+def test_no_readable_image(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:
+    for image in small.images:
+        image.write_bytes(b"")
+    assert main(["zoo", "check", str(small.zoo), str(small.data), "--labels", str(small.labels)]) == 2
+    assert "no image could be read" in capsys.readouterr().err
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["zoo", "check", "--help"])
+    assert caught.value.code == 0
+    assert "premodel zoo check zoo.toml images --labels labels.csv" in capsys.readouterr().out

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from premodel.errors import OptionError
+from premodel.evaluation.complementarity import better_views, complementary_pairs, dominated_candidates
+from premodel.evaluation.diagnosis import Diagnosis, format_diagnosis
+from premodel.evaluation.doctor import diagnose
+from premodel.evaluation.signal import confidence_signals, feature_signals
+from premodel.records import Timing
+from premodel.training.tables import Tables
+from profiles import make_tables
+
+
+def sure_where_right(tables: Tables, right_at: float = 0.95, wrong_at: float = 0.4) -> Tables:
+    """The same tables with a confidence that tells."""
+    correct = tables.correct("top1")
+    rng = np.random.default_rng(1)
+    top = np.where(correct, right_at, wrong_at) + 0.04 * rng.random(correct.shape)
+    rest = (1 - top)[:, :, None] * np.full(tables.top_labels.shape[2] - 1, 1 / (tables.top_labels.shape[2] - 1))
+    return replace(tables, top_probabilities=np.concatenate([top[:, :, None], rest], axis=2).astype(np.float32))
+
+
+def drawn(n: int, shares: list[float], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, len(shares))) < np.asarray(shares)
+
+
+def test_a_perfectly_complementary_pair() -> None:
+    first = np.arange(60) < 36
+    tables = make_tables(np.stack([~first, first, np.zeros(60, bool)], axis=1))
+    pair = complementary_pairs(tables, tables.correct("top1"), 0)[0]
+    assert pair.names == ("c1", "c0")  # the more accurate first
+    assert (pair.double_fault, pair.only_first, pair.only_second) == (0.0, 0.6, 0.4)
+    assert pair.union_gain == pytest.approx(40)
+    assert 20 < pair.union_gain_ci[0] < 40 < pair.union_gain_ci[1] < 60
+
+
+def test_a_dominated_candidate_and_one_that_is_only_slower() -> None:
+    # c0 right on 70, c1 (slower) on 40 of these, c2 (slower still) on 70, one of which nobody else has
+    right = np.zeros((100, 3), bool)
+    right[:70, 0] = True
+    right[:40, 1] = True
+    right[1:70, 2] = True
+    right[99, 2] = True
+    tables = make_tables(right, latency_ms=[1, 2, 4])
+    found = {one.name: one for one in dominated_candidates(tables, right, 0)}
+    assert set(found) == {"c1", "c2"}
+    assert found["c1"].by == found["c2"].by == "c0"
+    assert found["c1"].sure
+    assert found["c1"].gain == pytest.approx(30)
+    assert found["c1"].alone_right == 0
+    assert not found["c2"].sure
+    assert found["c2"].gain == 0
+    assert found["c2"].alone_right == 0.01
+
+
+def test_timings_that_overlap_dominate_nobody() -> None:
+    right = np.zeros((100, 2), bool)
+    right[:70, 0], right[:40, 1] = True, True
+    tables = make_tables(right, latency_ms=[1, 1.1])
+    wide = [Timing(30, t, t, t, t, t - 0.2, t + 0.2, True) for t in (1.0, 1.1)]
+    assert dominated_candidates(replace(tables, timings=tuple(wide)), right, 0) == []
+
+
+def test_a_better_view_of_the_same_network() -> None:
+    right = np.zeros((200, 3), bool)
+    right[:100, 0], right[:120, 1], right[:150, 2] = True, True, True
+    tables = replace(make_tables(right, latency_ms=[1, 1.01, 1]), networks=("a", "a", "b"))
+    (found,) = better_views(tables, right, 0)
+    assert (found.name, found.view) == ("c0", "c1")
+    assert found.gain == pytest.approx(10)
+    dearer = replace(tables, latency_ms=np.array([1.0, 1.2, 1.0]))
+    assert better_views(dearer, right, 0) == []
+
+
+def test_confidence_that_tells_and_confidence_that_does_not() -> None:
+    blind = make_tables(drawn(300, [0.5, 0.7]))
+    telling = sure_where_right(blind)
+    assert [round(one.auc, 3) for one in confidence_signals(telling, "top1", 0)] == [1.0, 1.0]
+    assert all(one.tells for one in confidence_signals(telling, "top1", 0))
+    for one in confidence_signals(telling, "top1", 0):
+        assert one.control[0] < 0.5 < one.control[1]
+
+
+def test_features_that_tell_and_features_that_do_not() -> None:
+    right = drawn(300, [0.5, 0.7])
+    noise = np.random.default_rng(3).normal(size=(300, 3))
+    about_first = noise.copy()
+    about_first[:, 1] += 3 * right[:, 0]
+    first, second = feature_signals(make_tables(right, features=about_first), "top1", 0)
+    assert first.tells
+    assert first.auc > 0.9
+    assert second.auc < 0.65
+    assert not any(one.tells for one in feature_signals(make_tables(right, features=noise), "top1", 0))
+    without = replace(make_tables(right), features=np.zeros((300, 0), np.float32), feature_names=())
+    assert feature_signals(without, "top1", 0) == []
+
+
+def test_always_right_says_nothing() -> None:
+    right = drawn(100, [0.5, 0.5])
+    right[:, 1] = True
+    signal = confidence_signals(make_tables(right), "top1", 0)[1]
+    assert np.isnan(signal.auc)
+    assert not signal.tells
+    assert "always or never" in str(signal)
+
+
+@pytest.fixture(scope="module")
+def won() -> Diagnosis:
+    """A cheap candidate that knows when it is right, and a dear one that is right nearly always."""
+    return diagnose(sure_where_right(make_tables(drawn(600, [0.7, 0.95]), latency_ms=[1, 10])), seed=0)
+
+
+def test_a_cascade_is_advised_where_confidence_tells(won: Diagnosis) -> None:
+    assert won.policy != "single"
+    assert won.use is None
+    assert won.advice.startswith("use ")
+    assert won.reachable[0].no_loss.speedup_ci[0] > 1.5
+    assert won.enough is not None
+    assert won.enough.samples == 600
+    assert won.enough.needed == pytest.approx(600 * won.enough.width**2, abs=1)
+    assert won.enough.suffice == (won.enough.needed <= 600)
+
+
+def test_one_alone_is_advised_where_nothing_tells() -> None:
+    found = diagnose(make_tables(drawn(200, [0.5, 0.95]), latency_ms=[9, 10]), seed=0)
+    assert found.policy == "single"
+    assert found.use == "c1"
+    assert found.advice.startswith("use c1 alone")
+
+
+def test_a_single_candidate_has_no_rival() -> None:
+    found = diagnose(make_tables(drawn(100, [0.5])))
+    assert found.advice.startswith("use c0 alone")
+    assert found.reachable == ()
+    assert found.enough is None
+    assert format_diagnosis(found)[0] == found.advice
+
+
+def test_the_oracle_gap() -> None:
+    right = np.zeros((100, 2), bool)
+    right[:60, 0], right[20:100, 1] = True, True  # 60 %, 80 %, union 100 %
+    found = diagnose(make_tables(right, latency_ms=[1, 3], decode_ms=1))
+    assert found.best == "c1"
+    assert found.oracle.union == 1.0
+    assert found.oracle.gain == pytest.approx(20)
+    assert found.oracle.latency_ms == pytest.approx(0.6 * 2 + 0.4 * 4)
+    assert found.oracle.speedup == pytest.approx(4 / 2.8)
+    assert found.oracle.speedup_ci[0] < 4 / 2.8 < found.oracle.speedup_ci[1]
+
+
+def test_json_and_text(won: Diagnosis) -> None:
+    data = json.loads(json.dumps(won.to_json(), allow_nan=False))
+    keys = {
+        "advice", "policy", "use", "criterion", "samples", "used", "best", "candidates", "oracle", "pairs", "dominated",
+        "better_views", "reachable", "enough", "invalid", "conditions",
+    }  # fmt: skip
+    assert set(data) == keys
+    assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time"}
+    assert {"speedup", "speedup_ci", "gain", "gain_ci", "mix_gain", "mix_ci"} <= set(data["reachable"][0]["no_loss"])
+    lines = format_diagnosis(won)
+    assert lines[0] == won.advice
+    text = "\n".join(lines)
+    for word in ("oracle", "random mix", "own confidence", "image features", "samples"):
+        assert word in text
+
+
+def test_invalid_timings_are_named() -> None:
+    tables = sure_where_right(make_tables(drawn(200, [0.7, 0.95]), latency_ms=[1, 10]))
+    bad = replace(tables.timings[1], valid=False, reason="too noisy")
+    found = diagnose(replace(tables, timings=(tables.timings[0], bad), conditions={"decode_valid": False}))
+    assert found.invalid == ("c1: too noisy", "decode")
+    assert "INVALID" in found.advice
+    assert "INVALID timing of c1: too noisy" in format_diagnosis(found)
+
+
+def test_too_few_samples_and_a_criterion_that_is_always_met() -> None:
+    with pytest.raises(OptionError, match="too few samples"):
+        diagnose(make_tables(drawn(49, [0.5, 0.5])))
+    with pytest.raises(OptionError, match="top5 is always met"):
+        diagnose(make_tables(drawn(60, [0.5, 0.5]), n_labels=4), "top5")

@@ -1,0 +1,79 @@
+"""What only onnxruntime has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from premodel.errors import ModelError, OptionError, RunError
+from tiny_models import write_onnx
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+from premodel.runtime.backends.onnx import OnnxBackend, runtime_failures
+
+RNG = np.random.default_rng(0)
+WEIGHTS = RNG.normal(0, 0.5, (48, 5)).astype(np.float32)
+BIAS = np.zeros(5, np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
+def test_input_types(tmp_path: Path, dtype: str) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], dtype=dtype)
+    backend = OnnxBackend.open(file, threads=1)
+    assert backend.input.dtype == dtype
+    tensor = RNG.integers(0, 5, (1, 3, 4, 4)).astype(dtype)
+    logits = tensor.reshape(1, -1).astype(np.float64) @ WEIGHTS
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(backend.predict(tensor), expected, rtol=1e-3)
+
+
+def test_free_sides_take_any_size_the_network_can(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, ["batch", 3, "height", "width"])
+    backend = OnnxBackend.open(file, threads=1)
+    assert backend.input.shape == (1, 3, None, None)
+    assert backend.predict(np.zeros((1, 3, 2, 8), np.float32)).shape == (1, 5)
+    with pytest.raises(RunError, match="onnxruntime failed") as caught:
+        backend.predict(np.zeros((1, 3, 5, 5), np.float32))
+    assert "\n" not in str(caught.value)
+
+
+def test_several_outputs_need_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], outputs=["main", "aux"])
+    with pytest.raises(ModelError, match=r"several outputs; allowed: main, aux; name one as settings.output"):
+        OnnxBackend.open(file, threads=1)
+    with pytest.raises(ModelError, match=r"no such output; given: third; allowed: main, aux"):
+        OnnxBackend.open(file, threads=1, settings={"output": "third"})
+    backend = OnnxBackend.open(file, threads=1, settings={"output": "aux"})
+    assert backend.predict(np.zeros((1, 3, 4, 4), np.float32)).shape == (1, 5)
+
+
+def test_providers_are_checked_against_this_onnxruntime(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4])
+    OnnxBackend.open(file, threads=1, providers=["CPUExecutionProvider"])
+    with pytest.raises(OptionError, match=r"given: XPU; allowed: .*CPUExecutionProvider"):
+        OnnxBackend.open(file, threads=1, providers=["XPU"])
+    with pytest.raises(OptionError, match="spinning"):
+        OnnxBackend.open(file, threads=1, settings={"spinning": "yes"})
+
+
+def test_all_of_the_runtimes_own_errors_are_known() -> None:
+    names = {failure.__name__ for failure in runtime_failures()}
+    assert {"Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "RuntimeException"} <= names
+
+
+def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4])
+    data = bytearray(file.read_bytes())
+    OnnxBackend.open(file, threads=2).predict(np.zeros((1, 3, 4, 4), np.float32))
+    data[data.index(b"Gemm") : data.index(b"Gemm") + 4] = b"\xe2\x28\xa1\xff"
+    file.write_bytes(data)
+    with pytest.raises(ModelError):
+        OnnxBackend.open(file, threads=1)
+    assert capfd.readouterr() == ("", "")

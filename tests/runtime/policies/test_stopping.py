@@ -1,0 +1,204 @@
+"""Stopping decisions by hand: two candidates, gains that are easy to follow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from premodel.errors import BundleError, OptionError
+from premodel.records import Prediction
+from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Run, Stop
+from premodel.runtime.policies.cascade import Cascade
+from premodel.runtime.policies.cascade_routing import CascadeRouting
+from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.stopping import NOT_ALLOWED, StoppingParts, sureness
+
+SMALL, LARGE = 0, 1
+COSTS = Costs((1.0, 4.0), 0.5)
+"""End to end: 1.5 ms the small one, 4.5 ms the large one, 5.5 ms both."""
+
+
+def said(label: int, share: float, n_labels: int = 10) -> Prediction:
+    """One label gets a share, every other label an equal part of the rest."""
+    labels = [label, *(other for other in range(n_labels) if other != label)]
+    shares = [share, *([(1 - share) / (n_labels - 1)] * (n_labels - 1))]
+    return Prediction(np.asarray(labels, np.int32), np.asarray(shares, np.float32), 0.0)
+
+
+def parts(**other: Any) -> StoppingParts:
+    """After the small one the large one is worth 0.5 - s, after the large one the small one nothing.
+
+    At the second point of operation everything but the start costs too much.
+    """
+    gains = np.zeros((2, 4, 2, 3), np.float32)
+    gains[..., 0] = NOT_ALLOWED
+    gains[0, 1, LARGE] = [0.5, -1.0, 0.0]
+    gains[0, 2, SMALL] = [-0.1, 0.0, 0.0]
+    gains[1, 1, LARGE] = [-9.0, 0.0, 0.0]
+    gains[1, 2, SMALL] = [-9.0, 0.0, 0.0]
+    start = np.full((3, 2, 2), -math.inf, np.float32)
+    start[0, :, SMALL] = 0.6  # within 1 ms
+    start[1] = [[0.6, 0.8], [0.6, 0.1]]  # within 4 ms: the large one alone is better
+    start[2] = [[0.9, 0.8], [0.6, 0.1]]  # within 5 ms: the small one, because the large one can follow
+    return replace(
+        StoppingParts(
+            weights=np.asarray([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32),
+            member=np.full(4, -1, np.int8),
+            calibration=np.tile([0.0, 1.0], (4, 1)),
+            cost_weight=np.asarray([0.01, 1.0]),
+            gains=gains,
+            budgets=np.asarray([1.0, 4.0, 5.0]),
+            start=start,
+        ),
+        **other,
+    )
+
+
+def policy(kind: Any = CascadeRouting, **other: Any) -> Any:
+    own = {"point": 0, "accuracy": (0.6, 0.8), "costs": COSTS, "n_labels": 10, **other}
+    return kind(("small", "large"), own.pop("parts", parts()), **own)
+
+
+def after(*ran: tuple[int, Prediction], failed: set[int] | None = None) -> Evidence:
+    return Evidence(predictions=dict(ran), failed=failed or set())
+
+
+def test_sureness_by_hand() -> None:
+    assert sureness(0.5) == 0
+    # logit(0.9) = log 9 = 2.197
+    assert sureness(0.9) == pytest.approx(0.7324, abs=1e-4)
+    assert sureness(1.0) == pytest.approx(math.log(9999) / 3)
+    assert sureness(0.0) == pytest.approx(-math.log(9999) / 3)
+
+
+def test_it_goes_on_when_unsure_and_stops_when_sure() -> None:
+    """The large one is worth running while s < 0.5: a fused mass below 1 / (1 + exp(-1.5)) = 0.8176.
+
+    Of one candidate that gave p to its label and (1 - p) / 9 to each of nine others, weight 1, the mass is
+    (p + 0.001) / 1.01: the threshold lies at p = 0.8247.
+    """
+    rule = policy()
+    first = rule.next(after(), CallOptions())
+    assert isinstance(first, Run)
+    assert first.candidate == SMALL
+    unsure = rule.next(after((SMALL, said(3, 0.82))), CallOptions())
+    assert isinstance(unsure, Run)
+    assert unsure.candidate == LARGE
+    prediction = said(3, 0.83)
+    sure = rule.next(after((SMALL, prediction)), CallOptions())
+    assert isinstance(sure, Stop)
+    assert sure.prediction is prediction, "the answer of one candidate is its own"
+    assert sure.source == SMALL
+    assert sure.confidence == pytest.approx(0.831 / 1.01, abs=1e-4)
+
+
+def test_both_run_serve_the_fused_answer() -> None:
+    """Weights 1: label 3 has (0.601 * 0.0454), label 5 (0.0454 * 0.701): the large one's answer wins, less sure."""
+    stop = policy().next(after((SMALL, said(3, 0.6)), (LARGE, said(5, 0.7))), CallOptions())
+    assert isinstance(stop, Stop)
+    assert stop.source == FUSED
+    assert stop.prediction is not None
+    assert stop.prediction.labels[:2].tolist() == [5, 3]
+    small_rest, large_rest = 0.4 / 9 + 0.001, 0.3 / 9 + 0.001
+    products = [small_rest * 0.701, 0.601 * large_rest, *([small_rest * large_rest] * 8)]
+    expected = [value / sum(products) for value in products[:2]]
+    assert stop.prediction.probabilities[:2].tolist() == pytest.approx(expected, rel=1e-4)
+    assert stop.confidence == pytest.approx(expected[0], rel=1e-4)
+
+
+def test_a_set_may_serve_its_best_members_own_answer() -> None:
+    rule = policy(parts=parts(member=np.asarray([-1, -1, -1, SMALL], np.int8)))
+    small, large = said(3, 0.6), said(5, 0.7)
+    stop = rule.next(after((SMALL, small), (LARGE, large)), CallOptions())
+    assert isinstance(stop, Stop)
+    assert stop.source == SMALL
+    assert stop.prediction is small
+    assert stop.confidence < 0.5, "the sureness is that of the fused distribution in this answer"
+
+
+def test_top_five_counts_the_mass_of_five() -> None:
+    """0.5 and four times 0.5 / 9 are 0.7222; (0.7222 + 0.005) / 1.01 = 0.72; with one label it would be 0.496."""
+    stop = policy(top_n=5).next(after((SMALL, said(3, 0.95))), CallOptions())
+    assert isinstance(stop, Stop)
+    assert stop.confidence == pytest.approx((0.95 + 4 * 0.05 / 9 + 0.005) / 1.01, abs=1e-4)
+
+
+def test_a_budget_of_a_call_is_kept_to_the_edge() -> None:
+    rule = policy()
+    unsure = said(3, 0.5)
+    both = CallOptions(max_latency_ms=5.5)
+    assert rule.next(after(), both).candidate == SMALL
+    assert isinstance(rule.next(after((SMALL, unsure)), both), Run)
+    less = CallOptions(max_latency_ms=5.4999)
+    assert rule.next(after(), less).candidate == LARGE, "the best start when only one can run"
+    assert isinstance(rule.next(after((SMALL, unsure)), less), Stop)
+    assert rule.next(after(), CallOptions(max_latency_ms=4.5)).candidate == LARGE
+    assert rule.next(after(), CallOptions(max_latency_ms=4.4999)).candidate == SMALL
+    assert rule.next(after(), CallOptions(max_latency_ms=1.5)).candidate == SMALL
+    with pytest.raises(OptionError, match=r"given: 1.4999 ms; allowed: 1.500 ms or more.*small"):
+        rule.next(after(), CallOptions(max_latency_ms=1.4999))
+
+
+def test_a_cost_weight_of_a_call_takes_the_nearest_point() -> None:
+    rule = policy()
+    unsure = after((SMALL, said(3, 0.5)))
+    # the points are 0.01 and 1; in ratio the border is 0.1
+    for weight, goes_on in ((0.0, True), (0.01, True), (0.09, True), (0.11, False), (1e9, False)):
+        assert isinstance(rule.next(unsure, CallOptions(cost_weight=weight)), Run) is goes_on
+
+
+def test_failures() -> None:
+    rule = policy()
+    assert rule.next(after(failed={SMALL}), CallOptions()).candidate == LARGE
+    unsure = said(3, 0.5)
+    stop = rule.next(after((SMALL, unsure), failed={LARGE}), CallOptions())
+    assert isinstance(stop, Stop)
+    assert stop.prediction is unsure
+    nothing = rule.next(after(failed={SMALL, LARGE}), CallOptions())
+    assert isinstance(nothing, Stop)
+    assert nothing.prediction is None
+
+
+def test_a_cascade_does_not_go_back() -> None:
+    with pytest.raises(ValueError, match="does not go back"):
+        policy(Cascade)
+    gains = parts().gains.copy()
+    gains[:, 2, SMALL, 0] = NOT_ALLOWED
+    rule = policy(Cascade, parts=parts(gains=gains))
+    assert rule.next(after(), CallOptions()).candidate == SMALL
+    assert isinstance(rule.next(after((LARGE, said(1, 0.2))), CallOptions()), Stop)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weights", np.full((4, 2), -1, np.float32)),
+        ("weights", np.full((4, 3), 1, np.float32)),
+        ("weights", np.full((4, 2), np.nan, np.float32)),
+        ("member", np.full(4, 2, np.int8)),
+        ("calibration", np.full((4, 2), np.inf)),
+        ("cost_weight", np.asarray([1.0, 1.0])),
+        ("cost_weight", np.asarray([])),
+        ("gains", np.full((2, 4, 2, 3), np.inf, np.float32)),
+        ("budgets", np.asarray([1.0, 4.0])),
+        ("budgets", np.asarray([5.0, 4.0, 1.0])),
+        ("start", np.full((3, 2, 2), np.nan, np.float32)),
+    ],
+)
+def test_damaged_parts_are_refused(name: str, value: Any) -> None:
+    good = policy()
+    with pytest.raises(BundleError, match="policy cascade-routing is incomplete"):
+        CascadeRouting.from_parts(good.settings(), {**good.arrays(), name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("point", 2), ("top_n", 0), ("n_labels", 1), ("accuracy", [0.5]), ("candidates", [])]
+)
+def test_damaged_settings_are_refused(name: str, value: Any) -> None:
+    good = policy()
+    with pytest.raises(BundleError):
+        CascadeRouting.from_parts({**good.settings(), name: value}, good.arrays())

@@ -1,0 +1,92 @@
+"""What tests of serving send, read and start; requests are written from the protocol, apart from the server's code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+import numpy as np
+
+INFER = "/v2/models/small/infer"
+DTYPES = {"INT32": "<i4", "FP32": "<f4"}
+
+
+def binary_request(
+    images: Sequence[bytes], shape: Sequence[int] | None = None, more: Mapping[str, Any] | None = None
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a request with BYTES as binary data."""
+    data = b"".join(struct.pack("<I", len(image)) + image for image in images)
+    tensor = {
+        "name": "image",
+        "datatype": "BYTES",
+        "shape": list(shape or [len(images)]),
+        "parameters": {"binary_data_size": len(data)},
+    }
+    text = json.dumps({"inputs": [tensor], **(more or {})}).encode()
+    return text + data, {"inference-header-content-length": str(len(text))}
+
+
+def outputs_of(response: Any) -> dict[str, Any]:
+    """Name -> flat list, from either form of response."""
+    length = int(response.headers.get("inference-header-content-length", len(response.content)))
+    header, rest = json.loads(response.content[:length]), response.content[length:]
+    found = {}
+    for tensor in header["outputs"]:
+        size = tensor.get("parameters", {}).get("binary_data_size")
+        if size is None:
+            found[tensor["name"]] = tensor["data"]
+            continue
+        data, rest = rest[:size], rest[size:]
+        found[tensor["name"]] = _texts(data) if tensor["datatype"] == "BYTES" else _numbers(data, tensor)
+    assert not rest
+    return found
+
+
+def explained(client: Any, image: bytes) -> dict[str, Any]:
+    """The explanation of one image."""
+    body, headers = binary_request([image], more={"outputs": [{"name": "explanation"}]})
+    data: dict[str, Any] = json.loads(outputs_of(client.post(INFER, content=body, headers=headers))["explanation"][0])
+    return data
+
+
+def png(width: int, height: int) -> bytes:
+    """A black image."""
+    return cv2.imencode(".png", np.zeros((height, width, 3), np.uint8))[1].tobytes()
+
+
+@contextmanager
+def running(*words: object) -> Generator[tuple[str, subprocess.Popen[str]]]:
+    """`premodel serve` in a process of its own, on a free port; stopped at the end."""
+    command = [sys.executable, "-m", "premodel.cli.main", "serve", *map(str, words), "--port", "0", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise AssertionError(process.communicate()[1])
+        yield json.loads(line)["url"], process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def _numbers(data: bytes, tensor: Mapping[str, Any]) -> list[float]:
+    values: list[float] = np.frombuffer(data, DTYPES[tensor["datatype"]]).tolist()
+    return values
+
+
+def _texts(data: bytes) -> list[str]:
+    texts = []
+    while data:
+        (size,) = struct.unpack_from("<I", data)
+        texts.append(data[4 : 4 + size].decode())
+        data = data[4 + size :]
+    return texts

@@ -1,0 +1,101 @@
+"""Imports go strictly down, and the device loads nothing it does not need."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import premodel
+
+PACKAGE = Path(premodel.__file__).parent
+FLOORS = {
+    "errors": 0, "version": 0, "records": 0, "metrics": 0,
+    "runtime": 1,
+    "profiling": 2, "serving": 2,
+    "training": 3,
+    "evaluation": 4,
+    "demo": 5,
+    "cli": 6,
+}  # fmt: skip
+SAME_FLOOR_ALLOWED = {("records", "errors"), ("metrics", "errors"), ("metrics", "records")}
+HEAVY = (
+    "sklearn", "scipy", "pandas", "sqlalchemy", "pydantic", "plotly", "bokeh", "jinja2", "matplotlib", "pyarrow",
+    "tqdm",
+)  # fmt: skip
+
+
+def module_files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    """The subpackage or top-level module below `premodel` that a dotted name belongs to."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            found.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return {name for name in found if name == "premodel" or name.startswith("premodel.")}
+
+
+@pytest.mark.parametrize("file", module_files(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_go_strictly_down(file: Path) -> None:
+    relative = file.relative_to(PACKAGE)
+    if relative == Path("__init__.py"):
+        return  # the package's face
+    own = relative.parts[0].removesuffix(".py")
+    for name in imports(file):
+        assert name != "premodel", f"{relative} imports the package root instead of the defining module"
+        other = part_of(name)
+        if other == own:
+            continue
+        down = FLOORS[other] < FLOORS[own] or (own, other) in SAME_FLOOR_ALLOWED
+        assert down, f"{relative} ({own}) imports {name} ({other})"
+
+
+def test_no_import_cycles_between_modules() -> None:
+    graph: dict[str, set[str]] = {}
+    for file in module_files():
+        parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        graph[name] = imports(file)
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, "cycle: " + " -> ".join((*path[path.index(name) :], name))
+        if name in done or name not in graph:
+            return
+        for other in graph[name]:
+            visit(other, (*path, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("package", ["runtime", "serving"])
+def test_device_packages_load_nothing_heavy(package: str) -> None:
+    folder = PACKAGE / package
+    if not folder.is_dir():
+        pytest.skip(f"premodel.{package} is not there yet")
+    modules = [
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for file in sorted(folder.rglob("*.py"))
+    ]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"print(*sorted({set(HEAVY)!r} & {{name.partition('.')[0] for name in sys.modules}}))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert output.stdout.split() == []

@@ -1,0 +1,182 @@
+"""From a store to tables: what is missing is named, with the command that brings it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import delete, update
+
+from premodel.errors import OptionError, StoreError
+from premodel.profiling.dataset import read_dataset
+from premodel.profiling.profile import PASSES, ProfileOptions, profile
+from premodel.profiling.schema import EXTRACTORS, FEATURES, PREDICTIONS, SAMPLES, TIMINGS
+from premodel.profiling.store import Store
+from premodel.runtime.candidate import open_candidates
+from premodel.runtime.image import decode
+from premodel.runtime.zoo import read_zoo
+from premodel.training.load import load_candidates, load_tables
+from zoos import SmallZoo, write_zoo
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallZoo:
+    correct = np.random.default_rng(1).random((9, 3)) < 0.5
+    folder = tmp_path_factory.mktemp("zoo")
+    return write_zoo(folder, correct=correct, n_labels=30, latency_ms=[3.0, 1.0, 2.0])
+
+
+def run(small: SmallZoo, store: Path, *passes: str, limit: int | None = None) -> None:
+    zoo = read_zoo(small.zoo)
+    dataset = read_dataset(small.data, small.labels, label_names=zoo.labels)
+    profile(zoo, dataset, store, ProfileOptions(passes or PASSES, limit=limit, max_timing_seconds=0.3))
+
+
+@pytest.fixture(scope="module")
+def profiled(small: SmallZoo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole profile, not to be changed."""
+    store = tmp_path_factory.mktemp("profiled") / "s.db"
+    run(small, store)
+    return store
+
+
+@pytest.fixture
+def store(profiled: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copy(profiled, tmp_path / "s.db"))
+
+
+def change(store: Path, statement: object) -> None:
+    with Store(store) as opened:
+        opened.write(lambda connection: connection.execute(statement))  # type: ignore[call-overload]
+
+
+def test_tables_are_in_order_and_of_the_promised_types(small: SmallZoo, store: Path) -> None:
+    tables = load_tables(store)
+    assert list(tables.samples) == sorted(tables.samples)
+    assert tables.candidates == ("m0", "m1", "m2")
+    assert tables.label_names == tuple(f"label {i}" for i in range(30))
+    assert tables.networks == tuple(candidate.model.digest for candidate in read_zoo(small.zoo).candidates)
+    shapes = {
+        "truth": ((9,), np.int32),
+        "top_labels": ((9, 3, 20), np.int32),
+        "top_probabilities": ((9, 3, 20), np.float32),
+        "entropy": ((9, 3), np.float32),
+        "rank": ((9, 3), np.int32),
+        "latency_ms": ((3,), np.float64),
+        "features": ((9, 29), np.float32),
+        "memory_mb": ((3,), np.float64),
+        "energy_mj": ((3,), np.float64),
+    }
+    for name, (shape, dtype) in shapes.items():
+        array = getattr(tables, name)
+        assert (array.shape, array.dtype) == (shape, dtype), name
+    json.dumps(tables.conditions)
+    # A truth beyond the top 20 has its real rank.
+    assert tables.rank.max() >= 20
+    beyond = tables.rank >= 20
+    hits = (tables.top_labels == tables.truth[:, None, None]).any(axis=2)
+    np.testing.assert_array_equal(hits, ~beyond)
+
+
+def test_an_opened_store_and_its_url_give_the_same(store: Path) -> None:
+    one = load_tables(store)
+    with Store(store) as opened:
+        two = load_tables(opened)
+    three = load_tables(f"sqlite:///{store}")
+    assert one.samples == two.samples == three.samples
+    np.testing.assert_array_equal(one.rank, three.rank)
+
+
+def test_some_candidates_in_the_order_asked_for(store: Path) -> None:
+    whole, some = load_tables(store), load_tables(store, candidates=["m2", "m0"])
+    assert some.candidates == ("m2", "m0")
+    np.testing.assert_array_equal(some.rank, whole.rank[:, [2, 0]])
+    np.testing.assert_array_equal(some.latency_ms, whole.latency_ms[[2, 0]])
+    with pytest.raises(OptionError, match="unknown candidate; given: m9; allowed: m0, m1, m2"):
+        load_tables(store, candidates=["m9"])
+
+
+def test_candidates_open_without_the_zoo(
+    small: SmallZoo, store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    candidates = load_candidates(store, ["m1"])
+    (opened,) = open_candidates(candidates)
+    prediction = opened.predict(decode(small.images[0]))
+    assert prediction.labels[0] == small.probabilities[0, 1].argmax()
+
+
+@pytest.mark.parametrize(
+    ("passes", "message"),
+    [
+        (("timings", "features"), r"9 of 9 samples lack an answer of m0; run: premodel profile .* --only predictions"),
+        (("predictions", "features"), r"m0 has no timings on this device; given: .*--only timings"),
+        (("predictions", "timings"), r"9 of 9 samples lack their features; run: .* --only features"),
+    ],
+)
+def test_a_missing_pass_is_named(small: SmallZoo, tmp_path: Path, passes: tuple[str, ...], message: str) -> None:
+    run(small, tmp_path / "s.db", *passes)
+    with pytest.raises(StoreError, match=message) as caught:
+        load_tables(tmp_path / "s.db")
+    assert "\n" not in str(caught.value)
+    if "predictions" in passes:
+        tables = load_tables(tmp_path / "s.db", passes=passes)
+        assert len(tables) == 9
+        assert np.isnan(tables.latency_ms).all() == ("timings" not in passes)
+
+
+def test_an_incomplete_pass_is_refused_unless_part_is_enough(store: Path) -> None:
+    whole = load_tables(store)
+    key = load_candidates(store)[1].prediction_key
+    gone = whole.samples[4]
+    change(store, delete(PREDICTIONS).where(PREDICTIONS.c.sample == gone, PREDICTIONS.c.prediction_key == key))
+    change(store, delete(FEATURES).where(FEATURES.c.sample == whole.samples[7]))
+    with pytest.raises(StoreError, match="1 of 9 samples lack an answer of m1"):
+        load_tables(store)
+    with pytest.raises(StoreError, match="1 of 9 samples lack their features"):
+        load_tables(store, candidates=["m0"])
+    part = load_tables(store, partial=True)
+    assert part.samples == tuple(s for i, s in enumerate(whole.samples) if i not in (4, 7))
+    np.testing.assert_array_equal(part.features, whole.features[[0, 1, 2, 3, 5, 6, 8]])
+    assert part.conditions["left_out_samples"] == 2
+
+
+def test_an_answer_about_another_label_does_not_count(store: Path) -> None:
+    sample = load_tables(store).samples[0]
+    change(store, update(SAMPLES).where(SAMPLES.c.sample == sample).values(label=29))
+    with pytest.raises(StoreError, match="1 of 9 samples lack an answer"):
+        load_tables(store)
+
+
+def test_unreadable_samples_are_left_out(store: Path) -> None:
+    sample = load_tables(store).samples[0]
+    change(store, update(SAMPLES).where(SAMPLES.c.sample == sample).values(status="unreadable"))
+    assert sample not in load_tables(store).samples
+
+
+def test_an_empty_store(small: SmallZoo, tmp_path: Path) -> None:
+    Store(tmp_path / "s.db", create=True).close()
+    with pytest.raises(StoreError, match="holds no candidates"):
+        load_tables(tmp_path / "s.db")
+    with pytest.raises(StoreError, match="there is no such store"):
+        load_tables(tmp_path / "t.db")
+
+
+def test_damaged_blobs_are_told(store: Path) -> None:
+    change(store, update(PREDICTIONS).values(labels=b"123"))
+    with pytest.raises(StoreError, match="damaged answers of m0"):
+        load_tables(store)
+
+
+def test_the_newest_extractor_counts(store: Path) -> None:
+    change(store, update(TIMINGS).values(valid=True))
+    with Store(store) as opened:
+        row = {"version": "99", "names": '["a"]', "needs": '{"a": ["check"]}'}
+        opened.write(lambda connection: connection.execute(EXTRACTORS.insert(), [row]))
+    with pytest.raises(StoreError, match="9 of 9 samples lack their features"):
+        load_tables(store)
+    assert load_tables(store, passes=("predictions", "timings")).feature_names == ("a",)

@@ -1,0 +1,83 @@
+"""Packaging proves that the bundle decides as the trained policy did, or leaves nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bundles import profile_of, small_zoo
+from premodel.errors import BundleError, ModelError
+from premodel.runtime.bundle import read_bundle
+from premodel.runtime.policies.select import Select
+from premodel.runtime.selectors.knn import KnnSelector
+from premodel.runtime.zoo import read_zoo
+from premodel.training.options import TrainOptions
+from premodel.training.package import check_decisions, package
+from premodel.training.simulate import simulate
+from premodel.training.train import TRAINERS, train
+
+
+@pytest.mark.parametrize("policy", TRAINERS)
+def test_the_reopened_bundle_is_returned(tmp_path: Path, policy: str) -> None:
+    small = small_zoo(tmp_path / "zoo", n=40)
+    tables, options = profile_of(small), TrainOptions(policy)
+    trained = train(tables, options)
+    out = tmp_path / "a.premodel"
+    bundle = package(trained, tables, read_zoo(small.zoo).candidates, options, out)
+    assert bundle.criterion == "top1"
+    assert bundle.objective == {"min_accuracy": "best", "max_latency_ms": None, "cost_weight": None}
+    assert bundle.evidence["account"] == list(trained.account)
+    assert bundle.evidence["samples"] == 40
+    right = tables.correct("top1").mean(axis=0)
+    assert [entry["accuracy"] for entry in bundle.evidence["singles"]] == pytest.approx(right.tolist())
+    assert "file" not in bundle.conditions["zoo"]
+    assert len(bundle.sizes) == 3
+    assert simulate(read_bundle(out).policy, tables).same_decisions(simulate(trained.policy, tables)).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.premodel", "zoo"]
+
+
+def test_a_bundle_that_decides_otherwise_never_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = small_zoo(tmp_path / "zoo", n=40)
+    tables, options = profile_of(small), TrainOptions("paper", labels="right")
+    trained = train(tables, options)
+    arrays = KnnSelector.arrays
+
+    def inverted(selector: KnnSelector) -> Any:
+        found = arrays(selector)
+        return found | {"labels": ~found["labels"]}
+
+    monkeypatch.setattr(KnnSelector, "arrays", inverted)
+    out = tmp_path / "a.premodel"
+    out.write_text("an older bundle")
+    with pytest.raises(BundleError, match=r"decides otherwise than the trained policy; given: [0-9]+ of 40 samples"):
+        package(trained, tables, read_zoo(small.zoo).candidates, options, out)
+    assert out.read_text() == "an older bundle"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.premodel", "zoo"]
+
+
+def test_one_differing_sample_is_named(tmp_path: Path) -> None:
+    small = small_zoo(tmp_path / "zoo", n=40)
+    tables = profile_of(small)
+    policy = train(tables, TrainOptions("paper")).policy
+    assert isinstance(policy, Select)
+    other = Select(
+        policy.chain, policy.selector, rule="first-yes", costs=policy.costs, fallback=policy.fallback, threshold=0.61
+    )
+    differ = np.flatnonzero(~simulate(policy, tables).same_decisions(simulate(other, tables)))
+    assert differ.size, "three of five say yes somewhere"
+    with pytest.raises(BundleError, match=f"{differ.size} of 40 samples, the first is {tables.samples[differ[0]]}"):
+        check_decisions(policy, other, tables, tmp_path)
+
+
+def test_a_changed_model_is_not_embedded(tmp_path: Path) -> None:
+    small = small_zoo(tmp_path / "zoo", n=40)
+    tables, options = profile_of(small), TrainOptions("single")
+    candidates = read_zoo(small.zoo).candidates
+    file = candidates[0].model.file
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(ModelError, match="not the one that was profiled"):
+        package(train(tables, options), tables, candidates, options, tmp_path / "a.premodel", embed=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
