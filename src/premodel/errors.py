@@ -32,6 +32,9 @@ def sentence(
     """Compose the one line of an error message.
 
     Parts that are None are left out; line breaks inside parts are folded to spaces.
+
+    >>> sentence("wrong number of threads", given=0, allowed="a whole number from 1")
+    'wrong number of threads; given: 0; allowed: a whole number from 1'
     """
     parts = [what if where is None else f"{where}: {what}"]
     if given is not None:

@@ -30,6 +30,12 @@ class Prediction:
         float32 (k,), the probabilities of `labels`, each in [0, 1].
     entropy:
         Entropy of the whole distribution in nats, before truncation to k.
+
+    Examples
+    --------
+    >>> said = Prediction(np.array([3, 0], np.int32), np.array([0.75, 0.25], np.float32), entropy=0.5623)
+    >>> int(said.labels[0]), float(said.probabilities[0])
+    (3, 0.75)
     """
 
     labels: NDArray[np.int32]
@@ -53,6 +59,12 @@ class Timing:
         True if the rule was met: at least 30 runs and 0.5 s, interval within 5 % of the mean.
     reason:
         Why the record is invalid; empty when valid.
+
+    Examples
+    --------
+    >>> record = Timing(12, 4.1, 4.0, 4.6, 5.2, 3.9, 4.3, valid=False, reason="12 runs, 30 are needed")
+    >>> f"{record.mean_ms} ms, " + ("VALID" if record.valid else f"INVALID: {record.reason}")
+    '4.1 ms, INVALID: 12 runs, 30 are needed'
     """
 
     count: int

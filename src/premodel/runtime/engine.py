@@ -141,6 +141,17 @@ class Premodel:
             The budget is below the cheapest candidate, which is named with its latency.
         RunError
             Every candidate that could answer failed.
+
+        Examples
+        --------
+        >>> with Premodel("edge.premodel") as clf:
+        ...     answer = clf.predict("photos/00000.png")
+        >>> answer.class_name == clf.bundle.label_names[answer.label]
+        True
+        >>> answer.candidate, answer.ran, answer.abstained
+        ('small', ('small',), False)
+        >>> sorted(answer.latency_ms)
+        ['decode', 'features', 'predict', 'select', 'total']
         """
         options = CallOptions(max_latency_ms, cost_weight)
         start_ms = now_ms()
@@ -159,6 +170,14 @@ class Premodel:
         ------
         ImageError, OptionError, RunError
             As `predict`; the first input that fails ends the batch.
+
+        Examples
+        --------
+        >>> with Premodel("edge.premodel") as clf:
+        ...     batch = clf.predict_batch(["photos/00000.png", "photos/00001.png"])
+        ...     alone = clf.predict("photos/00001.png")
+        >>> batch[1].label == alone.label
+        True
         """
         options = CallOptions(max_latency_ms, cost_weight)
         iterator = iter(images)

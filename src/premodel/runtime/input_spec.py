@@ -47,6 +47,12 @@ class InputSpec:
         Values 0..1 are mean 0 and std 1 (the default of float inputs), 0..255 are std 1/255, -1..1 are mean 0.5 and
         std 0.5. None for integer inputs: uint8 is the pixel itself, int8 the pixel - 128. Given for an integer
         input, the value is quantised by the scale and zero point that the model file states.
+
+    Examples
+    --------
+    >>> spec = InputSpec((160, 192), "NCHW", "float32", "RGB", "center-crop", 0.875, "bilinear", (0.5,), (0.5,))
+    >>> spec.shape
+    (1, 3, 160, 192)
     """
 
     size: tuple[int, int]

@@ -78,6 +78,17 @@ def prune_correlated(
     The paper drops "one of them". Here features are visited in order of rising cost (each by itself, with all parts
     it needs), equal costs in list order; a feature is kept unless it is too correlated with one already kept. So of a
     pair the cheaper stays. If several kept ones are too close, the closest is reported.
+
+    Examples
+    --------
+    >>> features = np.array([[1, 2, 5, 7], [2, 4, 1, 7], [3, 6, 4, 7]], np.float32)
+    >>> found = prune_correlated(features, ["brightness", "twice", "hue", "constant"])
+    >>> found.kept
+    (0, 2)
+    >>> for line in found.dropped:
+    ...     print(line)
+    twice: correlation +1.00 with brightness
+    constant: constant
     """
     if not 0 < threshold <= 1:
         raise OptionError("wrong correlation threshold", given=threshold, allowed="above 0, at most 1")

@@ -28,6 +28,13 @@ def optimum(correct: NDArray[np.bool_], latency_ms: NDArray[np.float64]) -> NDAr
     Of candidates with equal latency the earlier in order is taken. Where none is right the row is all no. The paper
     times each image by itself and takes the least of noisy single timings; here a candidate has one latency, its mean,
     so that noise decides no label.
+
+    Examples
+    --------
+    >>> optimum(np.array([[True, True], [False, True], [False, False]]), np.array([4.0, 1.0])).astype(int)
+    array([[0, 1],
+           [0, 1],
+           [0, 0]])
     """
     order = np.argsort(latency_ms, kind="stable")
     by_speed = correct[:, order]
@@ -44,6 +51,9 @@ def right(correct: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def make_labels(scheme: str, correct: NDArray[np.bool_], latency_ms: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Labels by the name of their scheme: "optimum" or "right".
+
+    >>> make_labels("right", np.array([[True, True]]), np.array([4.0, 1.0])).tolist()
+    [[True, True]]
 
     Raises
     ------

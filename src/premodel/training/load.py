@@ -76,6 +76,12 @@ def load_tables(
         The store cannot be read, or a pass is missing or incomplete; the message names the command that brings it.
     OptionError
         A candidate or device is unknown.
+
+    Examples
+    --------
+    >>> tables = load_tables("profile.db")
+    >>> tables.candidates, tables.correct("top1").shape
+    (('small', 'large'), (60, 2))
     """
     if isinstance(store, Store):
         return _load(store, device, candidates, passes, partial)

@@ -45,6 +45,12 @@ class Floor:
         ------
         OptionError
             It is none of these.
+
+        Examples
+        --------
+        >>> floor = Floor.parse("best-1pt")
+        >>> floor.value, floor.relative
+        (-0.01, True)
         """
         match = _RELATIVE.fullmatch(text)
         if match is not None:
@@ -118,6 +124,10 @@ class Objective:
         """The point wanted among p operating points; None if none keeps floor and ceiling.
 
         Ties go to the lower latency, then the higher accuracy, then the first.
+
+        >>> accuracy, latency_ms = np.array([0.70, 0.81, 0.82]), np.array([1.0, 3.0, 9.0])
+        >>> Objective(min_accuracy=Floor.parse("0.8")).choose(accuracy, latency_ms, best_accuracy=0.82)
+        1
         """
         kept = np.flatnonzero(self.feasible(accuracy, latency_ms, best_accuracy))
         if kept.size == 0:

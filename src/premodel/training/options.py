@@ -51,6 +51,12 @@ class Guarantee:
         ------
         OptionError
             It is of another form, or promises nothing or the impossible.
+
+        Examples
+        --------
+        >>> promise = Guarantee.parse("loss<=1pt@95%")
+        >>> promise.epsilon, promise.delta
+        (0.01, 0.05)
         """
         match = _GUARANTEE.fullmatch(text.strip())
         if match is None:

@@ -34,6 +34,15 @@ class Extractor:
     ------
     OptionError
         A feature is unknown or named twice, or the version is not the one that this release computes.
+
+    Examples
+    --------
+    >>> extractor = Extractor(["aspect_ratio", "avg_brightness"])
+    >>> extractor.extract(np.full((2, 4, 3), 51, np.uint8))[1].item()
+    51.0
+    >>> Extractor(["smell"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    premodel.errors.OptionError: unknown feature; given: smell; ...
     """
 
     def __init__(self, names: Sequence[str] | None = None, version: str = EXTRACTOR_VERSION) -> None:

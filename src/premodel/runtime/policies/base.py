@@ -40,6 +40,14 @@ class CallOptions:
     ------
     OptionError
         A budget that is not above 0, or a weight below 0.
+
+    Examples
+    --------
+    >>> CallOptions(max_latency_ms=4).max_latency_ms
+    4
+    >>> CallOptions(max_latency_ms=0)
+    Traceback (most recent call last):
+    premodel.errors.OptionError: max_latency_ms is no budget; given: 0; allowed: milliseconds above 0
     """
 
     max_latency_ms: float | None = None
