@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from hypothesis.extra import numpy as arrays
 from sqlalchemy import create_engine, insert, select, text
 
 from premodel.errors import StoreError
+from premodel.profiling import engines as engines_module
 from premodel.profiling import writer as writer_module
 from premodel.profiling.footprint import Footprint
 from premodel.profiling.schema import FEATURES, METADATA, PREDICTIONS, STORE, TIMINGS
@@ -73,7 +77,7 @@ def test_what_is_no_store(tmp_path: Path) -> None:
 
 
 def test_a_missing_driver_is_named() -> None:
-    refuse("driver of this database is not installed: psycopg", "postgresql://localhost/x")
+    refuse("driver of this database is not installed: pymssql", "mssql+pymssql://localhost/x")
 
 
 def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
@@ -213,23 +217,85 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
         assert sorted(stored(store)) == list(range(300))
 
 
-def test_two_that_make_the_store_at_once(tmp_path: Path) -> None:
-    failures = []
+MAKE_STORES = """
+import sys
+from sqlalchemy import select
+from premodel.profiling.schema import STORE
+from premodel.profiling.store import Store
+
+print("ready", flush=True)
+sys.stdin.readline()
+for file in sys.argv[1:]:
+    with Store(file, create=True) as store, store.reading() as connection:
+        assert len(connection.execute(select(STORE)).all()) == 2
+"""
+
+
+def test_many_that_make_the_store_at_once(tmp_path: Path) -> None:
+    """Threads and processes, each of which must find a whole store after opening it."""
+    files = [tmp_path / f"{i}.db" for i in range(10)]
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKE_STORES, *map(str, files)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for maker in makers:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "ready\n"
+    failures: list[object] = []
 
     def make() -> None:
         try:
-            Store(tmp_path / "s.db", create=True).close()
-        except StoreError as error:
+            for file in files:
+                with Store(file, create=True) as store, store.reading() as connection:
+                    assert len(connection.execute(select(STORE)).all()) == 2
+        except (StoreError, AssertionError) as error:
             failures.append(error)
 
     threads = [threading.Thread(target=make) for _ in range(4)]
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    failures += [errors for errors in (maker.communicate()[1] for maker in makers) if errors]
     assert failures == []
-    with Store(tmp_path / "s.db") as store, store.reading() as connection:
-        assert len(connection.execute(select(STORE)).all()) == 2
+
+
+def test_a_busy_change_to_the_log_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "s.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE t (x)")
+        other.execute("DROP TABLE t")
+        other.execute("BEGIN IMMEDIATE")  # SQLite refuses the change at once while this lasts
+        pauses = []
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                other.execute("END")
+
+        monkeypatch.setattr(engines_module.time, "sleep", sleep)
+        Store(file, create=True).close()
+    assert len(pauses) == 3
+    assert sorted(pauses) == pauses
+
+
+def test_a_log_that_stays_busy_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "s.db"
+    monkeypatch.setattr(engines_module, "BUSY_SECONDS", 0)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE t (x)")
+        other.execute("BEGIN IMMEDIATE")
+        refuse("database is locked; another process is writing to the store: wait for it", file, create=True)
 
 
 def test_a_reader_is_not_stopped_by_a_writer(tmp_path: Path) -> None:

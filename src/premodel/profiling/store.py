@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, bindparam, create_engine, event, insert, inspect, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy import Connection, Table, bindparam, insert, inspect, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql import ClauseElement
 
 from premodel.errors import StoreError
+from premodel.profiling.engines import open_engine, store_url
 from premodel.profiling.schema import METADATA, SCHEMA_VERSION, STORE
 from premodel.version import __version__
 
-BUSY_SECONDS = 60
 ATTEMPTS = 5
 PROFILE_COMMAND = "premodel profile ZOO.toml DATA --store STORE"
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Store:
     """
 
     def __init__(self, where: str | Path, *, create: bool = False) -> None:
-        self.url = _url(where)
+        self.url = store_url(where)
         self.name = str(where) if self.url.drivername == "sqlite" else self.url.render_as_string(hide_password=True)
         file = Path(self.url.database or "") if self.url.drivername == "sqlite" else None
         if file is not None and not file.exists():
@@ -48,7 +48,7 @@ class Store:
                 raise StoreError("there is no such store", where=self.name, do=f"make it with: {PROFILE_COMMAND}")
             if not file.parent.is_dir():
                 raise StoreError("the folder of the store is not there", where=self.name, given=file.parent)
-        self._engine = _engine(self.url, self.name, writes=create)
+        self._engine = open_engine(self.url, self.name, writes=create)
         try:
             if file is not None and not create:
                 self._open_readable(file)
@@ -108,15 +108,15 @@ class Store:
             self._engine.dispose()
             frozen = f"file:{file.absolute().as_posix().replace('?', '%3f').replace('#', '%23')}"
             url = URL.create("sqlite", database=frozen, query={"mode": "ro", "immutable": "1", "uri": "true"})
-            self._engine = _engine(url, self.name, writes=False)
+            self._engine = open_engine(url, self.name, writes=False)
 
     def _check(self, create: bool) -> None:
-        with _told(self.name):
-            tables = set(inspect(self._engine).get_table_names())
-        if not tables and create:
-            self._make()
-            return
-        if not tables:
+        tables, version = self._state()
+        unmade = not tables or (STORE.name in tables and version is None)
+        if unmade and create:
+            self.write(_create)
+            tables, version = self._state()
+        elif unmade:
             raise StoreError("the store is empty", where=self.name, do=f"fill it with: {PROFILE_COMMAND}")
         if not tables.issuperset(METADATA.tables):
             raise StoreError(
@@ -125,9 +125,6 @@ class Store:
                 given="tables " + ", ".join(sorted(tables)[:8]),
                 allowed="a store, or an empty database",
             )
-        with self.reading() as connection:
-            rows = connection.execute(select(STORE.c.name, STORE.c.value))
-            version = {str(name): str(value) for name, value in rows}.get("schema_version")
         if version != str(SCHEMA_VERSION):
             raise StoreError(
                 "the store is of another schema version",
@@ -137,14 +134,14 @@ class Store:
                 do="use the release of premodel that made it, or profile into a new store",
             )
 
-    def _make(self) -> None:
-        try:
-            self.write(_create)
-        except StoreError:
-            # Another process may have made the same tables at the same moment.
-            with _told(self.name):
-                if not set(inspect(self._engine).get_table_names()).issuperset(METADATA.tables):
-                    raise
+    def _state(self) -> tuple[set[str], str | None]:
+        """The tables, and the schema version; both of one transaction, so that no half-made store is seen."""
+        with self.reading() as connection:
+            tables = set(inspect(connection).get_table_names())
+            if STORE.name not in tables:
+                return tables, None
+            version = connection.scalar(select(STORE.c.value).where(STORE.c.name == "schema_version"))
+        return tables, version
 
 
 def merge(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -178,51 +175,6 @@ def _create(connection: Connection) -> None:
     if known is None:
         rows = {"schema_version": str(SCHEMA_VERSION), "made_by": f"premodel {__version__}"}
         connection.execute(insert(STORE), [{"name": name, "value": value} for name, value in rows.items()])
-
-
-def _url(where: str | Path) -> URL:
-    if "://" not in str(where):
-        return URL.create("sqlite", database=str(where))
-    try:
-        return make_url(str(where))
-    except ArgumentError as error:
-        raise StoreError("not an SQLAlchemy URL", given=where, allowed="a file, or dialect://user@host/name") from error
-
-
-def _engine(url: URL, name: str, *, writes: bool) -> Engine:
-    sqlite = url.get_backend_name() == "sqlite"
-    try:
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
-    except NoSuchModuleError as error:
-        raise StoreError("unknown kind of database", where=name, given=url.drivername) from error
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"the driver of this database is not installed: {error.name}",
-            where=name,
-            do=f"install it with: pip install {error.name}",
-        ) from error
-    if sqlite:
-        event.listen(engine, "connect", _on_sqlite_connect_to_write if writes else _on_sqlite_connect)
-        event.listen(engine, "begin", _on_sqlite_begin)
-    return engine
-
-
-def _on_sqlite_connect(connection: Any, _record: object) -> None:
-    # Transactions are begun by us, because Python's driver begins them only before the first write.
-    connection.isolation_level = None
-
-
-def _on_sqlite_connect_to_write(connection: Any, record: object) -> None:
-    _on_sqlite_connect(connection, record)
-    # Readers and the writer do not wait for one another; a commit is on the disk when it returns.
-    for pragma in ("journal_mode = WAL", "synchronous = FULL"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _on_sqlite_begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("premodel_writes", False)
-    # A writer takes the lock at once: two that had both begun by reading could never both commit.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @contextmanager
