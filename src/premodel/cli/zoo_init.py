@@ -35,7 +35,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.description = "Write a manifest for model files: read what they say, and find their preprocessing."
     parser.epilog = EXAMPLE
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model files: .onnx, .tflite")
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model files: .onnx, .tflite, .xml")
     parser.add_argument("--out", type=Path, required=True, help="the manifest to write")
     parser.add_argument(
         "--labels", type=Path, help="names of the labels, one per line, in the order of the outputs (default: the "

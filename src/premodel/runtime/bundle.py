@@ -153,6 +153,11 @@ def _models_to_embed(bundle: Bundle) -> dict[str, bytes | Path]:
     models: dict[str, bytes | Path] = {}
     for name in bundle.policy.candidates:
         model = bundle.candidate(name).model
+        if "weights_sha256" in model.settings:
+            raise ModelError(
+                f"model {model.name} cannot be embedded: its weights are in a file of their own", where=model.file,
+                do="convert it to .onnx, or train without --embed",
+            )  # fmt: skip
         found = file_sha256(model.file)
         if found != model.digest:
             raise ModelError(

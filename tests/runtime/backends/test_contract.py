@@ -38,9 +38,10 @@ def write_replay(file: Path) -> None:
 WRITERS: dict[str, Callable[[Path], None]] = {
     "onnx": lambda file: write_onnx(file, WEIGHTS, BIAS, ["N", *SHAPE[1:]]),
     "litert": lambda file: write_tflite(file, WEIGHTS, BIAS, SHAPE),
+    "openvino": lambda file: write_onnx(file, WEIGHTS, BIAS, ["N", *SHAPE[1:]]),
     "replay": write_replay,
 }
-PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert"}
+PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "openvino": "openvino"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def test_every_registered_backend_is_under_contract() -> None:
 
 
 def test_unknown_runtime_names_those_there_are() -> None:
-    with pytest.raises(ZooError, match=r"given: caffe; allowed: onnx, litert, replay"):
+    with pytest.raises(ZooError, match=r"given: caffe; allowed: onnx, litert, openvino, replay"):
         backend_class("caffe")
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from premodel.errors import ModelError, OptionError, RunError
+from premodel.runtime.backends.onnx import OnnxBackend, runtime_failures
 from tiny_models import write_onnx
 
-pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-from premodel.runtime.backends.onnx import OnnxBackend, runtime_failures
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(0, 0.5, (48, 5)).astype(np.float32)
@@ -60,6 +61,48 @@ def test_providers_are_checked_against_this_onnxruntime(tmp_path: Path) -> None:
         OnnxBackend.open(file, threads=1, providers=["XPU"])
     with pytest.raises(OptionError, match="spinning"):
         OnnxBackend.open(file, threads=1, settings={"spinning": "yes"})
+
+
+@pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "TensorrtExecutionProvider"])
+def test_a_gpu_provider_that_is_absent_names_the_extra(
+    tmp_path: Path, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4])
+    with pytest.raises(OptionError, match=rf"not available.*given: {provider}; .*premodel\[onnx-gpu\]") as caught:
+        OnnxBackend.open(file, threads=1, providers=[provider, "CPUExecutionProvider"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_gpu_provider_runs_or_is_an_error_but_never_the_cpu_in_its_place(
+    tmp_path: Path, starts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    providers = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    asked: list[list[str]] = []
+
+    class Session(onnxruntime.InferenceSession):
+        """Takes any provider, really runs on the CPU."""
+
+        def __init__(self, path: str, *, providers: list[str], **options: Any) -> None:
+            asked.append(providers)
+            super().__init__(path, providers=["CPUExecutionProvider"], **options)
+
+        def get_providers(self) -> list[str]:
+            return asked[-1] if starts else ["CPUExecutionProvider"]
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4])
+    if starts:
+        backend = OnnxBackend.open(file, threads=1, providers=providers)
+        assert backend.predict(np.zeros((1, 3, 4, 4), np.float32)).shape == (1, 5)
+    else:
+        with pytest.raises(OptionError, match=r"did not start; given: Tensorrt.*; allowed: CPU.*; it needs a driver"):
+            OnnxBackend.open(file, threads=1, providers=providers)
+    assert asked == [providers]
 
 
 def test_all_of_the_runtimes_own_errors_are_known() -> None:

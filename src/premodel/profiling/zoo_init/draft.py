@@ -199,6 +199,7 @@ def _entry(draft: Draft, folder: Path) -> list[str]:
         "std": spec.std,
     }
     table = ", ".join(f"{name} = {toml(value)}" for name, value in fields.items() if value is not None)
+    settings = ", ".join(f"{name} = {toml(value)}" for name, value in inspected.settings.items())
     note = "  # look it up and state it" if draft.license == UNKNOWN_LICENCE else ""
     return [
         "[[models]]",
@@ -208,6 +209,7 @@ def _entry(draft: Draft, folder: Path) -> list[str]:
         f"license = {toml(draft.license)}{note}",
         f"runtime = {toml(inspected.runtime)}",
         f"label_offset = {draft.offset}",
+        *([f"settings = {{ {settings} }}"] if settings else []),
         f"input = {{ {table} }}",
         f"output = {{ activation = {toml(draft.activation)} }}",
     ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +43,8 @@ class Inspected:
         Numbers that it gives.
     guessed:
         Fields that the file leaves open.
+    settings:
+        What the runtime has to be told to open it.
     """
 
     file: Path
@@ -52,6 +56,7 @@ class Inspected:
     depth: int
     outputs: int
     guessed: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dtype(self) -> str:
@@ -111,13 +116,14 @@ def inspect_model(file: Path, size: tuple[int, int] | None = None, threads: int 
     runtime = runtime_of(file)
     if not file.is_file():
         raise ModelError("model file is missing", where=file)
-    backend = backend_class(runtime).open(file, threads=threads)
+    settings = backend_class(runtime).file_settings(file)
+    backend = backend_class(runtime).open(file, threads=threads, settings=settings)
     try:
         layout, depth, free_layout = _layout(file, backend.input, runtime)
         sides, free_size = _size(file, backend.input, layout, size)
         guessed = (*(("layout",) if free_layout else ()), *(("size",) if free_size else ()))
         outputs = _outputs(file, backend, layout, depth, sides)
-        return Inspected(file, runtime, file_sha256(file), backend, sides, layout, depth, outputs, guessed)
+        return Inspected(file, runtime, file_sha256(file), backend, sides, layout, depth, outputs, guessed, settings)
     except ModelError:
         backend.close()
         raise

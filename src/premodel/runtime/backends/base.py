@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from premodel.errors import RunError
+from premodel.errors import ModelError, RunError
 
 Tensor = NDArray[Any]
 
@@ -74,6 +74,12 @@ class Backend(ABC):
             A provider or setting is unknown to the runtime or to the backend.
         """
 
+    @classmethod
+    def file_settings(cls, file: Path) -> dict[str, Any]:
+        """Settings without which this file cannot be opened; what `zoo init` writes into its manifest entry."""
+        del file
+        return {}
+
     @abstractmethod
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the network on one input of exactly `input.shape` and `input.dtype`; returns the raw output.
@@ -98,3 +104,18 @@ def check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
     )
     if tensor.dtype != spec.dtype or not fits:
         raise RunError("wrong input", given=f"{tensor.dtype} {tensor.shape}", allowed=f"{spec.dtype} {spec.shape}")
+
+
+def choose_output(file: Path, names: Sequence[str], wanted: Any) -> int:
+    """Which of a model's outputs to read: the only one, or the one that `settings.output` names; else ModelError."""
+    if wanted is None and len(names) == 1:
+        return 0
+    if wanted not in names:
+        raise ModelError(
+            "model has several outputs" if wanted is None else "model has no such output",
+            where=file,
+            given=wanted,
+            allowed=", ".join(names),
+            do="name one as settings.output in the manifest",
+        )
+    return names.index(wanted)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
-from premodel.runtime.backends.base import Backend, Tensor, TensorSpec, check_tensor
+from premodel.runtime.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output
 
 PROVIDERS = ("xnnpack", "builtin")
 SETTINGS = ("output",)
@@ -73,7 +73,8 @@ class LitertBackend(Backend):
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         if len(inputs) != 1:
             raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
-        return cls(interpreter, _choose_output(file, outputs, settings.get("output")))
+        chosen = choose_output(file, [str(output["name"]) for output in outputs], settings.get("output"))
+        return cls(interpreter, outputs[chosen])
 
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the interpreter; one call at a time."""
@@ -141,21 +142,6 @@ def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, 
     if unknown:
         raise OptionError("unknown setting for litert", where=file, given=unknown[0], allowed=", ".join(SETTINGS))
     return providers[0] if providers else PROVIDERS[0]
-
-
-def _choose_output(file: Path, outputs: Sequence[Mapping[str, Any]], wanted: Any) -> Mapping[str, Any]:
-    if wanted is None and len(outputs) == 1:
-        return outputs[0]
-    chosen = [output for output in outputs if output["name"] == wanted]
-    if not chosen:
-        raise ModelError(
-            "model has several outputs" if wanted is None else "model has no such output",
-            where=file,
-            given=wanted,
-            allowed=_names(outputs),
-            do="name one as settings.output in the manifest",
-        )
-    return chosen[0]
 
 
 def _names(details: Sequence[Mapping[str, Any]]) -> str:

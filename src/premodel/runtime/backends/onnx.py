@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
-from premodel.runtime.backends.base import Backend, Tensor, TensorSpec, check_tensor
+from premodel.runtime.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output
 
 SETTINGS = ("output", "spinning")
 DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
+GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+GPU_EXTRA = "onnx-gpu"
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -19,12 +21,20 @@ _DTYPES = {
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
 }
+_LIBRARIES = {
+    "CUDAExecutionProvider": "it needs a driver, CUDA and cuDNN of the versions this onnxruntime-gpu was made for",
+    "TensorrtExecutionProvider": "it needs a driver, CUDA, cuDNN and TensorRT of the versions this onnxruntime-gpu was "
+    "made for",
+}
+"""What a provider that is there and does not start most likely lacks."""
 
 
 class OnnxBackend(Backend):
     """An `.onnx` file under an onnxruntime session.
 
-    Providers: any that this onnxruntime offers, in order; CPUExecutionProvider if none is given.
+    Providers: any that this onnxruntime offers, in order; CPUExecutionProvider if none is given. What the first cannot
+    do falls to the next and at last to the CPU, on `threads` threads; a provider that does not start is an error, so
+    that no latency of the CPU is taken for one of the GPU.
     Settings: `output` names the output of a file that has several; `spinning = true` lets waiting threads spin, which
     costs power and other processes' time (off by default; meaningless on one thread).
     A session runs on several threads at once without a lock.
@@ -73,12 +83,17 @@ class OnnxBackend(Backend):
         refused = [provider for provider in providers if provider not in session.get_providers()]
         if refused:
             raise OptionError(
-                "provider did not start", where=file, given=refused[0], allowed=", ".join(session.get_providers())
+                "provider did not start",
+                where=file,
+                given=refused[0],
+                allowed=", ".join(session.get_providers()),
+                do=_LIBRARIES.get(refused[0]),
             )
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1:
             raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
-        return cls(session, _choose_output(file, outputs, settings.get("output")), failures)
+        chosen = choose_output(file, [output.name for output in outputs], settings.get("output"))
+        return cls(session, outputs[chosen], failures)
 
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the session."""
@@ -115,6 +130,11 @@ def _options(onnxruntime: Any, threads: int, spinning: bool) -> Any:
     return options
 
 
+def _gpu_package() -> str:
+    """What brings the GPU's providers. Both packages hold the module onnxruntime, so one must go first."""
+    return f"install it with: pip uninstall onnxruntime; pip install 'premodel[{GPU_EXTRA}]'"
+
+
 def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, Any], available: Sequence[str]) -> None:
     for provider in providers:
         if provider not in available:
@@ -123,27 +143,13 @@ def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, 
                 where=file,
                 given=provider,
                 allowed=", ".join(available),
+                do=_gpu_package() if provider in GPU_PROVIDERS else None,
             )
     for name, value in settings.items():
         if name not in SETTINGS:
             raise OptionError("unknown setting for onnx", where=file, given=name, allowed=", ".join(SETTINGS))
         if name == "spinning" and not isinstance(value, bool):
             raise OptionError("wrong settings.spinning", where=file, given=value, allowed="true, false")
-
-
-def _choose_output(file: Path, outputs: Sequence[Any], wanted: Any) -> Any:
-    if wanted is None and len(outputs) == 1:
-        return outputs[0]
-    chosen = [output for output in outputs if output.name == wanted]
-    if not chosen:
-        raise ModelError(
-            "model has several outputs" if wanted is None else "model has no such output",
-            where=file,
-            given=wanted,
-            allowed=_names(outputs),
-            do="name one as settings.output in the manifest",
-        )
-    return chosen[0]
 
 
 def _names(nodes: Sequence[Any]) -> str:

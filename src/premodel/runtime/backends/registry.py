@@ -10,6 +10,7 @@ from premodel.runtime.backends.base import Backend
 BACKENDS = {
     "onnx": "premodel.runtime.backends.onnx:OnnxBackend",
     "litert": "premodel.runtime.backends.litert:LitertBackend",
+    "openvino": "premodel.runtime.backends.openvino:OpenvinoBackend",
     "replay": "premodel.runtime.backends.replay:ReplayBackend",
 }
 
