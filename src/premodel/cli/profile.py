@@ -62,6 +62,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="energy meter: hwmon:CHIP[/RAIL+RAIL], rapl, rapl:psys, nvml, nvml:N, zeus; several with commas "
         "(default: auto, the first that proves itself)",
     )
+    parser.add_argument(
+        "--penultimate",
+        metavar="CANDIDATE",
+        help="keep besides what the last layer of this ONNX candidate is fed with: `reproduce` makes the paper's CNN "
+        "premodel of it",
+    )
     parser.add_argument("--device", metavar="NAME", help="name under which timings are kept (default: this machine's)")
     parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -78,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         max_timing_seconds=args.max_timing_seconds,
         energy=args.energy,
         device=args.device,
+        penultimate=args.penultimate,
         seed=args.seed,
         command=shlex.join(["premodel", *sys.argv[1:]]),
     )

@@ -17,6 +17,7 @@ from premodel.profiling.store import Store
 from premodel.records import CRITERIA
 from premodel.training.feature_selection import TARGET
 from premodel.training.load import load_tables
+from premodel.training.penultimate import load_penultimate
 
 EXAMPLE = f"""example:
   premodel reproduce profile.db --out reproduction
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     with Store(args.store) as store:
         tables = load_tables(store, device=args.device)
+        penultimate = load_penultimate(store, tables)
         find = StoredImages(store)
     check_folder(out)
     progress = TerminalProgress()
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
             folds=args.folds,
             seed=args.seed,
             features=args.features,
+            penultimate=penultimate,
             progress=show,
         )
         progress.advance()

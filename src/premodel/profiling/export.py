@@ -14,7 +14,17 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from premodel.errors import MissingExtraError, OptionError, StoreError
-from premodel.profiling.schema import CANDIDATES, EXTRACTORS, FEATURES, LABELS, METADATA, PREDICTIONS, SAMPLES, STORE
+from premodel.profiling.schema import (
+    CANDIDATES,
+    EXTRACTORS,
+    FEATURES,
+    LABELS,
+    METADATA,
+    PENULTIMATE,
+    PREDICTIONS,
+    SAMPLES,
+    STORE,
+)
 from premodel.profiling.store import Store, merge
 from premodel.profiling.summary import summarise_store
 
@@ -166,9 +176,9 @@ def _candidates(connection: Connection) -> list[tuple[str, str]]:
 
 
 def _feature_names(connection: Connection) -> tuple[str, list[str]]:
-    row = connection.execute(
-        select(EXTRACTORS.c.version, EXTRACTORS.c.names).order_by(EXTRACTORS.c.version.desc())
-    ).first()
+    c = EXTRACTORS.c
+    query = select(c.version, c.names).where(~c.version.startswith(PENULTIMATE)).order_by(c.version.desc())
+    row = connection.execute(query).first()
     return (str(row.version), json.loads(row.names)) if row else ("", [])
 
 

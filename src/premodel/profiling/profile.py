@@ -18,6 +18,7 @@ from premodel.profiling.energy_pass import EnergyOptions, EnergyResult, measure_
 from premodel.profiling.extraction import FeatureResult, extract_all
 from premodel.profiling.forms.base import Dataset
 from premodel.profiling.inventory import Inventory, take_inventory
+from premodel.profiling.penultimate import check_candidate, extract_penultimate
 from premodel.profiling.prediction_pass import PredictionResult, predict_all
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.register import register_samples, register_zoo
@@ -54,6 +55,8 @@ class ProfileOptions:
         Name of the energy meter, "auto" for one that proves itself, "off" for none.
     device:
         Name under which timings are kept; None for this machine's.
+    penultimate:
+        Name of the ONNX candidate whose penultimate features are kept besides (`penultimate.py`); None for none.
     seed:
         Of every random draw.
     command:
@@ -68,6 +71,7 @@ class ProfileOptions:
     max_timing_seconds: float = 120.0
     energy: str = AUTO
     device: str | None = None
+    penultimate: str | None = None
     seed: int = 0
     command: str = ""
 
@@ -103,7 +107,7 @@ class ProfileReport:
         The distinct samples among them.
     relabelled:
         Samples whose label is not the one stored before; their predictions were made anew.
-    predictions, timings, features, energy:
+    predictions, timings, features, energy, penultimate:
         What each pass did; None if it was not asked for.
     seconds:
         Spent in each pass.
@@ -118,13 +122,14 @@ class ProfileReport:
     timings: TimingResult | None = None
     features: FeatureResult | None = None
     energy: EnergyResult | None = None
+    penultimate: FeatureResult | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def unreadable(self) -> dict[str, str]:
         """Reason by name, over all passes."""
         found = dict(self.inventory.unreadable)
-        for result in (self.predictions, self.features):
+        for result in (self.predictions, self.features, self.penultimate):
             found.update(result.unreadable if result else ())
         return found
 
@@ -143,6 +148,7 @@ class ProfileReport:
             "timings": self.timings and asdict(self.timings),
             "features": self.features and {"new": self.features.vectors, "kept": self.features.kept},
             "energy": self.energy and asdict(self.energy),
+            "penultimate": self.penultimate and {"new": self.penultimate.vectors, "kept": self.penultimate.kept},
             "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
         }
 
@@ -212,6 +218,7 @@ class _Run:
         self.progress = progress
         self.opencv_threads = options.threads or 1
         self.device = options.device or device_name()
+        self.behind = None if options.penultimate is None else _named(candidates, options.penultimate)
 
     def go(self) -> ProfileReport:
         """Do all that was asked for."""
@@ -263,6 +270,13 @@ class _Run:
                 report.timings = time_all(self.store, self.candidates, *common, options, self.progress)
                 self._say_how_timing_went(report.timings)
             report.seconds[name] = (now_ms() - start) / 1e3
+        if self.behind is not None and entries:
+            start = now_ms()
+            workers = self.options.workers
+            report.penultimate = extract_penultimate(
+                self.store, self.behind, *common, workers, self.progress, self.opencv_threads
+            )
+            report.seconds["penultimate"] = (now_ms() - start) / 1e3
         if not entries:
             self._need_one_readable(0, report)
 
@@ -336,6 +350,15 @@ class _Run:
 
     def _end(self, report: ProfileReport) -> None:
         end_run(self.store, report.run, {"finished": _utc(), "outcome": json.dumps(report.to_json())})
+
+
+def _named(candidates: Sequence[Candidate], name: str) -> Candidate:
+    """The candidate whose penultimate features are wanted; raises as `check_candidate`."""
+    for candidate in candidates:
+        if candidate.name == name:
+            check_candidate(candidate)
+            return candidate
+    raise OptionError("unknown candidate", given=name, allowed=", ".join(one.name for one in candidates))
 
 
 def _utc() -> str:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Double,
-    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -20,9 +19,15 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects import mysql
 
 SCHEMA_VERSION = 1
 """Raised whenever a table or the meaning of a column changes; a store of another version is refused."""
+
+PENULTIMATE = "penultimate:"
+"""How the version of an extractor begins that is a candidate up to its last layer (`penultimate.py`), no image's."""
+
+MYSQL = ("mysql", "mariadb")
 
 METADATA = MetaData()
 
@@ -32,7 +37,12 @@ def _digest(name: str, **options: bool) -> Column[str]:
 
 
 def _blob(name: str) -> Column[bytes]:
-    return Column(name, LargeBinary(2**24 - 1), nullable=True)
+    return Column(name, LargeBinary().with_variant(mysql.LONGBLOB(), *MYSQL), nullable=True)
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[str]:
+    # MySQL's own TEXT ends at 64 KiB, less than the outcome of a run with many unreadable images.
+    return Column(name, Text().with_variant(mysql.LONGTEXT(), *MYSQL), nullable=nullable)
 
 
 STORE = Table(
@@ -47,7 +57,7 @@ LABELS = Table(
     "labels",
     METADATA,
     Column("label", Integer, primary_key=True, autoincrement=False),
-    Column("name", Text, nullable=False),
+    _text("name"),
 )
 
 CANDIDATES = Table(
@@ -58,7 +68,7 @@ CANDIDATES = Table(
     Column("position", Integer),  # in the manifest profiled last; null if it is not in that one
     _digest("prediction_key"),
     _digest("network"),  # SHA-256 of the model file
-    Column("manifest", Text, nullable=False),  # JSON, enough to open the candidate again
+    _text("manifest"),  # JSON, enough to open the candidate again
 )
 
 SAMPLES = Table(
@@ -66,10 +76,10 @@ SAMPLES = Table(
     METADATA,
     _digest("sample", primary_key=True),
     Column("label", Integer, nullable=False),
-    Column("name", Text, nullable=False),  # where it was last seen
+    _text("name"),  # where it was last seen
     Column("bytes", Integer, nullable=False),
     Column("status", String(16), nullable=False),  # new, ok, unreadable
-    Column("reason", Text, nullable=False),
+    _text("reason"),
     Column("width", Integer, nullable=False),  # 0 where it was not decoded
     Column("height", Integer, nullable=False),
     sqlite_with_rowid=False,
@@ -83,9 +93,9 @@ PREDICTIONS = Table(
     Column("truth", Integer, nullable=False),  # the label that truth_rank is about
     Column("truth_rank", Integer, nullable=False),  # from 0; the number of labels if failed
     Column("status", String(8), nullable=False),  # ok, failed
-    Column("reason", Text, nullable=False),
-    Column("entropy", Float),  # nats
-    Column("latency_ms", Float),  # this one run: preprocess + run
+    _text("reason"),
+    Column("entropy", Double),  # nats
+    Column("latency_ms", Double),  # this one run: preprocess + run
     _blob("labels"),  # int32 (k,)
     _blob("probabilities"),  # float32 (k,)
     sqlite_with_rowid=False,
@@ -103,7 +113,7 @@ TIMINGS = Table(
     Column("ci_low_ms", Double),
     Column("ci_high_ms", Double),
     Column("valid", Boolean, nullable=False),
-    Column("reason", Text, nullable=False),
+    _text("reason"),
     Column("preprocess_mean_ms", Double),  # the part of mean_ms that is not the run
     Column("load_ms", Double),  # opening the model file, its runtime already loaded
     Column("memory_mb", Double),
@@ -116,8 +126,8 @@ EXTRACTORS = Table(
     "extractors",
     METADATA,
     Column("version", String(64), primary_key=True),
-    Column("names", Text, nullable=False),  # JSON list
-    Column("needs", Text, nullable=False),  # JSON, feature -> parts
+    _text("names"),  # JSON list
+    _text("needs"),  # JSON, feature -> parts
 )
 
 FEATURES = Table(
@@ -148,7 +158,14 @@ RUNS = Table(
     ),  # from 1; numbered by us, so that stores can be copied
     Column("started", String(32), nullable=False),  # ISO 8601, UTC
     Column("finished", String(32)),
-    Column("command", Text, nullable=False),
-    Column("conditions", Text, nullable=False),  # JSON
-    Column("outcome", Text),  # JSON; null if it was killed
+    _text("command"),
+    _text("conditions"),  # JSON
+    _text("outcome", nullable=True),  # JSON; null if it was killed
 )
+
+for _table in METADATA.tables.values():
+    for _name in MYSQL:
+        # Whatever the server's defaults are: transactions, all of Unicode, and names that differ in case are two names.
+        _table.dialect_kwargs[f"{_name}_engine"] = "InnoDB"
+        _table.dialect_kwargs[f"{_name}_charset"] = "utf8mb4"
+        _table.dialect_kwargs[f"{_name}_collate"] = "utf8mb4_bin"

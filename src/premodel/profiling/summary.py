@@ -12,7 +12,7 @@ from sqlalchemy import Connection, case, func, select
 from premodel.profiling.energy.windows import EnergyRecord
 from premodel.profiling.energy_records import KEY, read_energy
 from premodel.profiling.runs import run_conditions
-from premodel.profiling.schema import CANDIDATES, FEATURES, LABELS, PREDICTIONS, RUNS, SAMPLES, TIMINGS
+from premodel.profiling.schema import CANDIDATES, FEATURES, LABELS, PENULTIMATE, PREDICTIONS, RUNS, SAMPLES, TIMINGS
 from premodel.profiling.store import Store
 from premodel.profiling.timing_records import StoredTiming, read_timings
 
@@ -122,6 +122,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         broken = select(SAMPLES.c.name, SAMPLES.c.reason).where(SAMPLES.c.status == "unreadable")
         unreadable = connection.execute(broken.order_by(SAMPLES.c.name)).all()
         features = select(FEATURES.c.version, func.count()).group_by(FEATURES.c.version)
+        features = features.where(~FEATURES.c.version.startswith(PENULTIMATE))
         summary = {
             "samples": _count(connection, SAMPLES) - len(unreadable),
             "features": {str(version): int(count) for version, count in connection.execute(features)},

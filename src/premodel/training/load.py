@@ -24,6 +24,7 @@ from premodel.profiling.schema import (
     FEATURE_COSTS,
     FEATURES,
     LABELS,
+    PENULTIMATE,
     PREDICTIONS,
     SAMPLES,
     STORE,
@@ -262,7 +263,7 @@ def _answers(
 def _extractor(connection: Connection) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]:
     """The extractor whose features the store holds; the newest if there are several."""
     c = EXTRACTORS.c
-    rows = connection.execute(select(c.version, c.names, c.needs)).all()
+    rows = connection.execute(select(c.version, c.names, c.needs).where(~c.version.startswith(PENULTIMATE))).all()
     if not rows:
         return "", (), {}
     version, names, needs = max(rows, key=lambda row: row[0].zfill(16) if row[0].isdigit() else row[0])

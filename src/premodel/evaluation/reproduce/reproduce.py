@@ -13,6 +13,7 @@ from premodel.evaluation.rows import Row
 from premodel.records import Criterion
 from premodel.training.feature_selection import TARGET
 from premodel.training.options import plain
+from premodel.training.penultimate import Penultimate
 from premodel.training.tables import Tables
 
 Progress = Callable[[str, str], None]
@@ -90,6 +91,7 @@ def reproduce(
     folds: int = 10,
     seed: int = 0,
     features: int = TARGET,
+    penultimate: Penultimate | None = None,
     progress: Progress | None = None,
 ) -> Reproduction:
     """Run every experiment of the paper on a profile; no network runs.
@@ -102,6 +104,8 @@ def reproduce(
         Of the cross-validation.
     features:
         Features that the paper's premodel keeps.
+    penultimate:
+        What its CNN premodel reads; None leaves that one out.
 
     Raises
     ------
@@ -119,7 +123,15 @@ def reproduce(
         if progress is not None:
             progress(current[0], word)
 
-    study = Study(tables, criterion=criterion, folds=folds, seed=seed, features=features, progress=tell)
+    study = Study(
+        tables,
+        criterion=criterion,
+        folds=folds,
+        seed=seed,
+        features=features,
+        penultimate=penultimate,
+        progress=tell,
+    )
     results = []
     for name, run in EXPERIMENTS.items():
         current[0] = name

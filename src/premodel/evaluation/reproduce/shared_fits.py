@@ -43,6 +43,8 @@ class Recipe:
         Does the most accurate single candidate of the training rows answer when none says yes; else it is skipped.
     permuted:
         On features of other samples: with zero information.
+    cnn:
+        On all penultimate features of a candidate that has run (`Study.penultimate`), in place of image features.
     """
 
     technique: str = "knn"
@@ -52,11 +54,12 @@ class Recipe:
     features: int | None = None
     fallback: bool = True
     permuted: bool = False
+    cnn: bool = False
 
     @property
     def name(self) -> str:
         """What distinguishes it, in words."""
-        words = [self.technique]
+        words = [f"CNN {self.technique}" if self.cnn else self.technique]
         words += [f"labels {self.labels}"] if self.labels != "optimum" else []
         words += [f"{self.levels} levels"] if self.levels is not None else []
         words += [f"first {self.at_most} levels"] if self.at_most is not None else []
@@ -118,10 +121,16 @@ class FoldFits:
             kept.remove(self.tables.feature_names.index(one.feature))
         return tuple(kept)
 
-    def selector(self, recipe: Recipe, correct: NDArray[np.bool_], seed: int) -> Selector:
-        """Fit the selector of a recipe; levels of one technique are one group, fitted once for all chains."""
-        chosen, columns = list(self.chosen(recipe)), list(self.columns(recipe.features))
+    def selector(self, recipe: Recipe, correct: NDArray[np.bool_], seed: int, reads: Tables | None = None) -> Selector:
+        """Fit the selector of a recipe; levels of one technique are one group, fitted once for all chains.
+
+        With `reads`, the training rows with features of another kind, it is fitted on all of those instead.
+        """
+        chosen = list(self.chosen(recipe))
         labels = make_labels(recipe.labels, correct[:, chosen], self.tables.latency_ms[chosen])
+        if reads is not None:
+            return technique_fit(recipe.technique)(reads.features, labels, reads.feature_names, seed)
+        columns = list(self.columns(recipe.features))
         names = tuple(self.tables.feature_names[column] for column in columns)
         features = self.tables.features[:, columns]
         techniques = recipe.technique.split(".")
@@ -138,9 +147,9 @@ class FoldFits:
             selectors.append(self._groups[key])
         return ChainSelector(selectors, list(groups.values()))
 
-    def policy(self, recipe: Recipe, correct: NDArray[np.bool_], seed: int) -> Select:
-        """The premodel of a recipe."""
-        chosen, selector, tables = self.chosen(recipe), self.selector(recipe, correct, seed), self.tables
+    def policy(self, recipe: Recipe, correct: NDArray[np.bool_], seed: int, reads: Tables | None = None) -> Select:
+        """The premodel of a recipe; `reads` as in `selector`."""
+        chosen, selector, tables = self.chosen(recipe), self.selector(recipe, correct, seed, reads), self.tables
         fallback = self.fallback if recipe.fallback else None
         runnable = [*chosen, *([] if fallback is None or fallback in chosen else [fallback])]
         rule: Rule = "highest-class" if recipe.technique.startswith("multi_class") else "first-yes"
@@ -186,9 +195,9 @@ class SharedFits:
             self._fits[key] = self._fit(tables)
         return self._fits[key]
 
-    def policy(self, tables: Tables, recipe: Recipe) -> Select:
-        """Train a recipe on these rows."""
-        return self.of(tables).policy(recipe, tables.correct(self._criterion), self._seed)
+    def policy(self, tables: Tables, recipe: Recipe, reads: Tables | None = None) -> Select:
+        """Train a recipe on these rows; `reads` as in `FoldFits.selector`."""
+        return self.of(tables).policy(recipe, tables.correct(self._criterion), self._seed, reads)
 
     def _fit(self, tables: Tables) -> FoldFits:
         """As `fit_paper` does it, with the path of the features followed to the end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from premodel.runtime.policies.base import Policy
 from premodel.runtime.selectors.base import Scores
 from premodel.training.feature_selection import TARGET
 from premodel.training.folds import Fold, stratified_folds
+from premodel.training.penultimate import Penultimate
 from premodel.training.tables import Tables
 
 Progress = Callable[[str], None]
@@ -73,6 +74,8 @@ class Study:
         Of the cross-validation.
     features:
         Number of features that the paper's premodel keeps.
+    penultimate:
+        What recipes of a CNN premodel read; None for none of them.
     progress:
         See `Progress`.
 
@@ -90,6 +93,7 @@ class Study:
         folds: int = 10,
         seed: int = 0,
         features: int = TARGET,
+        penultimate: Penultimate | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.tables = tables
@@ -97,6 +101,7 @@ class Study:
         self.folds = folds
         self.seed = seed
         self.features = features
+        self.penultimate = penultimate
         self.correct = tables.correct(criterion)
         self.singles = Singles.of(tables, criterion)
         self._progress = progress
@@ -125,6 +130,7 @@ class Study:
             folds=self.folds,
             seed=self.seed,
             features=self.features,
+            penultimate=self.penultimate,
             progress=self._progress,
         )
 
@@ -161,9 +167,14 @@ class Study:
         return 100 * float(difference.mean()), (100 * low, 100 * high)
 
     def _serve(self, recipe: Recipe) -> Served:
+        read = self.penultimate if recipe.cnn else None
+        data = self.tables if read is None else read.tables(self.tables)
+
         def fit(tables: Tables, seed: int) -> Policy:
             del seed  # the study's own
-            return self._shared.policy(tables, recipe)
+            if read is None:
+                return self._shared.policy(tables, recipe)
+            return self._shared.policy(self.tables.take(self._rows(tables)), recipe, tables)
 
         def show(done: int, total: int, name: str) -> None:
             del done, total
@@ -171,11 +182,26 @@ class Study:
 
         method = Method(recipe.name, "premodel", "paper", fit, permute_features=recipe.permuted)
         (outcome,) = cross_validate(
-            self.tables, [method], criterion=self.criterion, folds=self.folds, seed=self.seed, progress=show
+            data, [method], criterion=self.criterion, folds=self.folds, seed=self.seed, progress=show
         )
+        if read is not None:
+            outcome = _paid_once(outcome, self.tables, self.tables.candidates.index(read.candidate))
         row = outcome_row(outcome, self.tables, self.criterion, self.singles, seed=self.seed)
         return Served(recipe, outcome, row)
+
+    def _rows(self, tables: Tables) -> NDArray[np.intp]:
+        """Where these samples are among the study's."""
+        place = {sample: row for row, sample in enumerate(self.tables.samples)}
+        return np.array([place[sample] for sample in tables.samples], np.intp)
 
     def _tell(self, what: str) -> None:
         if self._progress is not None:
             self._progress(what)
+
+
+def _paid_once(outcome: Outcome, tables: Tables, column: int) -> Outcome:
+    """The network whose features were read has run on every sample, and is not paid again where it answers."""
+    again = outcome.ran[:, column]
+    ran = outcome.ran.copy()
+    ran[:, column] = True
+    return replace(outcome, ran=ran, latency_ms=outcome.latency_ms - np.where(again, tables.latency_ms[column], 0.0))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from premodel.evaluation.reproduce import paper
 from premodel.evaluation.reproduce.results import Comparison, Result
 from premodel.evaluation.reproduce.served_rows import point, served_figure, served_table
 from premodel.evaluation.reproduce.shared_fits import Recipe
-from premodel.evaluation.reproduce.study import Study
+from premodel.evaluation.reproduce.study import Served, Study
 
 TECHNIQUES = {
     "knn": "KNN at every level",
@@ -18,12 +20,21 @@ TECHNIQUES = {
 }
 
 
+CNN = {"logistic": "logistic", "knn": "KNN"}
+"""What stands in place of the last layer of the CNN premodel's network."""
+PAPER_CNN = (
+    "The paper trains a network of its own to choose and finds it disappointing for its time. A small candidate that "
+    "is run first, with its own confidence deciding, is the same idea: policies cascade and cascade-routing."
+)
+
+
 def run(study: Study) -> Result:
     """Every technique on the same features and candidates of each fold."""
     rows = [(title, study.served(Recipe(technique))) for technique, title in TECHNIQUES.items()]
     skipping = [
         (f"{title}, skips", study.served(Recipe(technique, fallback=False))) for technique, title in TECHNIQUES.items()
     ]
+    cnn = _cnn_rows(study)
     best, served = max(rows, key=lambda item: item[1].row.accuracy)
     winners = [title for title, one in rows if one.row.extra["mix_ci"][0] > 0]
     return Result(
@@ -44,24 +55,17 @@ def run(study: Study) -> Result:
             )
             for title, one in rows
         ]
-        + [
-            Comparison(
-                "a CNN as premodel",
-                None,
-                "%",
-                "not run: it needs a network trained to choose, and this page runs and trains none",
-                paper.TECHNIQUES,
-                "The paper itself finds it disappointing for its time. A small candidate that is run first, with its "
-                "own confidence deciding, is the same idea: policies cascade and cascade-routing.",
-            )
-        ],
-        [served_table("techniques", "Techniques (Figure 9)", "technique", [*rows, *skipping])],
+        + _cnn_comparisons(study, cnn),
+        [served_table("techniques", "Techniques (Figure 9)", "technique", [*rows, *skipping, *cnn])],
         [
             served_figure(
                 "techniques",
                 "Accuracy against latency of each technique, with a fallback (Figure 9).",
                 study,
-                [("techniques", [point(title, one.row) for title, one in rows])],
+                [
+                    ("techniques", [point(title, one.row) for title, one in rows]),
+                    *([("CNN premodel", [point(title, one.row) for title, one in cnn])] if cnn else []),
+                ],
             )
         ],
         notes=(
@@ -70,3 +74,36 @@ def run(study: Study) -> Result:
             "is a regressor cut at one half. Ours are scikit-learn's classifiers with a scale-dependent width.",
         ),
     )
+
+
+def _cnn_rows(study: Study) -> list[tuple[str, Served]]:
+    """A CNN premodel by each selector, and one that reads what the network said of other images; none without one."""
+    if study.penultimate is None:
+        return []
+    name = f"CNN premodel on {study.penultimate.candidate}"
+    rows = [(f"{name}, {title}", study.served(Recipe(key, cnn=True))) for key, title in CNN.items()]
+    blind = study.served(Recipe("logistic", permuted=True, cnn=True))
+    return [*rows, (f"{name}, logistic, features of other images", blind)]
+
+
+def _cnn_comparisons(study: Study, rows: Sequence[tuple[str, Served]]) -> list[Comparison]:
+    """The CNN premodels beside the paper's, or why there are none."""
+    if study.penultimate is None:
+        why = (
+            "not run: the profile holds no penultimate features (premodel profile --penultimate CANDIDATE brings them)"
+        )
+        return [Comparison("a CNN as premodel", None, "%", why, paper.TECHNIQUES, PAPER_CNN)]
+    name, width = study.penultimate.candidate, study.penultimate.features.shape[1]
+    return [
+        Comparison(
+            title,
+            100 * one.row.accuracy,
+            "%",
+            f"out-of-fold {study.criterion}; {name} always runs, the {width} numbers that its last layer is fed with "
+            f"choose who answers; it is charged once, reading its inner tensor is not; {one.row.latency_ms:.2f} ms",
+            paper.TECHNIQUES,
+            PAPER_CNN,
+            study.accuracy_ci(one.outcome.correct(study.criterion)),
+        )
+        for title, one in rows
+    ]

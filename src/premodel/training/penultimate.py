@@ -1,0 +1,76 @@
+"""Penultimate features from a store, joined with its tables: the evidence of the paper's CNN premodel."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from premodel.profiling.penultimate import penultimate_version
+from premodel.profiling.schema import EXTRACTORS, FEATURES
+from premodel.profiling.store import Store
+from premodel.training.load import load_candidates
+from premodel.training.tables import FeatureCosts, Tables
+
+
+@dataclass(frozen=True, eq=False)
+class Penultimate:
+    """What one candidate's last layer was fed with.
+
+    Attributes
+    ----------
+    candidate:
+        Its name.
+    features:
+        float32 (n, F), in the order of the tables' samples.
+    """
+
+    candidate: str
+    features: NDArray[np.float32]
+
+    def tables(self, tables: Tables) -> Tables:
+        """The same profile with these in place of image features; their only cost is the candidate's own latency."""
+        latency_ms = float(tables.latency_ms[tables.candidates.index(self.candidate)])
+        names = tuple(f"{self.candidate}.{index}" for index in range(self.features.shape[1]))
+        costs = FeatureCosts({self.candidate: latency_ms}, dict.fromkeys(names, (self.candidate,)))
+        return replace(tables, features=self.features, feature_names=names, feature_costs=costs)
+
+
+def load_penultimate(store: str | Path | Store, tables: Tables) -> Penultimate | None:
+    """The penultimate features of the cheapest candidate of which every sample of the tables has them; None for none.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be read.
+    """
+    if not isinstance(store, Store):
+        with Store(store) as opened:
+            return load_penultimate(opened, tables)
+    candidates = {one.name: one for one in load_candidates(store, tables.candidates)}
+    for column in np.argsort(tables.latency_ms, kind="stable"):
+        name = tables.candidates[column]
+        features = _vectors(store, penultimate_version(candidates[name]), tables.samples)
+        if features is not None:
+            return Penultimate(name, features)
+    return None
+
+
+def _vectors(store: Store, version: str, samples: tuple[str, ...]) -> NDArray[np.float32] | None:
+    """float32 (n, F); None if a sample has none."""
+    c = FEATURES.c
+    with store.reading() as connection:
+        names = connection.scalar(select(EXTRACTORS.c.names).where(EXTRACTORS.c.version == version))
+        if names is None:
+            return None
+        query = select(c.sample, c.vector).where(c.version == version)
+        stored = {str(sample): bytes(vector) for sample, vector in connection.execute(query)}
+    width = len(json.loads(names))
+    found = [stored.get(sample, b"") for sample in samples]
+    if any(len(vector) != 4 * width for vector in found):
+        return None
+    return np.frombuffer(b"".join(found), "<f4").reshape(len(samples), width).astype(np.float32)
