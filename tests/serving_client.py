@@ -7,7 +7,8 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +55,24 @@ def explained(client: Any, image: bytes) -> dict[str, Any]:
     body, headers = binary_request([image], more={"outputs": [{"name": "explanation"}]})
     data: dict[str, Any] = json.loads(outputs_of(client.post(INFER, content=body, headers=headers))["explanation"][0])
     return data
+
+
+def samples(client: Any) -> dict[tuple[str, ...], float]:
+    """(name, label values...) -> value of /metrics; the text is read by Prometheus' own parser."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    families = text_string_to_metric_families(response.text)
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
 
 
 def png(width: int, height: int) -> bytes:

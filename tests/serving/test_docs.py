@@ -15,6 +15,8 @@ import pytest
 
 import premodel
 from bundles import Made
+from premodel.runtime.reference import Reference
+from premodel.serving.drift import Drift
 from premodel.serving.prometheus import Metrics
 from premodel.serving.signature import OUTPUTS
 from serving_client import running
@@ -67,6 +69,7 @@ def test_every_output_and_metric_is_named() -> None:
         assert f"`{output}`" in DOCS
     metrics = Metrics(["a"])
     metrics.watch(lambda: 0, lambda: 0)
+    metrics.watch_drift(Drift(Reference({"a": 1}, (), (1,))))
     metrics.responded(200, 1)
     names = set(re.findall(r"^# TYPE (\w+) (?:counter|histogram|gauge)", metrics.text().decode(), re.MULTILINE))
     names = {name for name in names if not name.endswith("_created")}

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +26,7 @@ from premodel.errors import InputError, OptionError, RunError
 from premodel.runtime.policies.base import CallOptions
 from premodel.serving.limits import Limits
 from premodel.serving.request import parse_json, read_request
-from serving_client import INFER, binary_request, png, running
+from serving_client import INFER, binary_request, png, running, until
 
 RAW = {"inference-header-content-length": "0"}
 PNG = png(4, 4)
@@ -116,14 +116,6 @@ def held(service: Any) -> Generator[threading.Event]:
     finally:
         release.set()
         del service.premodel.predict
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.005)
 
 
 def check_error(response: Any, status: int, word: str) -> None:

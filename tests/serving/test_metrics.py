@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
 import premodel
 from bundles import Made
-from serving_client import INFER, binary_request
+from serving_client import INFER, binary_request, samples
 
 RAW = {"inference-header-content-length": "0"}
-
-
-def samples(client: Any) -> dict[tuple[str, ...], float]:
-    """(name, label values...) -> value; the text is read by Prometheus' own parser."""
-    response = client.get("/metrics")
-    assert response.headers["content-type"].startswith("text/plain")
-    families = text_string_to_metric_families(response.text)
-    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
 
 
 def test_answers_runs_stages_and_codes(made: Made, serving: Any) -> None:

@@ -69,7 +69,7 @@ def test_one_differing_sample_is_named(tmp_path: Path) -> None:
     differ = np.flatnonzero(~simulate(policy, tables).same_decisions(simulate(other, tables)))
     assert differ.size, "three of five say yes somewhere"
     with pytest.raises(BundleError, match=f"{differ.size} of 40 samples, the first is {tables.samples[differ[0]]}"):
-        check_decisions(policy, other, tables, tmp_path)
+        check_decisions(simulate(policy, tables), other, tables, tmp_path)
 
 
 def test_a_changed_model_is_not_embedded(tmp_path: Path) -> None:

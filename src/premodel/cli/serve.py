@@ -21,7 +21,7 @@ EXAMPLE = """example:
 Open Inference Protocol v2 (tritonclient, KServe clients), a page at /, Prometheus metrics at /metrics, OpenAPI at
 /openapi.json. Off this machine's own address a token is wanted. SIGTERM and Ctrl-C answer what was accepted, then stop.
 """
-EXTRA = ("starlette", "uvicorn", "prometheus_client")
+EXTRA = ("starlette", "uvicorn", "httptools", "uvloop", "prometheus_client")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     access.add_argument("--allow-open", action="store_true", help="no token although others can reach the address")
     access.add_argument("--tls-cert", type=Path, metavar="F", help="certificate chain, PEM; with --tls-key")
     access.add_argument("--tls-key", type=Path, metavar="F", help="private key, PEM")
+    parser.add_argument(
+        "--shadow", type=float, metavar="SHARE", help="share of the answers to compare with the best candidate's"
+    )
     limits = parser.add_argument_group("limits")
     limits.add_argument("--workers", type=int, metavar="N", help="requests answered at once (default: 2, or 1 core)")
     limits.add_argument("--queue", type=int, metavar="N", help="requests that may wait; more get 503 (default: 32)")
@@ -56,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from premodel.serving.app import describe, make_app
     from premodel.serving.server import check_tls, open_socket, run_server, url_of
     from premodel.serving.service import Service
+    from premodel.serving.shadow import Shadow
 
     token = None if args.token_file is None else read_token(args.token_file)
     check_bind(args.host, token=token is not None, allow_open=args.allow_open)
@@ -63,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     limits = _limits(args)
     premodel = Premodel(args.bundle, threads=args.threads, zoo=args.zoo)
     with premodel, open_socket(args.host, args.port) as listener:
-        service = Service(premodel, Path(args.bundle).stem, limits)
+        shadow = None if args.shadow is None else Shadow(premodel, args.shadow)
+        service = Service(premodel, Path(args.bundle).stem, limits, shadow)
         app = make_app(service, token)
         url = url_of(listener, tls=args.tls_cert is not None)
         if not is_loopback(args.host) and token is not None and args.tls_cert is None:

@@ -75,6 +75,12 @@ class Answer:
         labels: list[int] = [] if self._prediction is None else self._prediction.labels.tolist()
         return labels
 
+    @property
+    def top_probabilities(self) -> list[float]:
+        """The numbers of `probabilities`; none for an abstention."""
+        values: list[float] = [] if self._prediction is None else self._prediction.probabilities.tolist()
+        return values
+
     def to_json(self, path: str, *, explain: bool = False) -> dict[str, Any]:
         """The object of `predict --json` (design section 7); with `explain` also the steps and why."""
         data: dict[str, Any] = {

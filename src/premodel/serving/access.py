@@ -91,10 +91,15 @@ class BearerToken:
         return hmac.compare_digest(digest, self._digest) and scheme.lower() == "bearer"
 
 
+def head_too_large(size: int, max_bytes: int) -> str:
+    """The message of a 431."""
+    return sentence("headers are too large", given=f"{size} bytes", allowed=f"up to {max_bytes}")
+
+
 class HeaderLimit:
     """ASGI middleware: answers 431 to a request whose target and headers are longer than `max_bytes`.
 
-    The HTTP parser bounds what it buffers, but takes a longer head that comes in one piece.
+    The connection (`http.BoundedProtocol`) bounds what is buffered, but takes a longer head that comes in one piece.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -107,7 +112,7 @@ class HeaderLimit:
             target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
             size = target + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
             if size > self._max_bytes:
-                error = sentence("headers are too large", given=f"{size} bytes", allowed=f"up to {self._max_bytes}")
-                await JSONResponse({"error": error}, 431, {"connection": "close"})(scope, receive, send)
+                error = {"error": head_too_large(size, self._max_bytes)}
+                await JSONResponse(error, 431, {"connection": "close"})(scope, receive, send)
                 return
         await self._app(scope, receive, send)

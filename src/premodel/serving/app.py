@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from premodel.errors import InputError, PremodelError, sentence
 from premodel.runtime.clock import now_ms
@@ -23,7 +25,7 @@ from premodel.serving.body import BodyTooLargeError, read_body
 from premodel.serving.openapi import openapi_document
 from premodel.serving.page import page_routes
 from premodel.serving.prometheus import CONTENT_TYPE
-from premodel.serving.service import Received, Service, WaitedTooLongError
+from premodel.serving.service import Received, Replied, Service, WaitedTooLongError
 from premodel.serving.signature import PLATFORM, VERSION
 from premodel.version import __version__
 
@@ -68,6 +70,7 @@ def make_app(service: Service, token: str | None = None) -> Starlette:
         middleware=[
             Middleware(HeaderLimit, max_bytes=service.limits.max_header_bytes),
             *([] if token is None else [Middleware(BearerToken, token=token)]),
+            Middleware(DirectInfer, name=service.name, infer=endpoints.infer),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _unexpected},
     )
@@ -98,6 +101,29 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 def overloaded(message: str) -> Response:
     """503, and when to try again."""
     return error_response(503, message, {"retry-after": str(RETRY_AFTER_S)})
+
+
+class DirectInfer:
+    """ASGI middleware: takes infer requests to the served model past the router and its wrappers, which cost time."""
+
+    def __init__(self, app: ASGIApp, name: str, infer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._app = app
+        self._infer = infer
+        model = f"/v2/models/{name}"
+        self._known: dict[str, dict[str, str]] = {
+            model + "/infer": {"name": name},
+            f"{model}/versions/{VERSION}/infer": {"name": name, "version": VERSION},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on."""
+        known = self._known.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if known is None:
+            await self._app(scope, receive, send)
+            return
+        scope["path_params"] = known
+        response = await self._infer(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 class _Endpoints:
@@ -191,7 +217,7 @@ class _Endpoints:
         left_s = service.limits.timeout_s - (now_ms() - received.arrived_ms) / 1e3
         try:
             async with asyncio.timeout(left_s):
-                response = await asyncio.wrap_future(future)
+                replied = await asyncio.wrap_future(future)
         except PremodelError as error:
             return self._refused(error)
         except TimeoutError:
@@ -200,7 +226,11 @@ class _Endpoints:
             if future.cancel():  # it was still in the queue
                 return overloaded(sentence("request waited too long", given=seconds, do="try again later"))
             return error_response(504, sentence("no answer in time", given=seconds))
-        return Response(response.body, headers=response.headers)
+        background = BackgroundTask(self._sent, replied) if service.shadowed else None
+        return Response(replied.response.body, headers=replied.response.headers, background=background)
+
+    async def _sent(self, replied: Replied) -> None:
+        self._service.sent(replied)
 
     def _refused(self, error: Exception) -> Response:
         """Whose mistake it is decides the status code."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from premodel.runtime.answer import Answer
+from premodel.serving.drift import Drift
+from premodel.serving.shadow import OUTCOMES
 from premodel.serving.signature import STAGES
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -15,6 +19,22 @@ BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 REASONS = ("overload", "timeout", "input")
+
+
+class _DriftCollector(Collector):
+    """Drift, read from the window when it is asked for."""
+
+    def __init__(self, drift: Drift) -> None:
+        self._drift = drift
+
+    def collect(self) -> Iterable[Metric]:
+        index = GaugeMetricFamily(
+            "premodel_drift_psi", "Population stability index of the newest answers against training", labels=["of"]
+        )
+        for name, value in self._drift.values().items():
+            index.add_metric([name], value)
+        yield index
+        yield GaugeMetricFamily("premodel_drift_answers", "Answers in the window of the drift", self._drift.answers)
 
 
 class Metrics:
@@ -48,6 +68,9 @@ class Metrics:
             "premodel_unanswered", "Inputs on which every candidate failed", registry=self._registry
         )
         self._rejected = Counter("premodel_rejected", "Refused requests", ["reason"], registry=self._registry)
+        shadow = Counter(
+            "premodel_shadow", "Images drawn for the shadow check, by outcome", ["outcome"], registry=self._registry
+        )
         self._by_stage = {stage: self._stages.labels(stage) for stage in STAGES}
         for reason in REASONS:
             self._rejected.labels(reason)
@@ -55,12 +78,18 @@ class Metrics:
             for counter in (self._answers, self._runs, self._failures):
                 counter.labels(name)
 
+        self._shadow = {outcome: shadow.labels(outcome) for outcome in OUTCOMES}
+
     def watch(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
         """Read the queue whenever the metrics are asked for."""
         depth = Gauge("premodel_queue_depth", "Accepted requests that wait for a worker", registry=self._registry)
         depth.set_function(waiting)
         busy = Gauge("premodel_running", "Requests that a worker answers", registry=self._registry)
         busy.set_function(running)
+
+    def watch_drift(self, drift: Drift) -> None:
+        """Compute the drift whenever the metrics are asked for."""
+        self._registry.register(_DriftCollector(drift))
 
     def answered(self, answer: Answer) -> None:
         """Count one answer or abstention."""
@@ -74,6 +103,10 @@ class Metrics:
             self._abstentions.inc()
         else:
             self._answers.labels(answer.candidate).inc()
+
+    def shadowed(self, outcome: str) -> None:
+        """Count an image of the shadow check; `outcome` is one of OUTCOMES."""
+        self._shadow[outcome].inc()
 
     def unanswered(self) -> None:
         """Count an input on which every candidate failed."""

@@ -112,14 +112,16 @@ def _candidates(answers: Sequence[Answer], top_k: int) -> list[str]:
 def _probabilities(answers: Sequence[Answer], top_k: int) -> NDArray[Any]:
     values = np.zeros((len(answers), top_k), "<f4")
     for row, answer in zip(values, answers, strict=True):
-        row[: len(answer.probabilities)] = [line.probability for line in answer.probabilities]
+        probabilities = answer.top_probabilities
+        row[: len(probabilities)] = probabilities
     return values
 
 
 def _top_labels(answers: Sequence[Answer], top_k: int) -> NDArray[Any]:
     values = np.full((len(answers), top_k), -1, "<i4")
     for row, answer in zip(values, answers, strict=True):
-        row[: len(answer.top_labels)] = answer.top_labels
+        labels = answer.top_labels
+        row[: len(labels)] = labels
     return values
 
 

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from premodel.errors import OptionError
+from premodel.serving.http import BoundedProtocol
 from premodel.serving.limits import Limits
 
 KEEP_ALIVE_S = 30
@@ -75,15 +76,14 @@ def check_tls(cert: Path | None, key: Path | None) -> None:
 def run_server(
     app: ASGIApp, listener: socket.socket, limits: Limits, cert: Path | None = None, key: Path | None = None
 ) -> None:
-    """Serve until SIGINT or SIGTERM; then take nothing new, answer what was accepted, and return.
-
-    One implementation of HTTP (h11) is used wherever it runs, because its limit on headers is one that others lack.
-    """
+    """Serve until SIGINT or SIGTERM; then take nothing new, answer what was accepted, and return."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=BoundedProtocol,
+        loop="uvloop",
         ws="none",
         lifespan="on",
+        proxy_headers=False,
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from premodel.errors import InputError, PremodelError, RunError, sentence
 from premodel.records import TOP_K
 from premodel.runtime.answer import Answer
 from premodel.runtime.clock import now_ms
 from premodel.runtime.engine import Premodel
+from premodel.runtime.policies.base import CallOptions
+from premodel.runtime.reference import reference_of
 from premodel.serving.body import unpack
+from premodel.serving.drift import Drift
 from premodel.serving.limits import Limits
 from premodel.serving.prometheus import Metrics
 from premodel.serving.request import InferRequest, read_request
 from premodel.serving.response import InferResponse, write_response
+from premodel.serving.shadow import Shadow
 from premodel.serving.signature import metadata
 
 logger = logging.getLogger(__name__)
@@ -49,6 +54,15 @@ class Received:
     arrived_ms: float
 
 
+@dataclass(frozen=True, eq=False)
+class Replied:
+    """A response, and what it was made of."""
+
+    response: InferResponse
+    images: Sequence[Any]
+    answers: Sequence[Answer]
+
+
 class Service:
     """A premodel with a name, limits, threads and metrics.
 
@@ -60,6 +74,8 @@ class Service:
         The served model's name.
     limits:
         Threads, queue, time and sizes.
+    shadow:
+        The shadow check; None for none.
 
     Attributes
     ----------
@@ -69,13 +85,18 @@ class Service:
         The protocol's model metadata.
     """
 
-    def __init__(self, premodel: Premodel, name: str, limits: Limits) -> None:
+    def __init__(self, premodel: Premodel, name: str, limits: Limits, shadow: Shadow | None = None) -> None:
         self.premodel = premodel
         self.name = name
         self.limits = limits
         self.metrics = Metrics(premodel.candidates)
         self.top_k = min(TOP_K, len(premodel.bundle.label_names))
         self.metadata = metadata(name, self.top_k)
+        self._shadow = shadow
+        reference = reference_of(premodel.bundle.evidence, str(premodel.path))
+        self._drift = None if reference is None else Drift(reference)
+        if self._drift is not None:
+            self.metrics.watch_drift(self._drift)
         self._pool = ThreadPoolExecutor(limits.workers, "infer")
         self._lock = threading.Lock()
         self._accepted = 0
@@ -91,14 +112,23 @@ class Service:
             return False
         return not set(self.premodel.candidates) <= set(self._warm.result())
 
+    @property
+    def shadowed(self) -> bool:
+        """Is there a shadow check, which wants to know of every response."""
+        return self._shadow is not None
+
     def start(self) -> None:
         """Open every candidate in the background; requests may come at once."""
         self._warm = self._pool.submit(self._open)
+        if self._shadow is not None:
+            self._shadow.start(self.metrics.shadowed)
 
     def stop(self) -> None:
         """Answer what was accepted, then close everything."""
         self._stopping = True
         self._pool.shutdown(wait=True)
+        if self._shadow is not None:
+            self._shadow.stop()
         self.premodel.close()
 
     def accept(self) -> bool:
@@ -114,11 +144,16 @@ class Service:
         with self._lock:
             self._accepted -= 1
 
-    def submit(self, received: Received) -> Future[InferResponse]:
+    def submit(self, received: Received) -> Future[Replied]:
         """Answer an accepted request on a thread of the pool; its place is given back when that is done."""
         future = self._pool.submit(self._answer, received)
         future.add_done_callback(lambda _: self.leave())
         return future
+
+    def sent(self, replied: Replied) -> None:
+        """To be told when a response was sent; never waits."""
+        if self._shadow is not None:
+            self._shadow.answered(replied.images, replied.answers, busy=self._accepted > self.limits.workers)
 
     def _open(self) -> Mapping[str, str]:
         unavailable = self.premodel.warm()
@@ -126,7 +161,7 @@ class Service:
             logger.warning("%s is left out: %s", name, reason)
         return unavailable
 
-    def _answer(self, received: Received) -> InferResponse:
+    def _answer(self, received: Received) -> Replied:
         with self._lock:
             self._running += 1
         try:
@@ -134,7 +169,10 @@ class Service:
             request = read_request(body, received.header_length, self.limits)
             self._check_time(request, received.arrived_ms)
             answers = [self._predict(request, index) for index in range(len(request.images))]
-            return write_response(self.name, request.id, answers, request.outputs, self.top_k, self.premodel.candidates)
+            response = write_response(
+                self.name, request.id, answers, request.outputs, self.top_k, self.premodel.candidates
+            )
+            return Replied(response, request.images, answers)
         finally:
             with self._lock:
                 self._running -= 1
@@ -166,4 +204,6 @@ class Service:
                 raise
             raise InputError(sentence(str(error), where=f"image {index}")) from error
         self.metrics.answered(answer)
+        if self._drift is not None and options == CallOptions():  # a budget of one call is no drift
+            self._drift.answered(answer)
         return answer

@@ -12,10 +12,12 @@ import numpy as np
 
 from premodel.errors import BundleError
 from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
-from premodel.runtime.policies.base import TRAINED, CallOptions, Policy
+from premodel.runtime.policies.base import Policy
+from premodel.runtime.reference import FIELD, Reference
 from premodel.runtime.zoo import Candidate
 from premodel.training.options import Trained, TrainOptions, plain
-from premodel.training.simulate import simulate
+from premodel.training.reference import training_reference
+from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables
 
 
@@ -55,33 +57,31 @@ def package(
     ModelError
         A model to embed is missing or changed.
     """
-    bundle = _bundle(trained, tables, candidates, options)
+    served = simulate(trained.policy, tables)
+    bundle = _bundle(trained, tables, candidates, options, training_reference(served))
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unchecked")
     try:
         write_bundle(draft, bundle, folder=_folder(tables, candidates), embed=embed)
         reopened = read_bundle(draft)
-        check_decisions(trained.policy, reopened.policy, tables, path)
+        check_decisions(served, reopened.policy, tables, path)
         _move(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     return reopened
 
 
-def check_decisions(
-    trained: Policy, reopened: Policy, tables: Tables, where: Path, options: CallOptions = TRAINED
-) -> None:
-    """Compare what two policies do on every profiled sample.
+def check_decisions(served: Simulation, reopened: Policy, tables: Tables, where: Path) -> None:
+    """Compare how the trained policy served every profiled sample with what the reopened one does.
 
     Raises
     ------
     BundleError
         They differ; the message counts the samples and names the first.
     """
-    first = simulate(trained, tables, options)
-    second = simulate(reopened, tables, options, one_by_one=True)
-    if first.candidates != second.candidates:
+    again = simulate(reopened, tables, one_by_one=True)
+    if served.candidates != again.candidates:
         raise BundleError("the reopened bundle has other candidates", where=where)
-    differ = np.flatnonzero(~first.same_decisions(second))
+    differ = np.flatnonzero(~served.same_decisions(again))
     if differ.size:
         raise BundleError(
             "the reopened bundle decides otherwise than the trained policy",
@@ -91,7 +91,9 @@ def check_decisions(
         )
 
 
-def _bundle(trained: Trained, tables: Tables, candidates: Sequence[Candidate], options: TrainOptions) -> Bundle:
+def _bundle(
+    trained: Trained, tables: Tables, candidates: Sequence[Candidate], options: TrainOptions, reference: Reference
+) -> Bundle:
     by_name = {candidate.name: candidate for candidate in candidates}
     version = tables.conditions.get("extractor") if trained.policy.features else None
     return Bundle(
@@ -101,7 +103,7 @@ def _bundle(trained: Trained, tables: Tables, candidates: Sequence[Candidate], o
         criterion=options.criterion,
         extractor_version=None if version is None else str(version),
         objective=options.objective.to_json(),
-        evidence=_evidence(trained, tables, options),
+        evidence={**_evidence(trained, tables, options), FIELD: reference.to_json()},
         conditions=_conditions(tables),
         sizes=_sizes(candidates),
     )

@@ -37,6 +37,8 @@ class Simulation:
         int32 and float32 (n, k) as served, padded with -1 and 0; an abstention is all padding.
     abstained:
         bool (n,), no answer was served: by choice, or because every candidate failed.
+    confidence:
+        float64 (n,), estimated probability that the answer is right; NaN where the policy estimates none.
     failed:
         bool (n,), the abstention is one of failed candidates only.
     features_used:
@@ -54,6 +56,7 @@ class Simulation:
     labels: NDArray[np.int32]
     probabilities: NDArray[np.float32]
     abstained: NDArray[np.bool_]
+    confidence: NDArray[np.float64]
     failed: NDArray[np.bool_]
     features_used: NDArray[np.bool_]
     select_ms: float
@@ -141,6 +144,7 @@ def _record(served: Simulation, row: int, tried: list[int], trace: Trace | None)
     served.labels[row, :k] = stop.prediction.labels
     served.probabilities[row, :k] = stop.prediction.probabilities
     served.abstained[row] = False
+    served.confidence[row] = stop.confidence
     served.source[row] = FUSED if stop.source is None else stop.source
 
 
@@ -155,6 +159,7 @@ def _empty(policy: Policy, tables: Tables) -> Simulation:
         labels=np.full((n, k), -1, dtype=np.int32),
         probabilities=np.zeros((n, k), dtype=np.float32),
         abstained=np.ones(n, dtype=np.bool_),
+        confidence=np.full(n, np.nan),
         failed=np.zeros(n, dtype=np.bool_),
         features_used=np.zeros(n, dtype=np.bool_),
         select_ms=0.0,

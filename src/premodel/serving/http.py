@@ -1,0 +1,62 @@
+"""HTTP/1.1 by httptools, with the bound on a request's head that its parser lacks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from premodel.serving.access import head_too_large
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection; a head that does not end within the configured bytes is answered with 431 and the end.
+
+    The bound is `h11_max_incomplete_event_size` of the configuration. What arrives in one piece may be longer, by the
+    size of a piece; `access.HeaderLimit` refuses it by its exact size.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._max_head_bytes = config.h11_max_incomplete_event_size or (16 << 10)
+        self._head_bytes = 0
+        self._in_head, self._ended = True, False
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and count while it is within a head."""
+        self._ended = False
+        super().data_received(data)
+        if not self._in_head or self._ended:  # where a message ended, most of the piece is of that one
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > self._max_head_bytes and not self.transport.is_closing():
+            self._refuse()
+
+    def on_headers_complete(self) -> None:
+        """A body follows, or the end of the message."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The next head starts."""
+        super().on_message_complete()
+        self._in_head, self._ended, self._head_bytes = True, True, 0
+
+    def _refuse(self) -> None:
+        body = json.dumps({"error": head_too_large(self._head_bytes, self._max_head_bytes)}).encode()
+        head = (
+            "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()

@@ -1,0 +1,57 @@
+"""The reference: what it is read from, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from premodel.errors import BundleError
+from premodel.runtime.reference import Reference, reference_of, sureness
+
+REFERENCE = Reference({"a": 3, "": 1}, (0.5, 0.9), (1, 0, 2))
+
+
+def test_it_is_read_as_it_was_written() -> None:
+    evidence = json.loads(json.dumps({"reference": REFERENCE.to_json(), "other": 1}))
+    assert reference_of(evidence, "b") == REFERENCE
+
+
+def test_an_older_bundle_has_none() -> None:
+    assert reference_of({"account": []}, "b") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"choices": []},
+        {"choices": {}},
+        {"choices": {"a": 0}},
+        {"choices": {"a": -1}},
+        {"choices": {"a": 0.5}},
+        {"choices": {"a": True}},
+        {"confidence": []},
+        {"confidence": [1, 2]},
+        {"confidence": [1, 2, "3"]},
+        {"confidence": [1] * 2000},
+        {"edges": [0.9, 0.5]},
+        {"edges": [0.5, 0.5]},
+        {"edges": [0.5]},
+        {"edges": ["a", "b"]},
+        {"other": 1},
+    ],
+)
+def test_nonsense_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(BundleError, match=r"x\.premodel: .*evidence\.reference\.\w+"):
+        reference_of({"reference": {**REFERENCE.to_json(), **change}}, "x.premodel")
+
+
+def test_no_table_is_refused() -> None:
+    with pytest.raises(BundleError, match=r"evidence\.reference"):
+        reference_of({"reference": 1}, "x.premodel")
+
+
+def test_sureness_is_the_confidence_or_else_the_probability() -> None:
+    assert sureness(0.25, 0.75) == 0.25
+    assert sureness(float("nan"), 0.75) == 0.75

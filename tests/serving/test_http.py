@@ -1,0 +1,104 @@
+"""The connection: its bound on a head, in pieces and in one, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Generator
+
+import pytest
+
+from serving_client import INFER, png
+
+OK = b"HTTP/1.1 200 "
+RAW = "inference-header-content-length: 0"
+
+
+@pytest.fixture
+def connection(server: str) -> Generator[socket.socket]:
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as made:
+        yield made
+
+
+def answer(connection: socket.socket) -> tuple[bytes, bytes]:
+    """Head and body of one response."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += received(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += received(connection)
+    return head, body
+
+
+def received(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    assert data, "the server closed the connection"
+    return data
+
+
+def test_a_head_that_never_ends_is_cut_off(connection: socket.socket) -> None:
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\n")
+    for number in range(8):
+        connection.sendall(f"x-{number}: {'a' * 2040}\r\n".encode())
+    connection.sendall(b"y: " + b"a" * 2000)
+    head, body = answer(connection)
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert "16384" in json.loads(body)["error"]
+    assert connection.recv(1) == b"", "and the connection ends"
+
+
+def test_one_header_that_never_ends_is_cut_off(connection: socket.socket) -> None:
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 16_384)
+    head, _ = answer(connection)
+    assert head.startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_target_that_never_ends_is_cut_off(connection: socket.socket) -> None:
+    connection.sendall(b"GET /" + b"a" * 16_384)
+    head, _ = answer(connection)
+    assert head.startswith(b"HTTP/1.1 431 ")
+
+
+def test_large_bodies_and_many_requests_on_one_connection_are_no_long_head(connection: socket.socket) -> None:
+    body = png(300, 300) + b"\0" * 40_000
+    request = f"POST {INFER} HTTP/1.1\r\nhost: a\r\n{RAW}\r\ncontent-length: {len(body)}\r\n\r\n"
+    for _ in range(3):
+        connection.sendall(request.encode() + body)
+        head, _ = answer(connection)
+        assert not head.startswith(b"HTTP/1.1 431 ")
+    for _ in range(20):
+        connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 2000 + b"\r\n\r\n")
+        head, _ = answer(connection)
+        assert head.startswith(OK), "heads are counted one by one"
+
+
+def test_requests_one_after_the_other_without_waiting(connection: socket.socket) -> None:
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\n\r\n" * 3)
+    data = b""
+    while data.count(OK) < 3:
+        data += received(connection)
+    assert data.count(b'"premodel"') >= 2
+
+
+def test_a_body_in_chunks(connection: socket.socket) -> None:
+    connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+    connection.sendall(b"2\r\n{}\r\n0\r\n\r\n")
+    head, body = answer(connection)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert "one tensor" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+        b"POST /v2 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_a_400(connection: socket.socket, data: bytes) -> None:
+    connection.sendall(data)
+    assert received(connection).startswith(b"HTTP/1.1 400 ")
