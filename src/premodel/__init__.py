@@ -62,7 +62,12 @@ _LAZY = {
 }
 
 
-def load(path: str | Path, threads: int | None = None, zoo: str | Path | None = None) -> Premodel:
+def load(
+    path: str | Path,
+    threads: int | None = None,
+    zoo: str | Path | None = None,
+    memory_budget_mb: float | None = None,
+) -> Premodel:
     """Load a premodel; its models are opened when they are first needed.
 
     Parameters
@@ -74,6 +79,8 @@ def load(path: str | Path, threads: int | None = None, zoo: str | Path | None = 
         profiled with (1 unless the zoo says otherwise).
     zoo:
         Folder or manifest where the model files are, if they are not where they were in training.
+    memory_budget_mb:
+        What the opened models may take together, in 10^6 bytes; the one used longest ago is unloaded to make room.
 
     Raises
     ------
@@ -86,7 +93,7 @@ def load(path: str | Path, threads: int | None = None, zoo: str | Path | None = 
     """
     from premodel.runtime.engine import Premodel
 
-    return Premodel(path, threads=threads, zoo=zoo)
+    return Premodel(path, threads=threads, zoo=zoo, memory_budget_mb=memory_budget_mb)
 
 
 def __getattr__(name: str) -> Any:

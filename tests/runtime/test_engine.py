@@ -21,6 +21,7 @@ from bundles import Made, make_bundle
 from policy_makers import MAKERS
 from premodel.errors import BundleError, ImageError, ModelError, OptionError, RunError
 from premodel.runtime.answer import Answer
+from premodel.runtime.backends.replay import ReplayBackend
 from premodel.runtime.engine import BATCH_WINDOW, Premodel
 from premodel.runtime.policies.base import FUSED
 from premodel.training.simulate import NOBODY, simulate
@@ -271,3 +272,29 @@ def test_wrong_inputs(made: Made, tmp_path: Path) -> None:
         with pytest.raises(OptionError, match="unknown candidate"):
             clf.open_candidate("nobody")
     assert repr(clf).startswith("Premodel(")
+
+
+@pytest.mark.parametrize("how", ["nan", "fails"])
+def test_a_candidate_that_breaks_at_run_time_is_passed_over_for_that_input(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_bundle(tmp_path, MAKERS["single"])
+    first = made.policy.candidates[0]
+    broken = [True]
+    real = ReplayBackend.predict
+
+    def predict(self: ReplayBackend, tensor: Any) -> Any:
+        output = real(self, tensor)
+        if broken.pop() if broken else False:
+            if how == "fails":
+                raise RunError("out of memory")
+            output[:] = np.nan
+        return output
+
+    monkeypatch.setattr(ReplayBackend, "predict", predict)
+    with premodel.load(made.path) as clf:
+        answer = clf.predict(made.small.images[0])
+        assert answer.candidate != first
+        assert {"nan": "NaN", "fails": "out of memory"}[how] in answer.failed[first]
+        assert clf.unavailable == {}, "it failed on one input; it may well answer the next"
+        assert clf.predict(made.small.images[0]).candidate == first

@@ -31,6 +31,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cost-weight", type=float, metavar="W", help="accuracy that one ms is worth")
     parser.add_argument("--explain", action="store_true", help="say which candidates ran and why")
     parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
+    parser.add_argument(
+        "--memory-budget-mb", type=float, metavar="MB", help="unload models used longest ago to stay below it"
+    )
     parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     CallOptions(args.max_latency_ms, args.cost_weight)  # refused before anything is loaded
     answers: list[dict[str, Any]] = []
     refused: dict[str, list[dict[str, str]]] = {"unreadable": [], "failed": []}
-    with Premodel(args.bundle, threads=args.threads, zoo=args.zoo) as premodel:
+    with Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb) as premodel:
         for name, reason in premodel.unavailable.items():
             print(f"premodel predict: {name} is left out: {reason}", file=sys.stderr)
         for path in args.images:

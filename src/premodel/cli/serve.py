@@ -31,6 +31,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="0 for any free one (default: 8080)")
     parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
+    parser.add_argument(
+        "--memory-budget-mb", type=float, metavar="MB", help="unload models used longest ago to stay below it"
+    )
     parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
     access = parser.add_argument_group("access")
     access.add_argument("--token-file", type=Path, metavar="F", help="requests must bear the token in this file")
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     check_bind(args.host, token=token is not None, allow_open=args.allow_open)
     check_tls(args.tls_cert, args.tls_key)
     limits = _limits(args)
-    premodel = Premodel(args.bundle, threads=args.threads, zoo=args.zoo)
+    premodel = Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb)
     with premodel, open_socket(args.host, args.port) as listener:
         shadow = None if args.shadow is None else Shadow(premodel, args.shadow)
         service = Service(premodel, Path(args.bundle).stem, limits, shadow)

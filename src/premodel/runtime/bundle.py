@@ -15,7 +15,7 @@ from premodel.records import CRITERIA, Criterion
 from premodel.runtime.arrays import pack_arrays, unpack_arrays
 from premodel.runtime.container import Container, open_sealed, write_sealed
 from premodel.runtime.digests import file_sha256
-from premodel.runtime.fields import Fields, shown
+from premodel.runtime.fields import Fields, is_number, shown
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.registry import policy_from_parts
 from premodel.runtime.zoo import Candidate, candidate_from_json, candidate_to_json
@@ -80,6 +80,16 @@ class Bundle:
     def candidate(self, name: str) -> Candidate:
         """The candidate of that name."""
         return next(candidate for candidate in self.candidates if candidate.name == name)
+
+    def memory_mb(self) -> dict[str, float]:
+        """What each opened network took in the profile, in 10^6 bytes, by candidate; those that were measured."""
+        found = {}
+        singles = self.evidence.get("singles")
+        for entry in singles if isinstance(singles, list) else ():
+            value: Any = entry.get("memory_mb") if isinstance(entry, Mapping) else None
+            if is_number(value) and value >= 0:
+                found[str(entry.get("name"))] = float(value)
+        return found
 
 
 def write_bundle(path: Path, bundle: Bundle, *, folder: Path | None = None, embed: bool = False) -> str:

@@ -175,6 +175,11 @@ class NetworkPool:
             check_against_manifest(candidate.model, network.backend.input, network.backend.output, candidate.n_labels)
         return OpenedCandidate(candidate, network)
 
+    def drop(self, network: Network) -> None:
+        """Close one network; a candidate of it that is opened afterwards opens it anew."""
+        self._networks = {key: one for key, one in self._networks.items() if one is not network}
+        network.close()
+
     def close(self) -> None:
         """Close every network."""
         while self._networks:

@@ -18,6 +18,7 @@ from premodel.runtime.answer import Answer, Explanation, scores_by_name
 from premodel.runtime.bundle import Bundle, read_bundle
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.clock import now_ms
+from premodel.runtime.fields import is_number
 from premodel.runtime.image import Pyramid, decode, set_threads
 from premodel.runtime.lazy_candidates import LazyCandidates
 from premodel.runtime.model_files import ModelFiles
@@ -66,6 +67,10 @@ class Premodel:
         with, and 1 for OpenCV.
     zoo:
         Folder or manifest where the model files are, if they are no longer where they were (see `ModelFiles`).
+    memory_budget_mb:
+        What the opened networks may take together, in 10^6 bytes: the one used longest ago is unloaded to make room,
+        and opened again when it is needed. A network takes what the profile measured, else twice its file. None for
+        no bound.
 
     Attributes
     ----------
@@ -81,10 +86,16 @@ class Premodel:
     ModelError
         The model files are nowhere.
     OptionError
-        `threads` is no number of threads, or `zoo` is not there.
+        `threads` is no number of threads, `zoo` is not there, or a candidate alone is larger than the memory budget.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None, zoo: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int | None = None,
+        zoo: str | Path | None = None,
+        memory_budget_mb: float | None = None,
+    ) -> None:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise OptionError("wrong number of threads", given=threads, allowed="a whole number from 1")
         self.path = Path(path)
@@ -96,7 +107,10 @@ class Premodel:
         own = [self.bundle.candidate(name) for name in self.candidates]
         others = [candidate for candidate in self.bundle.candidates if candidate.name not in self.candidates]
         self._known = (*own, *others)
-        self._candidates = LazyCandidates(self._known, self._files, threads)
+        self._candidates = LazyCandidates(
+            self._known, self._files.get, threads, _budget(memory_budget_mb), self.bundle.memory_mb()
+        )
+        self._candidates.check_budget(range(len(own)))
         self._extractor = None
         if self.policy.features:
             # Only here: a policy without features does not pay for importing them.
@@ -219,7 +233,7 @@ class Premodel:
         return self.unavailable
 
     def open_candidate(self, name: str) -> OpenedCandidate:
-        """A candidate of the profile, opened: the one that `predict` runs, or one that the policy never runs.
+        """A candidate of the profile, opened and never unloaded: the one that `predict` runs, or one it never runs.
 
         Raises
         ------
@@ -258,7 +272,8 @@ class Premodel:
         """Preprocess and run, timed; whatever goes wrong is a RunError."""
         start_ms = now_ms()
         try:
-            return self._candidates[candidate].predict(item.pyramid.image, item.pyramid)
+            with self._candidates.use(candidate) as opened:
+                return opened.predict(item.pyramid.image, item.pyramid)
         except RunError:
             raise
         except PremodelError as error:
@@ -333,3 +348,10 @@ class Premodel:
             _names=self.bundle.label_names,
             _candidates=self.candidates,
         )
+
+
+def _budget(memory_budget_mb: float | None) -> float | None:
+    """OptionError unless it is None or above 0."""
+    if memory_budget_mb is not None and (not is_number(memory_budget_mb) or memory_budget_mb <= 0):
+        raise OptionError("wrong memory budget", given=memory_budget_mb, allowed="megabytes above 0")
+    return memory_budget_mb

@@ -1,14 +1,35 @@
-"""Candidates that are opened when they are first needed, once, from any thread."""
+"""Candidates that are opened when they are first needed, and unloaded where memory is bounded; from any thread."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
-from premodel.errors import PremodelError, RunError
-from premodel.runtime.candidate import NetworkPool, OpenedCandidate
-from premodel.runtime.model_files import ModelFiles
+from premodel.errors import OptionError, PremodelError, RunError
+from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
 from premodel.runtime.zoo import Candidate
+
+FILE_FACTOR = 2.0
+"""Memory of an opened network over the size of its file, where it was not measured: its weights once more as the
+runtime lays them out, and what it computes with. An assumption on the safe side, not a measurement."""
+UNKNOWN_MB = 0.0
+"""For a network that has no file here, such as one on a server."""
+
+
+@dataclass(eq=False)
+class _Slot:
+    """One network: who uses it, and what it takes."""
+
+    memory_mb: float
+    network: Network | None = None
+    users: int = 0
+    used: int = 0
+    """When it was used last, in uses."""
+    stays: bool = False
+    """Someone holds it for good."""
 
 
 class LazyCandidates:
@@ -18,63 +39,193 @@ class LazyCandidates:
     ----------
     candidates:
         What may be opened.
-    files:
-        Where their model files are.
+    find:
+        Gives a candidate's model file.
     threads:
         Threads of every runtime; None for what each candidate was profiled with.
+    memory_budget_mb:
+        What the opened networks may take together, in 10^6 bytes; the one used longest ago is unloaded to make room.
+        None for no bound.
+    measured_mb:
+        What each candidate's network takes, by name; for the others it is FILE_FACTOR times their file.
 
     Attributes
     ----------
     unavailable:
         Candidates that cannot be opened, by index, with the reason. A candidate that failed to open is not tried
         again: opening is slow, and the reason does not go away by itself.
+
+    Notes
+    -----
+    A network is unloaded only when no one runs it: an answer in progress keeps its model. Whoever needs room waits
+    until a run has ended, so the budget holds at every moment, but for what one run itself allocates.
     """
 
-    def __init__(self, candidates: Sequence[Candidate], files: ModelFiles, threads: int | None) -> None:
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        find: Callable[[Candidate], Path],
+        threads: int | None = None,
+        memory_budget_mb: float | None = None,
+        measured_mb: Mapping[str, float] | None = None,
+    ) -> None:
         self._candidates = tuple(candidates)
-        self._files = files
+        self._find = find
         self._threads = threads
+        self._budget_mb = memory_budget_mb
+        self._measured_mb = dict(measured_mb or {})
         self._pool = NetworkPool()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._closed = False
+        self._uses = 0
+        self._slots: dict[str, _Slot] = {}
+        self._slot_of: list[_Slot | None] = [None] * len(self._candidates)
         self._opened: list[OpenedCandidate | None] = [None] * len(self._candidates)
         self.unavailable: dict[int, str] = {}
 
     def __getitem__(self, index: int) -> OpenedCandidate:
-        """The candidate, opened.
+        """The candidate, opened, and never unloaded from now on.
 
         Raises
         ------
         RunError
             It cannot be opened, whatever the reason, or all were closed.
         """
-        opened = self._opened[index]
-        return self._open(index) if opened is None else opened
+        with self._changed:
+            opened = self._take(index)
+            self._slot(index).stays = True
+            return opened
 
-    def _open(self, index: int) -> OpenedCandidate:
-        with self._lock:
+    @contextmanager
+    def use(self, index: int) -> Generator[OpenedCandidate]:
+        """The candidate, opened and kept so for the time of the `with`; raises RunError as indexing does."""
+        if self._budget_mb is None:
             opened = self._opened[index]
-            if opened is not None:
-                return opened
+            yield self[index] if opened is None else opened
+            return
+        with self._changed:
+            opened = self._take(index)
+        try:
+            yield opened
+        finally:
+            with self._changed:
+                self._release(index)
+
+    def loaded_mb(self) -> float:
+        """What the networks that are open now take together, by measurement or by their files."""
+        with self._changed:
+            return sum(slot.memory_mb for slot in self._slots.values() if slot.network is not None)
+
+    def memory_mb(self, index: int) -> float:
+        """What a candidate's network takes: measured, else by the size of its file; 0 where there is none."""
+        candidate = self._candidates[index]
+        measured = self._measured_mb.get(candidate.name)
+        if measured is not None:
+            return measured
+        try:
+            return FILE_FACTOR * self._find(candidate).stat().st_size / 1e6
+        except (PremodelError, OSError):  # opening it will tell
+            return UNKNOWN_MB
+
+    def check_budget(self, indices: Sequence[int]) -> None:
+        """Raise OptionError, naming it, if one of these candidates is larger than the whole budget."""
+        for index in indices:
+            memory_mb = self.memory_mb(index)
+            if self._budget_mb is not None and memory_mb > self._budget_mb:
+                name = self._candidates[index].name
+                how = "measured" if name in self._measured_mb else f"{FILE_FACTOR:g} times its file"
+                raise OptionError(
+                    f"candidate {name} is larger than the whole memory budget", given=f"{self._budget_mb:g} MB",
+                    allowed=f"{memory_mb:.1f} MB ({how}) or more",
+                    do="raise memory_budget_mb, or train with --max-memory-mb",
+                )  # fmt: skip
+
+    def close(self) -> None:
+        """Close every network; closing twice is allowed."""
+        with self._changed:
+            self._closed = True
+            self._opened = [None] * len(self._candidates)
+            self._slots.clear()
+            self._pool.close()
+            self._changed.notify_all()
+
+    def _take(self, index: int) -> OpenedCandidate:
+        """The candidate opened, and one user more; the lock is held."""
+        while True:
             if self._closed:
                 raise RunError("the premodel is closed")
             if index in self.unavailable:
                 raise RunError(self.unavailable[index])
-            candidate = self._candidates[index]
+            opened = self._opened[index]
+            if opened is None and self._make_room(index):
+                opened = self._open(index)
+            if opened is not None:
+                slot = self._slot(index)
+                self._uses += 1
+                slot.users, slot.used = slot.users + 1, self._uses
+                return opened
+            self._changed.wait()
+
+    def _release(self, index: int) -> None:
+        self._slot(index).users -= 1
+        self._changed.notify_all()
+
+    def _slot(self, index: int) -> _Slot:
+        """What the candidate's network has in common with all that share it."""
+        slot = self._slot_of[index]
+        if slot is None:
             try:
-                candidate = candidate.with_file(self._files.get(candidate))
-                if self._threads is not None:
-                    candidate = candidate.with_threads(self._threads)
-                opened = self._pool.open(candidate)
+                key = self._prepared(index).network_key
             except PremodelError as error:
                 self.unavailable[index] = str(error)
                 raise RunError(str(error)) from error
-            self._opened[index] = opened
-            return opened
+            slot = self._slots.setdefault(key, _Slot(self.memory_mb(index)))
+            self._slot_of[index] = slot
+        return slot
 
-    def close(self) -> None:
-        """Close every network; closing twice is allowed."""
-        with self._lock:
-            self._closed = True
-            self._opened = [None] * len(self._candidates)
-            self._pool.close()
+    def _prepared(self, index: int) -> Candidate:
+        """The candidate with its file and threads."""
+        candidate = self._candidates[index]
+        candidate = candidate.with_file(self._find(candidate))
+        return candidate if self._threads is None else candidate.with_threads(self._threads)
+
+    def _make_room(self, index: int) -> bool:
+        """Unload what was used longest ago until the candidate fits; False if it has to wait for a run to end."""
+        wanted = self._slot(index)
+        if self._budget_mb is None or wanted.network is not None:
+            return True
+        loaded = [slot for slot in self._slots.values() if slot.network is not None]
+        for slot in sorted(loaded, key=lambda slot: slot.used):
+            if sum(slot.memory_mb for slot in loaded) + wanted.memory_mb <= self._budget_mb:
+                break
+            if slot.users == 0:
+                self._unload(slot)
+                loaded.remove(slot)
+        if not loaded or sum(slot.memory_mb for slot in loaded) + wanted.memory_mb <= self._budget_mb:
+            return True  # one alone is let in whatever it takes: `check_budget` is where that is refused
+        if all(slot.stays for slot in loaded):
+            taken_mb = sum(slot.memory_mb for slot in loaded)
+            raise RunError(
+                f"candidate {self._candidates[index].name} has no room beside those that stay open",
+                given=f"{wanted.memory_mb:.1f} MB and {taken_mb:.1f} MB", allowed=f"{self._budget_mb:g} MB",
+            )  # fmt: skip
+        return False
+
+    def _unload(self, slot: _Slot) -> None:
+        network, slot.network = slot.network, None
+        for index, own in enumerate(self._slot_of):
+            if own is slot:
+                self._opened[index] = None
+        if network is not None:
+            self._pool.drop(network)
+
+    def _open(self, index: int) -> OpenedCandidate:
+        slot = self._slot(index)
+        try:
+            opened = self._pool.open(self._prepared(index))
+        except PremodelError as error:
+            self.unavailable[index] = str(error)
+            raise RunError(str(error)) from error
+        slot.network = opened.network
+        self._opened[index] = opened
+        return opened

@@ -125,10 +125,16 @@ def _evidence(trained: Trained, tables: Tables, options: TrainOptions) -> Mappin
                 "accuracy": float(accuracy[column]),
                 "latency_ms": float(end_to_end_ms[column]),
                 "valid": tables.timings[column].valid,
+                "memory_mb": _measured(tables.memory_mb[column]),
             }
             for column, name in enumerate(tables.candidates)
         ],
     }
+
+
+def _measured(value: float) -> float | None:
+    """JSON has no NaN, which is what was not measured."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _sizes(candidates: Sequence[Candidate]) -> dict[str, int]:
