@@ -24,12 +24,20 @@ WIDE_RANGE = 8.0
 """Above this ratio of greatest to least the x axis is logarithmic."""
 
 
+Groups = tuple[tuple[str, str, str], ...]
+
+
 def draw(id_: str, figure: Figure) -> Chart:
     """A figure as a chart of the page."""
-    return _bars(id_, figure) if isinstance(figure, BarFigure) else _points(id_, figure)
+    return finished(id_, *plot(figure))
 
 
-def _bars(id_: str, wanted: BarFigure) -> Chart:
+def plot(figure: Figure) -> tuple[Any, Groups]:
+    """A figure as Bokeh's own, and what can be shown and hidden in it (see `Chart.groups`)."""
+    return _bars(figure) if isinstance(figure, BarFigure) else _points(figure)
+
+
+def _bars(wanted: BarFigure) -> tuple[Any, Groups]:
     names = unique([short_name(name) for name in wanted.categories])
     count = len(wanted.series)
     height = 90 + len(names) * max(BAR_PIXELS * count, 15 * max(name.count("\n") + 1 for name in names) + 6)
@@ -42,7 +50,7 @@ def _bars(id_: str, wanted: BarFigure) -> Chart:
         _bar_series(figure, names, series, index, count, colour)
         groups.append((f"series-{index}", series.name, colour))
     figure.ygrid.visible = False
-    return finished(id_, figure, tuple(groups) if count > 1 else ())
+    return figure, tuple(groups) if count > 1 else ()
 
 
 def _bar_series(figure: Any, names: list[str], series: Series, index: int, count: int, colour: str) -> None:
@@ -73,7 +81,7 @@ def _said(value: float, low: float, high: float) -> str:
     return f"{value:.2f}" if low == value == high else f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _points(id_: str, wanted: PointFigure) -> Chart:
+def _points(wanted: PointFigure) -> tuple[Any, Groups]:
     every = [point for _, points in wanted.groups for point in points]
     low, high = min(point.x for point in every), max(point.x for point in every)
     log = low > 0 and high > WIDE_RANGE * low and not wanted.joined
@@ -97,7 +105,7 @@ def _points(id_: str, wanted: PointFigure) -> Chart:
         groups.append((f"group-{index}", title, colour))
     if len(every) <= (MOST_JOINED_NAMES if wanted.joined else MOST_NAMES):
         _names(figure, wanted, x_range, log=log)
-    return finished(id_, figure, tuple(groups) if len(groups) > 1 else ())
+    return figure, tuple(groups) if len(groups) > 1 else ()
 
 
 def _group(figure: Any, points: Sequence[Point], index: int, colour: str, wanted: PointFigure) -> None:

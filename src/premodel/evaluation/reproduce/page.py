@@ -93,11 +93,11 @@ def _section(result: Result, charts: dict[str, Chart], find: FindImage | None) -
         TextTable(("what", "here", "", "paper", "", "why"), tuple(map(_beside, result.comparisons))),
         tuple(figures),
         tuple(ShownTable(table.caption, text_table(table)) for table in result.tables),
-        _pictures(result, find),
+        pictures_of(result, find),
     )
 
 
-def _pictures(result: Result, find: FindImage | None) -> tuple[tuple[str, str], ...]:
+def pictures_of(result: Result, find: FindImage | None) -> tuple[tuple[str, str], ...]:
     """Small copies with captions, of those that are found."""
     found = []
     for sample, caption in result.samples:

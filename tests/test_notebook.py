@@ -1,0 +1,64 @@
+"""The notebook runs from top to bottom on the demo's data, offline, and is committed without outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "notebooks" / "reproduce.ipynb"
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+EXECUTE = """
+import sys
+import nbclient
+import nbformat
+
+notebook = nbformat.read(sys.argv[1], 4)
+nbclient.NotebookClient(notebook, timeout=None, kernel_name="python3").execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+
+def cells() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text())["cells"]
+    return found
+
+
+def test_it_is_committed_without_outputs() -> None:
+    code = [cell for cell in cells() if cell["cell_type"] == "code"]
+    assert len(code) >= 6
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert "widgets" not in json.loads(NOTEBOOK.read_text())["metadata"]
+
+
+def test_it_runs_and_every_widget_shows_its_result(tmp_path: Path) -> None:
+    for package in ("nbclient", "ipykernel", "ipywidgets", "bokeh", "onnx"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    # fewer scenes than a reader has: it is the same code
+    source = NOTEBOOK.read_text().replace("SCENES = 120", "SCENES = 60").replace("FOLDS = 3", "FOLDS = 2")
+    assert source.count("SCENES = 60") == source.count("FOLDS = 2") == 1
+    (tmp_path / "in.ipynb").write_text(source)
+    own = {name: str(tmp_path) for name in ("HOME", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+    words = [sys.executable, "-c", EXECUTE, "in.ipynb", "out.ipynb"]
+    done = subprocess.run(words, cwd=tmp_path, env={**os.environ, **own}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    ran = json.loads((tmp_path / "out.ipynb").read_text())
+    shown = [one for cell in ran["cells"] for one in cell.get("outputs", [])]
+    assert "error" not in {one["output_type"] for one in shown}
+    # what a widget's function shows, or raises, is kept in the state of its output
+    states = ran["metadata"]["widgets"][WIDGETS]["state"].values()
+    inside = [one["state"]["outputs"] for one in states if one["model_name"] == "OutputModel"]
+    assert len(inside) == 3
+    for outputs in inside:
+        assert "error" not in {one["output_type"] for one in outputs}
+        assert any("text/html" in one.get("data", {}) for one in outputs)
+    told = json.dumps(ran)
+    for name in ("gray16", "color64l", "knn.knn.knn", "CNN premodel on gray16", "Beside the paper"):
+        assert name in told
+    assert "cdn.bokeh.org" not in "".join(json.dumps(one) for outputs in inside for one in outputs)
