@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from premodel.profiling.conditions import device_name, measure_conditions
+from premodel.runtime.conditions import device_name, measure_conditions
 from premodel.profiling.dataset import read_dataset
 from premodel.profiling.forms.base import Dataset
 from premodel.profiling.profile import ProfileOptions, profile

@@ -14,7 +14,6 @@ from boards import FakeTime, write_rail
 from premodel.cli.main import main
 from premodel.errors import OptionError
 from premodel.profiling import energy_pass
-from premodel.profiling.conditions import device_name
 from premodel.profiling.dataset import read_dataset
 from premodel.profiling.energy.windows import UNFINISHED
 from premodel.profiling.energy_records import EnergyConditions, StoredEnergy, read_energy
@@ -22,6 +21,7 @@ from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.profiling.schema import RUNS, TIMINGS
 from premodel.profiling.store import Store
 from premodel.profiling.summary import summarise_store
+from premodel.runtime.conditions import device_name
 from premodel.runtime.zoo import read_zoo
 from premodel.training.load import load_tables
 from zoos import SmallZoo, write_zoo

@@ -15,7 +15,6 @@ from sqlalchemy import select, update
 
 from premodel.errors import DatasetError, OptionError, RunError
 from premodel.profiling import interleaved, timing_pass
-from premodel.profiling.conditions import OtherLoad, cores, device_name, measure_conditions
 from premodel.profiling.dataset import read_dataset
 from premodel.profiling.footprint import measure_footprint
 from premodel.profiling.interleaved import Subject, time_interleaved
@@ -27,6 +26,7 @@ from premodel.profiling.schema import FEATURE_COSTS, TIMINGS
 from premodel.profiling.store import Store
 from premodel.profiling.timing_records import UNFINISHED, StoredTiming, read_timings, unpack_runs
 from premodel.runtime.backends.replay import ReplayBackend
+from premodel.runtime.conditions import OtherLoad, cores, device_name, measure_conditions
 from premodel.runtime.features.extractor import Extractor
 from premodel.runtime.image import Image
 from premodel.runtime.zoo import read_zoo

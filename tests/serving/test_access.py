@@ -9,7 +9,8 @@ import pytest
 
 from bundles import Made
 from premodel.errors import OptionError
-from premodel.serving.access import OPEN_PATHS, check_bind, read_token
+from premodel.runtime.token_file import read_token
+from premodel.serving.access import OPEN_PATHS, check_bind
 from premodel.serving.server import check_tls, open_socket, url_of
 from serving_client import INFER
 

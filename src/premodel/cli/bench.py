@@ -10,8 +10,8 @@ from typing import Any
 from premodel.cli.comparison import format_rows
 from premodel.cli.progress import TerminalProgress
 from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
-from premodel.profiling.conditions import OtherLoad, device_name, measure_conditions
 from premodel.profiling.dataset import read_dataset
+from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
 from premodel.runtime.engine import Premodel
 
 EXAMPLE = """example:

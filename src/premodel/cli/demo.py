@@ -12,7 +12,7 @@ from premodel.demo.folder import BENCH, BUNDLE, REPORT, STORE
 from premodel.demo.state import DEFAULT_IMAGES, DEFAULT_OUT, Demo, DemoOptions
 from premodel.evaluation.report.verdict import interval, points
 from premodel.evaluation.rows import Row
-from premodel.profiling.conditions import cores
+from premodel.runtime.conditions import cores
 
 MAX_WORKERS = 4
 EXAMPLE = """example:

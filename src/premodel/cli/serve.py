@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     for package in EXTRA:
         if find_spec(package) is None:
             raise MissingExtraError(package, "serve")
-    from premodel.serving.access import check_bind, is_loopback, read_token
+    from premodel.runtime.token_file import read_token
+    from premodel.serving.access import check_bind, is_loopback
     from premodel.serving.app import describe, make_app
     from premodel.serving.server import check_tls, open_socket, run_server, url_of
     from premodel.serving.service import Service

@@ -22,12 +22,12 @@ from premodel.evaluation.report.page import Report, write_report
 from premodel.evaluation.report.pictures import Difficulty
 from premodel.evaluation.report.stored import stored_runs
 from premodel.evaluation.report.verdict import best_premodel
-from premodel.profiling.conditions import OtherLoad
 from premodel.profiling.dataset import read_dataset
 from premodel.profiling.forms.base import Dataset
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.profiling.store import Store
 from premodel.profiling.timing_pass import BUSY_CORES
+from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.engine import Premodel
 from premodel.runtime.image import read_file
 from premodel.training.load import load_candidates, load_tables

@@ -8,7 +8,6 @@ from itertools import cycle
 from pathlib import Path
 
 from premodel.errors import OptionError, RunError
-from premodel.profiling.conditions import OtherLoad
 from premodel.profiling.energy.base import Meter, MeterError, RealTime, Time
 from premodel.profiling.energy.meters import ALLOWED, AUTO, NONE_FOUND, OFF, SYSFS, Place, choose_meter
 from premodel.profiling.energy.windows import (
@@ -28,15 +27,15 @@ from premodel.profiling.progress import Progress
 from premodel.profiling.samples import draw_images
 from premodel.profiling.store import Store
 from premodel.profiling.timing_records import read_timings
+from premodel.runtime.backends.registry import REMOTE_RUNTIMES
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
+from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.image import Image, decode, set_threads
 from premodel.runtime.zoo import Candidate
 
 IMAGES = 16
 """Decoded images that the windows go round."""
 GPU_PROVIDERS = ("cuda", "tensorrt", "rocm", "migraphx")
-REMOTE_RUNTIMES = ("oip",)
-"""These predict on another machine, whose energy no meter here can see."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 
 from premodel.errors import DatasetError, OptionError
-from premodel.profiling.conditions import device_name, measure_conditions
 from premodel.profiling.energy.meters import AUTO, check_choice
 from premodel.profiling.energy_pass import EnergyOptions, EnergyResult, measure_energy
 from premodel.profiling.extraction import FeatureResult, extract_all
@@ -27,6 +26,7 @@ from premodel.profiling.store import Store
 from premodel.profiling.timing_pass import BUSY_CORES, TimingOptions, TimingResult, time_all
 from premodel.runtime.candidate import open_network
 from premodel.runtime.clock import now_ms
+from premodel.runtime.conditions import device_name, measure_conditions
 from premodel.runtime.zoo import Candidate, Zoo
 
 PASSES = ("predictions", "timings", "features", "energy")

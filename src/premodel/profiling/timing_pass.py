@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from premodel.profiling.conditions import OtherLoad
 from premodel.profiling.footprint import Footprint, measure_footprint
 from premodel.profiling.forms.base import Dataset
 from premodel.profiling.interleaved import Subject, time_interleaved
@@ -30,6 +29,7 @@ from premodel.profiling.timing_records import (
 )
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.clock import now_ms
+from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
 from premodel.runtime.image import Image, set_threads
 from premodel.runtime.zoo import Candidate

@@ -139,10 +139,12 @@ class OpenedCandidate:
         RunError
             The runtime failed, or the output is NaN, constant or no probability.
         """
-        model = self.candidate.model
-        backend = self.network.backend
-        raw = backend.predict(tensor)
-        return to_distribution(raw, backend.output, model.activation, model.label_offset, self.candidate.n_labels)
+        return self.read(self.network.backend.predict(tensor))
+
+    def read(self, raw: Tensor) -> Distribution:
+        """float32 (labels,): what the network's raw output says; raises RunError as `distribution` does."""
+        model, output = self.candidate.model, self.network.backend.output
+        return to_distribution(raw, output, model.activation, model.label_offset, self.candidate.n_labels)
 
     def run(self, tensor: Tensor) -> Prediction:
         """Run the network on a prepared tensor; raises RunError as `distribution` does."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,15 +20,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from premodel.errors import InputError, PremodelError, sentence
 from premodel.runtime.clock import now_ms
 from premodel.serving.access import BearerToken, HeaderLimit
-from premodel.serving.body import BodyTooLargeError, read_body
+from premodel.serving.body import BodyTooLargeError
 from premodel.serving.openapi import openapi_document
 from premodel.serving.page import page_routes
 from premodel.serving.prometheus import CONTENT_TYPE
-from premodel.serving.service import Received, Replied, Service, WaitedTooLongError
+from premodel.serving.received import Received, receive
+from premodel.serving.refusals import error_response, http_error, overloaded, unexpected
+from premodel.serving.service import Replied, Service, WaitedTooLongError
 from premodel.serving.signature import PLATFORM, VERSION
 from premodel.version import __version__
 
-RETRY_AFTER_S = 1
 EXTENSIONS = ("binary_tensor_data",)
 logger = logging.getLogger(__name__)
 
@@ -72,35 +72,8 @@ def make_app(service: Service, token: str | None = None) -> Starlette:
             *([] if token is None else [Middleware(BearerToken, token=token)]),
             Middleware(DirectInfer, name=service.name, infer=endpoints.infer),
         ],
-        exception_handlers={HTTPException: _http_error, Exception: _unexpected},
+        exception_handlers={HTTPException: http_error, Exception: unexpected},
     )
-
-
-def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """The protocol's error: one line in a JSON table."""
-    return JSONResponse({"error": message}, status, headers)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: unknown paths and methods."""
-    if not isinstance(error, HTTPException):
-        raise TypeError("an HTTPException is handled here")
-    headers = dict(error.headers) if error.headers else None
-    standard = error.detail == HTTPStatus(error.status_code).phrase
-    detail = error.detail.lower() if standard else error.detail
-    message = sentence(detail, where=f"{request.method} {request.url.path[:200]}")
-    return error_response(error.status_code, message, headers)
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    """A mistake of ours; its traceback is logged by the server."""
-    del request
-    return error_response(500, f"internal error ({type(error).__name__})")
-
-
-def overloaded(message: str) -> Response:
-    """503, and when to try again."""
-    return error_response(503, message, {"retry-after": str(RETRY_AFTER_S)})
 
 
 class DirectInfer:
@@ -190,7 +163,7 @@ class _Endpoints:
             )
         try:
             async with asyncio.timeout(service.limits.timeout_s):
-                received = await self._receive(request, arrived_ms)
+                received = await receive(request, service.limits, arrived_ms)
         except (TimeoutError, InputError, ClientDisconnect) as error:
             service.leave()
             return self._refused(error)
@@ -198,17 +171,6 @@ class _Endpoints:
             service.leave()
             raise
         return await self._answer(received)
-
-    async def _receive(self, request: Request, arrived_ms: float) -> Received:
-        headers = request.headers
-        body = await read_body(request, self._service.limits.max_body_bytes)
-        text = headers.get("inference-header-content-length")
-        if text is not None and not (text.isdecimal() and text.isascii() and len(text) < 12):
-            raise InputError(
-                "Inference-Header-Content-Length is no number of bytes", given=repr(text[:40]), allowed="0 or more"
-            )
-        encoding = headers.get("content-encoding", "").strip().lower()
-        return Received(body, encoding, None if text is None else int(text), arrived_ms)
 
     async def _answer(self, received: Received) -> Response:
         """Wait for the pool, but no longer than the request's time."""

@@ -51,6 +51,62 @@ class InferRequest:
     timeout_ms: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Form:
+    """A request of one input tensor, before the tensor is read.
+
+    Attributes
+    ----------
+    id:
+        To be echoed; None if there was none.
+    parameters:
+        Of the request.
+    tensor:
+        The input's table.
+    binary:
+        The input's binary data; None if it comes as JSON.
+    outputs:
+        What the request says of its outputs; None if nothing.
+    """
+
+    id: str | None
+    parameters: Mapping[str, Any]
+    tensor: Mapping[str, Any]
+    binary: memoryview | None
+    outputs: Any
+
+
+def read_form(body: bytes, header_length: int | None, limits: Limits, names: Sequence[str]) -> Form:
+    """Take a request of one input apart; `names` are those the input may have.
+
+    Raises
+    ------
+    InputError
+        It breaks the protocol.
+    """
+    if header_length is not None and not 0 < header_length <= len(body):
+        _refuse(
+            "Inference-Header-Content-Length is not within the body", given=header_length, allowed=f"0 to {len(body)}"
+        )
+    text = body if header_length is None else body[:header_length]
+    binary = memoryview(b"") if header_length is None else memoryview(body)[header_length:]
+    data = parse_json(text, limits.max_json_depth)
+    _known(data, "request", ("id", "parameters", "inputs", "outputs"))
+    request_id = data.get("id")
+    if request_id is not None and not isinstance(request_id, str):
+        _refuse("id is no text", given=request_id)
+    inputs = data.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        allowed = " or ".join(repr(name) for name in names)
+        _refuse("inputs must be a list of one tensor", given=inputs, allowed=f"one tensor named {allowed}")
+    tensor = inputs[0]
+    _known(tensor, "input", ("name", "shape", "datatype", "parameters", "data"))
+    if tensor.get("name") not in names:
+        _refuse("unknown input", given=tensor.get("name"), allowed=", ".join(names))
+    parameters = _table(data, "parameters", "request")
+    return Form(request_id, parameters, tensor, _binary_of(tensor, binary), data.get("outputs"))
+
+
 def read_request(body: bytes, header_length: int | None, limits: Limits) -> InferRequest:
     """Read the body of an infer request.
 
@@ -72,32 +128,15 @@ def read_request(body: bytes, header_length: int | None, limits: Limits) -> Infe
         outputs = dict.fromkeys(DEFAULT_OUTPUTS, False)
         check_encoded(body, limits, "image")
         return InferRequest(None, [body], CallOptions(), outputs)
-    if header_length is not None and not 0 < header_length <= len(body):
-        _refuse(
-            "Inference-Header-Content-Length is not within the body", given=header_length, allowed=f"0 to {len(body)}"
-        )
-    text = body if header_length is None else body[:header_length]
-    binary = memoryview(b"") if header_length is None else memoryview(body)[header_length:]
-    data = parse_json(text, limits.max_json_depth)
-    _known(data, "request", ("id", "parameters", "inputs", "outputs"))
-    request_id = data.get("id")
-    if request_id is not None and not isinstance(request_id, str):
-        _refuse("id is no text", given=request_id)
-    parameters = _table(data, "parameters", "request")
+    form = read_form(body, header_length, limits, (INPUT,))
+    parameters = form.parameters
     _known(parameters, "parameters", PARAMETERS)
-    inputs = data.get("inputs")
-    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        _refuse("inputs must be a list of one tensor", given=inputs, allowed=f"one tensor named {INPUT!r}")
-    tensor = inputs[0]
-    _known(tensor, "input", ("name", "shape", "datatype", "parameters", "data"))
-    if tensor.get("name") != INPUT:
-        _refuse("unknown input", given=tensor.get("name"), allowed=INPUT)
     timeout_us = _number(parameters, "timeout")
     return InferRequest(
-        id=request_id,
-        images=read_images(tensor, _binary_of(tensor, binary), limits),
+        id=form.id,
+        images=read_images(form.tensor, form.binary, limits),
         options=CallOptions(_number(parameters, "max_latency_ms"), _number(parameters, "cost_weight")),
-        outputs=_outputs(data.get("outputs"), parameters),
+        outputs=_outputs(form.outputs, parameters),
         timeout_ms=None if not timeout_us else timeout_us / 1e3,
     )
 

@@ -20,6 +20,7 @@ from premodel.serving.body import unpack
 from premodel.serving.drift import Drift
 from premodel.serving.limits import Limits
 from premodel.serving.prometheus import Metrics
+from premodel.serving.received import Received
 from premodel.serving.request import InferRequest, read_request
 from premodel.serving.response import InferResponse, write_response
 from premodel.serving.shadow import Shadow
@@ -30,28 +31,6 @@ logger = logging.getLogger(__name__)
 
 class WaitedTooLongError(PremodelError):
     """A request whose time ran out before its work started."""
-
-
-@dataclass(frozen=True, eq=False)
-class Received:
-    """An infer request as it came in.
-
-    Attributes
-    ----------
-    body:
-        All of it.
-    encoding:
-        Its Content-Encoding; empty for none.
-    header_length:
-        Its Inference-Header-Content-Length; None for none.
-    arrived_ms:
-        When its head was read, by the one clock.
-    """
-
-    body: bytes
-    encoding: str
-    header_length: int | None
-    arrived_ms: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from premodel.errors import OptionError, StoreError
-from premodel.profiling.conditions import device_name
 from premodel.profiling.energy_records import KEY, read_energy
 from premodel.profiling.footprint import Footprint
 from premodel.profiling.profile import PASSES
@@ -33,6 +32,7 @@ from premodel.profiling.schema import (
 from premodel.profiling.store import Store
 from premodel.profiling.timing_records import StoredTiming, decode_subject, features_subject, read_timings
 from premodel.records import TOP_K, Timing
+from premodel.runtime.conditions import device_name
 from premodel.runtime.zoo import Candidate, candidate_from_json
 from premodel.training.tables import FeatureCosts, Tables
 

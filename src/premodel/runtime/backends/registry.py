@@ -14,6 +14,9 @@ BACKENDS = {
     "replay": "premodel.runtime.backends.replay:ReplayBackend",
 }
 
+REMOTE_RUNTIMES = ("oip",)
+"""These predict on another machine: there is no model file to open here, and no meter or clock here sees their work."""
+
 
 def backend_class(runtime: str) -> type[Backend]:
     """The backend of a runtime.

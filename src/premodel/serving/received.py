@@ -1,0 +1,52 @@
+"""An infer request as it came in, before anything of it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from premodel.errors import InputError
+from premodel.serving.body import read_body
+from premodel.serving.limits import Limits
+
+
+@dataclass(frozen=True, eq=False)
+class Received:
+    """An infer request as it came in.
+
+    Attributes
+    ----------
+    body:
+        All of it.
+    encoding:
+        Its Content-Encoding; empty for none.
+    header_length:
+        Its Inference-Header-Content-Length; None for none.
+    arrived_ms:
+        When its head was read, by the one clock.
+    """
+
+    body: bytes
+    encoding: str
+    header_length: int | None
+    arrived_ms: float
+
+
+async def receive(request: Request, limits: Limits, arrived_ms: float) -> Received:
+    """The whole request.
+
+    Raises
+    ------
+    InputError
+        The body is too large, or a header is no number.
+    """
+    headers = request.headers
+    body = await read_body(request, limits.max_body_bytes)
+    text = headers.get("inference-header-content-length")
+    if text is not None and not (text.isdecimal() and text.isascii() and len(text) < 12):
+        raise InputError(
+            "Inference-Header-Content-Length is no number of bytes", given=repr(text[:40]), allowed="0 or more"
+        )
+    encoding = headers.get("content-encoding", "").strip().lower()
+    return Received(body, encoding, None if text is None else int(text), arrived_ms)

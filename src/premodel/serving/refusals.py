@@ -1,0 +1,40 @@
+"""Refusals of a server: one line in a JSON table, with the status code that says whose mistake it is."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from premodel.errors import sentence
+
+RETRY_AFTER_S = 1
+
+
+def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """The protocol's error: one line in a JSON table."""
+    return JSONResponse({"error": message}, status, headers)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: unknown paths and methods."""
+    if not isinstance(error, HTTPException):
+        raise TypeError("an HTTPException is handled here")
+    headers = dict(error.headers) if error.headers else None
+    standard = error.detail == HTTPStatus(error.status_code).phrase
+    detail = error.detail.lower() if standard else error.detail
+    message = sentence(detail, where=f"{request.method} {request.url.path[:200]}")
+    return error_response(error.status_code, message, headers)
+
+
+async def unexpected(request: Request, error: Exception) -> Response:
+    """A mistake of ours; its traceback is logged by the server."""
+    del request
+    return error_response(500, f"internal error ({type(error).__name__})")
+
+
+def overloaded(message: str) -> Response:
+    """503, and when to try again."""
+    return error_response(503, message, {"retry-after": str(RETRY_AFTER_S)})
