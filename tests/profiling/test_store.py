@@ -104,6 +104,22 @@ def test_another_schema_version(tmp_path: Path) -> None:
         refuse("another schema version; given: 999; allowed: 1", file, create=create)
 
 
+def test_an_older_store_made_by_hand(tmp_path: Path) -> None:
+    """Its columns mean something else; none of them may be read as today's."""
+    file = tmp_path / "old.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE premodel_store (name TEXT PRIMARY KEY, value TEXT)")
+        connection.execute("INSERT INTO premodel_store VALUES ('schema_version', '0')")
+        for name in sorted(set(METADATA.tables) - {"premodel_store"}):
+            connection.execute(f"CREATE TABLE {name} (sample TEXT PRIMARY KEY, latency_us REAL)")
+    before = file.read_bytes()
+    refuse("another schema version; given: 0; allowed: 1; use the release of premodel that made it", file)
+    assert file.read_bytes() == before
+    refuse("another schema version; given: 0; allowed: 1", file, create=True)
+    with closing(sqlite3.connect(file)) as connection:
+        assert [row[1] for row in connection.execute("PRAGMA table_info(timings)")] == ["sample", "latency_us"]
+
+
 def test_a_store_that_lacks_a_table(tmp_path: Path) -> None:
     file = tmp_path / "s.db"
     Store(file, create=True).close()

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from premodel.cli.store_table import format_summary
+from premodel.profiling.engines import store_name
 from premodel.profiling.export import export
 from premodel.profiling.store import Store
 from premodel.profiling.summary import summarise_store
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(summary.to_json()) if args.json else format_summary(summary))
         else:
             rows = export(store, args.to)
-            what = {"store": store.name, "to": args.to, "rows": rows}
-            print(json.dumps(what) if args.json else f"{rows} rows written to {args.to}")
+            to = store_name(args.to)
+            what = {"store": store.name, "to": to, "rows": rows}
+            print(json.dumps(what) if args.json else f"{rows} rows written to {to}")
     return 0

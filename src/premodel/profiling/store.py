@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +14,21 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql import ClauseElement
 
 from premodel.errors import StoreError
-from premodel.profiling.engines import open_engine, store_url
+from premodel.profiling import engines
+from premodel.profiling.database_errors import advice, first_line, is_clash, is_lost
+from premodel.profiling.engines import (
+    connect_to_make,
+    connect_to_read,
+    connect_to_write,
+    open_engine,
+    store_name,
+    store_url,
+)
 from premodel.profiling.schema import METADATA, SCHEMA_VERSION, STORE
 from premodel.version import __version__
 
 ATTEMPTS = 5
+RETRY_SECONDS = 0.2
 PROFILE_COMMAND = "premodel profile ZOO.toml DATA --store STORE"
 T = TypeVar("T")
 
@@ -41,7 +52,7 @@ class Store:
 
     def __init__(self, where: str | Path, *, create: bool = False) -> None:
         self.url = store_url(where)
-        self.name = str(where) if self.url.drivername == "sqlite" else self.url.render_as_string(hide_password=True)
+        self.name = store_name(where)
         file = Path(self.url.database or "") if self.url.drivername == "sqlite" else None
         if file is not None and not file.exists():
             if not create:
@@ -70,31 +81,44 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One transaction that sees one state of the store; StoreError if the database fails."""
-        with _told(self.name), self._engine.connect() as connection:
+        with _told(self.name), connect_to_read(self._engine) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, committed at the end, or rolled back whole; StoreError if the database fails.
 
-        IntegrityError passes, for `write` to try again.
+        One writer at a time: the next waits. IntegrityError passes, for `write` to try again.
         """
-        with (
-            _told(self.name),
-            self._engine.connect().execution_options(premodel_writes=True) as connection,
-            connection.begin(),
-        ):
+        with _told(self.name), connect_to_write(self._engine) as connection, connection.begin():
+            connection.execute(select(STORE.c.value).where(STORE.c.name == "schema_version").with_for_update())
             yield connection
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Do the work in one transaction, again from the start where another writer was faster with the same keys."""
-        for _ in range(ATTEMPTS):
+        """Do the work in one transaction.
+
+        It is done again from the start where another writer was faster with the same keys, and where the server was
+        restarted meanwhile, which is waited for. So the work must be one that may be done twice.
+        """
+        clashes = 0
+        deadline: float | None = None
+        while True:
             try:
                 with self.writing() as connection:
                     return work(connection)
             except IntegrityError as error:
-                last = error
-        raise StoreError(f"rows of another writer are in the way ({_first_line(last.orig)})", where=self.name)
+                clashes += 1
+                if clashes == ATTEMPTS:
+                    raise StoreError(
+                        f"rows of another writer are in the way ({first_line(error.orig)})", where=self.name
+                    ) from error
+            except StoreError as error:
+                cause = error.__cause__
+                deadline = time.monotonic() + engines.BUSY_SECONDS if deadline is None else deadline
+                again = isinstance(cause, DBAPIError) and (is_clash(cause) or is_lost(cause))
+                if not again or time.monotonic() >= deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
 
     def _open_readable(self, file: Path) -> None:
         """Fall back to reading a file that lies where nothing may be written, such as a read-only disk."""
@@ -114,7 +138,8 @@ class Store:
         tables, version = self._state()
         unmade = not tables or (STORE.name in tables and version is None)
         if unmade and create:
-            self.write(_create)
+            with _told(self.name), connect_to_make(self._engine) as connection, connection.begin():
+                _create(connection)
             tables, version = self._state()
         elif unmade:
             raise StoreError("the store is empty", where=self.name, do=f"fill it with: {PROFILE_COMMAND}")
@@ -170,6 +195,8 @@ def _execute_many(connection: Connection, statement: ClauseElement, rows: Sequen
 
 
 def _create(connection: Connection) -> None:
+    # MySQL commits each table as it is made: the first marks the others as ours if this process is killed now.
+    STORE.create(connection, checkfirst=True)
     METADATA.create_all(connection)
     known = connection.execute(select(STORE.c.name)).first()
     if known is None:
@@ -185,24 +212,4 @@ def _told(name: str) -> Iterator[None]:
     except IntegrityError:
         raise
     except DBAPIError as error:
-        raise StoreError(f"the database failed: {_first_line(error.orig)}", where=name, do=_advice(error)) from error
-
-
-def _first_line(error: object) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _advice(error: DBAPIError) -> str | None:
-    text = str(error.orig).lower()
-    for sign, advice in (
-        ("disk is full", "free some space, then run the same command again; what was stored is kept"),
-        ("disk i/o", "see whether the disk is full or failing; what was stored is kept"),
-        ("readonly", "give write permission on the file and its folder, or choose another store"),
-        ("unable to open", "check that the path is a file that may be read and written"),
-        ("locked", "another process is writing to the store: wait for it, then run the same command again"),
-        ("not a database", "choose another file, or a new one"),
-        ("malformed", "the file is damaged: restore it from a copy, or profile into a new one"),
-    ):
-        if sign in text:
-            return advice
-    return None
+        raise StoreError(f"the database failed: {first_line(error.orig)}", where=name, do=advice(error)) from error
