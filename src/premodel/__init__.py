@@ -1,12 +1,14 @@
 """premodel: answer every input with the cheapest of your pretrained models that will get it right.
 
+Importing this package imports nothing but its errors and its version; `load` brings the rest.
+
+Examples
+--------
 >>> import premodel
 >>> clf = premodel.load("edge.premodel")
 >>> clf.predict("photos/00000.png").candidate
 'small'
 >>> clf.close()
-
-Importing this package imports nothing but its errors and its version; `load` brings the rest.
 """
 
 from __future__ import annotations

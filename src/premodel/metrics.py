@@ -22,6 +22,8 @@ def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
     With n = 0 nothing is known: (0, 1).
 
+    Examples
+    --------
     >>> low, high = wilson(5, 10)
     >>> round(low, 4), round(high, 4)
     (0.2366, 0.7634)
@@ -146,6 +148,8 @@ def reliability(scores: NDArray[np.floating], right: NDArray[np.bool_], bins: in
 def geometric_mean(values: Sequence[float]) -> float:
     """Geometric mean, as the paper reports its folds (section 4.2); 0 if any value is 0.
 
+    Examples
+    --------
     >>> geometric_mean([4.0, 9.0])
     6.0
     >>> geometric_mean([4.0, 0.0])
@@ -199,6 +203,8 @@ def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
 
     NaN if one of the two kinds is absent.
 
+    Examples
+    --------
     >>> auc(np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False]))
     0.75
     """
@@ -218,6 +224,8 @@ def upper_hull(latency_ms: Floats, accuracy: Floats) -> NDArray[np.intp]:
     It starts at the cheapest point and ends at the most accurate one; any point on it is reached by serving its two
     neighbours at random in some proportion. Among equal latencies the most accurate counts, among equals the first.
 
+    Examples
+    --------
     >>> upper_hull(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 0.55, 0.8, 0.7])).tolist()
     [0, 2]
     """
@@ -241,6 +249,8 @@ def mix_at(latency_ms: Floats, accuracy: Floats, at_ms: float) -> tuple[int, int
 
     Below the cheapest point the mix is that point, above the most accurate one it is that one, alone.
 
+    Examples
+    --------
     >>> mix_at(np.array([1.0, 5.0]), np.array([0.5, 0.9]), 2.0)
     (0, 1, 0.25)
     """

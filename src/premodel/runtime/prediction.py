@@ -107,6 +107,8 @@ def to_prediction(distribution: Distribution) -> Prediction:
 def rank_of(distribution: Distribution, label: int) -> int:
     """Rank of a label from 0, in the order of `to_prediction`.
 
+    Examples
+    --------
     >>> rank_of(np.array([0.25, 0.5, 0.25], np.float32), 2)
     2
     """

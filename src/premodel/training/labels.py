@@ -52,6 +52,8 @@ def right(correct: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def make_labels(scheme: str, correct: NDArray[np.bool_], latency_ms: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Labels by the name of their scheme: "optimum" or "right".
 
+    Examples
+    --------
     >>> make_labels("right", np.array([[True, True]]), np.array([4.0, 1.0])).tolist()
     [[True, True]]
 

@@ -125,6 +125,8 @@ class Objective:
 
         Ties go to the lower latency, then the higher accuracy, then the first.
 
+        Examples
+        --------
         >>> accuracy, latency_ms = np.array([0.70, 0.81, 0.82]), np.array([1.0, 3.0, 9.0])
         >>> Objective(min_accuracy=Floor.parse("0.8")).choose(accuracy, latency_ms, best_accuracy=0.82)
         1
