@@ -41,7 +41,15 @@ def train_one(plan: Plan, learn: Images, held_out: Images, work: Path, bf16: boo
     def log(text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {plan.name}: {text}", flush=True)
 
-    batches = Augmented(learn, batch_size=plan.batch_size, seed=SEED, shift=plan.shift, soft_targets=targets)
+    batches = Augmented(
+        learn,
+        batch_size=plan.batch_size,
+        seed=SEED,
+        shift=plan.shift,
+        cutout=plan.cutout,
+        small_epochs=plan.small_epochs,
+        soft_targets=targets,
+    )
     return train(
         network,
         batches,

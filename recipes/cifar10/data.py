@@ -11,12 +11,15 @@ import pyarrow.parquet as pq
 import torch
 from recipes.common.train import Batch, SizedBatches
 from torch import Tensor
+from torch.nn import functional
 
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 HELD_OUT = 2_000
 """Images of the training file that no network trains on: hyper-parameters are judged on them."""
 HELD_OUT_SEED = 20_180_619
+SMALL = 24
+"""Side in pixels of the shrunk images of the first epochs."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Augmented:
 
     Which images are mirrored in even epochs is drawn once; in odd epochs it is the others, so that two epochs show both
     (alternating flip, Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"). Shifts reflect at the border.
+    `cutout` greys a square of that side at a random place (DeVries and Taylor 2017), whole inside the image. The first
+    `small_epochs` epochs see the images shrunk to `SMALL` pixels, for little more than half the time.
     `soft_targets` (N, 10), class probabilities, replace the labels.
     """
 
@@ -76,11 +81,15 @@ class Augmented:
         batch_size: int,
         seed: int,
         shift: int = 2,
+        cutout: int = 0,
+        small_epochs: int = 0,
         soft_targets: Tensor | None = None,
     ) -> None:
         self.labels = images.labels
         self.batch_size = batch_size
         self.shift = shift
+        self.cutout = cutout
+        self.small_epochs = small_epochs
         self.soft_targets = soft_targets
         self.padded = torch.from_numpy(
             np.pad(images.pixels.numpy(), ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
@@ -96,6 +105,10 @@ class Augmented:
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]
             mirrored = self.mirrored_first[rows] ^ bool(epoch % 2)
             inputs = normalise(self._crop(rows, mirrored, generator))
+            if self.cutout:
+                inputs = self._cut_out(inputs, generator)
+            if epoch < self.small_epochs:
+                inputs = functional.interpolate(inputs, size=(SMALL, SMALL), mode="bilinear", antialias=True)
             if self.soft_targets is None:
                 return inputs, self.labels[rows]
             return inputs, self.soft_targets[rows]
@@ -108,3 +121,10 @@ class Augmented:
         along = torch.arange(32).expand(len(rows), 32)
         columns = left + torch.where(mirrored[:, None], 31 - along, along)
         return self.padded[rows[:, None, None], (top + along)[:, :, None], columns[:, None, :]]
+
+    def _cut_out(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Inputs (n, 3, 32, 32), normalised, with a square of each at the mean colour, which is zero."""
+        top, left = torch.randint(0, 32 - self.cutout + 1, (2, len(inputs), 1), generator=generator)
+        along = torch.arange(32)
+        rows, columns = (((along >= start) & (along < start + self.cutout)) for start in (top, left))
+        return inputs.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)

@@ -24,6 +24,8 @@ class Plan:
     build: Callable[[Tensor], nn.Module]
     schedule: Schedule
     shift: int = 2
+    cutout: int = 0
+    small_epochs: int = 0
     batch_size: int = 512
     bf16: bool = True
     teacher: str | None = None
@@ -71,7 +73,10 @@ PLANS = (
         "resnet_large",
         "whitening layer and three residual stages, 128 to 256 channels",
         lambda pixels: networks.resnet(pixels, (128, 256, 256)),
-        Schedule(8, peak_lr=0.4, warmup_fraction=0.3, label_smoothing=0.1),
+        Schedule(32, peak_lr=0.4, warmup_fraction=0.2, label_smoothing=0.1),
+        shift=4,
+        cutout=8,
+        small_epochs=19,
     ),
 )
 

@@ -32,8 +32,9 @@ from premodel.profiling.schema import (
 from premodel.profiling.store import Store
 from premodel.profiling.timing_records import StoredTiming, decode_subject, features_subject, read_timings
 from premodel.records import TOP_K, Timing
+from premodel.runtime.candidate_json import candidate_from_json
 from premodel.runtime.conditions import device_name
-from premodel.runtime.zoo import Candidate, candidate_from_json
+from premodel.runtime.zoo import Candidate
 from premodel.training.tables import FeatureCosts, Tables
 
 

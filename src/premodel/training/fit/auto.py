@@ -141,9 +141,11 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     others = [Entrant(name) for name in (*OUTPUTS, *(FEATURES if tables.feature_names else ()))]
     for fold in folds:
         _serve_single(single, sample, fold, options)
+        # The same tables for all: what one policy computes from them serves the next.
+        seen, unseen = sample.take(fold.train), sample.take(fold.test)
         for entrant in others:
             if not entrant.given_up:
-                _serve(entrant, sample, fold, options)
+                _serve(entrant, seen, unseen, options)
         if fold is not folds[-1]:
             _give_up([single] if meets else [], others, judge)
     chosen, why = _choose(single, others, judge, meets)
@@ -176,14 +178,13 @@ def _serve_single(entrant: Entrant, tables: Tables, fold: Fold, options: TrainOp
     entrant.latency_ms.append(np.full(len(fold.test), end_to_end_ms[column]))
 
 
-def _serve(entrant: Entrant, tables: Tables, fold: Fold, options: TrainOptions) -> None:
-    """Train a policy on the training part and let it serve the rest; one that refuses is given up."""
+def _serve(entrant: Entrant, seen: Tables, test: Tables, options: TrainOptions) -> None:
+    """Train a policy on the samples seen and let it serve the test samples; one that refuses is given up."""
     try:
-        policy = train_policy(tables.take(fold.train), dataclasses.replace(options, policy=entrant.name)).policy
+        policy = train_policy(seen, dataclasses.replace(options, policy=entrant.name)).policy
     except OptionError as error:
         entrant.given_up = str(error)
         return
-    test = tables.take(fold.test)
     served = simulate(policy, test)
     columns = np.asarray([test.candidates.index(name) for name in served.candidates])
     ran_ms = np.where(served.order >= 0, test.latency_ms[columns[served.order]], 0.0).sum(axis=1)

@@ -15,15 +15,14 @@ from premodel.runtime.policies.cascade import Cascade
 from premodel.runtime.policies.cascade_routing import CascadeRouting
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.stopping import StoppingParts, StoppingPolicy
-from premodel.training.ceilings import together
-from premodel.training.evidence import EvidenceTable, evidence_table
+from premodel.training.evidence import EvidenceTable
+from premodel.training.fit.learner import SELECT_MS, Learner, learner_of, reordered
 from premodel.training.fit.stopping import (
     SetFit,
     Solved,
     allowed_after,
     backward_induction,
     compute_states,
-    fit_sets,
     members_of,
     solve_sets,
     stopping_parts,
@@ -32,11 +31,9 @@ from premodel.training.fit.stopping import (
 from premodel.training.folds import Fold, stratified_folds
 from premodel.training.operating_point import FOLDS, CrossFitted, Point, choose_point, weight_grid
 from premodel.training.options import Trained, TrainOptions, plain
-from premodel.training.pool import PoolChoice, choose_pool, search_rows
+from premodel.training.pool import PoolChoice
 from premodel.training.tables import Tables
 
-SELECT_MS = 0.03
-"""Upper estimate of all decisions of one answer; an estimate, because equal training must give an equal bundle."""
 SEARCH = (0.15, 0.08, 0.04)
 """Cost weights, per latency of the best single candidate, at which pool and order are searched."""
 SPREAD = (1.4, 1.0, 0.7)
@@ -45,6 +42,7 @@ INNER = 2
 """Folds inside the training part of a fold, for calibration."""
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +51,8 @@ class _Plan:
 
     Attributes
     ----------
+    tables, learner:
+        The profile, and what was computed from it.
     options:
         Of the training.
     ordered:
@@ -63,14 +63,12 @@ class _Plan:
         Cost weights at which pool and order are searched.
     """
 
+    tables: Tables
+    learner: Learner
     options: TrainOptions
     ordered: bool
     grid: Floats
     searched_at: Floats
-
-    def evidence(self, tables: Tables) -> EvidenceTable:
-        """The evidence of a profile."""
-        return evidence_table(tables, self.options.criterion, tables.decode_ms + SELECT_MS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +78,9 @@ class _Learned:
     Attributes
     ----------
     table:
-        Evidence of its candidates; for a cascade in its order.
+        Evidence of its candidates on the rows learned from; for a cascade in its order.
+    columns:
+        The candidates' columns in the profile, in that order.
     choice:
         How it was found.
     fit, allowed:
@@ -88,6 +88,7 @@ class _Learned:
     """
 
     table: EvidenceTable
+    columns: tuple[int, ...]
     choice: PoolChoice
     fit: SetFit
     allowed: NDArray[np.bool_]
@@ -125,23 +126,25 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
     best = int(np.lexsort((tables.latency_ms, -correct.mean(axis=0)))[0])
     base_ms, given = float(tables.end_to_end_ms()[best]) + SELECT_MS, options.objective.cost_weight
     searched_at = np.array(SEARCH) / base_ms if given is None else np.array([given])
-    plan = _Plan(options, ordered, weight_grid(base_ms, given), searched_at)
-    found = _learn(tables, folds, plan)
-    point = _point(tables, folds, plan)
+    learner, grid = learner_of(tables, options), weight_grid(base_ms, given)
+    plan = _Plan(tables, learner, options, ordered, grid, searched_at)
+    everything = np.arange(len(tables))
+    found = _learn(plan, everything, FOLDS)
+    point = _point(plan, folds)
     if given is None:
         # The weights searched at were a guess of the one it works at: search again around that one.
         again = replace(plan, searched_at=point.cost_weight * np.array(SPREAD))
-        other = _learn(tables, folds, again)
+        other = _learn(again, everything, FOLDS)
         if other.table.names != found.table.names:
-            its_point = _point(tables, folds, again)
+            its_point = _point(again, folds)
             if _better(its_point, point, options):
                 plan, found, point = again, other, its_point
-    return _trained(tables, plan, found, point)
+    return _trained(plan, found, point)
 
 
-def _trained(tables: Tables, plan: _Plan, found: _Learned, point: Point) -> Trained:
+def _trained(plan: _Plan, found: _Learned, point: Point) -> Trained:
     """The policy with its account."""
-    ordered = plan.ordered
+    tables, ordered = plan.tables, plan.ordered
     parts = stopping_parts(found.table, found.fit, plan.grid, found.allowed)
     kind: type[StoppingPolicy] = Cascade if ordered else CascadeRouting
     policy = kind(
@@ -159,7 +162,7 @@ def _trained(tables: Tables, plan: _Plan, found: _Learned, point: Point) -> Trai
         "reward": {"intercept": found.fit.reward.intercept, "slope": found.fit.reward.slope},
         "operating_point": plain(point),
     }
-    return Trained(policy, tuple(_account(tables, plan, found, point, parts)), evidence)
+    return Trained(policy, tuple(_account(plan, found, point, parts)), evidence)
 
 
 def _better(again: Point, found: Point, options: TrainOptions) -> bool:
@@ -168,33 +171,32 @@ def _better(again: Point, found: Point, options: TrainOptions) -> bool:
     return options.objective.choose(accuracy, latency_ms, found.best_single_accuracy) == 1
 
 
-def _learn(tables: Tables, folds: Sequence[Fold], plan: _Plan) -> _Learned:
-    """Find a pool, for a cascade its best order too, and fit it; `folds` of these rows are for calibration."""
-    accepts = together(tables, plan.options.objective)
-    searched = plan.evidence(tables.take(search_rows(len(tables))))
-    choice = choose_pool(searched, plan.searched_at, accepts=accepts)
-    pool = plan.evidence(tables.take_candidates(choice.candidates))
-    fit = fit_sets(pool, folds)
-    allowed = allowed_after(len(pool.names))
+def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
+    """Find a pool on these rows, for a cascade its best order too, and fit it; so many folds are for calibration."""
+    learner, tables = plan.learner, plan.tables
+    choice = learner.choose(tables, rows, plan.searched_at)
+    columns = choice.candidates
+    fit = learner.fit(tables, columns, rows, folds)
+    pool = learner.evidence(tables, columns).take(rows)
+    allowed = allowed_after(len(columns))
     if plan.ordered:
         order = _best_order(pool, fit, plan.searched_at)
-        pool = pool.take_candidates(order)
-        fit = fit_sets(pool, folds)
+        columns = tuple(columns[j] for j in order)
+        pool, fit = pool.take_candidates(order), reordered(fit, order)
         allowed = allowed_after(len(order), range(len(order)))
-    return _Learned(pool, choice, fit, allowed)
+    return _Learned(pool, columns, choice, fit, allowed)
 
 
-def _point(tables: Tables, folds: Sequence[Fold], plan: _Plan) -> Point:
+def _point(plan: _Plan, folds: Sequence[Fold]) -> Point:
     """The point of operation, by cross-fitting all of it: pool, order, weights, calibration and gains."""
-    correct, options = tables.correct(plan.options.criterion), plan.options
-    right = np.zeros((len(tables), len(plan.grid)), np.bool_)
+    correct, options = plan.learner.correct, plan.options
+    right = np.zeros((len(correct), len(plan.grid)), np.bool_)
     latency_ms = np.zeros(right.shape)
     for fold in folds:
-        train = tables.take(fold.train)
-        inner = stratified_folds(train.truth, correct[fold.train].sum(axis=1), INNER, options.seed)
-        learned = _learn(train, inner, plan)
-        columns = [tables.candidates.index(name) for name in learned.table.names]
-        test = plan.evidence(tables.take(fold.test).take_candidates(columns))
+        learned = _learn(plan, fold.train, INNER)
+        pool = learned.choice.candidates
+        test = plan.learner.evidence(plan.tables, pool).take(fold.test)
+        test = test.take_candidates([pool.index(column) for column in learned.columns])
         solved = solve_sets(learned.table, learned.fit, plan.grid, learned.allowed)
         states = compute_states(test, learned.fit.weights, learned.fit.member)
         right[fold.test], spent = walk(states, states.basis, solved.gains, test.latency_ms)
@@ -237,9 +239,9 @@ def _serves(names: tuple[str, ...], parts: StoppingParts, number: int, members: 
     return "fused" if parts.member[number] < 0 else names[int(parts.member[number])]
 
 
-def _account(tables: Tables, plan: _Plan, found: _Learned, point: Point, parts: StoppingParts) -> list[str]:
+def _account(plan: _Plan, found: _Learned, point: Point, parts: StoppingParts) -> list[str]:
     """How it came about, in plain words."""
-    names, options = found.table.names, plan.options
+    tables, names, options = plan.tables, found.table.names, plan.options
     lines = [
         f"profile: {len(tables)} samples, {len(tables.candidates)} candidates, criterion {options.criterion}",
         f"objective: {options.objective.describe()}",
