@@ -81,10 +81,12 @@ def png(width: int, height: int) -> bytes:
 
 
 @contextmanager
-def running(*words: object) -> Generator[tuple[str, subprocess.Popen[str]]]:
-    """`premodel serve` in a process of its own, on a free port; stopped at the end."""
-    command = [sys.executable, "-m", "premodel.cli.main", "serve", *map(str, words), "--port", "0", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def running(*words: object, command: str = "serve", port: int = 0) -> Generator[tuple[str, subprocess.Popen[str]]]:
+    """`premodel serve`, or another that listens, in a process of its own, on a free port; stopped at the end."""
+    given = [command, *map(str, words), "--port", str(port), "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "premodel.cli.main", *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -13,6 +13,7 @@
     │   ├── OptionError           an option or budget that cannot be met
     │   └── MissingExtraError     a package that an extra would bring
     ├── DownloadError             exit code 1: a server or the network failed
+    ├── RemoteError               exit code 1: an inference server is away, and did not come back
     └── RunError                  exit code 1: a candidate failed although the input was right
 
 Every message is one line: what is wrong, where, what was given, what is allowed, what to do.
@@ -33,6 +34,8 @@ def sentence(
 
     Parts that are None are left out; line breaks inside parts are folded to spaces.
 
+    Examples
+    --------
     >>> sentence("wrong number of threads", given=0, allowed="a whole number from 1")
     'wrong number of threads; given: 0; allowed: a whole number from 1'
     """
@@ -106,6 +109,10 @@ class MissingExtraError(InputError):
 
 class DownloadError(PremodelError):
     """A server could not be reached, refused, or kept cutting the connection."""
+
+
+class RemoteError(PremodelError):
+    """An inference server could not be reached, or went away and did not come back."""
 
 
 class RunError(PremodelError):

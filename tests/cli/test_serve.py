@@ -95,6 +95,6 @@ def test_a_foreign_bundle(tmp_path: Path, capsys: Any) -> None:
 
 def test_without_the_extra(made: Made, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     find = importlib.util.find_spec
-    monkeypatch.setattr("premodel.cli.serve.find_spec", lambda name: None if name == "uvicorn" else find(name))
+    monkeypatch.setattr("premodel.cli.server_options.find_spec", lambda name: None if name == "uvicorn" else find(name))
     assert main(["serve", str(made.path)]) == 2
     assert "premodel[serve]" in capsys.readouterr().err

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from premodel.errors import BundleError, ModelError, ZooError
+from premodel.runtime.candidate_json import candidate_from_json, candidate_to_json
 from premodel.runtime.digests import file_git_blob_sha1, file_sha256
-from premodel.runtime.zoo import Zoo, candidate_from_json, candidate_to_json, read_zoo, verify
+from premodel.runtime.zoo import Zoo, read_zoo, verify
 from zoos import write_zoo
 
 ENTRY = {
@@ -131,7 +132,7 @@ def test_labels_may_be_listed(tmp_path: Path) -> None:
         ("name", 3, "wrong name; given: 3"),
         ("file", ..., "file is missing"),
         ("runtime", ..., "runtime is missing"),
-        ("runtime", "caffe", "wrong runtime; given: 'caffe'; allowed: onnx, litert, replay"),
+        ("runtime", "caffe", "wrong runtime; given: 'caffe'; allowed: onnx, litert, openvino, oip, replay"),
         ("label_offset", -1, "wrong label_offset; given: -1; allowed: a whole number from 0"),
         ("label_offset", True, "wrong label_offset"),
         ("label_offset", 1.0, "wrong label_offset"),

@@ -6,11 +6,10 @@ import argparse
 import json
 import math
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from premodel.errors import MissingExtraError
+from premodel.cli.server_options import add_server_options, listening, read_access
 from premodel.runtime.engine import Premodel
 from premodel.serving.limits import Limits
 
@@ -21,25 +20,18 @@ EXAMPLE = """example:
 Open Inference Protocol v2 (tritonclient, KServe clients), a page at /, Prometheus metrics at /metrics, OpenAPI at
 /openapi.json. Off this machine's own address a token is wanted. SIGTERM and Ctrl-C answer what was accepted, then stop.
 """
-EXTRA = ("starlette", "uvicorn", "httptools", "uvloop", "prometheus_client")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = EXAMPLE
     parser.add_argument("bundle", metavar="F.premodel", help="the premodel; its name is the model's name")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8080, help="0 for any free one (default: 8080)")
     parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
     parser.add_argument(
         "--memory-budget-mb", type=float, metavar="MB", help="unload models used longest ago to stay below it"
     )
     parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
-    access = parser.add_argument_group("access")
-    access.add_argument("--token-file", type=Path, metavar="F", help="requests must bear the token in this file")
-    access.add_argument("--allow-open", action="store_true", help="no token although others can reach the address")
-    access.add_argument("--tls-cert", type=Path, metavar="F", help="certificate chain, PEM; with --tls-key")
-    access.add_argument("--tls-key", type=Path, metavar="F", help="private key, PEM")
+    add_server_options(parser, 8080)
     parser.add_argument(
         "--shadow", type=float, metavar="SHARE", help="share of the answers to compare with the best candidate's"
     )
@@ -55,32 +47,21 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load, listen, serve until told to stop."""
-    for package in EXTRA:
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "serve")
-    from premodel.runtime.token_file import read_token
-    from premodel.serving.access import check_bind, is_loopback
+    token = read_access(args)
     from premodel.serving.app import describe, make_app
-    from premodel.serving.server import check_tls, open_socket, run_server, url_of
     from premodel.serving.service import Service
     from premodel.serving.shadow import Shadow
 
-    token = None if args.token_file is None else read_token(args.token_file)
-    check_bind(args.host, token=token is not None, allow_open=args.allow_open)
-    check_tls(args.tls_cert, args.tls_key)
     limits = _limits(args)
     premodel = Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb)
-    with premodel, open_socket(args.host, args.port) as listener:
+    with premodel, listening(args, token) as server:
         shadow = None if args.shadow is None else Shadow(premodel, args.shadow)
         service = Service(premodel, Path(args.bundle).stem, limits, shadow)
         app = make_app(service, token)
-        url = url_of(listener, tls=args.tls_cert is not None)
-        if not is_loopback(args.host) and token is not None and args.tls_cert is None:
-            print("premodel serve: the token travels unencrypted; give --tls-cert and --tls-key", file=sys.stderr)
         if args.json:
-            print(json.dumps({"url": url, **describe(service)}), flush=True)
-        print(f"premodel serve: {service.name} at {url}; Ctrl-C ends it", file=sys.stderr, flush=True)
-        run_server(app, listener, limits, args.tls_cert, args.tls_key)
+            print(json.dumps({"url": server.url, **describe(service)}), flush=True)
+        print(f"premodel serve: {service.name} at {server.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        server.run(app, limits)
     print("premodel serve: stopped", file=sys.stderr)
     return 0
 

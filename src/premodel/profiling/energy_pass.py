@@ -27,7 +27,6 @@ from premodel.profiling.progress import Progress
 from premodel.profiling.samples import draw_images
 from premodel.profiling.store import Store
 from premodel.profiling.timing_records import read_timings
-from premodel.runtime.backends.registry import REMOTE_RUNTIMES
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.image import Image, decode, set_threads
@@ -114,7 +113,7 @@ def _wanted(
 ) -> tuple[list[Candidate], EnergyResult]:
     """The candidates to be measured; those with no timing record have no place for their energy."""
     timings, stored = read_timings(store, options.device), read_energy(store, options.device).records
-    distinct = list({one.timing_key: one for one in candidates if one.model.runtime not in REMOTE_RUNTIMES}.values())
+    distinct = list({one.timing_key: one for one in candidates if not one.model.is_remote}.values())
     timed = [one for one in distinct if one.timing_key in timings]
     wanted = [one for one in timed if _is_wanted(stored.get(one.timing_key), options)]
     result = EnergyResult(kept=len(timed) - len(wanted))

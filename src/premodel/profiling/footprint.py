@@ -11,8 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from premodel.errors import PremodelError
-from premodel.runtime.backends.registry import backend_class
-from premodel.runtime.candidate import OpenedCandidate, open_network
+from premodel.runtime.candidate import OpenedCandidate, open_backend, open_network
 from premodel.runtime.clock import now_ms
 from premodel.runtime.image import decode
 from premodel.runtime.zoo import Candidate
@@ -37,13 +36,15 @@ class Footprint:
 
 
 def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
-    """Measure a candidate's network on one encoded image, in a process of its own.
+    """Measure a candidate's network on one encoded image, in a process of its own; nothing of a remote one is known.
 
     Notes
     -----
     The network is opened twice and the second opening is measured: the first one pays for loading the runtime's
     library, which all networks of that runtime share.
     """
+    if candidate.model.is_remote:
+        return Footprint()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(theirs, candidate, data), daemon=True)
@@ -67,10 +68,7 @@ def _measure(pipe: Connection, candidate: Candidate, data: bytes) -> None:
         opened.run(tensor)
         before = _resident_bytes()
         start = now_ms()
-        model = candidate.model
-        second = backend_class(model.runtime).open(
-            model.file, threads=model.threads, providers=model.providers, settings=model.settings
-        )
+        second = open_backend(candidate.model)
         load_ms = now_ms() - start
         second.predict(tensor)
         grown = _resident_bytes() - before

@@ -13,7 +13,8 @@ from premodel.profiling.inventory import Entry
 from premodel.profiling.samples import sample_row
 from premodel.profiling.schema import CANDIDATES, LABELS, SAMPLES, STORE
 from premodel.profiling.store import Store, merge
-from premodel.runtime.zoo import Candidate, candidate_to_json
+from premodel.runtime.candidate_json import candidate_to_json
+from premodel.runtime.zoo import Candidate
 
 
 def register_zoo(store: Store, labels: Sequence[str], candidates: Sequence[Candidate], opencv_threads: int) -> None:
@@ -60,7 +61,7 @@ def _candidate_row(position: int, candidate: Candidate) -> dict[str, object]:
         "position": position,
         "prediction_key": candidate.prediction_key,
         "network": candidate.model.digest,
-        "manifest": json.dumps(candidate_to_json(candidate)),
+        "manifest": json.dumps(candidate_to_json(candidate.home)),
     }
 
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError, InputError, ModelError
 from premodel.records import CRITERIA, Criterion
 from premodel.runtime.arrays import pack_arrays, unpack_arrays
+from premodel.runtime.candidate_json import candidate_from_json, candidate_to_json
 from premodel.runtime.container import Container, open_sealed, write_sealed
 from premodel.runtime.digests import file_sha256
 from premodel.runtime.fields import Fields, is_number, shown
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.registry import policy_from_parts
-from premodel.runtime.zoo import Candidate, candidate_from_json, candidate_to_json
+from premodel.runtime.zoo import Candidate
 from premodel.version import __version__
 
 FORMAT = "premodel bundle"
@@ -163,6 +164,8 @@ def _models_to_embed(bundle: Bundle) -> dict[str, bytes | Path]:
     models: dict[str, bytes | Path] = {}
     for name in bundle.policy.candidates:
         model = bundle.candidate(name).model
+        if model.is_remote:
+            continue
         if "weights_sha256" in model.settings:
             raise ModelError(
                 f"model {model.name} cannot be embedded: its weights are in a file of their own", where=model.file,

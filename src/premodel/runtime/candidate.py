@@ -59,17 +59,33 @@ def open_network(model: Model, n_labels: int, threads: int | None = None) -> Net
         The runtime is not installed.
     OptionError
         The runtime knows no such provider or setting.
+    RemoteError
+        The model is on a server that cannot be reached.
     """
     verify(model)
-    backend = backend_class(model.runtime).open(
-        model.file, threads=threads or model.threads, providers=model.providers, settings=model.settings
-    )
+    backend = open_backend(model, threads)
     try:
         check_against_manifest(model, backend.input, backend.output, n_labels)
     except ZooError:
         backend.close()
         raise
     return Network(model, backend, n_labels)
+
+
+def open_backend(model: Model, threads: int | None = None) -> Backend:
+    """The model's file under its runtime, unverified; for a remote one what its entry says of the server is added.
+
+    Raises
+    ------
+    ModelError, MissingExtraError, OptionError, RemoteError
+        As `Backend.open`.
+    """
+    settings = model.settings
+    if model.is_remote:
+        settings = {**settings, "url": model.url, "name": model.name, "sha256": model.digest}
+    return backend_class(model.runtime).open(
+        model.file, threads=threads or model.threads, providers=model.providers, settings=settings
+    )
 
 
 def check_against_manifest(model: Model, input_spec: TensorSpec, output_spec: TensorSpec, n_labels: int) -> None:

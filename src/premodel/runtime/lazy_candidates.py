@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from premodel.errors import OptionError, PremodelError, RunError
+from premodel.errors import OptionError, PremodelError, RemoteError, RunError
 from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
 from premodel.runtime.zoo import Candidate
 
@@ -53,7 +53,7 @@ class LazyCandidates:
     ----------
     unavailable:
         Candidates that cannot be opened, by index, with the reason. A candidate that failed to open is not tried
-        again: opening is slow, and the reason does not go away by itself.
+        again: opening is slow, and the reason does not go away by itself. A server that is away is asked every time.
 
     Notes
     -----
@@ -223,9 +223,12 @@ class LazyCandidates:
         slot = self._slot(index)
         try:
             opened = self._pool.open(self._prepared(index))
+        except RemoteError as error:  # a server may come back
+            raise RunError(str(error)) from error
         except PremodelError as error:
             self.unavailable[index] = str(error)
             raise RunError(str(error)) from error
+        opened.network.backend.hurry()
         slot.network = opened.network
         self._opened[index] = opened
         return opened

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from stat import S_ISREG
 
 from premodel.errors import ModelError, OptionError
 from premodel.runtime.bundle import Bundle, copy_embedded
@@ -48,15 +49,17 @@ class ModelFiles:
         self.folders = _folders(path, zoo)
 
     def find(self, candidate: Candidate) -> Path | None:
-        """The file of a candidate that is not embedded; None if it is nowhere."""
+        """The file of a candidate that is not embedded; None if it is nowhere. A remote one's only names it."""
         model = candidate.model
+        if model.is_remote:
+            return model.file
         size = self._bundle.sizes.get(model.digest)
         for file in self._places(model.file):
             try:
                 stat = file.stat()
             except (OSError, ValueError):
                 continue
-            if size is None or stat.st_size == size:
+            if S_ISREG(stat.st_mode) and (size is None or stat.st_size == size):
                 return file
         return None
 

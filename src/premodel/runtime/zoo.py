@@ -10,13 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from premodel.errors import InputError, ModelError, ZooError
-from premodel.runtime.backends.registry import BACKENDS
+from premodel.errors import ModelError, ZooError
+from premodel.runtime.backends.registry import BACKENDS, REMOTE_RUNTIMES
 from premodel.runtime.digests import file_git_blob_sha1, file_sha256
 from premodel.runtime.fields import Fields, is_json, read_toml, shown
 from premodel.runtime.image import PREPROCESSING_VERSION
 from premodel.runtime.input_spec import InputSpec, read_input_spec
 from premodel.runtime.label_file import MIN_LABELS, read_label_file
+from premodel.runtime.regular_file import is_regular
+from premodel.runtime.remote_entry import WAITING, check_remote
 
 TASKS = ("image-classification",)
 ACTIVATIONS = ("softmax", "none")
@@ -36,7 +38,7 @@ class Model:
     sha256, git_blob_sha1:
         What the file must hash to, as the manifest says; either or both may be None.
     url, license:
-        Where it comes from; empty if not stated.
+        Where it comes from; empty if not stated. With a remote runtime, `url` is the server that runs it.
     runtime:
         Name of the backend.
     label_offset:
@@ -64,6 +66,11 @@ class Model:
     threads: int = 1
     providers: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_remote(self) -> bool:
+        """Does it run on another machine, so that its file need not be here."""
+        return self.runtime in REMOTE_RUNTIMES
 
     @cached_property
     def digest(self) -> str:
@@ -123,19 +130,33 @@ class Candidate:
         return self.model.threads
 
     @property
+    def home(self) -> Candidate:
+        """What a remote candidate is on the machine that runs it, where the manifest says with what; else itself.
+
+        Answers and times of both are kept under the same keys: what a board measured belongs to the very candidate
+        that a workstation opens from the same file, and that a bundle for the board holds.
+        """
+        model = self.model
+        if not model.is_remote or "remote_runtime" not in model.settings:
+            return self
+        runtime, settings = model.settings["remote_runtime"], model.settings.get("remote_settings", {})
+        return replace(self, model=replace(model, runtime=runtime, settings=settings, url=""))
+
+    @property
     def network_key(self) -> str:
         """Candidates with equal keys can share one opened network."""
-        return _digest(self._network())
+        return _digest({**self._network(), "url": self.model.url} if self.model.is_remote else self._network())
 
     @cached_property
     def prediction_key(self) -> str:
         """SHA-256 over everything that decides the answer; two candidates with one key give the same answers."""
-        return _digest(self._answer())
+        return _digest(self.home._answer())
 
     @cached_property
     def timing_key(self) -> str:
         """SHA-256 over everything that decides the answer or the time it takes, but for the device."""
-        return _digest({**self._answer(), **self._network()})
+        home = self.home
+        return _digest({**home._answer(), **home._network()})
 
     def with_threads(self, threads: int) -> Candidate:
         """The same candidate on another number of threads."""
@@ -152,7 +173,7 @@ class Candidate:
             "runtime": model.runtime,
             "threads": model.threads,
             "providers": model.providers,
-            "settings": model.settings,
+            "settings": _lasting(model),
         }
 
     def _answer(self) -> dict[str, Any]:
@@ -166,7 +187,7 @@ class Candidate:
             "activation": model.activation,
             "labels": self.n_labels,
             "providers": model.providers,
-            "settings": model.settings,
+            "settings": _lasting(model),
             "preprocessing": PREPROCESSING_VERSION,
         }
 
@@ -234,8 +255,8 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
 
 
 def require_file(model: Model) -> None:
-    """Raise ModelError, saying how to get it, if the model file is not there."""
-    if not model.file.is_file():
+    """Raise ModelError, saying how to get it, if the model file is not there; a remote model needs none here."""
+    if not model.is_remote and not is_regular(model.file):
         do = "put it there, or correct the manifest"
         if model.url:
             do = "fetch it with: premodel zoo pull ZOO --dest FOLDER, the folder of ZOO"
@@ -243,7 +264,7 @@ def require_file(model: Model) -> None:
 
 
 def verify(model: Model) -> None:
-    """Check a model file against the digests of its manifest entry, where it states any.
+    """Check a model file against the digests of its manifest entry, where it states any; a server does so itself.
 
     Raises
     ------
@@ -251,6 +272,8 @@ def verify(model: Model) -> None:
         The file is missing, cannot be read, or hashes to something else; both digests are named.
     """
     require_file(model)
+    if model.is_remote:
+        return
     for kind, expected in (("sha256", model.sha256), ("git_blob_sha1", model.git_blob_sha1)):
         if expected is not None:
             found = file_sha256(model.file) if kind == "sha256" else file_git_blob_sha1(model.file)
@@ -260,59 +283,14 @@ def verify(model: Model) -> None:
                 )
 
 
-def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[str, Any]:
-    """A candidate as plain JSON types; its file is relative to `folder` if beneath it, else absolute."""
-    model = candidate.model
-    file = model.file.absolute()
-    if folder is not None and file.is_relative_to(folder.absolute()):
-        file = file.relative_to(folder.absolute())
-    data = {
-        "name": model.name,
-        "file": file.as_posix(),
-        "sha256": model.digest,
-        "url": model.url,
-        "license": model.license,
-        "runtime": model.runtime,
-        "label_offset": model.label_offset,
-        "threads": model.threads,
-        "providers": list(model.providers),
-        "settings": dict(model.settings),
-        "input": {name: value for name, value in _plain(asdict(model.input)).items() if value is not None},
-        "output": {"activation": model.activation},
-        "view": {name: value for name, value in asdict(candidate.view).items() if value is not None},
-        "labels": candidate.n_labels,
-    }
-    for name in ("url", "license"):
-        if not data[name]:
-            del data[name]
-    return data
-
-
-def candidate_from_json(data: Any, folder: Path, error: type[InputError] = ZooError) -> Candidate:
-    """The candidate that `candidate_to_json` wrote; relative files lie beneath `folder`.
-
-    Raises
-    ------
-    ZooError, or `error`
-        A field is missing, unknown or wrong.
-    """
-    fields = Fields(data, "candidate", error)
-    n_labels = fields.integer("labels", 1, 1 << 24)
-    model = _model(fields, folder)
-    view_fields = fields.table("view")
-    name = view_fields.text("name", "")
-    view = View(name, *_view_values(view_fields))
-    fields.done()
-    return Candidate(model, view, n_labels)
+def _lasting(model: Model) -> Mapping[str, Any]:
+    """Settings that may change an answer or its time: not how long a server is waited for."""
+    return {name: value for name, value in model.settings.items() if not (model.is_remote and name in WAITING)}
 
 
 def _digest(parts: Mapping[str, Any]) -> str:
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plain(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
 
 def _labels(fields: Fields, path: Path) -> tuple[str, ...]:
@@ -345,12 +323,12 @@ def _entry(entry: Any, where: str, folder: Path, n_labels: int) -> list[Candidat
     named = entry.get("name")
     if isinstance(named, str):
         fields.where = f"{where} ({shown(named)})"
-    model = _model(fields, folder)
+    model = read_model(fields, folder)
     candidates = [Candidate(model, View(), n_labels)]
     for number, item in enumerate(fields.tables("views")):
         view_fields = Fields(item, fields.where, fields.error, f"views[{number}].")
         name = view_fields.name("name")
-        view = View(name, *_view_values(view_fields))
+        view = View(name, *view_values(view_fields))
         if view.crop_fraction is None and not view.mirror:
             raise ZooError(
                 f"views[{number}] ({name}) changes nothing",
@@ -362,14 +340,16 @@ def _entry(entry: Any, where: str, folder: Path, n_labels: int) -> list[Candidat
     return candidates
 
 
-def _view_values(fields: Fields) -> tuple[float | None, bool]:
+def view_values(fields: Fields) -> tuple[float | None, bool]:
+    """crop_fraction and mirror of a view; the error class of `fields` if one is wrong."""
     crop_fraction = fields.number("crop_fraction", 0, 1) if fields.has("crop_fraction") else None
     mirror = fields.flag("mirror", False)
     fields.done()
     return crop_fraction, mirror
 
 
-def _model(fields: Fields, folder: Path) -> Model:
+def read_model(fields: Fields, folder: Path) -> Model:
+    """The model of an entry, its views left to be read; the error class of `fields` if a field is wrong."""
     name = fields.name("name")
     output = fields.table("output")
     activation = output.text("activation", allowed=ACTIVATIONS)
@@ -377,10 +357,12 @@ def _model(fields: Fields, folder: Path) -> Model:
     settings = fields.value("settings", {})
     if not isinstance(settings, Mapping) or not is_json(settings):
         raise fields.fail("settings", "a table of strings, numbers, booleans, lists and tables")
-    return Model(
+    runtime = fields.text("runtime", allowed=tuple(BACKENDS))
+    remote = runtime in REMOTE_RUNTIMES
+    model = Model(
         name=name,
-        file=_inside(fields, "file", folder),
-        runtime=fields.text("runtime", allowed=tuple(BACKENDS)),
+        file=folder / name if remote and not fields.has("file") else _inside(fields, "file", folder),
+        runtime=runtime,
         input=read_input_spec(fields.table("input")),
         activation=activation,
         sha256=fields.digest("sha256", 64),
@@ -392,6 +374,9 @@ def _model(fields: Fields, folder: Path) -> Model:
         providers=fields.texts("providers"),
         settings=dict(settings),
     )
+    if remote:
+        check_remote(fields, model.url, model.sha256, model.settings)
+    return model
 
 
 def _refuse_twins(candidates: list[Candidate], path: Path) -> None:

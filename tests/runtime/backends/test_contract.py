@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,20 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "openvino": lambda file: write_onnx(file, WEIGHTS, BIAS, ["N", *SHAPE[1:]]),
     "replay": write_replay,
 }
+AGENT_ZOO = """
+name = "tiny"
+task = "image-classification"
+labels = ["a", "b", "c", "d", "e"]
+
+[[models]]
+name = "model"
+file = "model.onnx"
+runtime = "onnx"
+input = { size = [4, 4], layout = "NHWC", dtype = "float32", resize = "squash", crop_fraction = 1.0, interpolation = "bilinear" }
+output = { activation = "softmax" }
+"""  # noqa: E501
+REMOTE = ("oip",)
+"""Their model file is on a server: here there is none that could be missing or damaged."""
 PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "openvino": "openvino"}
 
 
@@ -48,14 +63,35 @@ PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "openvino": "open
 class Case:
     runtime: str
     file: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self, threads: int = 1) -> Backend:
-        return backend_class(self.runtime).open(self.file, threads=threads)
+        return backend_class(self.runtime).open(self.file, threads=threads, settings=self.settings)
+
+    def need_a_file(self) -> None:
+        if self.runtime in REMOTE:
+            pytest.skip("its model file is on a server")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """An agent that offers the tiny network as `model`."""
+    for package in ("starlette", "uvicorn", "onnxruntime"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    from agents import agent
+
+    folder = tmp_path_factory.mktemp("board")
+    WRITERS["onnx"](folder / "model.onnx")
+    (folder / "zoo.toml").write_text(AGENT_ZOO)
+    with agent(folder / "zoo.toml") as url:
+        yield url
 
 
 @pytest.fixture(params=sorted(BACKENDS))
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     runtime = str(request.param)
+    if runtime in REMOTE:
+        return Case(runtime, tmp_path / "model", {"url": request.getfixturevalue("server")})
     if runtime in PACKAGES:
         pytest.importorskip(PACKAGES[runtime], reason=f"the runtime of the {runtime} backend is not installed")
     file = tmp_path / "model.bin"
@@ -64,13 +100,13 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
 
 
 def test_every_registered_backend_is_under_contract() -> None:
-    assert set(WRITERS) == set(BACKENDS)
+    assert {*WRITERS, *REMOTE} == set(BACKENDS)
     for name in BACKENDS:
         assert backend_class(name).name == name
 
 
 def test_unknown_runtime_names_those_there_are() -> None:
-    with pytest.raises(ZooError, match=r"given: caffe; allowed: onnx, litert, openvino, replay"):
+    with pytest.raises(ZooError, match=r"given: caffe; allowed: onnx, litert, openvino, oip, replay"):
         backend_class("caffe")
 
 
@@ -143,6 +179,7 @@ def test_wrong_input_is_a_run_error_naming_both(case: Case, tensor: Tensor) -> N
 
 
 def test_missing_file(case: Case) -> None:
+    case.need_a_file()
     case.file.unlink()
     with pytest.raises(ModelError, match=r"model\.bin"):
         case.open()
@@ -150,6 +187,7 @@ def test_missing_file(case: Case) -> None:
 
 @pytest.mark.parametrize("damage", ["empty", "half", "text", "zeros", "folder"])
 def test_damaged_file_is_one_line(case: Case, damage: str) -> None:
+    case.need_a_file()
     data = case.file.read_bytes()
     case.file.unlink()
     if damage == "folder":
@@ -166,6 +204,7 @@ def test_damaged_file_is_one_line(case: Case, damage: str) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_flipped_bytes_never_end_the_process_or_leak_another_error(case: Case, seed: int) -> None:
+    case.need_a_file()
     data = bytearray(case.file.read_bytes())
     rng = np.random.default_rng(seed)
     for position in rng.integers(0, len(data), 8):
@@ -178,9 +217,9 @@ def test_flipped_bytes_never_end_the_process_or_leak_another_error(case: Case, s
 def test_unknown_provider_and_setting(case: Case) -> None:
     backend = backend_class(case.runtime)
     with pytest.raises(OptionError, match="AbacusProvider"):
-        backend.open(case.file, threads=1, providers=["AbacusProvider"])
+        backend.open(case.file, threads=1, providers=["AbacusProvider"], settings=case.settings)
     with pytest.raises(OptionError, match="polish"):
-        backend.open(case.file, threads=1, settings={"polish": 1})
+        backend.open(case.file, threads=1, settings={**case.settings, "polish": 1})
 
 
 @pytest.mark.parametrize("runtime", sorted(PACKAGES))

@@ -90,6 +90,9 @@ class Backend(ABC):
             The runtime failed.
         """
 
+    def hurry(self) -> None:  # noqa: B027 - most have nothing to wait for
+        """From now on fail rather than wait for something that is away: another candidate can answer."""
+
     @abstractmethod
     def close(self) -> None:
         """Give back the memory; closing twice is allowed, predicting afterwards raises RunError."""

@@ -11,6 +11,7 @@ BACKENDS = {
     "onnx": "premodel.runtime.backends.onnx:OnnxBackend",
     "litert": "premodel.runtime.backends.litert:LitertBackend",
     "openvino": "premodel.runtime.backends.openvino:OpenvinoBackend",
+    "oip": "premodel.runtime.backends.oip:OipBackend",
     "replay": "premodel.runtime.backends.replay:ReplayBackend",
 }
 

@@ -1,0 +1,219 @@
+"""What a board offers: the candidates of its zoo as models of the protocol, with times measured on the board."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import InputError, RunError
+from premodel.runtime.backends.base import Tensor, TensorSpec, check_tensor
+from premodel.runtime.backends.oip import AGENT, AGENT_VERSION
+from premodel.runtime.candidate import OpenedCandidate
+from premodel.runtime.candidate_json import candidate_to_json
+from premodel.runtime.clock import now_ms
+from premodel.runtime.conditions import device_name, measure_conditions
+from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
+from premodel.runtime.image import PREPROCESSING_VERSION, Image, decode
+from premodel.runtime.lazy_candidates import LazyCandidates
+from premodel.runtime.oip import datatype_of, read_tensor, write_body
+from premodel.runtime.prediction import to_prediction
+from premodel.runtime.zoo import Candidate, Zoo
+from premodel.serving.body import unpack
+from premodel.serving.images import check_encoded, read_images
+from premodel.serving.limits import Limits
+from premodel.serving.received import Received
+from premodel.serving.request import read_form
+from premodel.serving.response import InferResponse
+from premodel.serving.signature import INPUT, PLATFORM, VERSION
+
+TENSOR_INPUT, OUTPUT = "input", "output"
+DECODE, FEATURES = "@decode", "@features"
+"""Models beside the candidates, whose names begin otherwise: the times of decoding, and of the features' parts."""
+
+Stages = dict[str, float]
+
+
+class Board:
+    """The models of a board, run one at a time so that none is timed while another runs.
+
+    Parameters
+    ----------
+    zoo:
+        Its candidates, which must be on this machine.
+    limits:
+        Sizes of requests.
+    threads:
+        Threads of every runtime; None for what each entry says.
+    memory_budget_mb:
+        As of `LazyCandidates`.
+
+    Attributes
+    ----------
+    names:
+        Of the models: the candidates', then those beside them.
+    """
+
+    def __init__(
+        self, zoo: Zoo, limits: Limits, threads: int | None = None, memory_budget_mb: float | None = None
+    ) -> None:
+        candidates = zoo.candidates if threads is None else tuple(one.with_threads(threads) for one in zoo.candidates)
+        self._by_name = {one.name: index for index, one in enumerate(candidates)}
+        self._all = candidates
+        self._candidates = LazyCandidates(candidates, _own_file, None, memory_budget_mb)
+        self._candidates.check_budget(range(len(candidates)))
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._extractor = Extractor()
+        self._device = device_name()
+        self._conditions = asdict(measure_conditions(self._device, threads or 1))
+        self._beside: dict[str, Callable[[bytes | NDArray[np.uint8]], tuple[Tensor, Stages]]] = {
+            DECODE: self._decode,
+            FEATURES: self._features,
+        }
+        self.names = (*self._by_name, *self._beside)
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        """The protocol's metadata of a model, and the table AGENT.
+
+        Raises
+        ------
+        RunError
+            The candidate cannot be opened.
+        """
+        about = {"name": name, "versions": [VERSION], "platform": PLATFORM}
+        agent: dict[str, Any] = {
+            "agent": AGENT_VERSION,
+            "device": self._device,
+            "conditions": self._conditions,
+            "preprocessing": PREPROCESSING_VERSION,
+            "extractor": EXTRACTOR_VERSION,
+            "image_input": INPUT,
+        }
+        if name in self._beside:
+            image = {"name": INPUT, "datatype": "BYTES", "shape": [1]}
+            return {**about, "inputs": [image], "outputs": [_entry(OUTPUT, "FP32", [-1])], AGENT: agent}
+        with self._candidates.use(self._by_name[name]) as opened:
+            given, taken = opened.network.backend.input, opened.network.backend.output
+        candidate = self._all[self._by_name[name]]
+        agent |= {"sha256": candidate.model.digest, "candidate": _told(candidate)}
+        agent |= {
+            side: {"scale": spec.scale, "zero_point": spec.zero_point}
+            for side, spec in (("input", given), ("output", taken))
+        }
+        return {
+            **about,
+            "inputs": [_entry(TENSOR_INPUT, _datatype(given), _sides(given))],
+            "outputs": [_entry(OUTPUT, _datatype(taken), _sides(taken))],
+            AGENT: agent,
+        }
+
+    def answer(self, name: str, received: Received) -> InferResponse:
+        """Run a model on the tensor or the image of a request.
+
+        Raises
+        ------
+        InputError
+            The request breaks the protocol, a limit, or is of another shape than the model takes.
+        RunError
+            The candidate failed.
+        """
+        body = unpack(received.body, received.encoding, self._limits.max_body_bytes)
+        request_id = None
+        given: bytes | NDArray[Any]
+        if received.header_length == 0:
+            check_encoded(body, self._limits, INPUT)
+            given, is_image = body, True
+        else:
+            names = (INPUT,) if name in self._beside else (TENSOR_INPUT, INPUT)
+            form = read_form(body, received.header_length, self._limits, names)
+            request_id, is_image = form.id, form.tensor["name"] == INPUT
+            given = self._image(form.tensor, form.binary) if is_image else read_tensor(form.tensor, form.binary)
+        with self._lock:
+            output, stages = self._run(name, given, is_image)
+        head: dict[str, Any] = {"model_name": name, "model_version": VERSION}
+        head["parameters"] = {f"{stage}_ms": spent for stage, spent in stages.items()}
+        if request_id is not None:
+            head["id"] = request_id
+        data, length = write_body(head, "outputs", {OUTPUT: output})
+        return InferResponse(data, length)
+
+    def close(self) -> None:
+        """Close every network."""
+        self._candidates.close()
+
+    def _image(self, tensor: Mapping[str, Any], binary: memoryview | None) -> bytes | NDArray[np.uint8]:
+        images = read_images(tensor, binary, self._limits)
+        if len(images) != 1:
+            raise InputError("too many images in one request", given=len(images), allowed=1)
+        return images[0]
+
+    def _run(self, name: str, given: Any, is_image: bool) -> tuple[Tensor, Stages]:
+        if name in self._beside:
+            return self._beside[name](given)
+        with self._candidates.use(self._by_name[name]) as opened:
+            return _run_image(opened, given) if is_image else _run_tensor(opened, given)
+
+    def _decode(self, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
+        image, spent_ms = _decoded(given)
+        return np.array([image.height, image.width], np.float32), {"decode": spent_ms}
+
+    def _features(self, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
+        """The features, and what each part of them took: `Extractor.time_parts` computes them anew to time them."""
+        image, _ = _decoded(given)
+        return self._extractor.extract(image.rgb), self._extractor.time_parts(image.rgb)
+
+
+def _own_file(candidate: Candidate) -> Path:
+    return candidate.model.file
+
+
+def _decoded(given: bytes | NDArray[np.uint8]) -> tuple[Image, float]:
+    start = now_ms()
+    image = decode(given)
+    return image, now_ms() - start
+
+
+def _run_image(opened: OpenedCandidate, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
+    """Preprocess and run as the timing pass does it on one's own machine, up to the prediction."""
+    image, decode_ms = _decoded(given)
+    start = now_ms()
+    tensor = opened.prepare(image)
+    prepared = now_ms()
+    raw = opened.network.backend.predict(tensor)
+    to_prediction(opened.read(raw))
+    return raw, {"decode": decode_ms, "preprocess": prepared - start, "inference": now_ms() - prepared}
+
+
+def _run_tensor(opened: OpenedCandidate, tensor: Tensor) -> tuple[Tensor, Stages]:
+    backend = opened.network.backend
+    try:
+        check_tensor(tensor, backend.input)
+    except RunError as error:
+        raise InputError(str(error)) from error
+    start = now_ms()
+    raw = backend.predict(tensor)
+    return raw, {"inference": now_ms() - start}
+
+
+def _told(candidate: Candidate) -> dict[str, Any]:
+    """The manifest entry without the paths of this machine."""
+    hidden = ("name", "file", "url", "license")
+    return {name: value for name, value in candidate_to_json(candidate).items() if name not in hidden}
+
+
+def _entry(name: str, datatype: str, shape: Sequence[int]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": list(shape)}
+
+
+def _datatype(spec: TensorSpec) -> str:
+    return datatype_of(spec.dtype)
+
+
+def _sides(spec: TensorSpec) -> list[int]:
+    return [-1 if side is None else side for side in spec.shape]
