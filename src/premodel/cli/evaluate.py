@@ -11,9 +11,12 @@ from premodel.cli.train_options import add_train_options, policy_help, train_opt
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
 from premodel.evaluation.rows import Row
+from premodel.runtime.conditions import cores
 from premodel.training.load import load_tables
 from premodel.training.train import TRAINERS
 
+MOST_WORKERS = 8
+"""Each holds the whole profile."""
 EXAMPLE = """example:
   premodel evaluate profile.db --policy paper --policy select
 
@@ -36,6 +39,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     add_train_options(parser)
     parser.add_argument("--folds", type=int, default=10, metavar="K", help="default: 10")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help=f"processes that train (default: one per core, at most {MOST_WORKERS})"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -43,6 +49,9 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, then show the comparison, its result first."""
     if args.folds < 2:
         raise OptionError("too few folds", given=args.folds, allowed="2 or more")
+    if args.workers is not None and args.workers < 1:
+        raise OptionError("too few workers", given=args.workers, allowed="1 or more")
+    workers = args.workers or min(cores(), MOST_WORKERS)
     policies = list(dict.fromkeys(args.policy or ["auto", "paper"]))
     tables = load_tables(args.store, device=args.device)
     premodels = {policy: train_options(args, policy) for policy in policies}
@@ -56,7 +65,13 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         evaluation = evaluate(
-            tables, premodels, criterion=args.criterion, folds=args.folds, seed=args.seed, progress=show
+            tables,
+            premodels,
+            criterion=args.criterion,
+            folds=args.folds,
+            seed=args.seed,
+            workers=workers,
+            progress=show,
         )
     finally:
         progress.end()

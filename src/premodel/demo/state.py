@@ -49,7 +49,7 @@ class DemoOptions:
     folds:
         Of the cross-validation.
     workers:
-        Processes for predictions and features; more than one needs a main module that can be imported.
+        For predictions, features and cross-validation; more than one needs a main module that can be imported.
     timing_seconds, bench_seconds:
         Caps on measuring.
     """

@@ -118,7 +118,12 @@ def evaluate_policies(demo: Demo) -> None:
 
     options = {policy: _options(demo, policy) for policy in demo.policies}
     demo.made_evaluation = evaluate(
-        demo.tables, options, folds=demo.options.folds, seed=demo.options.seed, progress=show
+        demo.tables,
+        options,
+        folds=demo.options.folds,
+        seed=demo.options.seed,
+        workers=demo.options.workers,
+        progress=show,
     )
     demo.made_chosen = best_premodel(demo.evaluation.rows, Objective())
 

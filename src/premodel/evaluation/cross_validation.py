@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.errors import PremodelError
+from premodel.profiling.workers import run_job
 from premodel.records import Criterion
 from premodel.runtime.policies.base import FUSED, Policy
-from premodel.training.folds import stratified_folds
+from premodel.training.folds import Fold, stratified_folds
+from premodel.training.options import TrainOptions
 from premodel.training.simulate import NOBODY, Simulation, simulate
 from premodel.training.tables import Tables
+from premodel.training.train import train
 
 Kind = Literal["single", "baseline", "premodel"]
 
@@ -31,7 +36,7 @@ class Method:
     policy:
         Kind of its policy.
     fit:
-        Training rows and a seed -> policy.
+        Training rows and a seed -> policy; picklable, for more than one worker.
     permute_features:
         Fit and run on features that belong to other samples: what the method does with zero information.
     """
@@ -88,6 +93,62 @@ class Outcome:
         return self.top1 if criterion == "top1" else self.top5
 
 
+def premodel_method(name: str, options: TrainOptions) -> Method:
+    """A premodel to be cross-validated: `train` with these options, on the training folds alone."""
+    return Method(name, "premodel", options.policy, partial(_fit, options=options))
+
+
+def _fit(tables: Tables, seed: int, *, options: TrainOptions) -> Policy:
+    del seed  # the options carry it
+    return train(tables, options).policy
+
+
+@dataclass(eq=False)
+class _Fits:
+    """Fitting and serving methods on folds, as a job of workers.
+
+    Attributes
+    ----------
+    tables, shuffled:
+        The profile, and the same with permuted features.
+    division:
+        The folds.
+    methods:
+        What is fitted.
+    seed:
+        Of the fits.
+    _seen:
+        Training rows of the last task, with its fold and whether features are permuted.
+    """
+
+    tables: Tables
+    shuffled: Tables
+    division: Sequence[Fold]
+    methods: Sequence[Method]
+    seed: int
+    _seen: tuple[tuple[int, bool], Tables] | None = None
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def work(self, task: tuple[int, int]) -> Iterator[tuple[int, int, Simulation | PremodelError]]:
+        """Fit a method on a fold and serve its test part; what it refuses is part of the result."""
+        number, position = task
+        part, method = self.division[number], self.methods[position]
+        data = self.shuffled if method.permute_features else self.tables
+        key = (number, method.permute_features)
+        if self._seen is None or self._seen[0] != key:
+            # Kept for the next method: what one computes from these very tables serves the other.
+            self._seen = key, data.take(part.train)
+        try:
+            yield number, position, simulate(method.fit(self._seen[1], self.seed), data.take(part.test))
+        except PremodelError as error:
+            yield number, position, error
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
 def cross_validate(
     tables: Tables,
     methods: Sequence[Method],
@@ -95,12 +156,15 @@ def cross_validate(
     criterion: Criterion,
     folds: int = 10,
     seed: int = 0,
+    workers: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[Outcome]:
     """Fit every method on the training folds and serve the test fold, for each of the folds.
 
     Parameters
     ----------
+    workers:
+        Processes; the outcome is the same for any number, but for the time that decisions took.
     progress:
         Called with (done, total, name) after each fit and simulation.
 
@@ -108,23 +172,27 @@ def cross_validate(
     ------
     OptionError
         Fewer samples than folds, or a criterion that the labels do not allow.
+    RunError
+        A worker died.
     """
     correct = tables.correct(criterion)
     division = stratified_folds(tables.truth, correct.sum(axis=1), folds, seed)
     fold = np.empty(len(tables), dtype=np.intp)
     for number, part in enumerate(division):
         fold[part.test] = number
-    shuffled = permuted_features(tables, seed)
+    job = _Fits(tables, permuted_features(tables, seed), division, methods, seed)
+    tasks = [(number, position) for number in range(len(division)) for position in range(len(methods))]
+    served: dict[tuple[int, int], Simulation] = {}
+    for number, position, result in run_job(job, tasks, min(workers, len(tasks))):
+        if isinstance(result, PremodelError):
+            raise result
+        served[number, position] = result
+        if progress is not None:
+            progress(len(served), len(tasks), methods[position].name)
     outcomes = [_empty(method, tables, fold) for method in methods]
-    total, done = folds * len(methods), 0
-    for part in division:
-        for position, method in enumerate(methods):
-            data = shuffled if method.permute_features else tables
-            served = simulate(method.fit(data.take(part.train), seed), data.take(part.test))
-            outcomes[position] = _record(outcomes[position], tables, correct, part.test, served)
-            done += 1
-            if progress is not None:
-                progress(done, total, method.name)
+    for number, position in tasks:
+        rows = division[number].test
+        outcomes[position] = _record(outcomes[position], tables, correct, rows, served[number, position])
     for outcome in outcomes:
         _check(outcome, tables, criterion)
     return outcomes

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from premodel.evaluation.baselines import baseline_methods, mix_row, oracle_row, single_rows
-from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
+from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
 from premodel.evaluation.rows import Row, Singles, headline, outcome_row
 from premodel.records import Criterion
-from premodel.runtime.policies.base import Policy
 from premodel.training.options import TrainOptions
 from premodel.training.tables import Tables
-from premodel.training.train import train
 
 Progress = Callable[[int, int, str], None]
 
@@ -60,16 +58,6 @@ class Evaluation:
         }
 
 
-def premodel_method(name: str, options: TrainOptions) -> Method:
-    """A premodel to be cross-validated: `train` with these options, on the training folds alone."""
-
-    def fit(tables: Tables, seed: int) -> Policy:
-        del seed  # the options carry it
-        return train(tables, options).policy
-
-    return Method(name, "premodel", options.policy, fit)
-
-
 def permuted_method(method: Method) -> Method:
     """The same method with zero information in its features."""
     return Method(f"{method.name}, permuted features", "baseline", method.policy, method.fit, permute_features=True)
@@ -82,6 +70,7 @@ def evaluate(
     criterion: Criterion = "top1",
     folds: int = 10,
     seed: int = 0,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Cross-validate premodels and baselines on the same folds.
@@ -94,6 +83,8 @@ def evaluate(
         Training options by the name of their row.
     criterion, folds, seed:
         Of the cross-validation; the options' own criterion must be the same.
+    workers:
+        Processes that train premodels.
     progress:
         Called with (done, total, name of the method).
 
@@ -109,12 +100,14 @@ def evaluate(
     """
     singles = Singles.of(tables, criterion)
 
-    def validate(methods: Sequence[Method]) -> list[Outcome]:
-        return cross_validate(tables, methods, criterion=criterion, folds=folds, seed=seed, progress=progress)
+    def validate(methods: Sequence[Method], workers: int = 1) -> list[Outcome]:
+        return cross_validate(
+            tables, methods, criterion=criterion, folds=folds, seed=seed, workers=workers, progress=progress
+        )
 
     plain = validate(baseline_methods(criterion))
-    chosen = validate([premodel_method(name, options) for name, options in premodels.items()])
-    permuted = validate([permuted_method(outcome.method) for outcome in chosen if outcome.reads_features])
+    chosen = validate([premodel_method(name, options) for name, options in premodels.items()], workers)
+    permuted = validate([permuted_method(outcome.method) for outcome in chosen if outcome.reads_features], workers)
     outcomes = [*plain, *permuted, *chosen]
     fitted = [outcome_row(outcome, tables, criterion, singles, seed=seed) for outcome in outcomes]
     mixes = [mix_row(row, singles, seed=seed) for row in fitted if row.kind == "premodel"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from premodel.evaluation.baselines import fit_max_probability
 from premodel.evaluation.complementarity import Points, points_with_interval
-from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
+from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
 from premodel.evaluation.rows import Singles
 from premodel.metrics import paired_bootstrap
 from premodel.records import Criterion
@@ -17,7 +17,7 @@ from premodel.runtime.policies.base import Policy
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.tables import Tables
-from premodel.training.train import TRAINERS, train
+from premodel.training.train import TRAINERS
 
 PREFERRED = ("cascade-routing", "cascade")
 """The first of these that can be trained is asked: they read no image features, so training them is quick."""
@@ -86,7 +86,7 @@ def reachable(tables: Tables, criterion: Criterion, *, folds: int, seed: int) ->
     objectives = {"no loss": Objective(Floor.parse("best")), "equal time": Objective(max_latency_ms=best_ms)}
     policies = [policy for policy in PREFERRED if policy in TRAINERS][:1]
     methods = [
-        _method(policy, TrainOptions(policy=policy, criterion=criterion, objective=objective, seed=seed), name)
+        premodel_method(f"{policy}, {name}", TrainOptions(policy, criterion, objective, seed=seed))
         for policy in policies
         for name, objective in objectives.items()
     ]
@@ -106,14 +106,6 @@ def reachable(tables: Tables, criterion: Criterion, *, folds: int, seed: int) ->
         for policy in policies
     ]
     return [*found, Reachable(PLAIN, reached[PLAIN], None)]
-
-
-def _method(policy: str, options: TrainOptions, name: str) -> Method:
-    def fit(tables: Tables, seed: int) -> Policy:
-        del seed  # the options carry it
-        return train(tables, options).policy
-
-    return Method(f"{policy}, {name}", "premodel", policy, fit)
 
 
 def _reached(outcome: Outcome, criterion: Criterion, singles: Singles, seed: int) -> Reached:
