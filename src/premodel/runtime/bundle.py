@@ -16,7 +16,7 @@ from premodel.runtime.arrays import pack_arrays, unpack_arrays
 from premodel.runtime.candidate_json import candidate_from_json, candidate_to_json
 from premodel.runtime.container import Container, open_sealed, write_sealed
 from premodel.runtime.digests import file_sha256
-from premodel.runtime.fields import Fields, is_number, shown
+from premodel.runtime.fields import Fields, is_number, is_text, shown
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.registry import policy_from_parts
 from premodel.runtime.zoo import Candidate
@@ -245,7 +245,7 @@ def _check_schema(fields: Fields) -> None:
 
 def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozenset[str], here: Path) -> Bundle:
     recorded = fields.value("folder")
-    if recorded is not None and not (isinstance(recorded, str) and recorded and "\0" not in recorded):
+    if recorded is not None and not (isinstance(recorded, str) and recorded and is_text(recorded)):
         raise fields.fail("folder", "a path or null")
     folder = here if recorded is None else here / recorded
     entries = fields.tables("candidates")

@@ -36,6 +36,7 @@ ZIP_ERRORS = (
     NotImplementedError,
     RuntimeError,
     ValueError,
+    IndexError,
     OverflowError,
     EOFError,
 )
@@ -75,8 +76,8 @@ class Container:
                 raise BundleError(
                     "a member is compressed", where=where, given=member.filename, allowed="stored members"
                 )
-            if member.flag_bits & 0x1 or member.is_dir():
-                raise BundleError("a member is encrypted or a folder", where=where, given=member.filename)
+            if not member.filename or member.flag_bits & 0x1 or member.is_dir():
+                raise BundleError("a member is encrypted, a folder or nameless", where=where, given=member.filename)
         self.sizes = {member.filename: member.file_size for member in members}
         if len(self.sizes) != len(members) or len(members) > MAX_MEMBERS:
             raise BundleError("members are repeated or too many", where=where, given=len(members), allowed=MAX_MEMBERS)

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from premodel.errors import ModelError
+from premodel.runtime.regular_file import require_regular
 
 
 def file_sha256(path: Path) -> str:
@@ -25,6 +26,7 @@ def file_git_blob_sha1(path: Path) -> str:
 def _hash_file(path: Path, algorithm: str, prefix: bytes) -> str:
     digest = hashlib.new(algorithm, prefix, usedforsecurity=False)
     try:
+        require_regular(path)
         with path.open("rb") as stream:
             while piece := stream.read(1 << 20):
                 digest.update(piece)

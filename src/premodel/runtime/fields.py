@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from premodel.errors import InputError, ZooError
+from premodel.runtime.regular_file import read_regular
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+MAX_MANIFEST_BYTES = 16 << 20
 
 
 class Fields:
@@ -61,7 +64,7 @@ class Fields:
         value = self.value(name, default)
         if value is default and default is not ...:
             return str(value)
-        if not isinstance(value, str) or not value.strip() or "\0" in value:
+        if not isinstance(value, str) or not value.strip() or not is_text(value):
             raise self.fail(name, ", ".join(allowed) if allowed else "a non-empty string")
         if allowed is not None and value not in allowed:
             raise self.fail(name, ", ".join(allowed))
@@ -77,7 +80,7 @@ class Fields:
     def texts(self, name: str, default: Sequence[str] = ()) -> tuple[str, ...]:
         """A list of non-empty strings."""
         value = self.value(name, list(default))
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        if not isinstance(value, list) or not all(isinstance(item, str) and item and is_text(item) for item in value):
             raise self.fail(name, "a list of strings")
         return tuple(value)
 
@@ -153,9 +156,17 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def is_text(value: str) -> bool:
+    """Text that a file can hold and a system call take: no zero character, no half of a surrogate pair."""
+    return UNWRITABLE.search(value) is None
+
+
 def shown(value: object) -> str:
     """A value for a message, shortened."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # thousands of tables inside one another
+        text = f"{type(value).__name__} nested too deep to show"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -171,8 +182,8 @@ def is_json(value: object) -> bool:
 def read_toml(path: Path) -> dict[str, Any]:
     """A manifest as parsed; ZooError if it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_regular(path, MAX_MANIFEST_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise ZooError(f"manifest cannot be read ({error.strerror})", where=path) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits and unknown dates, too
         raise ZooError(f"manifest is not TOML ({error})", where=path) from error

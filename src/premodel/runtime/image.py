@@ -16,12 +16,16 @@ from premodel.errors import ImageError, ModelError
 from premodel.runtime.backends.base import Tensor, TensorSpec
 from premodel.runtime.image_header import FORMATS, Header, read_header
 from premodel.runtime.input_spec import CHANNELS, INTERPOLATIONS, InputSpec
+from premodel.runtime.regular_file import read_regular
 
 PREPROCESSING_VERSION = 1
 """Raised whenever `decode` or `preprocess` may give other bytes than before; part of every prediction key."""
 
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 1 << 30
+FREE_SCANS = 16
+MAX_SCANNED_PIXELS = 500_000_000
+"""A progressive JPEG is decoded once per scan, and one of 30 bytes can cost as much as the whole image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +98,7 @@ def read_file(path: Path) -> bytes:
             raise ImageError(
                 "image refused", where=path, given=f"{size} bytes", allowed=f"up to {MAX_FILE_BYTES} bytes"
             )
-        return path.read_bytes()
+        return read_regular(path, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"image cannot be read ({reason})", where=path) from error
@@ -107,6 +111,13 @@ def _decode_bytes(data: bytes, where: str) -> Image:
     if header is None:
         raise ImageError("not an image, or its header is damaged", where=where, allowed=FORMATS)
     _check_size(header.width, header.height, where)
+    if header.scans > FREE_SCANS and header.scans * header.width * header.height > MAX_SCANNED_PIXELS:
+        raise ImageError(
+            "image refused before decoding",
+            where=where,
+            given=f"{header.scans} scans of {header.width} x {header.height} pixels",
+            allowed=f"up to {FREE_SCANS} scans, or {MAX_SCANNED_PIXELS // 1_000_000} megapixels in all",
+        )
     if not header.complete:
         raise ImageError(f"{header.format} image is truncated", where=where, given=f"{len(data)} bytes")
     return Image(_imdecode(data, header, where))

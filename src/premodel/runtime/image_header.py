@@ -25,14 +25,18 @@ class Header:
     complete:
         False if the end that the format demands is not there: the file was cut off. TIFF and AVIF are taken as
         complete here; their decoders notice.
+    scans:
+        Passes over the whole image that a decoder may have to make; more than 1 only in a progressive JPEG.
     """
 
     format: str
     width: int
     height: int
     complete: bool
+    scans: int = 1
 
 
+MAX_CHUNKS = 1 << 16
 FORMATS = "JPEG, PNG, WebP, AVIF, BMP, GIF, TIFF, JPEG 2000, PNM"
 
 
@@ -66,7 +70,8 @@ def _jpeg(data: bytes) -> Header | None:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = unpack_from(">HH", data, position + 5)
         if marker == 0xDA:
-            return Header("JPEG", width, height, data.rfind(b"\xff\xd9", position) >= 0)
+            complete = data.rfind(b"\xff\xd9", position) >= 0
+            return Header("JPEG", width, height, complete, data.count(b"\xff\xda", position))
         if marker == 0xD9 or length < 2:
             return None
         position += 2 + length
@@ -75,11 +80,21 @@ def _jpeg(data: bytes) -> Header | None:
 
 
 def _png(data: bytes) -> Header | None:
-    if data[12:16] != b"IHDR":
+    """Walk the chunks: OpenCV allocates as many bytes as a chunk says it has, and believes the last header."""
+    if data[8:16] != b"\0\0\0\x0dIHDR":
         return None
     width, height = unpack_from(">II", data, 16)
-    end = data.rfind(b"IEND")  # and its checksum of four bytes
-    return Header("PNG", width, height, 0 < end <= len(data) - 8)
+    position = 33
+    for _ in range(MAX_CHUNKS):
+        if position + 12 > len(data):
+            return Header("PNG", width, height, False)
+        length, kind = unpack_from(">I4s", data, position)
+        position += 12 + length
+        if kind == b"IHDR":
+            return None
+        if kind == b"IEND" or position > len(data):
+            return Header("PNG", width, height, position <= len(data))
+    return None
 
 
 def _webp(data: bytes) -> Header | None:

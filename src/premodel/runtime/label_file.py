@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from premodel.errors import ZooError
+from premodel.runtime.regular_file import read_regular
 
 MIN_LABELS = 2
+MAX_LABEL_BYTES = 64 << 20
 
 
 def read_label_file(path: Path) -> tuple[str, ...]:
@@ -18,7 +20,7 @@ def read_label_file(path: Path) -> tuple[str, ...]:
         The file cannot be read, is not UTF-8, has an empty line before its end or fewer than two labels.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
+        lines = [line.strip() for line in read_regular(path, MAX_LABEL_BYTES).decode("utf-8-sig").split("\n")]
     except OSError as error:
         raise ZooError(f"label file cannot be read ({error.strerror})", where=path) from error
     except UnicodeDecodeError as error:
