@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from premodel.errors import OptionError, sentence
 
-OPEN_PATHS = frozenset(("/", "/page.css", "/page.js", "/v2/health/live", "/v2/health/ready"))
+OPEN_PATHS = frozenset(("/", "/page.css", "/page.js", "/camera.js", "/v2/health/live", "/v2/health/ready"))
 """Paths without secrets: the page, which asks for the token itself, and what a supervisor polls."""
 
 

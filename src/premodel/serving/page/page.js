@@ -28,6 +28,13 @@ function askForToken() {
   document.querySelector("nav").hidden = true; // a plain link bears no token
 }
 
+const spaced = (name) => name.replaceAll("+", " + "); // fused candidates are joined by it
+
+/* A name that may break after its signs. */
+function breakable(name) {
+  return spaced(name).split(/(?<=[_@.-])/).flatMap((part) => [part, document.createElement("wbr")]);
+}
+
 const ms = (value) => `${value < 10 ? value.toFixed(2) : value.toFixed(1)} ms`;
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
 
@@ -109,7 +116,7 @@ function show(answer) {
   byId("class").textContent = answer.abstained ? "No answer" : answer.class;
   const alone = answer.ran.length === 1 && answer.ran[0] === answer.candidate;
   const ran = alone ? "" : answer.ran.length ? `; ran ${answer.ran.join(", then ")}` : "; nothing ran";
-  const served = answer.abstained ? "The premodel abstained" : `Answered by ${answer.candidate}`;
+  const served = answer.abstained ? "The premodel abstained" : `Answered by ${spaced(answer.candidate)}`;
   const sure = answer.confidence === null ? "" : `; estimated to be right with ${percent(answer.confidence)}`;
   byId("by").textContent = `${served}${ran}${sure}.`;
   byId("probabilities").replaceChildren(...answer.probabilities.slice(0, SHOWN).filter(({ p }) => p >= LEAST).map((line) => {
@@ -147,7 +154,7 @@ function showCandidates(answer) {
     const cell = element("td", state);
     if (name in failed) cell.title = failed[name];
     const label = element("td");
-    label.append(...name.split(/(?<=[_@+.-])/).flatMap((part) => [part, document.createElement("wbr")]));
+    label.append(...breakable(name));
     row.append(label, score, cell);
     return row;
   }));
@@ -175,7 +182,7 @@ function showStages(latency) {
 /* ---- the live chart ---- */
 
 const order = []; // candidates in the order of their colours
-let history = []; // per poll: when, and candidate -> answers since the poll before
+let history = []; // per poll: when, candidate -> answers since the poll before, and their mean time in ms
 let before = null;
 
 const SAMPLE = /^(premodel_\w+?)(?:\{\w+="((?:[^"\\]|\\.)*)"\})? ([-+.eE\d]+)$/;
@@ -232,7 +239,9 @@ function draw(now) {
   if (before && !restarted) {
     const since = new Map();
     for (const [name, value] of now.answers) since.set(name, value - (before.answers.get(name) || 0));
-    history.push({ at: performance.now(), since });
+    const count = now.count - before.count;
+    const mean = count ? (1e3 * (now.seconds - before.seconds)) / count : 0;
+    history.push({ at: performance.now(), since, mean });
     history = history.filter(({ at }) => performance.now() - at < COLUMNS * POLL_MS);
   }
   before = now;
@@ -244,15 +253,35 @@ function draw(now) {
   byId("mixlegend").replaceChildren(...order.map((name, index) => {
     const item = element("li");
     const share = total ? ` ${percent((now.answers.get(name) || 0) / total)}` : "";
-    item.append(element("i", undefined, `c${index % COLOURS}`), name + share);
+    const label = element("span");
+    label.append(...breakable(name), share);
+    item.append(element("i", undefined, `c${index % COLOURS}`), label);
     return item;
   }));
   byId("chart").replaceChildren(...columns());
+  drawTimes();
+}
+
+function column(age, top, height, className) {
+  const shape = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  const width = 240 / COLUMNS;
+  const box = { x: (COLUMNS - 1 - age) * width, y: top, width: 0.8 * width, height };
+  for (const [key, value] of Object.entries(box)) shape.setAttribute(key, value);
+  if (className) shape.setAttribute("class", className);
+  return shape;
+}
+
+function drawTimes() {
+  const slowest = Math.max(0, ...history.map(({ mean }) => mean));
+  byId("slowest").textContent = slowest ? `mean per 2 s, up to ${ms(slowest)}` : "";
+  byId("times").replaceChildren(...history.filter(({ mean }) => mean).map(({ at, mean }) => {
+    const height = (38 * mean) / slowest;
+    return column(Math.round((performance.now() - at) / POLL_MS), 40 - height, height);
+  }));
 }
 
 function columns() {
   const shapes = [];
-  const width = 240 / COLUMNS;
   history.forEach(({ at, since }) => {
     const age = Math.round((performance.now() - at) / POLL_MS);
     const sum = [...since.values()].reduce((all, value) => all + value, 0);
@@ -261,11 +290,7 @@ function columns() {
       const height = sum ? (60 * (since.get(name) || 0)) / sum : 0;
       if (!height) return;
       top -= height;
-      const shape = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-      const box = { x: (COLUMNS - 1 - age) * width, y: top, width: 0.8 * width, height };
-      for (const [key, value] of Object.entries(box)) shape.setAttribute(key, value);
-      shape.setAttribute("class", `c${colour % COLOURS}`);
-      shapes.push(shape);
+      shapes.push(column(age, top, height, `c${colour % COLOURS}`));
     });
   });
   return shapes;
