@@ -11,13 +11,15 @@ import pytest
 
 from premodel.evaluation.baselines import FixedChoice
 from premodel.evaluation.cross_validation import Method, cross_validate
+from premodel.evaluation.report.charts import wrapped
 from premodel.evaluation.report.classes import class_gains
 from premodel.evaluation.report.label_places import place_labels
 from premodel.evaluation.report.pictures import Album, Difficulty, measured_difficulty, thumbnail
 from premodel.evaluation.report.reliability import reliability
-from premodel.evaluation.report.text import short_label
+from premodel.evaluation.report.text import short_label, timings_table
 from premodel.evaluation.report.timings import spreads
 from premodel.records import Timing
+from premodel.runtime.policies.base import FUSED
 from profiles import make_tables
 
 
@@ -102,6 +104,29 @@ def test_spreads_use_the_runs_where_there_are_some() -> None:
     assert (bare.q1_ms, bare.median_ms, bare.q3_ms, bare.p99_ms) == (1.5, 1.5, 3.0, 4.0)
     (full,) = spreads(tables, {"c0": [float(value) for value in range(101)]})
     assert (full.low_ms, full.q1_ms, full.q3_ms) == (1.0, 25.0, 75.0)
+
+
+def test_energy_and_memory_stand_with_the_timings_or_are_not_measured() -> None:
+    tables = replace(make_tables([[1, 0]]), energy_mj=np.array([12.34, np.nan]), memory_mb=np.array([np.nan, 7.6]))
+    table = timings_table(spreads(tables, {}))
+    energy, memory = table.header.index("energy, mJ"), table.header.index("memory, MB")
+    assert [(row[0], row[energy], row[memory]) for row in table.rows] == [
+        ("c0", "12.34", "not measured"),
+        ("c1", "not measured", "8"),
+    ]
+
+
+def test_a_fused_answer_has_a_short_caption() -> None:
+    made = album([[0, 1], [0, 1]])
+    both = replace(made.outcome, source=np.full(2, FUSED), ran=np.ones((2, 2), np.bool_))
+    _, pictures = Album(made.tables, "top1", both, 1, lambda _: png(8)).mistakes()
+    assert {one.by for one in pictures} == {"2 candidates fused"}
+
+
+def test_names_on_an_axis_break_at_underscores() -> None:
+    assert wrapped("mobilenet_v2_100_224_ptq") == "mobilenet_v2_100_\n224_ptq"
+    assert wrapped("squeezenet_11_224") == "squeezenet_11_224"
+    assert wrapped("") == ""
 
 
 def test_labels_do_not_lie_on_one_another() -> None:

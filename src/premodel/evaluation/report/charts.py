@@ -42,6 +42,8 @@ MIX_POINTS = 40
 SHOWN_CLASSES = 12
 ROW_PIXELS = 34
 LONGEST_NAME = 48
+NAME_WIDTH = 20
+"""Characters of a line of a name."""
 GROUPS = {
     "single": ("Single candidates", SINGLE),
     "mix": ("Random mix", BASELINE),
@@ -158,7 +160,7 @@ def classes(gains: Sequence[ClassGain]) -> Chart:
     """Points won and lost per class, the worst first; of many classes those at both ends."""
     few = len(gains) <= 2 * SHOWN_CLASSES
     shown = list(gains) if few else [*gains[:SHOWN_CLASSES], *gains[-SHOWN_CLASSES:]]
-    names = unique([wrapped(short_label(one.name)) for one in shown])
+    names = unique([wrapped(f"{short_label(one.name)} ({one.samples})") for one in shown])
     figure = new_figure(
         90 + ROW_PIXELS * len(shown), y_range=list(reversed(names)), x_axis_label="points, premodel - best single"
     )
@@ -305,6 +307,7 @@ def _points(figure: Any, rows: Sequence[Row], group: str, marker: str, places: S
         "low": [100 * row.accuracy_ci[0] for row in rows],
         "high": [100 * row.accuracy_ci[1] for row in rows],
         "name": [row.name for row in rows],
+        "full": [row.name for row in rows],
         "label": [row.name if place.shown else "" for row, place in zip(rows, places, strict=True)],
         "align": [place.align for place in places],
         "aside": [place.x_offset for place in places],
@@ -368,9 +371,10 @@ def _mix_line(figure: Any, singles: Sequence[Row]) -> None:
 
 
 def wrapped(name: str) -> str:
-    """A name over several lines, for a narrow axis."""
+    """A name over several lines, for a narrow axis; broken at spaces and underscores."""
     short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-    return "\n".join(textwrap.wrap(short, 16))
+    lines = textwrap.wrap(short.replace("_", "_ "), NAME_WIDTH) or [""]
+    return "\n".join(line.replace("_ ", "_") for line in lines)
 
 
 def unique(names: Sequence[str]) -> list[str]:

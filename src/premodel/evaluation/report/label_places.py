@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 WIDTH, HEIGHT = 1000.0, 330.0
-"""Assumed inner size of the chart, pixels; on a narrower one names may still touch."""
+"""Assumed inner size of the chart, pixels; the page places names anew for the size that the chart really has."""
 CHARACTER, LINE, GAP = 6.6, 14.0, 9.0
 """Pixels."""
 Align = Literal["left", "right", "center"]
@@ -31,6 +31,10 @@ _TRIES: tuple[tuple[Align, float], ...] = (
     ("right", 13.0),
     ("center", -34.0),
     ("center", 34.0),
+    ("right", -26.0),
+    ("left", -26.0),
+    ("left", 28.0),
+    ("right", 28.0),
 )
 
 

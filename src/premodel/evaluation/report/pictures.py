@@ -184,7 +184,7 @@ class Album:
         names, source = self.tables.label_names, int(self.outcome.source[row])
         label = int(self.outcome.label[row])
         ran = [self.tables.candidates[column] for column in np.flatnonzero(self.outcome.ran[row])]
-        by = "nobody" if source == NOBODY else " + ".join(ran) if source == FUSED else self.tables.candidates[source]
+        by = "nobody" if source == NOBODY else _fused(ran) if source == FUSED else self.tables.candidates[source]
         right = tuple(self.tables.candidates[column] for column in self.cheapest_first if self.correct[row, column])
         return Picture(
             uri,
@@ -194,3 +194,8 @@ class Album:
             bool(self.right[row]),
             right,
         )
+
+
+def _fused(ran: Sequence[str]) -> str:
+    """Who gave a fused answer, short enough for a caption."""
+    return " + ".join(ran) if len(ran) <= 1 else f"{len(ran)} candidates fused"

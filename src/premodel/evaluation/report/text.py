@@ -42,7 +42,7 @@ class TextTable:
 
 
 def ms(value: float) -> str:
-    """Milliseconds with three significant digits."""
+    """Milliseconds, or millijoules, with three significant digits."""
     if not math.isfinite(value):
         return "not measured"
     return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
@@ -123,7 +123,10 @@ def classes_table(gains: Sequence[ClassGain]) -> TextTable:
 
 def timings_table(spreads: Sequence[Spread]) -> TextTable:
     """Timing records with their verdicts."""
-    header = ("candidate", "record", "mean, ms", "95 % interval", "median, ms", "p90, ms", "p99, ms", "runs", "why")
+    header = (
+        "candidate", "record", "mean, ms", "95 % interval", "median, ms", "p90, ms", "p99, ms", "runs", "energy, mJ",
+        "memory, MB", "why",
+    )  # fmt: skip
     cells = tuple(
         (
             one.name,
@@ -134,6 +137,8 @@ def timings_table(spreads: Sequence[Spread]) -> TextTable:
             ms(one.p90_ms),
             ms(one.p99_ms),
             str(one.runs),
+            ms(one.energy_mj),
+            "not measured" if math.isnan(one.memory_mb) else f"{one.memory_mb:.0f}",
             one.reason,
         )
         for one in spreads

@@ -23,6 +23,8 @@ class Spread:
         Mean and its 95 % interval.
     runs, valid, reason:
         Of the timing record.
+    energy_mj, memory_mb:
+        Of one prediction, and of the opened candidate; NaN where not measured.
     """
 
     name: str
@@ -37,12 +39,15 @@ class Spread:
     runs: int
     valid: bool
     reason: str
+    energy_mj: float
+    memory_mb: float
 
 
 def spreads(tables: Tables, runs_ms: Mapping[str, Sequence[float]]) -> list[Spread]:
     """One for each candidate that was timed, cheapest first; `runs_ms` may lack any of them."""
     found = []
-    for name, timing in zip(tables.candidates, tables.timings, strict=True):
+    measured = zip(tables.candidates, tables.timings, tables.energy_mj, tables.memory_mb, strict=True)
+    for name, timing, energy_mj, memory_mb in measured:
         if not timing.count:
             continue
         runs = runs_ms.get(name)
@@ -64,6 +69,8 @@ def spreads(tables: Tables, runs_ms: Mapping[str, Sequence[float]]) -> list[Spre
                 timing.count,
                 timing.valid,
                 timing.reason,
+                float(energy_mj),
+                float(memory_mb),
             )
         )
     return sorted(found, key=lambda one: one.median_ms)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from premodel.evaluation.report.charts import Chart, add_hover, bokeh, finished, new_figure, unique
+from premodel.evaluation.report.charts import Chart, add_hover, bokeh, finished, new_figure, unique, wrapped
 from premodel.evaluation.report.colours import BASELINE, SINGLE, TEXT, candidate_colour
 from premodel.evaluation.report.label_places import place_labels, point_box
 from premodel.evaluation.reproduce.results import BarFigure, Figure, Point, PointFigure, Series
 from premodel.metrics import upper_hull
 
 BAR_PIXELS = 22
-NAME_WIDTH = 20
 MIX_POINTS = 60
 MOST_NAMES, MOST_JOINED_NAMES = 14, 10
 """Points up to which names are drawn."""
@@ -38,7 +36,7 @@ def plot(figure: Figure) -> tuple[Any, Groups]:
 
 
 def _bars(wanted: BarFigure) -> tuple[Any, Groups]:
-    names = unique([short_name(name) for name in wanted.categories])
+    names = unique([wrapped(name) for name in wanted.categories])
     count = len(wanted.series)
     height = 90 + len(names) * max(BAR_PIXELS * count, 15 * max(name.count("\n") + 1 for name in names) + 6)
     figure = new_figure(height, y_range=list(reversed(names)), x_axis_label=wanted.axis)
@@ -125,12 +123,6 @@ def _group(figure: Any, points: Sequence[Point], index: int, colour: str, wanted
     add_hover(figure, [marks], [("", "@name"), (wanted.y_axis, "@said"), (wanted.x_axis, "@x{0.00}")])
 
 
-def short_name(name: str) -> str:
-    """A name over several lines, for a narrow axis; broken at spaces and underscores."""
-    lines = textwrap.wrap(name.replace("_", "_ "), NAME_WIDTH) or [""]
-    return "\n".join(line.replace("_ ", "_") for line in lines)
-
-
 def _mix_line(figure: Any, points: Sequence[Point]) -> None:
     """The upper hull of points; sampled, because it is curved on a logarithmic axis."""
     x, y = np.array([point.x for point in points]), np.array([point.y for point in points])
@@ -155,7 +147,8 @@ def _names(figure: Any, wanted: PointFigure, x_range: tuple[float, float], *, lo
         data: dict[str, list[Any]] = {
             "x": [point.x for point in points],
             "y": [point.y for point in points],
-            "text": [point.name if place.shown else "" for point, place in zip(points, places, strict=True)],
+            "full": [point.name for point in points],
+            "label": [point.name if place.shown else "" for point, place in zip(points, places, strict=True)],
             "align": [place.align for place in places],
             "aside": [place.x_offset for place in places],
             "down": [place.y_offset for place in places],
@@ -163,7 +156,7 @@ def _names(figure: Any, wanted: PointFigure, x_range: tuple[float, float], *, lo
         figure.text(
             "x",
             "y",
-            text="text",
+            text="label",
             text_align="align",
             text_baseline="middle",
             x_offset="aside",
