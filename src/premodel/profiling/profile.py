@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 from premodel.errors import DatasetError, OptionError
+from premodel.profiling.boards import Board, answering, find_board, latency_notes
 from premodel.profiling.energy.meters import AUTO, check_choice
 from premodel.profiling.energy_pass import EnergyOptions, EnergyResult, measure_energy
 from premodel.profiling.extraction import FeatureResult, extract_all
@@ -190,12 +191,20 @@ def profile(
         candidates = tuple(candidate.with_threads(options.threads) for candidate in zoo.candidates)
     else:
         candidates = zoo.candidates
-    for model in {candidate.network_key: candidate.model for candidate in candidates}.values():
-        open_network(model, len(zoo.labels)).close()
+    board = find_board(candidates, options.device) if "timings" in options.passes else None
+    for candidate in _opened_in(options.passes, candidates):
+        open_network(candidate.model, len(zoo.labels)).close()
     if isinstance(store, Store):
-        return _Run(zoo, candidates, dataset, store, options, progress or Silent()).go()
+        return _Run(zoo, candidates, board, dataset, store, options, progress or Silent()).go()
     with Store(store, create=True) as opened:
-        return _Run(zoo, candidates, dataset, opened, options, progress or Silent()).go()
+        return _Run(zoo, candidates, board, dataset, opened, options, progress or Silent()).go()
+
+
+def _opened_in(passes: Sequence[str], candidates: Sequence[Candidate]) -> list[Candidate]:
+    """One candidate of each network here, and of each behind a server that these passes need."""
+    wanted = [candidate for candidate in candidates if not candidate.model.is_remote or "timings" in passes]
+    wanted += [answering(candidate) for candidate in candidates if "predictions" in passes]
+    return list({candidate.network_key: candidate for candidate in wanted}.values())
 
 
 class _Run:
@@ -205,6 +214,7 @@ class _Run:
         self,
         zoo: Zoo,
         candidates: Sequence[Candidate],
+        board: Board | None,
         dataset: Dataset,
         store: Store,
         options: ProfileOptions,
@@ -212,12 +222,15 @@ class _Run:
     ) -> None:
         self.zoo = zoo
         self.candidates = candidates
+        self.answering = [answering(candidate) for candidate in candidates]
+        self.board = board
+        self.latency_notes = latency_notes(candidates, board)
         self.dataset = dataset
         self.store = store
         self.options = options
         self.progress = progress
         self.opencv_threads = options.threads or 1
-        self.device = options.device or device_name()
+        self.device = options.device or (board.device if board else device_name())
         self.behind = None if options.penultimate is None else _named(candidates, options.penultimate)
 
     def go(self) -> ProfileReport:
@@ -248,7 +261,7 @@ class _Run:
             start = now_ms()
             if name == "predictions":
                 report.predictions = predict_all(
-                    self.store, self.candidates, *common, self.options.workers, self.progress, self.opencv_threads
+                    self.store, self.answering, *common, self.options.workers, self.progress, self.opencv_threads
                 )
                 self._need_one_readable(report.predictions.opened + report.predictions.kept, report)
             elif name == "features":
@@ -266,6 +279,7 @@ class _Run:
                     self.options.max_timing_seconds,
                     self.options.retime,
                     self.options.seed,
+                    self.board,
                 )
                 report.timings = time_all(self.store, self.candidates, *common, options, self.progress)
                 self._say_how_timing_went(report.timings)
@@ -281,6 +295,10 @@ class _Run:
             self._need_one_readable(0, report)
 
     def _measure_energy(self, report: ProfileReport) -> None:
+        if all(candidate.model.is_remote for candidate in self.candidates):
+            report.energy = EnergyResult(reason="the models run on another machine, which no meter here sees")
+            self.progress.note(f"energy: not measured ({report.energy.reason})")
+            return
         options = EnergyOptions(
             self.device,
             self.opencv_threads,
@@ -332,6 +350,9 @@ class _Run:
             note(f"{report.relabelled} samples have another label than before; their predictions are made anew")
 
     def _say_how_timing_went(self, result: TimingResult) -> None:
+        for note in dict.fromkeys(self.latency_notes.values()):
+            names = ", ".join(name for name, own in self.latency_notes.items() if own == note)
+            self.progress.note(f"latency of {names}: {note}")
         if result.invalid:
             self.progress.note(f"INVALID timings: {', '.join(result.invalid)}; measure them again with --retime")
         if result.other_cores is not None and result.other_cores > BUSY_CORES:
@@ -342,6 +363,10 @@ class _Run:
 
     def _begin(self) -> int:
         conditions = asdict(measure_conditions(self.device, self.opencv_threads, self.options.seed))
+        if self.board is not None:
+            conditions |= {**self.board.conditions, "device": self.device, "seed": self.options.seed}
+        if self.latency_notes and "timings" in self.options.passes:
+            conditions["latency"] = self.latency_notes
         conditions["candidates"] = {candidate.name: candidate.model.digest for candidate in self.candidates}
         conditions["zoo"] = {"name": self.zoo.name, "file": str(self.zoo.file.absolute())}
         conditions["data"] = {"root": str(self.dataset.root.absolute()), "form": self.dataset.form}

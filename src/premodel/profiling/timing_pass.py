@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from premodel.profiling.boards import Board, BoardCandidateWork, BoardDecodeWork, BoardFeatureWork
 from premodel.profiling.footprint import Footprint, measure_footprint
 from premodel.profiling.forms.base import Dataset
 from premodel.profiling.interleaved import Subject, time_interleaved
@@ -27,17 +28,15 @@ from premodel.profiling.timing_records import (
     timing_row,
     unpack_runs,
 )
+from premodel.profiling.work import PREPROCESS, CandidateWork, FeatureWork
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
-from premodel.runtime.clock import now_ms
 from premodel.runtime.conditions import OtherLoad
-from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
-from premodel.runtime.image import Image, set_threads
+from premodel.runtime.features.extractor import EXTRACTOR_VERSION
+from premodel.runtime.image import set_threads
 from premodel.runtime.zoo import Candidate
 
 BUSY_CORES = 0.2
 """Cores busy with other programs above which the user is warned."""
-
-PREPROCESS = "preprocess"
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,8 @@ class TimingOptions:
         "" keeps all records there are, "invalid" measures the INVALID ones again, "all" all of them.
     seed:
         Of the order and of the images.
+    board:
+        The machine whose clock is used; None for this one's.
     """
 
     device: str
@@ -66,6 +67,7 @@ class TimingOptions:
     max_seconds: float = 120.0
     retime: str = ""
     seed: int = 0
+    board: Board | None = None
 
 
 @dataclass
@@ -76,32 +78,6 @@ class TimingResult:
     kept: int = 0
     invalid: list[str] = field(default_factory=list)
     other_cores: float | None = None
-
-
-class CandidateWork:
-    """Preprocess and run, as a single candidate alone does it."""
-
-    def __init__(self, opened: OpenedCandidate) -> None:
-        self._opened = opened
-
-    def __call__(self, image: Image) -> dict[str, float]:
-        """Do it once."""
-        start = now_ms()
-        tensor = self._opened.prepare(image)
-        prepared = now_ms()
-        self._opened.run(tensor)
-        return {PREPROCESS: prepared - start, "run": now_ms() - prepared}
-
-
-class FeatureWork:
-    """All features of one image, part by part."""
-
-    def __init__(self) -> None:
-        self._extractor = Extractor()
-
-    def __call__(self, image: Image) -> dict[str, float]:
-        """Do it once."""
-        return self._extractor.time_parts(image.rgb)
 
 
 def time_all(
@@ -193,8 +169,7 @@ class _Session:
         """Time what is wanted among all candidates."""
         opened = open_candidates(candidates.values())
         try:
-            subjects = [Subject(key, CandidateWork(one)) for key, one in zip(candidates, opened, strict=True)]
-            subjects += [Subject(features, FeatureWork()), Subject(decoding, None)]
+            subjects = self._subjects(list(candidates), opened, decoding, features, images)
             for subject in subjects:
                 self._resume(subject)
             todo = [subject for subject in subjects if subject.name in wanted]
@@ -207,10 +182,29 @@ class _Session:
                 time_interleaved(todo, others, images, options.max_seconds, options.seed, self._hand_over)
             finally:
                 self._progress.end()
-            self.other_cores = load.cores()
+            self.other_cores = None if self._on_board else load.cores()
         finally:
             for one in opened:
                 one.close()
+
+    @property
+    def _on_board(self) -> bool:
+        """Is the clock that of another machine."""
+        return self._options.board is not None and self._options.board.has_clock
+
+    def _subjects(
+        self, keys: Sequence[str], opened: Sequence[OpenedCandidate], decoding: str, features: str,
+        images: Sequence[bytes],
+    ) -> list[Subject]:  # fmt: skip
+        """What is timed, each by the clock of the machine that runs it."""
+        if not self._on_board:
+            subjects = [Subject(key, CandidateWork(one)) for key, one in zip(keys, opened, strict=True)]
+            return [*subjects, Subject(features, FeatureWork()), Subject(decoding, None)]
+        seed = self._options.seed
+        works = [BoardCandidateWork(one, images, seed + index) for index, one in enumerate(opened)]
+        subjects = [Subject(key, work) for key, work in zip(keys, works, strict=True)]
+        subjects.append(Subject(features, BoardFeatureWork(opened[0], images, seed + len(works))))
+        return [*subjects, Subject(decoding, BoardDecodeWork(opened[0], images, seed + len(works) + 1))]
 
     def _resume(self, subject: Subject) -> None:
         """Take over the runs of a record that was broken off; parts of features are not kept, so those start anew."""

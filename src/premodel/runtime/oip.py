@@ -99,12 +99,13 @@ def read_outputs(entries: Any, binary: memoryview) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     position = 0
     for entry in entries if isinstance(entries, list) else ():
-        parameters = entry.get("parameters") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict):
+            raise InputError("an output is no table", given=shown(entry))
+        parameters = entry.get("parameters")
         size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
-        if isinstance(size, int):
+        chunk = None
+        if type(size) is int and size >= 0:
             chunk, position = binary[position : position + size], position + size
-        else:
-            chunk = None
         found[str(entry.get("name"))] = read_tensor(entry, chunk)
     return found
 
@@ -118,7 +119,7 @@ def read_tensor(entry: Mapping[str, Any], binary: memoryview | None) -> NDArray[
         The datatype is none of DATATYPES, or shape and data differ.
     """
     datatype, shape = entry.get("datatype"), entry.get("shape")
-    if datatype not in DATATYPES:
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise InputError("unknown datatype", given=shown(datatype), allowed=", ".join(DATATYPES))
     if not isinstance(shape, list) or not all(type(side) is int and 0 <= side < 1 << 31 for side in shape):
         raise InputError("wrong shape", given=shown(shape), allowed="a list of whole numbers")
@@ -130,15 +131,17 @@ def read_tensor(entry: Mapping[str, Any], binary: memoryview | None) -> NDArray[
                 "shape and data differ", given=f"{len(binary)} bytes", allowed=f"{size * dtype.itemsize}, by the shape"
             )
         return np.frombuffer(binary, dtype).reshape(shape)
+    data = entry.get("data")
     try:
-        values = np.asarray(entry.get("data"), dtype=dtype if dtype.kind == "f" else None)
+        if not isinstance(data, list):
+            raise ValueError("no list")
+        values = np.asarray(data)
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(
-            "data is no tensor", given=shown(entry.get("data")), allowed="numbers, flat or nested"
-        ) from error
+        raise InputError("data is no tensor", given=shown(data), allowed="numbers, flat or nested") from error
     if values.size != size or values.dtype.kind not in "iuf" or not _fits(values, dtype):
-        raise InputError("shape and data differ", given=f"{values.size} numbers", allowed=f"{size} of {datatype}")
-    return values.astype(dtype).reshape(shape)
+        raise InputError("data does not fit", given=f"{values.size} values", allowed=f"{size} numbers of {datatype}")
+    with np.errstate(over="ignore"):  # too large for the type is infinite, and refused as an answer
+        return values.astype(dtype).reshape(shape)
 
 
 def shape_of(sides: Sequence[int]) -> tuple[int | None, ...]:

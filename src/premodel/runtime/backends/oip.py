@@ -142,6 +142,13 @@ class OipBackend(Backend):
         path = self._path + (f"@{quote(view, safe='')}" if view else "") + self._version
         return self._infer(path, {str(self.agent.get("image_input", "image")): image})
 
+    def about(self, view: str = "") -> Mapping[str, Any] | None:
+        """What an agent says of a view of the model; None if the server is none; raises as `open`."""
+        if self.agent is None or not view:
+            return self.agent
+        agent = self._client.table(f"{self._path}@{quote(view, safe='')}{self._version}").get(AGENT)
+        return agent if isinstance(agent, dict) else None
+
     def ask(self, model: str, image: bytes) -> Mapping[str, float]:
         """Times that another model of the same agent states for an encoded image, by name without "_ms"."""
         return self._infer(f"/v2/models/{quote(model, safe='@')}", {"image": image}).times_ms
