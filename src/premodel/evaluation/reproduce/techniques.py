@@ -77,13 +77,16 @@ def run(study: Study) -> Result:
 
 
 def _cnn_rows(study: Study) -> list[tuple[str, Served]]:
-    """A CNN premodel by each selector, and one that reads what the network said of other images; none without one."""
+    """A CNN premodel by each selector, on the features of each image and on those of others; none without a network."""
     if study.penultimate is None:
         return []
     name = f"CNN premodel on {study.penultimate.candidate}"
     rows = [(f"{name}, {title}", study.served(Recipe(key, cnn=True))) for key, title in CNN.items()]
-    blind = study.served(Recipe("logistic", permuted=True, cnn=True))
-    return [*rows, (f"{name}, logistic, features of other images", blind)]
+    blind = [
+        (f"{name}, {title}, features of other images", study.served(Recipe(key, permuted=True, cnn=True)))
+        for key, title in CNN.items()
+    ]
+    return [*rows, *blind]
 
 
 def _cnn_comparisons(study: Study, rows: Sequence[tuple[str, Served]]) -> list[Comparison]:
