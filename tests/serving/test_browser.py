@@ -9,12 +9,13 @@ import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 import premodel
 from bundles import Made
-from serving_client import INFER, running
+from serving_client import INFER, running, until
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
@@ -53,6 +54,7 @@ class Page:
 
     def __init__(self, driver: Any, url: str) -> None:
         self.driver = driver
+        driver.get("about:blank")  # so that no page of an earlier test writes into the logs any more
         driver.get_log("performance")
         driver.get_log("browser")
         driver.get(url)
@@ -143,7 +145,7 @@ def test_a_dropped_image_is_answered_in_full(page: Page, made: Made, image: Path
     assert sum(widths) == pytest.approx(100, abs=0.5)
     stages = [item.text.split()[0] for item in page.all("#stagelegend li")]
     assert stages == ["decode", "features", "select", "predict", "rest"]
-    assert page.find("picture").is_displayed()
+    page.until(lambda: page.find("picture").is_displayed())
 
 
 def test_a_pasted_image_is_answered(page: Page, image: Path) -> None:
@@ -164,15 +166,21 @@ def test_a_chosen_file_is_answered_and_a_bad_one_is_an_error(page: Page, image: 
     assert not page.find("error").is_displayed()
 
 
+def read(url: str) -> bytes:
+    with urlopen(url) as response:
+        data: bytes = response.read()
+    return data
+
+
 def test_overload_is_shown(driver: Any, made: Made, image: Path) -> None:
     with running(made.path, "--workers", 1, "--queue", 0) as (url, _):
         page = Page(driver, url)
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=WAIT_S) as connection:  # takes the only place
             connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n".encode())
+            until(lambda: b"premodel_queue_depth 1.0" in read(url + "/metrics"))
             page.give("drop", image.read_bytes())
             page.failed("busy")
-            page.until(lambda: "refused as busy" in page.text("totals") or page.text("totals") == "no answers yet")
 
 
 def test_a_server_that_is_gone_is_shown(driver: Any, made: Made, image: Path) -> None:
