@@ -121,6 +121,8 @@ def test_a_missing_model_is_named_and_passed_over(tmp_path: Path, capsys: Any) -
         (["--max-latency-ms", "-1"], "max_latency_ms is no budget"),
         (["--threads", "0"], "wrong number of threads"),
         (["--zoo", "/nowhere"], "there is no such zoo"),
+        (["--memory-budget-mb", "0"], "wrong memory budget"),
+        (["--memory-budget-mb", "0.0001"], "candidate m0 is larger than the whole memory budget"),
     ],
 )
 def test_mistakes_are_one_line(made: Made, capsys: Any, words: list[str], message: str) -> None:

@@ -78,6 +78,7 @@ def test_tls(made: Made, tmp_path: Path) -> None:
         (["--max-body-mb", "inf"], "max_body_bytes"),
         (["--port", "99999"], "no port"),
         (["--threads", "0"], "threads"),
+        (["--memory-budget-mb", "-1"], "memory budget"),
     ],
 )
 def test_mistakes_are_one_line(made: Made, capsys: Any, words: list[str], told: str) -> None:

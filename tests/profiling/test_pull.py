@@ -412,3 +412,11 @@ def test_cache_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.delenv("PREMODEL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_directory().name == "premodel"
+
+
+def test_a_model_on_a_server_is_not_pulled(server: FlakyServer, tmp_path: Path) -> None:
+    url = server.add("/a", CONTENT)
+    remote = {"url": server.url, "sha256": sha256(OTHER), "runtime": "oip"}
+    manifest = write_manifest(tmp_path / "from", {"url": url, "sha256": sha256(CONTENT)}, remote)
+    (only,) = pull_all(manifest, tmp_path / "to")
+    assert (only.name, only.state) == ("m0", "downloaded")

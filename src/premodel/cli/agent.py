@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("an agent offers models of its own machine", where=args.zoo, given=f"{remote[0]} is remote")
     if args.threads is not None and args.threads < 1:
         raise OptionError("wrong number of threads", given=args.threads, allowed="a whole number from 1")
-    limits = Limits(max_body_bytes=64 << 20)
+    limits = Limits(queue=4, timeout_s=60.0, max_body_bytes=64 << 20)
     board = Board(zoo, limits, args.threads, args.memory_budget_mb)
     set_threads(args.threads or 1)
     with listening(args, token) as server:

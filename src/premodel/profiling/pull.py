@@ -196,10 +196,12 @@ def _require_pooch() -> None:
 
 
 def _plan(zoo: Zoo, folder: Path) -> list[_Job]:
-    """One job per model file; entries that share a file must agree on it."""
+    """One job per model file; entries that share a file must agree on it, and models on a server have none to pull."""
     entries = read_toml(zoo.file)["models"]
     jobs: dict[str, _Job] = {}
     for model, entry in zip(models_of(zoo), entries, strict=True):
+        if model.is_remote:
+            continue
         job = _job(model, str(entry["file"]), folder)
         twin = jobs.get(job.file)
         if twin is None:
