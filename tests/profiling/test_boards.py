@@ -40,7 +40,7 @@ from serving_client import running
 from zoos import SmallZoo, write_zoo
 
 N = 24
-WAIT_S = 120
+WAIT_S = 300
 CORRECT = np.random.default_rng(5).random((N, 3)) < 0.6
 VIEWS = {"m1": [{"name": "mirror", "mirror": True}]}
 
@@ -294,9 +294,10 @@ def count_timings(store: Path) -> int:
         return len(list(connection.scalars(select(TIMINGS.c.subject))))
 
 
-def test_waiting_has_an_end_and_the_same_command_resumes(slow: SmallZoo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_waiting_has_an_end_and_the_same_command_resumes(slow: SmallZoo, tmp_path: Path, workers: str) -> None:
     store = tmp_path / "s.db"
-    words = ("--only", "predictions")
+    words = ("--only", "predictions", "--workers", workers)
     with board(slow) as (url, process):
         port = int(url.rpartition(":")[2])
         manifest = away(slow, tmp_path / "desk", url, patience_s=0.5)
@@ -309,6 +310,7 @@ def test_waiting_has_an_end_and_the_same_command_resumes(slow: SmallZoo, tmp_pat
     assert last.startswith(f"premodel profile: {url}: server does not answer (")
     assert "did not come back within" in last
     assert "what was stored is kept" in last
+    assert "Traceback" not in profiling.told.read_text()
     before = rows(store)
     assert 6 <= len(before) < 3 * N
     with board(slow, port):

@@ -129,6 +129,9 @@ def _serve(pipe: Connection, job: Job[T, R]) -> None:
             for result in job.work(pipe.recv()):
                 pipe.send(("", False, result))
             pipe.send(("", True, None))
+    except PremodelError as error:  # what ends the job, such as a server that is gone for good
+        with contextlib.suppress(OSError):
+            pipe.send((str(error), True, None))
     except (EOFError, OSError):
         return  # the parent is done, or gone
     finally:
