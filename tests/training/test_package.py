@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import premodel
 from bundles import profile_of, small_zoo
-from premodel.errors import BundleError, ModelError
+from premodel.errors import BundleError, ModelError, OptionError
 from premodel.runtime.bundle import read_bundle
 from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.knn import KnnSelector
@@ -81,3 +83,17 @@ def test_a_changed_model_is_not_embedded(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not the one that was profiled"):
         package(train(tables, options), tables, candidates, options, tmp_path / "a.premodel", embed=True)
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
+
+
+def test_what_each_network_takes_goes_with_the_bundle(tmp_path: Path) -> None:
+    small = small_zoo(tmp_path / "zoo", n=40)
+    tables = replace(profile_of(small), memory_mb=np.array([4.0, np.nan, 16.0]))
+    options = TrainOptions("single")
+    out = tmp_path / "a.premodel"
+    package(train(tables, options), tables, read_zoo(small.zoo).candidates, options, out)
+    bundle = read_bundle(out)
+    assert bundle.memory_mb() == {"m0": 4.0, "m2": 16.0}
+    assert "m2" in bundle.policy.candidates
+    premodel.load(out, memory_budget_mb=16).close()
+    with pytest.raises(OptionError, match=r"candidate m2 is larger.*16.0 MB \(measured\)"):
+        premodel.load(out, memory_budget_mb=15)
