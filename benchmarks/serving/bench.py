@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -40,28 +40,41 @@ from premodel.runtime.zoo import Candidate, Model, View
 BUDGET_MS = 0.7
 BUDGET_RATE = 0.85
 LABELS = 1000
+TIMEOUT_S = 120
+
+
+class Serving(NamedTuple):
+    """A running server."""
+
+    address: tuple[str, int]
+    pid: int
 
 
 class Client:
     """One kept connection."""
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self._socket = socket.create_connection(address)
+        self._socket = socket.create_connection(address, TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, request: bytes) -> bytes:
         """Send a prepared request; gives the response's body."""
+        status, body = self.exchange(request)
+        if status != 200:
+            raise RuntimeError(body.decode(errors="replace"))
+        return body
+
+    def exchange(self, request: bytes) -> tuple[int, bytes]:
+        """Send a prepared request; gives the response's status code and body."""
         self._socket.sendall(request)
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._receive()
         head = data[:end].lower()
-        if not head.startswith(b"http/1.1 200 "):
-            raise RuntimeError(data.decode(errors="replace"))
-        length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        length = int(head.partition(b"\r\ncontent-length:")[2].split(b"\r\n", 1)[0])
         while len(data) < end + 4 + length:
             data += self._receive()
-        return data[end + 4 :]
+        return int(head.split(b" ", 2)[1]), data[end + 4 :]
 
     def close(self) -> None:
         """End the connection."""
@@ -75,7 +88,7 @@ class Client:
 
 
 def prepared(model: str, image: bytes) -> bytes:
-    """A whole request: the JPEG as BYTES, all outputs as binary data, as tritonclient sends it."""
+    """A whole request: the image as BYTES, all outputs as binary data, as tritonclient sends it."""
     tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(image) + 4}}
     text = json.dumps({"parameters": {"binary_data_output": True}, "inputs": [tensor]}).encode()
     body = text + len(image).to_bytes(4, "little") + image
@@ -87,8 +100,8 @@ def prepared(model: str, image: bytes) -> bytes:
 
 
 @contextmanager
-def serving(path: Path, zoo: Path | None, *words: str) -> Generator[tuple[str, int]]:
-    """`premodel serve` in a process of its own; gives its address once every candidate was opened."""
+def serving(path: Path, zoo: Path | None, *words: str) -> Generator[Serving]:
+    """`premodel serve` in a process of its own; given once every candidate was opened."""
     command = [sys.executable, "-m", "premodel.cli.main", "serve", str(path), "--port", "0", "--json", "--threads", "1"]
     command += [*(["--zoo", str(zoo)] if zoo else []), *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -98,7 +111,7 @@ def serving(path: Path, zoo: Path | None, *words: str) -> Generator[tuple[str, i
         address = (host, int(port))
         while not ready(address):
             time.sleep(0.05)
-        yield address
+        yield Serving(address, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
@@ -218,7 +231,7 @@ def served_rate(
 
 def measure(path: Path, images: Sequence[bytes], args: argparse.Namespace) -> dict[str, Any]:
     words = ("--workers", str(args.workers), "--queue", str(max(64, max(args.concurrency))))
-    with Premodel(path, threads=1, zoo=args.zoo) as clf, serving(path, args.zoo, *words) as address:
+    with Premodel(path, threads=1, zoo=args.zoo) as clf, serving(path, args.zoo, *words) as (address, _):
         clf.warm()
         report = {"overhead": overhead(clf, address, path.stem, images, args.rounds)}
         report["in_process_per_second"] = in_process_rate(clf, images, args.seconds)
