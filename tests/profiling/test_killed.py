@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import signal
@@ -15,9 +16,11 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
+from premodel.cli.main import main
 from premodel.errors import StoreError
 from premodel.profiling.schema import FEATURES, PREDICTIONS
 from premodel.profiling.store import Store
+from premodel.runtime.backends.replay import ReplayBackend
 from premodel.training.load import load_tables
 from zoos import SmallZoo, write_zoo
 
@@ -152,3 +155,61 @@ def test_ctrl_c_is_one_line_and_code_130(small: SmallZoo, tmp_path: Path) -> Non
     assert "interrupted; what was stored is kept" in errors
     assert "Traceback" not in errors
     assert 0 < len(answers(store)) < 3 * N
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_is_one_line_and_code_143(small: SmallZoo, tmp_path: Path, workers: int) -> None:
+    store = tmp_path / "s.db"
+    process = subprocess.Popen(
+        command(small, store, "--only", "predictions", "--workers", str(workers)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and count(store) == 0:
+        time.sleep(0.02)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert "terminated; what was stored is kept" in errors
+    assert "Traceback" not in errors
+    assert len(answers(store)) > 0
+    until_gone(process.pid)
+
+
+def until_gone(group: int) -> None:
+    """Wait until no process of a session is left."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        assert time.monotonic() < end, "a worker is left"
+        time.sleep(0.02)
+
+
+def test_a_model_larger_than_memory_is_named(
+    small: SmallZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ReplayBackend, "open", no_room)
+    words = [str(small.zoo), str(small.data), "--labels", str(small.labels), "--store", str(tmp_path / "s.db")]
+    assert main(["profile", *words]) == 1
+    assert "not enough memory to open m0; free some" in capsys.readouterr().err
+
+
+def test_memory_that_runs_out_elsewhere_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(*_: object) -> int:
+        raise MemoryError("Unable to allocate 1.00 TiB")
+
+    monkeypatch.setattr("premodel.cli.store.run", no_room)
+    assert main(["store", "info", "x.db"]) == 1
+    assert capsys.readouterr().err == (
+        "premodel store: out of memory (Unable to allocate 1.00 TiB); free some, or give it less to do\n"
+    )

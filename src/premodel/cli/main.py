@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from types import FrameType
 
 from premodel.errors import PremodelError
 from premodel.version import __version__
@@ -52,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(chosen).parse_args(words)
     try:
-        code: int = import_module(f"premodel.cli.{args.command}").run(args)
+        with _terminable():
+            code: int = import_module(f"premodel.cli.{args.command}").run(args)
     except PremodelError as error:
         print(f"premodel {args.command}: {error}", file=sys.stderr)
         return error.exit_code
@@ -63,14 +68,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         error_line = f"{package} is not installed; install it with: pip install 'premodel[lab]'"
         print(f"premodel {args.command}: {error_line}", file=sys.stderr)
         return 2
+    except _Terminated:
+        print(f"\npremodel {args.command}: terminated; what was stored is kept", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print(f"\npremodel {args.command}: interrupted; what was stored is kept", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        said = f"out of memory ({error})" if str(error) else "out of memory"
+        print(f"premodel {args.command}: {said}; free some, or give it less to do", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # The reader of stdout went away (`| head`): not an error of ours; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: the command ends as on Ctrl-C."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a command in order, so that what it gathered is stored and its processes end with it."""
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be taken
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

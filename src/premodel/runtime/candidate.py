@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from premodel.errors import ZooError
+from premodel.errors import RunError, ZooError
 from premodel.records import Prediction
 from premodel.runtime.backends.base import Backend, Tensor, TensorSpec
 from premodel.runtime.backends.registry import backend_class
@@ -61,9 +61,17 @@ def open_network(model: Model, n_labels: int, threads: int | None = None) -> Net
         The runtime knows no such provider or setting.
     RemoteError
         The model is on a server that cannot be reached.
+    RunError
+        There is not enough memory for it.
     """
     verify(model)
-    backend = open_backend(model, threads)
+    try:
+        backend = open_backend(model, threads)
+    except MemoryError as error:
+        raise RunError(
+            f"not enough memory to open {model.name}", where=model.file,
+            do="free some, or leave this model out of the manifest",
+        ) from error  # fmt: skip
     try:
         check_against_manifest(model, backend.input, backend.output, n_labels)
     except ZooError:
