@@ -170,18 +170,23 @@ def _empty(policy: Policy, tables: Tables) -> Simulation:
 def _select_ms(
     policy: Policy, tables: Tables, columns: NDArray[np.intp], features: Features, options: CallOptions
 ) -> float:
-    """Mean time of all decisions of a sample, over some samples spread evenly, the first served twice to warm up."""
+    """Mean time of all decisions of a sample, over some samples spread evenly, the first served twice to warm up.
+
+    Samples for which equally many candidates ran took equally many decisions and count with the median of their times:
+    a decision that the system interrupted says nothing of the policy, and could cost more than all others together.
+    """
     n = len(tables)
     if n == 0:
         return 0.0
     rows = np.unique(np.linspace(0, n - 1, min(n, TIMED_SAMPLES)).astype(np.intp))
-    times_ms = []
-    for row in (rows[0], *rows):
+    times_ms: dict[int, list[float]] = {}
+    for position, row in enumerate((rows[0], *rows)):
         evidence = _evidence(policy, features, None, int(row))
         _, trace = _serve_row(policy, tables, columns, int(row), evidence, options)
-        if trace is not None:
-            times_ms.append(trace.select_ms)
-    return float(np.mean(times_ms[1:])) if len(times_ms) > 1 else 0.0
+        if trace is not None and position:
+            times_ms.setdefault(len(trace.ran), []).append(trace.select_ms)
+    served = sum(map(len, times_ms.values()))
+    return sum(len(alike) * float(np.median(alike)) for alike in times_ms.values()) / served if served else 0.0
 
 
 def _columns(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.intp]:

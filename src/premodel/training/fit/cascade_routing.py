@@ -37,7 +37,11 @@ from premodel.training.tables import Tables
 SEARCH = (0.15, 0.08, 0.04)
 """Cost weights, per latency of the best single candidate, at which pool and order are searched."""
 SPREAD = (1.4, 1.0, 0.7)
-"""Around the weight of the point, for the second search."""
+"""Around the weight of the point, for each further search."""
+SEARCHED = (0.01, 1.5)
+"""Range of the weights that further searches are made around, in the same unit: beyond it every pool is alike."""
+ROUNDS = 4
+"""Pools tried at most."""
 INNER = 2
 """Folds inside the training part of a fold, for calibration."""
 
@@ -131,14 +135,19 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
     everything = np.arange(len(tables))
     found = _learn(plan, everything, FOLDS)
     point = _point(plan, folds)
-    if given is None:
+    pools = {found.table.names}
+    while given is None and len(pools) < ROUNDS:
         # The weights searched at were a guess of the one it works at: search again around that one.
-        again = replace(plan, searched_at=point.cost_weight * np.array(SPREAD))
+        at = float(np.clip(point.cost_weight, SEARCHED[0] / base_ms, SEARCHED[1] / base_ms))
+        again = replace(plan, searched_at=at * np.array(SPREAD))
         other = _learn(again, everything, FOLDS)
-        if other.table.names != found.table.names:
-            its_point = _point(again, folds)
-            if _better(its_point, point, options):
-                plan, found, point = again, other, its_point
+        if other.table.names in pools:
+            break
+        pools.add(other.table.names)
+        its_point = _point(again, folds)
+        if not _better(its_point, point, options):
+            break
+        plan, found, point = again, other, its_point
     return _trained(plan, found, point)
 
 
@@ -168,7 +177,9 @@ def _trained(plan: _Plan, found: _Learned, point: Point) -> Trained:
 def _better(again: Point, found: Point, options: TrainOptions) -> bool:
     """Is the second point the one the objective prefers."""
     accuracy, latency_ms = np.array([found.accuracy, again.accuracy]), np.array([found.latency_ms, again.latency_ms])
-    return options.objective.choose(accuracy, latency_ms, found.best_single_accuracy) == 1
+    objective = options.objective
+    chosen = objective.choose(accuracy, latency_ms, found.best_single_accuracy)
+    return (objective.nearest(accuracy, latency_ms) if chosen is None else chosen) == 1
 
 
 def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
