@@ -20,7 +20,10 @@ import nbclient
 import nbformat
 
 notebook = nbformat.read(sys.argv[1], 4)
-nbclient.NotebookClient(notebook, timeout=None, kernel_name="python3").execute()
+# a busy machine is slow to start a kernel, and to hand over what it has printed
+nbclient.NotebookClient(
+    notebook, timeout=None, startup_timeout=600, iopub_timeout=600, kernel_name="python3"
+).execute()
 nbformat.write(notebook, sys.argv[2])
 """
 
