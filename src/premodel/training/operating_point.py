@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ LOWEST, HIGHEST = 0.004, 4.0
 """Of the grid: accuracy that one latency of the best single candidate is worth."""
 NOTHING_ELSE = 1000.0
 """The last point of the grid, at which only latency counts."""
+BETWEEN = 6
+"""Weights tried between the point chosen and each of its neighbours in the grid."""
 CEILING = 0.99
 """A cross-fitted mean latency must stay this far below a ceiling."""
 
@@ -33,6 +36,21 @@ def weight_grid(base_ms: float, given: float | None) -> Floats:
     """
     grid = np.array([0.0, *np.geomspace(LOWEST, HIGHEST, POINTS), NOTHING_ELSE]) / base_ms
     return grid if given is None else np.unique([*grid, given])
+
+
+def weights_around(grid: Floats, index: int) -> Floats:
+    """Weights between a point of the grid and its neighbours, BETWEEN on each side that has one.
+
+    Examples
+    --------
+    >>> weights_around(np.array([0.0, 7.0, 7.0 * 2**7]), 1)[[0, 5, 6, 11]]
+    array([  1.,   6.,  14., 448.])
+    """
+    parts = []
+    for low, high in pairwise(grid[max(index - 1, 0) : index + 2].tolist()):
+        steps = np.linspace if low == 0 else np.geomspace
+        parts.append(steps(low, high, BETWEEN + 2)[1:-1])
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from premodel.training.fit.stopping import (
     walk,
 )
 from premodel.training.folds import Fold, stratified_folds
-from premodel.training.operating_point import FOLDS, CrossFitted, Point, choose_point, weight_grid
+from premodel.training.operating_point import FOLDS, CrossFitted, Point, choose_point, weight_grid, weights_around
 from premodel.training.options import Trained, TrainOptions, plain
 from premodel.training.pool import PoolChoice
 from premodel.training.tables import Tables
@@ -133,8 +133,8 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
     learner, grid = learner_of(tables, options), weight_grid(base_ms, given)
     plan = _Plan(tables, learner, options, ordered, grid, searched_at)
     everything = np.arange(len(tables))
-    found = _learn(plan, everything, FOLDS)
-    point = _point(plan, folds)
+    found, crossed = _learn(plan, everything, FOLDS), _cross_fit(plan, folds, grid)
+    point = _point(plan, crossed)
     pools = {found.table.names}
     while given is None and len(pools) < ROUNDS:
         # The weights searched at were a guess of the one it works at: search again around that one.
@@ -144,10 +144,13 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
         if other.table.names in pools:
             break
         pools.add(other.table.names)
-        its_point = _point(again, folds)
+        its_crossed = _cross_fit(again, folds, grid)
+        its_point = _point(again, its_crossed)
         if not _better(its_point, point, options):
             break
-        plan, found, point = again, other, its_point
+        plan, found, point, crossed = again, other, its_point, its_crossed
+    if given is None:
+        plan, point = _refined(plan, folds, point, crossed)
     return _trained(plan, found, point)
 
 
@@ -198,22 +201,39 @@ def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
     return _Learned(pool, columns, choice, fit, allowed)
 
 
-def _point(plan: _Plan, folds: Sequence[Fold]) -> Point:
-    """The point of operation, by cross-fitting all of it: pool, order, weights, calibration and gains."""
-    correct, options = plan.learner.correct, plan.options
-    right = np.zeros((len(correct), len(plan.grid)), np.bool_)
-    latency_ms = np.zeros(right.shape)
+def _cross_fit(plan: _Plan, folds: Sequence[Fold], grid: Floats) -> CrossFitted:
+    """What every weight of a grid does out of fold: pool, order, fusion, calibration and gains fitted without it."""
+    n = len(plan.learner.correct)
+    right, latency_ms = np.zeros((n, len(grid)), np.bool_), np.zeros((n, len(grid)))
     for fold in folds:
         learned = _learn(plan, fold.train, INNER)
         pool = learned.choice.candidates
         test = plan.learner.evidence(plan.tables, pool).take(fold.test)
         test = test.take_candidates([pool.index(column) for column in learned.columns])
-        solved = solve_sets(learned.table, learned.fit, plan.grid, learned.allowed)
+        solved = solve_sets(learned.table, learned.fit, grid, learned.allowed)
         states = compute_states(test, learned.fit.weights, learned.fit.member)
         right[fold.test], spent = walk(states, states.basis, solved.gains, test.latency_ms)
         latency_ms[fold.test] = spent + test.before_ms
-    found, best = CrossFitted(right, latency_ms), float(correct.mean(axis=0).max())
-    return choose_point(found, plan.grid, options.objective, best)
+    return CrossFitted(right, latency_ms)
+
+
+def _point(plan: _Plan, crossed: CrossFitted) -> Point:
+    """The point of operation of the plan's grid."""
+    best = float(plan.learner.correct.mean(axis=0).max())
+    return choose_point(crossed, plan.grid, plan.options.objective, best)
+
+
+def _refined(plan: _Plan, folds: Sequence[Fold], point: Point, crossed: CrossFitted) -> tuple[_Plan, Point]:
+    """The point chosen again, from a grid that is finer around it: one step can double how often a candidate runs."""
+    between = weights_around(plan.grid, point.index)
+    more = _cross_fit(plan, folds, between)
+    grid, first = np.unique(np.concatenate([plan.grid, between]), return_index=True)
+    both = CrossFitted(
+        np.concatenate([crossed.right, more.right], axis=1)[:, first],
+        np.concatenate([crossed.latency_ms, more.latency_ms], axis=1)[:, first],
+    )
+    plan = replace(plan, grid=grid)
+    return plan, _point(plan, both)
 
 
 def _best_order(pool: EvidenceTable, fit: SetFit, cost_weight: NDArray[np.float64]) -> tuple[int, ...]:
