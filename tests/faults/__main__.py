@@ -106,16 +106,19 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     start = time.monotonic()
+    findings: list[Finding] = []
+    text = ""
     try:
-        findings = list(rounds(folder, args.share, args.only))
+        for found in rounds(folder, args.share, args.only):
+            findings.append(found)
+            text = table(findings, (time.monotonic() - start) / 60)
+            if args.page and not args.only:  # after each, so that a run broken off leaves what it saw
+                page = args.page.read_text()
+                head, rest = page.split(BEGIN)
+                args.page.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = table(findings, (time.monotonic() - start) / 60)
     print(text)
-    if args.page and not args.only:
-        page = args.page.read_text()
-        head, rest = page.split(BEGIN)
-        args.page.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
     return 1 if any(found.failures for found in findings) else 0
 
 

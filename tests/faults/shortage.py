@@ -162,8 +162,8 @@ def out_of_memory(small: SmallZoo, folder: Path, times: int) -> Finding:
 
 
 def bundles_open(folder: Path) -> int:
-    """Every file with a bundle's name opens; gives their number."""
-    files = list(folder.rglob("*.premodel"))
+    """Every file with a bundle's name opens, but for those made to be refused; gives their number."""
+    files = [file for file in folder.rglob("*.premodel") if file.name != "hostile.premodel"]
     for file in files:
         read_bundle(file)
     return len(files)
