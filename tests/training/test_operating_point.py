@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from premodel.training.objective import Floor, Objective
-from premodel.training.operating_point import CrossFitted, Point, choose_point, falling
+from premodel.training.operating_point import (
+    BETWEEN,
+    CrossFitted,
+    Point,
+    choose_point,
+    falling,
+    weight_grid,
+    weights_around,
+)
 
 GRID = np.asarray([0.0, 0.1, 0.2, 0.3])
 
@@ -71,3 +79,19 @@ def test_floor_and_ceiling_both_hold() -> None:
 def test_a_cost_weight_is_taken_as_given() -> None:
     chosen = point(Objective(cost_weight=0.1), [0.84, 0.82, 0.80, 0.70], [4, 3, 2, 1])
     assert (chosen.index, chosen.cost_weight, chosen.met) == (1, 0.1, True)
+
+
+@given(st.integers(0, len(weight_grid(2.0, None)) - 1))
+def test_weights_around_lie_between_the_neighbours(index: int) -> None:
+    grid = weight_grid(2.0, None)
+    between = weights_around(grid, index)
+    low, high = grid[max(index - 1, 0)], grid[min(index + 1, len(grid) - 1)]
+    assert len(between) == BETWEEN * (1 if index in (0, len(grid) - 1) else 2)
+    assert (np.diff(between) > 0).all()
+    assert low < between[0]
+    assert between[-1] < high
+    assert not np.isin(between, grid).any()
+
+
+def test_a_grid_of_one_weight_has_nothing_around_it() -> None:
+    assert weights_around(np.array([0.5]), 0).size == 0

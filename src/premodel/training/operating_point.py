@@ -50,7 +50,7 @@ def weights_around(grid: Floats, index: int) -> Floats:
     for low, high in pairwise(grid[max(index - 1, 0) : index + 2].tolist()):
         steps = np.linspace if low == 0 else np.geomspace
         parts.append(steps(low, high, BETWEEN + 2)[1:-1])
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 @dataclass(frozen=True, eq=False)

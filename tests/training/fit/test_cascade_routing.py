@@ -178,3 +178,16 @@ def test_the_estimate_counts_the_choice_of_the_pool() -> None:
     point = found.evidence["operating_point"]
     served = accuracy(simulate(found.policy, other), other)
     assert point["accuracy_as_counted"] <= served + 0.05
+
+
+@each_policy
+@pytest.mark.parametrize("share", [0.2, 0.35, 0.5])
+def test_a_ceiling_is_used_up(policy: str, share: float) -> None:
+    """What the small one says tells little, so a slightly lower cost weight runs the large one far more often."""
+    hardness = np.random.default_rng(5).random(1200)
+    correct = hardness[:, None] + np.random.default_rng(6).normal(0, 0.25, (1200, 2)) < np.array([0.5, 0.95])
+    tables = telling_tables(correct, sure=0.62, unsure=0.5, noise=0.3, seed=5)
+    ceiling = float(tables.decode_ms + tables.latency_ms[0] + 0.03 + share * tables.latency_ms[1])
+    point = trained(policy, tables, max_latency_ms=ceiling).evidence["operating_point"]
+    assert point["met"]
+    assert 0.85 * ceiling < point["latency_ms"] <= 0.99 * ceiling

@@ -42,6 +42,10 @@ SEARCHED = (0.01, 1.5)
 """Range of the weights that further searches are made around, in the same unit: beyond it every pool is alike."""
 ROUNDS = 4
 """Pools tried at most."""
+REFINEMENTS = 3
+"""Times that the grid is made finer around the point, at most."""
+CLOSE = 0.02
+"""Neighbours of the point whose latencies differ by this share of its own are near enough."""
 INNER = 2
 """Folds inside the training part of a fold, for calibration."""
 
@@ -225,15 +229,20 @@ def _point(plan: _Plan, crossed: CrossFitted) -> Point:
 
 def _refined(plan: _Plan, folds: Sequence[Fold], point: Point, crossed: CrossFitted) -> tuple[_Plan, Point]:
     """The point chosen again, from a grid that is finer around it: one step can double how often a candidate runs."""
-    between = weights_around(plan.grid, point.index)
-    more = _cross_fit(plan, folds, between)
-    grid, first = np.unique(np.concatenate([plan.grid, between]), return_index=True)
-    both = CrossFitted(
-        np.concatenate([crossed.right, more.right], axis=1)[:, first],
-        np.concatenate([crossed.latency_ms, more.latency_ms], axis=1)[:, first],
-    )
-    plan = replace(plan, grid=grid)
-    return plan, _point(plan, both)
+    for _ in range(REFINEMENTS):
+        near_ms = crossed.latency_ms[:, max(point.index - 1, 0) : point.index + 2].mean(axis=0)
+        if np.ptp(near_ms) <= CLOSE * point.latency_ms:
+            break
+        between = weights_around(plan.grid, point.index)
+        more = _cross_fit(plan, folds, between)
+        grid, first = np.unique(np.concatenate([plan.grid, between]), return_index=True)
+        crossed = CrossFitted(
+            np.concatenate([crossed.right, more.right], axis=1)[:, first],
+            np.concatenate([crossed.latency_ms, more.latency_ms], axis=1)[:, first],
+        )
+        plan = replace(plan, grid=grid)
+        point = _point(plan, crossed)
+    return plan, point
 
 
 def _best_order(pool: EvidenceTable, fit: SetFit, cost_weight: NDArray[np.float64]) -> tuple[int, ...]:
