@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "one HTML page about a profile: what was won, lost, and on which pictures",
     "predict": "answer images with a premodel",
     "serve": "answer images over HTTP: Open Inference Protocol, metrics and a page",
+    "export": "write a premodel as a model repository of Triton or KServe",
     "agent": "offer a board's models for remote profiling",
     "bench": "run a premodel and every single candidate end to end on real images",
     "store": "show or export a profile",

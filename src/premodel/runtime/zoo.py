@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from premodel.errors import ModelError, ZooError
-from premodel.runtime.backends.registry import BACKENDS, REMOTE_RUNTIMES
+from premodel.runtime.backends.registry import BACKENDS, EXPORTED_RUNTIMES, REMOTE_RUNTIMES
 from premodel.runtime.digests import file_git_blob_sha1, file_sha256
 from premodel.runtime.fields import Fields, is_json, read_toml, shown
 from premodel.runtime.image import PREPROCESSING_VERSION
@@ -324,6 +324,8 @@ def _entry(entry: Any, where: str, folder: Path, n_labels: int) -> list[Candidat
     if isinstance(named, str):
         fields.where = f"{where} ({shown(named)})"
     model = read_model(fields, folder)
+    if model.runtime in EXPORTED_RUNTIMES:
+        raise fields.fail("runtime", ", ".join(name for name in BACKENDS if name not in EXPORTED_RUNTIMES))
     candidates = [Candidate(model, View(), n_labels)]
     for number, item in enumerate(fields.tables("views")):
         view_fields = Fields(item, fields.where, fields.error, f"views[{number}].")
@@ -375,7 +377,7 @@ def read_model(fields: Fields, folder: Path) -> Model:
         settings=dict(settings),
     )
     if remote:
-        check_remote(fields, model.url, model.sha256, model.settings)
+        check_remote(fields, runtime, model.url, model.sha256, model.settings)
     return model
 
 

@@ -45,11 +45,11 @@ def read_images(
     shape = _shape(tensor.get("shape"))
     datatype = tensor.get("datatype")
     if datatype == "BYTES" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
-        _check_batch(shape[0], limits)
+        check_batch(shape[0], limits)
         return _encoded(tensor, binary, shape[0], limits)
     if datatype == "UINT8" and len(shape) in (3, 4) and shape[-1] == 3:
         count = 1 if len(shape) == 3 else shape[0]
-        _check_batch(count, limits)
+        check_batch(count, limits)
         _check_pixels(shape[-2], shape[-3], limits, "image tensor")
         pixels = _from_json(tensor.get("data"), shape) if binary is None else _from_binary(binary, shape)
         return list(pixels.reshape(count, *shape[-3:]))
@@ -66,7 +66,8 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _check_batch(count: int, limits: Limits) -> None:
+def check_batch(count: int, limits: Limits) -> None:
+    """InputError if a request has too many images."""
     if count > limits.max_batch:
         raise InputError("too many images in one request", given=count, allowed=f"up to {limits.max_batch}")
 

@@ -131,11 +131,11 @@ def read_request(body: bytes, header_length: int | None, limits: Limits) -> Infe
     form = read_form(body, header_length, limits, (INPUT,))
     parameters = form.parameters
     _known(parameters, "parameters", PARAMETERS)
-    timeout_us = _number(parameters, "timeout")
+    timeout_us = number(parameters, "timeout")
     return InferRequest(
         id=form.id,
         images=read_images(form.tensor, form.binary, limits),
-        options=CallOptions(_number(parameters, "max_latency_ms"), _number(parameters, "cost_weight")),
+        options=CallOptions(number(parameters, "max_latency_ms"), number(parameters, "cost_weight")),
         outputs=_outputs(form.outputs, parameters),
         timeout_ms=None if not timeout_us else timeout_us / 1e3,
     )
@@ -193,7 +193,7 @@ def _binary_of(tensor: Mapping[str, Any], binary: memoryview) -> memoryview | No
 
 def _outputs(asked: Any, parameters: Mapping[str, Any]) -> dict[str, bool]:
     """Name -> as binary data; a request that names none gets all but the explanation."""
-    everywhere = _flag(parameters, "binary_data_output", False)
+    everywhere = flag(parameters, "binary_data_output", False)
     outputs: dict[str, bool] = {}
     if asked is not None and not isinstance(asked, list):
         _refuse("outputs must be a list", given=asked)
@@ -206,10 +206,10 @@ def _outputs(asked: Any, parameters: Mapping[str, Any]) -> dict[str, bool]:
             _refuse("unknown or repeated output", given=name, allowed=", ".join(OUTPUTS))
         own = _table(entry, "parameters", "output")
         _known(own, "parameters of the output", ("binary_data",))
-        outputs[name] = _flag(own, "binary_data", everywhere)
+        outputs[name] = flag(own, "binary_data", everywhere)
     if not outputs:
         outputs = dict.fromkeys(DEFAULT_OUTPUTS, everywhere)
-    if _flag(parameters, "explain", False):
+    if flag(parameters, "explain", False):
         outputs.setdefault(EXPLANATION, everywhere)
     return outputs
 
@@ -229,14 +229,16 @@ def _known(data: Mapping[str, Any], where: str, allowed: Sequence[str]) -> None:
             _refuse("unknown field", where=where, given=name, allowed=", ".join(allowed))
 
 
-def _flag(parameters: Mapping[str, Any], name: str, default: bool) -> bool:
+def flag(parameters: Mapping[str, Any], name: str, default: bool) -> bool:
+    """A truth value among the parameters; InputError if it is none."""
     value = parameters.get(name, default)
     if not isinstance(value, bool):
         _refuse(f"{name} is no truth value", given=value, allowed="true, false")
     return value
 
 
-def _number(parameters: Mapping[str, Any], name: str) -> float | None:
+def number(parameters: Mapping[str, Any], name: str) -> float | None:
+    """A number from 0 among the parameters, None if it is not there; InputError if it is none."""
     value = parameters.get(name)
     if value is None:
         return None

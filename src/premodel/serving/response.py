@@ -68,7 +68,7 @@ def write_response(
     """
     tensors, chunks = [], []
     for name, as_binary in outputs.items():
-        values = _explanations(answers, candidates) if name == EXPLANATION else _COLUMNS[name](answers, top_k)
+        values = output_values(name, answers, top_k, candidates)
         shape = list(values.shape) if isinstance(values, np.ndarray) else [len(values)]
         tensor: dict[str, Any] = {"name": name, "datatype": OUTPUTS[name], "shape": shape}
         if as_binary:
@@ -83,6 +83,13 @@ def write_response(
         header["id"] = request_id
     text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
     return InferResponse(b"".join((text, *chunks)), len(text) if chunks else None)
+
+
+def output_values(
+    name: str, answers: Sequence[Answer], top_k: int, candidates: Sequence[str]
+) -> NDArray[Any] | list[str]:
+    """One output of some answers, a key of signature.OUTPUTS: an array, or texts where its datatype is BYTES."""
+    return _explanations(answers, candidates) if name == EXPLANATION else _COLUMNS[name](answers, top_k)
 
 
 def _joined(texts: Sequence[str]) -> bytes:

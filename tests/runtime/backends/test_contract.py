@@ -54,7 +54,7 @@ runtime = "onnx"
 input = { size = [4, 4], layout = "NHWC", dtype = "float32", resize = "squash", crop_fraction = 1.0, interpolation = "bilinear" }
 output = { activation = "softmax" }
 """  # noqa: E501
-REMOTE = ("oip",)
+REMOTE = ("oip", "triton")
 """Their model file is on a server: here there is none that could be missing or damaged."""
 PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "openvino": "openvino"}
 
@@ -87,9 +87,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         yield url
 
 
+def in_triton(repository: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The tiny network in a repository, and Triton's module as if a request were being answered; its settings."""
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    from fake_triton import FakeTriton
+
+    (repository / "model" / "1").mkdir(parents=True)
+    WRITERS["onnx"](repository / "model" / "1" / "model.onnx")
+    (repository / "model" / "config.pbtxt").write_text(
+        'name: "model" max_batch_size: 4 input { name: "x" data_type: TYPE_FP32 dims: [4, 4, 3] }'
+    )
+    triton = FakeTriton(repository)
+    triton.executing = True
+    monkeypatch.setitem(sys.modules, triton.__name__, triton)
+    tensors = {"input": ("x", [-1, *SHAPE[1:]]), "output": ("prob", [1, 5])}
+    entries = {side: {"name": name, "datatype": "FP32", "shape": shape} for side, (name, shape) in tensors.items()}
+    return {"model": "model", **entries}
+
+
 @pytest.fixture(params=sorted(BACKENDS))
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     runtime = str(request.param)
+    if runtime == "triton":
+        return Case(runtime, tmp_path / "model", in_triton(tmp_path, request.getfixturevalue("monkeypatch")))
     if runtime in REMOTE:
         return Case(runtime, tmp_path / "model", {"url": request.getfixturevalue("server")})
     if runtime in PACKAGES:

@@ -38,6 +38,13 @@ class OnnxBackend(Backend):
     Settings: `output` names the output of a file that has several; `spinning = true` lets waiting threads spin, which
     costs power and other processes' time (off by default; meaningless on one thread).
     A session runs on several threads at once without a lock.
+
+    Attributes
+    ----------
+    input_name, output_name:
+        Of the tensors in the file.
+    free_batch:
+        Does the file leave the batch open, at its input and its output.
     """
 
     name: ClassVar[str] = "onnx"
@@ -47,8 +54,9 @@ class OnnxBackend(Backend):
         feed = session.get_inputs()[0]
         self.input = _spec(feed)
         self.output = _spec(output)
-        self._input_name = feed.name
-        self._output_names = [output.name]
+        self.input_name: str = feed.name
+        self.output_name: str = output.name
+        self.free_batch = all(node.shape and _side(node.shape[0]) is None for node in (feed, output))
         self._session: Any | None = session
         self._failures = failures
 
@@ -102,7 +110,7 @@ class OnnxBackend(Backend):
             raise RunError("the model is closed")
         check_tensor(tensor, self.input)
         try:
-            output: Tensor = session.run(self._output_names, {self._input_name: tensor})[0]
+            output: Tensor = session.run([self.output_name], {self.input_name: tensor})[0]
         except self._failures as error:
             raise RunError(f"onnxruntime failed ({error})") from error
         return output
@@ -158,7 +166,12 @@ def _names(nodes: Sequence[Any]) -> str:
 
 def _spec(node: Any) -> TensorSpec:
     """Free dimensions have a name or nothing in place of a number; a free batch is 1."""
-    shape: list[int | None] = [side if isinstance(side, int) and side > 0 else None for side in node.shape]
+    shape = [_side(side) for side in node.shape]
     if shape and shape[0] is None:
         shape[0] = 1
     return TensorSpec(tuple(shape), _DTYPES.get(node.type, str(node.type)))
+
+
+def _side(side: Any) -> int | None:
+    """The length of a dimension; None for a free one."""
+    return side if isinstance(side, int) and side > 0 else None

@@ -13,10 +13,14 @@ BACKENDS = {
     "openvino": "premodel.runtime.backends.openvino:OpenvinoBackend",
     "oip": "premodel.runtime.backends.oip:OipBackend",
     "replay": "premodel.runtime.backends.replay:ReplayBackend",
+    "triton": "premodel.runtime.backends.triton:TritonBackend",
 }
 
-REMOTE_RUNTIMES = ("oip",)
-"""These predict on another machine: there is no model file to open here, and no meter or clock here sees their work."""
+REMOTE_RUNTIMES = ("oip", "triton")
+"""These predict in another process, most often on another machine: there is no model file to open here, and no meter
+or clock here sees their work."""
+EXPORTED_RUNTIMES = ("triton",)
+"""These are in bundles that `premodel export` wrote; no manifest names them."""
 
 
 def backend_class(runtime: str) -> type[Backend]:
