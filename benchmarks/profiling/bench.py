@@ -19,13 +19,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from premodel.runtime.conditions import device_name, measure_conditions
 from premodel.profiling.dataset import read_dataset
 from premodel.profiling.forms.base import Dataset
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.profiling.schema import CANDIDATES, LABELS, PREDICTIONS, SAMPLES
 from premodel.profiling.store import Store, merge
 from premodel.runtime.candidate import open_candidates
+from premodel.runtime.conditions import device_name, measure_conditions
 from premodel.runtime.image import decode
 from premodel.runtime.zoo import Zoo, read_zoo
 from premodel.training.load import load_tables
