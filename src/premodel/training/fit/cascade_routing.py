@@ -44,8 +44,9 @@ ROUNDS = 4
 """Pools tried at most."""
 REFINEMENTS = 3
 """Times that the grid is made finer around the point, at most."""
-CLOSE = 0.02
-"""Neighbours of the point whose latencies differ by this share of its own are near enough."""
+CLOSE_LATENCY, CLOSE_ACCURACY = 0.02, 0.01
+"""Neighbours of the point are near enough under a ceiling if their latencies differ by this share of its own, else if
+their accuracies differ by this much: of many points that counting cannot tell apart the luckiest would be taken."""
 INNER = 2
 """Folds inside the training part of a fold, for calibration."""
 
@@ -230,8 +231,12 @@ def _point(plan: _Plan, crossed: CrossFitted) -> Point:
 def _refined(plan: _Plan, folds: Sequence[Fold], point: Point, crossed: CrossFitted) -> tuple[_Plan, Point]:
     """The point chosen again, from a grid that is finer around it: one step can double how often a candidate runs."""
     for _ in range(REFINEMENTS):
-        near_ms = crossed.latency_ms[:, max(point.index - 1, 0) : point.index + 2].mean(axis=0)
-        if np.ptp(near_ms) <= CLOSE * point.latency_ms:
+        near = slice(max(point.index - 1, 0), point.index + 2)
+        if plan.options.objective.max_latency_ms is None:
+            close = np.ptp(crossed.right[:, near].mean(axis=0)) <= CLOSE_ACCURACY
+        else:
+            close = np.ptp(crossed.latency_ms[:, near].mean(axis=0)) <= CLOSE_LATENCY * point.latency_ms
+        if close:
             break
         between = weights_around(plan.grid, point.index)
         more = _cross_fit(plan, folds, between)
