@@ -44,9 +44,8 @@ ROUNDS = 4
 """Pools tried at most."""
 REFINEMENTS = 3
 """Times that the grid is made finer around the point, at most."""
-CLOSE_LATENCY, CLOSE_ACCURACY = 0.02, 0.01
-"""Neighbours of the point are near enough under a ceiling if their latencies differ by this share of its own, else if
-their accuracies differ by this much: of many points that counting cannot tell apart the luckiest would be taken."""
+CLOSE = 0.02
+"""Neighbours of the point whose latencies differ by this share of its own are near enough."""
 INNER = 2
 """Folds inside the training part of a fold, for calibration."""
 
@@ -154,7 +153,8 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
         if not _better(its_point, point, options):
             break
         plan, found, point, crossed = again, other, its_point, its_crossed
-    if given is None:
+    if given is None and options.objective.max_latency_ms is not None:
+        # Not for a floor: of many points whose accuracies counting cannot tell apart it would take the luckiest.
         plan, point = _refined(plan, folds, point, crossed)
     return _trained(plan, found, point)
 
@@ -231,12 +231,8 @@ def _point(plan: _Plan, crossed: CrossFitted) -> Point:
 def _refined(plan: _Plan, folds: Sequence[Fold], point: Point, crossed: CrossFitted) -> tuple[_Plan, Point]:
     """The point chosen again, from a grid that is finer around it: one step can double how often a candidate runs."""
     for _ in range(REFINEMENTS):
-        near = slice(max(point.index - 1, 0), point.index + 2)
-        if plan.options.objective.max_latency_ms is None:
-            close = np.ptp(crossed.right[:, near].mean(axis=0)) <= CLOSE_ACCURACY
-        else:
-            close = np.ptp(crossed.latency_ms[:, near].mean(axis=0)) <= CLOSE_LATENCY * point.latency_ms
-        if close:
+        near_ms = crossed.latency_ms[:, max(point.index - 1, 0) : point.index + 2].mean(axis=0)
+        if np.ptp(near_ms) <= CLOSE * point.latency_ms:
             break
         between = weights_around(plan.grid, point.index)
         more = _cross_fit(plan, folds, between)
