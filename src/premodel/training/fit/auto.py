@@ -27,7 +27,7 @@ SINGLE = "single"
 OUTPUTS = ("cascade-routing", "cascade")
 FEATURES = ("select", "paper")
 """Policies that read image features; left out where the profile has none."""
-HOPELESS = 3.0
+HOPELESS = 2.0
 """Standard errors behind, after which a policy of FEATURES, slow to fit, is given up before the last fold."""
 DOUBT = 1.0
 """Standard errors: how far below the floor a policy may be measured, and how far it must beat the single candidate."""
@@ -109,7 +109,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     """Train whichever policy serves the objective best, or one candidate alone if none does better.
 
     Every policy is trained on four fifths of the rows and serves the fifth left out, for each of five folds. One
-    that reads features, slow to fit, is given up early when it is three standard errors behind. A premodel is chosen if
+    that reads features, slow to fit, is given up early when it is two standard errors behind. A premodel is chosen if
     it keeps the floor within one standard error, and beats the single candidate that meets the objective by more than
     one; of several the best.
 
