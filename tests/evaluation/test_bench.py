@@ -70,7 +70,7 @@ def test_records_become_valid_by_further_passes(tmp_path: Path) -> None:
         short, long = bench(clf, dataset, max_seconds=1e-6), bench(clf, dataset, max_seconds=60)
     assert short.passes == 1
     assert all("INVALID: 10 runs, 30 needed" in row.verdict for row in short.rows)
-    assert long.passes >= 10, "5 ms a run and 10 images: half a second takes 10 passes"
+    assert long.passes >= 3, "30 runs are needed and a pass makes 10, however slow the machine is"
     assert all(row.extra["runs"] == 10 * long.passes for row in long.rows)
     assert np.array_equal(short.labels, long.labels)
     assert [row.accuracy for row in short.rows] == [row.accuracy for row in long.rows]
