@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -14,7 +14,7 @@ from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Opening, Task, sample_row, tasks_of, try_open
 from premodel.profiling.schema import EXTRACTORS, FEATURES, SAMPLES
 from premodel.profiling.store import Store, merge
-from premodel.profiling.workers import run_job
+from premodel.profiling.workers import Job, run_job
 from premodel.profiling.writer import Writer
 from premodel.runtime.features.costs import parts_of
 from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
@@ -80,15 +80,45 @@ def extract_all(
         The store cannot be written to; what was committed is kept.
     """
     _describe(store)
-    query = select(FEATURES.c.sample).where(FEATURES.c.version == EXTRACTOR_VERSION)
+    job = FeatureJob(opencv_threads if workers == 1 else 1)
+    return store_vectors(store, job, EXTRACTOR_VERSION, "extracting features", dataset, entries, workers, progress)
+
+
+def store_vectors(
+    store: Store,
+    job: Job[Task, Vector],
+    version: str,
+    title: str,
+    dataset: Dataset,
+    entries: Sequence[Entry],
+    workers: int,
+    progress: Progress,
+    describe: Callable[[bytes], None] | None = None,
+) -> FeatureResult:
+    """Have a job compute the vectors that are not stored under a version, and store them as they come.
+
+    Parameters
+    ----------
+    title:
+        Of the progress.
+    describe:
+        Called with the first vector before it is stored, where only a vector tells what vectors hold.
+
+    Raises
+    ------
+    RunError
+        A worker died, or the job failed.
+    StoreError
+        The store cannot be written to; what was committed is kept.
+    """
+    query = select(FEATURES.c.sample).where(FEATURES.c.version == version)
     with store.reading() as connection:
         known = set(connection.scalars(query))
     wanted = {entry.sample: (0,) for entry in entries if entry.sample not in known}
     result = FeatureResult(kept=len(entries) - len(wanted))
     if not wanted:
         return result
-    job = FeatureJob(opencv_threads if workers == 1 else 1)
-    progress.begin("extracting features", len(wanted), "images")
+    progress.begin(title, len(wanted), "images")
     try:
         with Writer(store) as writer:
             for done in run_job(job, tasks_of(dataset, entries, wanted), min(workers, len(wanted))):
@@ -99,10 +129,12 @@ def extract_all(
                 if done.opening.changed:
                     continue
                 writer.add(SAMPLES, sample_row(done.entry, name, done.opening))
-                if done.vector is not None:
-                    row = {"version": EXTRACTOR_VERSION, "sample": done.entry.sample, "vector": done.vector}
-                    writer.add(FEATURES, row)
-                    result.vectors += 1
+                if done.vector is None:
+                    continue
+                if describe is not None and not result.vectors:
+                    describe(done.vector)
+                writer.add(FEATURES, {"version": version, "sample": done.entry.sample, "vector": done.vector})
+                result.vectors += 1
     finally:
         progress.end()
     return result

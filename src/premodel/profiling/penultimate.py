@@ -16,18 +16,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
 
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
-from premodel.profiling.extraction import FeatureResult, Vector
+from premodel.profiling.extraction import FeatureResult, Vector, store_vectors
 from premodel.profiling.forms.base import Dataset
 from premodel.profiling.inventory import Entry
 from premodel.profiling.progress import Progress
-from premodel.profiling.samples import Task, sample_row, tasks_of, try_open
-from premodel.profiling.schema import EXTRACTORS, FEATURES, PENULTIMATE, SAMPLES
+from premodel.profiling.samples import Task, try_open
+from premodel.profiling.schema import EXTRACTORS, PENULTIMATE
 from premodel.profiling.store import Store, merge
-from premodel.profiling.workers import run_job
-from premodel.profiling.writer import Writer
 from premodel.runtime.backends.onnx import OnnxBackend
 from premodel.runtime.candidate import Network, OpenedCandidate
 from premodel.runtime.image import set_threads
@@ -139,33 +136,13 @@ def extract_penultimate(
     """
     check_candidate(candidate)
     version = penultimate_version(candidate)
-    with store.reading() as connection:
-        known = set(connection.scalars(select(FEATURES.c.sample).where(FEATURES.c.version == version)))
-    wanted = {entry.sample: (0,) for entry in entries if entry.sample not in known}
-    result = FeatureResult(kept=len(entries) - len(wanted))
-    if not wanted:
-        return result
     job = PenultimateJob(candidate, opencv_threads if workers == 1 else 1)
-    progress.begin(f"penultimate features of {candidate.name}", len(wanted), "images")
-    try:
-        with Writer(store) as writer:
-            for done in run_job(job, tasks_of(dataset, entries, wanted), min(workers, len(wanted))):
-                progress.advance()
-                name = dataset.names[done.entry.row]
-                if done.opening.reason:
-                    result.unreadable.append((name, done.opening.reason))
-                if done.opening.changed:
-                    continue
-                writer.add(SAMPLES, sample_row(done.entry, name, done.opening))
-                if done.vector is None:
-                    continue
-                if not result.vectors:
-                    _describe(store, version, candidate.name, len(done.vector) // 4)
-                writer.add(FEATURES, {"version": version, "sample": done.entry.sample, "vector": done.vector})
-                result.vectors += 1
-    finally:
-        progress.end()
-    return result
+    title = f"penultimate features of {candidate.name}"
+
+    def describe(vector: bytes) -> None:
+        _describe(store, version, candidate.name, len(vector) // 4)
+
+    return store_vectors(store, job, version, title, dataset, entries, workers, progress, describe)
 
 
 def check_candidate(candidate: Candidate) -> None:
