@@ -35,6 +35,8 @@ T = TypeVar("T")
 class Learner:
     """Evidence, pools and fitted sets of one profile, for one criterion, seed and pair of ceilings.
 
+    The tables are given to every method and not kept: kept here they would keep themselves alive.
+
     Parameters
     ----------
     tables:
