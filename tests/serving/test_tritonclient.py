@@ -13,6 +13,7 @@ import pytest
 import premodel
 from bundles import Made
 from premodel.runtime.image import decode
+from serving_client import until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the client's own dependencies, while they are imported
@@ -51,7 +52,7 @@ def check(result: Any, made: Made, rows: int) -> None:
 
 def test_health_and_metadata(client: Any) -> None:
     assert client.is_server_live()
-    assert client.is_server_ready()
+    until(client.is_server_ready)  # it opens its candidates first
     assert client.is_model_ready("small")
     assert client.is_model_ready("small", "1")
     assert client.get_server_metadata()["name"] == "premodel"
