@@ -38,7 +38,14 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="T", help="threads of every candidate (default: the manifest's, 1)"
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes for predictions and features")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, default=1, metavar="N", help="processes for predictions and features")
+    where.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="do predictions and features on all cores of a Ray cluster: local, auto, or HOST:PORT of its head; "
+        "timings are always taken here",
+    )
     parser.add_argument("--only", choices=PASSES, help="one of the four passes")
     parser.add_argument(
         "--retime",
@@ -80,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         limit=args.limit,
         threads=args.threads,
         workers=args.workers,
+        ray=args.ray,
         retime=args.retime,
         max_timing_seconds=args.max_timing_seconds,
         energy=args.energy,

@@ -145,6 +145,9 @@ class _Fits:
         except PremodelError as error:
             yield number, position, error
 
+    def rest(self, task: tuple[int, int], result: object) -> None:
+        """Nothing: a task has one result."""
+
     def close(self) -> None:
         """Nothing to close."""
 

@@ -14,11 +14,12 @@ from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Opening, Task, sample_row, tasks_of, try_open
 from premodel.profiling.schema import EXTRACTORS, FEATURES, SAMPLES
 from premodel.profiling.store import Store, merge
-from premodel.profiling.workers import Job, run_job
+from premodel.profiling.workers import SampleJob, Workers
 from premodel.profiling.writer import Writer
 from premodel.runtime.features.costs import parts_of
 from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
 from premodel.runtime.image import set_threads
+from premodel.runtime.zoo import Candidate
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class FeatureJob:
     opencv_threads: int
     _extractor: Extractor | None = None
 
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """None: no model is opened."""
+        return ()
+
+    def with_candidates(self, candidates: tuple[Candidate, ...]) -> FeatureJob:
+        """See `SampleJob`."""
+        del candidates
+        return self
+
     def open(self) -> None:
         """Make the extractor."""
         set_threads(self.opencv_threads)
@@ -49,6 +60,9 @@ class FeatureJob:
             yield Vector(task.entry, opening, None)
         else:
             yield Vector(task.entry, opening, self._extractor.extract(image.rgb).astype("<f4").tobytes())
+
+    def rest(self, task: Task, result: Vector) -> None:
+        """Nothing: a sample has one vector."""
 
     def close(self) -> None:
         """Drop the extractor."""
@@ -68,7 +82,7 @@ def extract_all(
     store: Store,
     dataset: Dataset,
     entries: Sequence[Entry],
-    workers: int,
+    workers: Workers,
     progress: Progress,
     opencv_threads: int = 1,
 ) -> FeatureResult:
@@ -80,18 +94,18 @@ def extract_all(
         The store cannot be written to; what was committed is kept.
     """
     _describe(store)
-    job = FeatureJob(opencv_threads if workers == 1 else 1)
+    job = FeatureJob(1 if workers.apart else opencv_threads)
     return store_vectors(store, job, EXTRACTOR_VERSION, "extracting features", dataset, entries, workers, progress)
 
 
 def store_vectors(
     store: Store,
-    job: Job[Task, Vector],
+    job: SampleJob[Vector],
     version: str,
     title: str,
     dataset: Dataset,
     entries: Sequence[Entry],
-    workers: int,
+    workers: Workers,
     progress: Progress,
     describe: Callable[[bytes], None] | None = None,
 ) -> FeatureResult:
@@ -121,7 +135,7 @@ def store_vectors(
     progress.begin(title, len(wanted), "images")
     try:
         with Writer(store) as writer:
-            for done in run_job(job, tasks_of(dataset, entries, wanted), min(workers, len(wanted))):
+            for done in workers.run(job, tasks_of(dataset, entries, wanted), len(wanted)):
                 progress.advance()
                 name = dataset.names[done.entry.row]
                 if done.opening.reason:

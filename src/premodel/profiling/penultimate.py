@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Task, try_open
 from premodel.profiling.schema import EXTRACTORS, PENULTIMATE
 from premodel.profiling.store import Store, merge
+from premodel.profiling.workers import Workers
 from premodel.runtime.backends.onnx import OnnxBackend
 from premodel.runtime.candidate import Network, OpenedCandidate
 from premodel.runtime.image import set_threads
@@ -78,6 +79,15 @@ class PenultimateJob:
     opencv_threads: int
     _opened: OpenedCandidate | None = None
 
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The one."""
+        return (self.candidate,)
+
+    def with_candidates(self, candidates: tuple[Candidate, ...]) -> PenultimateJob:
+        """See `SampleJob`."""
+        return replace(self, candidate=candidates[0])
+
     def open(self) -> None:
         """Open the copy; raises as `expose` and the backend do."""
         set_threads(self.opencv_threads)
@@ -91,6 +101,9 @@ class PenultimateJob:
             return
         raw = self._opened.network.backend.predict(self._opened.prepare(image))
         yield Vector(task.entry, opening, flattened(raw).astype("<f4").tobytes())
+
+    def rest(self, task: Task, result: Vector) -> None:
+        """Nothing: a sample has one vector."""
 
     def close(self) -> None:
         """Close the copy."""
@@ -119,7 +132,7 @@ def extract_penultimate(
     candidate: Candidate,
     dataset: Dataset,
     entries: Sequence[Entry],
-    workers: int,
+    workers: Workers,
     progress: Progress,
     opencv_threads: int = 1,
 ) -> FeatureResult:
@@ -136,7 +149,7 @@ def extract_penultimate(
     """
     check_candidate(candidate)
     version = penultimate_version(candidate)
-    job = PenultimateJob(candidate, opencv_threads if workers == 1 else 1)
+    job = PenultimateJob(candidate, 1 if workers.apart else opencv_threads)
     title = f"penultimate features of {candidate.name}"
 
     def describe(vector: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -15,7 +15,7 @@ from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Opening, Task, sample_row, tasks_of, try_open
 from premodel.profiling.schema import PREDICTIONS, SAMPLES
 from premodel.profiling.store import Store
-from premodel.profiling.workers import run_job
+from premodel.profiling.workers import Workers
 from premodel.profiling.writer import Writer
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.clock import now_ms
@@ -63,6 +63,10 @@ class PredictionJob:
     opencv_threads: int
     _opened: list[OpenedCandidate] = field(default_factory=list)
 
+    def with_candidates(self, candidates: tuple[Candidate, ...]) -> PredictionJob:
+        """See `SampleJob`."""
+        return replace(self, candidates=candidates)
+
     def open(self) -> None:
         """Open the candidates; raises as `open_candidates`."""
         set_threads(self.opencv_threads)
@@ -85,6 +89,12 @@ class PredictionJob:
                 first, answers, start = None, [], now_ms()
         if answers:
             yield Answers(task.entry, first, tuple(answers))
+
+    def rest(self, task: Task, result: Answers) -> Task | None:
+        """The candidates that have not answered yet."""
+        answered = {answer.candidate for answer in result.answers}
+        wanted = tuple(index for index in task.wanted if index not in answered)
+        return replace(task, wanted=wanted) if answered and wanted else None
 
     def close(self) -> None:
         """Close the candidates."""
@@ -140,7 +150,7 @@ def predict_all(
     candidates: Sequence[Candidate],
     dataset: Dataset,
     entries: Sequence[Entry],
-    workers: int,
+    workers: Workers,
     progress: Progress,
     opencv_threads: int = 1,
 ) -> PredictionResult:
@@ -165,12 +175,12 @@ def predict_all(
         return result
     succeeded = [bool(truths) for truths in known]
     job = PredictionJob(distinct, opencv_threads)
-    if workers > 1:
+    if workers.apart:
         job = PredictionJob(tuple(candidate.with_threads(1) for candidate in distinct), opencv_threads=1)
     progress.begin("predicting", sum(map(len, wanted.values())), "predictions")
     try:
         with Writer(store) as writer:
-            for answers in run_job(job, tasks_of(dataset, entries, wanted), min(workers, len(wanted))):
+            for answers in workers.run(job, tasks_of(dataset, entries, wanted), len(wanted)):
                 _store_answers(writer, answers, distinct, dataset, result)
                 opened = answers.opening is None or not answers.opening.reason
                 progress.advance(len(answers.answers) if opened else len(wanted[answers.entry.sample]))

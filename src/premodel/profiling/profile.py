@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,18 +14,22 @@ import cv2
 
 from premodel.errors import DatasetError, OptionError
 from premodel.profiling.boards import Board, answering, find_board, latency_notes
+from premodel.profiling.cluster.connection import check_address
+from premodel.profiling.cluster.crew import RayWorkers
 from premodel.profiling.energy.meters import AUTO, check_choice
 from premodel.profiling.energy_pass import EnergyOptions, EnergyResult, measure_energy
 from premodel.profiling.extraction import FeatureResult, extract_all
 from premodel.profiling.forms.base import Dataset
 from premodel.profiling.inventory import Inventory, take_inventory
+from premodel.profiling.notes import tell_how_timing_went, tell_what_was_read
 from premodel.profiling.penultimate import check_candidate, extract_penultimate
 from premodel.profiling.prediction_pass import PredictionResult, predict_all
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.register import register_samples, register_zoo
 from premodel.profiling.runs import begin_run, end_run
 from premodel.profiling.store import Store
-from premodel.profiling.timing_pass import BUSY_CORES, TimingOptions, TimingResult, time_all
+from premodel.profiling.timing_pass import TimingOptions, TimingResult, time_all
+from premodel.profiling.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
 from premodel.runtime.clock import now_ms
 from premodel.runtime.conditions import device_name, measure_conditions
@@ -48,6 +53,8 @@ class ProfileOptions:
         Threads of every candidate and of OpenCV; None for those of the manifest, and 1 for OpenCV.
     workers:
         Processes for the prediction and the feature pass, one thread each; timing is always done in this one alone.
+    ray:
+        Address of the Ray cluster whose nodes do the prediction and the feature pass; None for this machine.
     retime:
         "" keeps the timing records there are, "invalid" measures the INVALID ones again, "all" all.
     max_timing_seconds:
@@ -68,6 +75,7 @@ class ProfileOptions:
     limit: int | None = None
     threads: int | None = None
     workers: int = 1
+    ray: str | None = None
     retime: str = ""
     max_timing_seconds: float = 120.0
     energy: str = AUTO
@@ -85,6 +93,10 @@ class ProfileOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError(f"wrong {name}", given=value, allowed="1 or more")
+        if self.ray is not None:
+            check_address(self.ray)
+            if self.workers > 1:
+                raise OptionError("work runs either here or on a cluster", given="both", allowed="--workers or --ray")
         if self.retime not in RETIME:
             raise OptionError("wrong retime", given=self.retime, allowed=", ".join(RETIME[1:]))
         if not self.max_timing_seconds > 0:
@@ -180,6 +192,7 @@ def profile(
     ------
     ModelError, ZooError, MissingExtraError, OptionError
         A candidate cannot be opened, or fails on everything. Every candidate is opened before anything is measured.
+        No Ray cluster answers, or Ray is not installed.
     DatasetError
         No image can be read.
     StoreError
@@ -187,17 +200,21 @@ def profile(
     """
     options = options or ProfileOptions()
     options.check()
-    if options.threads is not None:
-        candidates = tuple(candidate.with_threads(options.threads) for candidate in zoo.candidates)
-    else:
-        candidates = zoo.candidates
-    board = find_board(candidates, options.device) if "timings" in options.passes else None
-    for candidate in _opened_in(options.passes, candidates):
-        open_network(candidate.model, len(zoo.labels)).close()
-    if isinstance(store, Store):
-        return _Run(zoo, candidates, board, dataset, store, options, progress or Silent()).go()
-    with Store(store, create=True) as opened:
-        return _Run(zoo, candidates, board, dataset, opened, options, progress or Silent()).go()
+    with ExitStack() as stack:
+        workers = stack.enter_context(closing(_workers(options)))
+        if options.threads is not None:
+            candidates = tuple(candidate.with_threads(options.threads) for candidate in zoo.candidates)
+        else:
+            candidates = zoo.candidates
+        board = find_board(candidates, options.device) if "timings" in options.passes else None
+        for candidate in _opened_in(options.passes, candidates):
+            open_network(candidate.model, len(zoo.labels)).close()
+        opened = store if isinstance(store, Store) else stack.enter_context(Store(store, create=True))
+        return _Run(zoo, candidates, board, dataset, opened, workers, options, progress or Silent()).go()
+
+
+def _workers(options: ProfileOptions) -> Workers:
+    return LocalWorkers(options.workers) if options.ray is None else RayWorkers(options.ray)
 
 
 def _opened_in(passes: Sequence[str], candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -217,6 +234,7 @@ class _Run:
         board: Board | None,
         dataset: Dataset,
         store: Store,
+        workers: Workers,
         options: ProfileOptions,
         progress: Progress,
     ) -> None:
@@ -227,6 +245,7 @@ class _Run:
         self.latency_notes = latency_notes(candidates, board)
         self.dataset = dataset
         self.store = store
+        self.workers = workers
         self.options = options
         self.progress = progress
         self.opencv_threads = options.threads or 1
@@ -245,7 +264,7 @@ class _Run:
             report = ProfileReport(run, self.device, len(rows), inventory)
             report.relabelled = register_samples(self.store, self.dataset, inventory.entries)
             report.seconds["reading"] = (now_ms() - start) / 1e3
-            self._say_what_was_read(report)
+            tell_what_was_read(self.progress.note, self.dataset, inventory, report.relabelled)
             self._passes(report)
             self._end(report)
             return report
@@ -253,46 +272,53 @@ class _Run:
             cv2.setNumThreads(opencv_threads_before)
 
     def _passes(self, report: ProfileReport) -> None:
-        entries = report.inventory.entries
-        common = (self.dataset, entries)
-        for name in PASSES:
-            if name not in self.options.passes or not entries:
-                continue
-            start = now_ms()
-            if name == "predictions":
-                report.predictions = predict_all(
-                    self.store, self.answering, *common, self.options.workers, self.progress, self.opencv_threads
-                )
-                self._need_one_readable(report.predictions.opened + report.predictions.kept, report)
-            elif name == "features":
-                report.features = extract_all(
-                    self.store, *common, self.options.workers, self.progress, self.opencv_threads
-                )
-                self._need_one_readable(report.features.vectors + report.features.kept, report)
-            elif name == "energy":
-                self._measure_energy(report)
-            else:
-                options = TimingOptions(
-                    self.device,
-                    self.opencv_threads,
-                    report.run,
-                    self.options.max_timing_seconds,
-                    self.options.retime,
-                    self.options.seed,
-                    self.board,
-                )
-                report.timings = time_all(self.store, self.candidates, *common, options, self.progress)
-                self._say_how_timing_went(report.timings)
-            report.seconds[name] = (now_ms() - start) / 1e3
-        if self.behind is not None and entries:
-            start = now_ms()
-            workers = self.options.workers
-            report.penultimate = extract_penultimate(
-                self.store, self.behind, *common, workers, self.progress, self.opencv_threads
-            )
-            report.seconds["penultimate"] = (now_ms() - start) / 1e3
-        if not entries:
+        """What may be spread comes first; what needs a clock comes when all workers are gone."""
+        if not report.inventory.entries:
             self._need_one_readable(0, report)
+        passes = {
+            "predictions": self._predict,
+            "features": self._extract,
+            "penultimate": self._look_behind,
+            "timings": self._time,
+            "energy": self._measure_energy,
+        }
+        for name, work in passes.items():
+            if name not in self.options.passes and not (name == "penultimate" and self.behind is not None):
+                continue
+            if name in ("timings", "energy"):
+                self.workers.close()
+            start = now_ms()
+            work(report)
+            report.seconds[name] = (now_ms() - start) / 1e3
+
+    def _predict(self, report: ProfileReport) -> None:
+        common = (self.dataset, report.inventory.entries, self.workers, self.progress, self.opencv_threads)
+        report.predictions = predict_all(self.store, self.answering, *common)
+        self._need_one_readable(report.predictions.opened + report.predictions.kept, report)
+
+    def _extract(self, report: ProfileReport) -> None:
+        common = (self.dataset, report.inventory.entries, self.workers, self.progress, self.opencv_threads)
+        report.features = extract_all(self.store, *common)
+        self._need_one_readable(report.features.vectors + report.features.kept, report)
+
+    def _look_behind(self, report: ProfileReport) -> None:
+        assert self.behind is not None
+        common = (self.dataset, report.inventory.entries, self.workers, self.progress, self.opencv_threads)
+        report.penultimate = extract_penultimate(self.store, self.behind, *common)
+
+    def _time(self, report: ProfileReport) -> None:
+        options = TimingOptions(
+            self.device,
+            self.opencv_threads,
+            report.run,
+            self.options.max_timing_seconds,
+            self.options.retime,
+            self.options.seed,
+            self.board,
+        )
+        entries = report.inventory.entries
+        report.timings = time_all(self.store, self.candidates, self.dataset, entries, options, self.progress)
+        tell_how_timing_went(self.progress.note, report.timings, self.latency_notes)
 
     def _measure_energy(self, report: ProfileReport) -> None:
         if all(candidate.model.is_remote for candidate in self.candidates):
@@ -329,38 +355,6 @@ class _Run:
                 "no image can be read", where=self.dataset.root, given=f"{report.rows} files; {name}: {reason}"
             )
 
-    def _say_what_was_read(self, report: ProfileReport) -> None:
-        note = self.progress.note
-        for text in self.dataset.notes:
-            note(text)
-        if self.dataset.missing:
-            note(f"{len(self.dataset.missing)} listed images are not there, such as {self.dataset.missing[0]}")
-        duplicates = report.inventory.duplicates
-        if duplicates:
-            first = duplicates[0]
-            note(f"{len(duplicates)} duplicates left out, such as {first.name}, which has the bytes of {first.first}")
-        contradictions = [duplicate for duplicate in duplicates if duplicate.contradicts]
-        if contradictions:
-            first = contradictions[0]
-            note(
-                f"{len(contradictions)} of them have another label than the one that is kept, "
-                f"such as {first.name} (kept: {first.first})"
-            )
-        if report.relabelled:
-            note(f"{report.relabelled} samples have another label than before; their predictions are made anew")
-
-    def _say_how_timing_went(self, result: TimingResult) -> None:
-        for note in dict.fromkeys(self.latency_notes.values()):
-            names = ", ".join(name for name, own in self.latency_notes.items() if own == note)
-            self.progress.note(f"latency of {names}: {note}")
-        if result.invalid:
-            self.progress.note(f"INVALID timings: {', '.join(result.invalid)}; measure them again with --retime")
-        if result.other_cores is not None and result.other_cores > BUSY_CORES:
-            self.progress.note(
-                f"other programs kept {result.other_cores:.1f} cores busy while timing; latencies may be too high: "
-                "measure them again on an idle machine with --retime all"
-            )
-
     def _begin(self) -> int:
         conditions = asdict(measure_conditions(self.device, self.opencv_threads, self.options.seed))
         if self.board is not None:
@@ -368,6 +362,8 @@ class _Run:
         if self.latency_notes and "timings" in self.options.passes:
             conditions["latency"] = self.latency_notes
         conditions["candidates"] = {candidate.name: candidate.model.digest for candidate in self.candidates}
+        if self.options.ray is not None:
+            conditions["ray"] = self.options.ray
         conditions["zoo"] = {"name": self.zoo.name, "file": str(self.zoo.file.absolute())}
         conditions["data"] = {"root": str(self.dataset.root.absolute()), "form": self.dataset.form}
         row = {"started": _utc(), "command": self.options.command, "conditions": json.dumps(conditions)}

@@ -1,138 +1,88 @@
-"""Doing the same job on many samples, here or in worker processes; only the caller writes to the store."""
+"""Where work runs: in this process, in worker processes here, or elsewhere. Only the caller writes to the store."""
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import signal
 from collections.abc import Iterable, Iterator
-from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from premodel.errors import PremodelError, RunError
+from premodel.profiling.dispatch import Job, dispatch
+from premodel.profiling.processes import Processes
+from premodel.profiling.samples import Task
+from premodel.runtime.zoo import Candidate
 
-IN_FLIGHT = 2
-"""Tasks handed to a worker at once: one in work, one waiting, so that it never waits for us."""
-
-Task_contra = TypeVar("Task_contra", contravariant=True)
-Result_co = TypeVar("Result_co", covariant=True)
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Job(Protocol[Task_contra, Result_co]):
-    """What is done with each sample; sent to every worker by pickling, before it is opened."""
+class SampleJob(Job[Task, R], Protocol[R]):
+    """A job on samples, which may be sent to machines that have other files than this one."""
 
-    def open(self) -> None:
-        """Open what the work needs."""
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Whose models it opens."""
+        ...
 
-    def work(self, task: Task_contra) -> Iterator[Result_co]:
-        """Do one task, giving results as they come; what may fail is part of a result."""
+    def with_candidates(self, candidates: tuple[Candidate, ...]) -> SampleJob[R]:
+        """The same job with these in their place."""
+        ...
+
+
+class Workers(Protocol):
+    """What does a job on many samples."""
+
+    @property
+    def apart(self) -> bool:
+        """Does each work in a process of its own, with one thread, so that there can be as many as cores."""
+        ...
+
+    def run(self, job: SampleJob[R], tasks: Iterable[Task], total: int) -> Iterator[R]:
+        """Results in any order; `total` is the number of tasks.
+
+        Raises
+        ------
+        RunError
+            The job failed, or two workers in turn died of the same task.
+        """
         ...
 
     def close(self) -> None:
-        """Give it back."""
+        """Give back what belongs to the workers rather than to a job; closing twice is allowed."""
+
+
+@dataclass(frozen=True)
+class LocalWorkers:
+    """One worker is this process itself; more are processes of this machine."""
+
+    count: int = 1
+
+    @property
+    def apart(self) -> bool:
+        """More than one are processes of their own."""
+        return self.count > 1
+
+    def run(self, job: SampleJob[R], tasks: Iterable[Task], total: int) -> Iterator[R]:
+        """See `Workers.run`."""
+        return run_job(job, tasks, min(self.count, total))
+
+    def close(self) -> None:
+        """Nothing is kept between jobs."""
 
 
 def run_job(job: Job[T, R], tasks: Iterable[T], workers: int) -> Iterator[R]:
     """Results in any order; with one worker in this process, with more in processes of their own.
 
-    Processes are spawned, not forked: runtimes' thread pools do not survive a fork. They end by themselves when this
-    process dies, because their pipe closes.
-
     Raises
     ------
     RunError
-        A worker process died, or failed outside of its tasks.
+        The job failed, or two worker processes in turn died of the same task.
     """
     if workers > 1:
-        yield from _run_apart(job, tasks, workers)
+        yield from dispatch(Processes(job, workers), job, tasks)
         return
     job.open()
     try:
         for task in tasks:
             yield from job.work(task)
-    finally:
-        job.close()
-
-
-def _run_apart(job: Job[T, R], tasks: Iterable[T], workers: int) -> Iterator[R]:
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(tasks)
-    owed: dict[Connection, int] = {}
-    processes: dict[Connection, Any] = {}
-    try:
-        for _ in range(workers):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, job), daemon=True)
-            process.start()
-            theirs.close()
-            processes[ours] = process
-            owed[ours] = 0
-            _hand_out(ours, owed, waiting)
-        while any(owed.values()):
-            for pipe in wait([pipe for pipe, count in owed.items() if count]):
-                assert isinstance(pipe, Connection)
-                done, result = _receive(pipe, processes[pipe])
-                if done:
-                    owed[pipe] -= 1
-                    _hand_out(pipe, owed, waiting)
-                else:
-                    yield result
-    finally:
-        for pipe in processes:
-            pipe.close()
-        for process in processes.values():
-            process.join(timeout=10)
-            if process.is_alive():
-                process.kill()
-                process.join()
-
-
-def _hand_out(pipe: Connection, owed: dict[Connection, int], waiting: Iterator[T]) -> None:
-    while owed[pipe] < IN_FLIGHT:
-        for task in waiting:
-            with contextlib.suppress(BrokenPipeError):  # the worker died: receiving from it will tell
-                pipe.send(task)
-            owed[pipe] += 1
-            break
-        else:
-            return
-
-
-def _receive(pipe: Connection, process: Any) -> tuple[bool, Any]:
-    try:
-        failure, done, result = pipe.recv()
-    except (EOFError, ConnectionResetError) as error:
-        process.join(timeout=10)
-        raise RunError(
-            "a worker process died",
-            given=f"exit code {process.exitcode}",
-            do="use fewer --workers if memory is short; what was stored is kept",
-        ) from error
-    if failure:
-        raise RunError(failure)
-    return done, result
-
-
-def _serve(pipe: Connection, job: Job[T, R]) -> None:
-    """Life of a worker: open, do tasks until the pipe closes, close."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
-    try:
-        job.open()
-    except PremodelError as error:
-        with contextlib.suppress(OSError):
-            pipe.send((str(error), True, None))
-        return
-    try:
-        while True:
-            for result in job.work(pipe.recv()):
-                pipe.send(("", False, result))
-            pipe.send(("", True, None))
-    except PremodelError as error:  # what ends the job, such as a server that is gone for good
-        with contextlib.suppress(OSError):
-            pipe.send((str(error), True, None))
-    except (EOFError, OSError):
-        return  # the parent is done, or gone
     finally:
         job.close()
