@@ -170,7 +170,7 @@ class RayCrew(Generic[R]):
         batch: list[tuple[int, Task]] = []
         size = 0
         for number, task in tasks:
-            sent = with_bytes(task) if hand.wants_bytes else task
+            sent = with_bytes(task) if hand.wants_bytes else absolute(task)
             batch.append((number, sent))
             size += len(sent.data or b"")
             if size >= MOST_BYTES:
@@ -275,7 +275,8 @@ class RayWorkers:
 
     def run(self, job: SampleJob[R], tasks: Iterable[Task], total: int) -> Iterator[R]:
         """See `Workers.run`."""
-        return dispatch(RayCrew(self._connection, job, total), job, tasks)
+        there = job.with_candidates(tuple(one.with_file(one.model.file.absolute()) for one in job.candidates))
+        return dispatch(RayCrew(self._connection, there, total), job, tasks)
 
     def close(self) -> None:
         """Disconnect."""
@@ -293,6 +294,11 @@ def model_files(candidates: Sequence[Candidate]) -> dict[Path, str]:
         if "weights_sha256" in model.settings:  # an OpenVINO .xml has its weights in a file beside it
             files[model.file.with_suffix(".bin")] = str(model.settings["weights_sha256"])
     return files
+
+
+def absolute(task: Task) -> Task:
+    """The task with a path that means the same in every working directory."""
+    return task if task.path is None else replace(task, path=task.path.absolute())
 
 
 def with_bytes(task: Task) -> Task:

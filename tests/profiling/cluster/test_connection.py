@@ -1,0 +1,57 @@
+"""Addresses of clusters that cannot be used."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from premodel.cli.main import main
+from premodel.errors import MissingExtraError, OptionError
+from premodel.profiling.cluster import connection
+from premodel.profiling.cluster.connection import check_address, import_ray
+from premodel.profiling.profile import ProfileOptions
+from zoos import write_zoo
+
+
+@pytest.mark.parametrize("address", ["here", "ray://head:10001", "head:", "head:0", "head:70000", ":6379", "a/b:1"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(OptionError, match="wrong address of a Ray cluster; given: "):
+        ProfileOptions(ray=address).check()
+
+
+@pytest.mark.parametrize("address", ["local", "auto", "head:6379", "10.0.0.1:6379", "[::1]:6379"])
+def test_addresses(address: str) -> None:
+    check_address(address)
+
+
+def test_here_or_there() -> None:
+    with pytest.raises(OptionError, match="work runs either here or on a cluster"):
+        ProfileOptions(ray="auto", workers=2).check()
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise ModuleNotFoundError(name=name)
+
+    monkeypatch.setattr(connection, "import_module", absent)
+    with pytest.raises(MissingExtraError, match=r"ray is not installed; .*'premodel\[cluster\]'"):
+        import_ray()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: premodel[cluster]")
+def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = write_zoo(tmp_path, correct=np.ones((2, 1), bool))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        words = [str(small.zoo), str(small.data), "--labels", str(small.labels), "--store", str(tmp_path / "s.db")]
+        assert main(["profile", *words, "--ray", address]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"premodel profile: no Ray cluster answers at this address; given: {address} (Connection refused); "
+        "see that its head runs (ray start --head), and that this machine may reach it"
+    )
