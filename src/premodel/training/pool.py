@@ -51,26 +51,69 @@ class PoolChoice:
     cost_weight: tuple[float, ...]
 
 
-@dataclass(eq=False)
-class _Search:
-    """Values of pools on some training rows; every set of candidates is fitted once."""
+class PoolSearch:
+    """Search of pools on some training rows, at any cost weights; every set of candidates is fitted once.
 
-    table: EvidenceTable
-    cost_weight: NDArray[np.float64]
-    accepts: Accepts | None
-    teacher: NDArray[np.float32]
-    calibration: Calibration
-    sets: dict[tuple[int, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = field(default_factory=dict)
-    values: dict[tuple[int, ...], float] = field(default_factory=dict)
+    Notes
+    -----
+    An answer's reward is the probability that the fused distribution of *all* candidates gives to it, calibrated once
+    on the answers of single candidates and of all fused: far less noisy than right or wrong of one sample, and equal
+    for all pools.
 
-    def value(self, pool: tuple[int, ...]) -> float:
-        """Mean value of serving the training rows with this pool; -inf if it is not accepted."""
-        pool = tuple(sorted(pool))
-        if pool not in self.values:
-            self.values[pool] = self._value(pool) if self.accepts is None or self.accepts(pool) else -np.inf
-        return self.values[pool]
+    Parameters
+    ----------
+    table:
+        Training rows; `search_rows` bounds how many.
+    """
 
-    def _value(self, pool: tuple[int, ...]) -> float:
+    def __init__(self, table: EvidenceTable) -> None:
+        self.table = table
+        self._teacher, self._calibration = _teacher_of(table)
+        self._sets: dict[tuple[int, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def choose(
+        self, cost_weight: NDArray[np.float64], *, most: int = MOST, accepts: Accepts | None = None
+    ) -> PoolChoice:
+        """Find the pool by its value: add the best candidate while that pays, then exchange one for another.
+
+        Parameters
+        ----------
+        cost_weight:
+            (q,), the weights whose mean value counts.
+        most:
+            Largest pool.
+        accepts:
+            May these columns be a pool together (memory, energy); None for any.
+        """
+        table, values = self.table, _Values(self, cost_weight, accepts)
+        everyone = range(len(table.names))
+        pool: tuple[int, ...] = ()
+        value, steps = -np.inf, []
+        while len(pool) < min(most, len(everyone)):
+            gained = {j: values.of((*pool, j)) for j in everyone if j not in pool}
+            j = max(gained, key=lambda one: (gained[one], -table.latency_ms[one]))
+            # A second one always: it stands in where the first fails.
+            if gained[j] == -np.inf or (len(pool) >= LEAST and gained[j] <= value + ENOUGH):
+                break
+            pool, value = (*pool, j), gained[j]
+            steps.append(f"added {table.names[j]}: value {value:.4f}")
+        for _ in range(PASSES):
+            before = pool
+            for old in before:
+                swaps = {j: values.of((*(one for one in pool if one != old), j)) for j in everyone if j not in pool}
+                if not swaps:
+                    break
+                j = max(swaps, key=lambda one: (swaps[one], -table.latency_ms[one]))
+                if swaps[j] > value + SWAP:
+                    pool, value = (*(one for one in pool if one != old), j), swaps[j]
+                    steps.append(f"exchanged {table.names[old]} for {table.names[j]}: value {value:.4f}")
+            if pool == before:
+                break
+        by_latency = sorted(pool, key=lambda one: (table.latency_ms[one], one))
+        return PoolChoice(tuple(by_latency), value, tuple(steps), tuple(cost_weight.tolist()))
+
+    def value(self, pool: tuple[int, ...], cost_weight: NDArray[np.float64]) -> float:
+        """Mean value of serving the training rows with this pool."""
         members = members_of(len(pool))
         states = [self._set(tuple(pool[j] for j in own)) if own else None for own in members]
         n = len(self.table)
@@ -79,11 +122,11 @@ class _Search:
         basis = np.stack([np.ones_like(sure), sure, sure * sure], axis=2)
         latency_ms = self.table.latency_ms[list(pool)]
         allowed = allowed_after(len(pool))
-        return float(backward_induction(basis, reward, latency_ms, self.cost_weight, allowed).start.max(axis=1).mean())
+        return float(backward_induction(basis, reward, latency_ms, cost_weight, allowed).start.max(axis=1).mean())
 
     def _set(self, own: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Sureness and reward of one set on all rows."""
-        if own not in self.sets:
+        if own not in self._sets:
             table = self.table
             evidence = [table.evidence[j] for j in own]
             weights = fit_weights(evidence, table.log_count, table.truth, steps=NEWTON)
@@ -91,10 +134,28 @@ class _Search:
             shares[:, -1] = 0
             answer = table.own[:, own[0]] if len(own) == 1 else top_columns(shares, table.top_n)
             mass = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
-            taught = np.take_along_axis(self.teacher, answer, axis=1).sum(axis=1)
-            reward = self.calibration(taught[:, None])[:, 0]
-            self.sets[own] = (logit(mass) / SCALE).astype(np.float32), reward.astype(np.float32)
-        return self.sets[own]
+            taught = np.take_along_axis(self._teacher, answer, axis=1).sum(axis=1)
+            reward = self._calibration(taught[:, None])[:, 0]
+            self._sets[own] = (logit(mass) / SCALE).astype(np.float32), reward.astype(np.float32)
+        return self._sets[own]
+
+
+@dataclass(eq=False)
+class _Values:
+    """Values of pools at some cost weights, each computed once."""
+
+    search: PoolSearch
+    cost_weight: NDArray[np.float64]
+    accepts: Accepts | None
+    known: dict[tuple[int, ...], float] = field(default_factory=dict)
+
+    def of(self, pool: tuple[int, ...]) -> float:
+        """The pool's value; -inf if it is not accepted."""
+        pool = tuple(sorted(pool))
+        if pool not in self.known:
+            accepted = self.accepts is None or self.accepts(pool)
+            self.known[pool] = self.search.value(pool, self.cost_weight) if accepted else -np.inf
+        return self.known[pool]
 
 
 def search_rows(n: int) -> NDArray[np.intp]:
@@ -102,62 +163,8 @@ def search_rows(n: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, n - 1, min(n, SEARCH_ROWS)).astype(np.intp))
 
 
-def choose_pool(
-    table: EvidenceTable,
-    cost_weight: NDArray[np.float64],
-    *,
-    most: int = MOST,
-    accepts: Accepts | None = None,
-) -> PoolChoice:
-    """Find the pool by its value: add the best candidate while that pays, then exchange one for another.
-
-    Parameters
-    ----------
-    table:
-        Training rows.
-    cost_weight:
-        (q,), the weights whose mean value counts.
-    most:
-        Largest pool.
-    accepts:
-        May these columns be a pool together (memory, energy); None for any.
-
-    Notes
-    -----
-    An answer's reward is the probability that the fused distribution of *all* candidates gives to it, calibrated once
-    on the answers of single candidates and of all fused: far less noisy than right or wrong of one sample, and equal
-    for all pools. The search sees training rows alone; `search_rows` bounds how many.
-    """
-    search = _begin(table, cost_weight, accepts)
-    everyone = range(len(table.names))
-    pool: tuple[int, ...] = ()
-    value, steps = -np.inf, []
-    while len(pool) < min(most, len(everyone)):
-        gained = {j: search.value((*pool, j)) for j in everyone if j not in pool}
-        j = max(gained, key=lambda one: (gained[one], -table.latency_ms[one]))
-        # A second one always: it stands in where the first fails.
-        if gained[j] == -np.inf or (len(pool) >= LEAST and gained[j] <= value + ENOUGH):
-            break
-        pool, value = (*pool, j), gained[j]
-        steps.append(f"added {table.names[j]}: value {value:.4f}")
-    for _ in range(PASSES):
-        before = pool
-        for old in before:
-            swaps = {j: search.value((*(one for one in pool if one != old), j)) for j in everyone if j not in pool}
-            if not swaps:
-                break
-            j = max(swaps, key=lambda one: (swaps[one], -table.latency_ms[one]))
-            if swaps[j] > value + SWAP:
-                pool, value = (*(one for one in pool if one != old), j), swaps[j]
-                steps.append(f"exchanged {table.names[old]} for {table.names[j]}: value {value:.4f}")
-        if pool == before:
-            break
-    by_latency = sorted(pool, key=lambda one: (table.latency_ms[one], one))
-    return PoolChoice(tuple(by_latency), value, tuple(steps), tuple(cost_weight.tolist()))
-
-
-def _begin(table: EvidenceTable, cost_weight: NDArray[np.float64], accepts: Accepts | None) -> _Search:
-    """The teacher of all candidates, and its calibration."""
+def _teacher_of(table: EvidenceTable) -> tuple[NDArray[np.float32], Calibration]:
+    """The fused distribution of all candidates, and the calibration of what it says."""
     weights = fit_weights(list(table.evidence), table.log_count, table.truth)
     teacher = fused(list(table.evidence), table.log_count, weights)
     teacher[:, -1] = 0
@@ -165,5 +172,4 @@ def _begin(table: EvidenceTable, cost_weight: NDArray[np.float64], accepts: Acce
     right = [*table.correct.T, ((answers[-1] == table.truth[:, None]) & (answers[-1] < teacher.shape[1] - 1)).any(1)]
     taught = [np.take_along_axis(teacher, answer, axis=1).sum(axis=1) for answer in answers]
     calibration = fit_calibration(np.stack(taught, axis=1), np.stack(right, axis=1), own=None)
-    own = Calibration(calibration.intercept, calibration.slope, np.zeros(1))
-    return _Search(table, cost_weight, accepts, teacher, own)
+    return teacher, Calibration(calibration.intercept, calibration.slope, np.zeros(1))

@@ -15,7 +15,7 @@ from premodel.training.fit.stopping import compute_states, fit_sets
 from premodel.training.folds import stratified_folds
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
-from premodel.training.pool import choose_pool
+from premodel.training.pool import PoolSearch
 from premodel.training.train import train
 from telling import noisy_tables
 
@@ -27,11 +27,13 @@ ROWS = np.arange(0, 400, 2)
 
 def test_a_pool_is_found_once_and_is_the_one_found_alone() -> None:
     learner = learner_of(TABLES, OPTIONS)
-    alone = choose_pool(evidence_table(TABLES.take(ROWS), "top1", TABLES.decode_ms + SELECT_MS), WEIGHTS)
+    alone = PoolSearch(evidence_table(TABLES.take(ROWS), "top1", TABLES.decode_ms + SELECT_MS)).choose(WEIGHTS)
     assert learner.choose(TABLES, ROWS, WEIGHTS) == alone
     assert learner.choose(TABLES, ROWS, WEIGHTS) is learner.choose(TABLES, ROWS.copy(), WEIGHTS.copy())
     assert learner.choose(TABLES, ROWS[:-1], WEIGHTS) is not learner.choose(TABLES, ROWS, WEIGHTS)
-    assert learner.choose(TABLES, ROWS, WEIGHTS[:1]).cost_weight == (0.02,)
+    # at other weights sets that were fitted before are taken again
+    fresh = PoolSearch(evidence_table(TABLES.take(ROWS), "top1", TABLES.decode_ms + SELECT_MS))
+    assert learner.choose(TABLES, ROWS, WEIGHTS[:1]) == fresh.choose(WEIGHTS[:1])
 
 
 def test_a_fit_is_the_one_made_alone() -> None:

@@ -20,15 +20,18 @@ from premodel.training.evidence import EvidenceTable, evidence_table
 from premodel.training.fit.stopping import SetFit, fit_sets
 from premodel.training.folds import stratified_folds
 from premodel.training.options import TrainOptions
-from premodel.training.pool import PoolChoice, choose_pool, search_rows
+from premodel.training.pool import PoolChoice, PoolSearch, search_rows
 from premodel.training.tables import Tables
 
 SELECT_MS = 0.03
 """Upper estimate of all decisions of one answer; an estimate, because equal training must give an equal bundle."""
 POOLS_KEPT = 6
 """Pools whose evidence is kept: 28 MB each with 50,000 samples and five candidates."""
+SEARCHES_KEPT = 6
+"""Searches whose fitted sets are kept, one on all rows and one per fold: up to 50 MB each with 30 candidates."""
 
 Rows = NDArray[np.intp]
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
@@ -50,26 +53,27 @@ class Learner:
         self.correct = tables.correct(options.criterion)
         self._options = options
         self._evidence: OrderedDict[tuple[int, ...], EvidenceTable] = OrderedDict()
+        self._searches: OrderedDict[bytes, PoolSearch] = OrderedDict()
         self._choices: dict[Hashable, PoolChoice] = {}
         self._fits: dict[Hashable, SetFit] = {}
 
     def evidence(self, tables: Tables, columns: tuple[int, ...]) -> EvidenceTable:
         """Evidence of some of the candidates on all rows."""
-        if columns not in self._evidence:
-            self._evidence[columns] = self._evidence_of(tables.take_candidates(columns))
-            if len(self._evidence) > POOLS_KEPT:
-                self._evidence.popitem(last=False)
-        self._evidence.move_to_end(columns)
-        return self._evidence[columns]
+        return _last_used(
+            self._evidence, columns, lambda: self._evidence_of(tables.take_candidates(columns)), POOLS_KEPT
+        )
 
     def choose(self, tables: Tables, rows: Rows, cost_weight: NDArray[np.float64]) -> PoolChoice:
         """The pool found on these rows."""
 
-        def search() -> PoolChoice:
-            searched = self._evidence_of(tables.take(rows[search_rows(len(rows))]))
-            return choose_pool(searched, cost_weight, accepts=together(tables, self._options.objective))
+        def begin() -> PoolSearch:
+            return PoolSearch(self._evidence_of(tables.take(rows[search_rows(len(rows))])))
 
-        return _kept(self._choices, (rows.tobytes(), cost_weight.tobytes()), search)
+        def choose() -> PoolChoice:
+            search = _last_used(self._searches, rows.tobytes(), begin, SEARCHES_KEPT)
+            return search.choose(cost_weight, accepts=together(tables, self._options.objective))
+
+        return _kept(self._choices, (rows.tobytes(), cost_weight.tobytes()), choose)
 
     def fit(self, tables: Tables, columns: tuple[int, ...], rows: Rows, folds: int) -> SetFit:
         """All sets of a pool, fitted on these rows, calibrated by cross-fitting in so many folds of them."""
@@ -92,6 +96,16 @@ def learner_of(tables: Tables, options: TrainOptions) -> Learner:
     objective = options.objective
     key = (options.criterion, options.seed, objective.max_memory_mb, objective.max_energy_mj)
     return _kept(_LEARNERS.setdefault(tables, {}), key, lambda: Learner(tables, options))
+
+
+def _last_used(store: OrderedDict[K, T], key: K, make: Callable[[], T], most: int) -> T:
+    """The same in a store of so many that were used last."""
+    if key not in store:
+        store[key] = make()
+        if len(store) > most:
+            store.popitem(last=False)
+    store.move_to_end(key)
+    return store[key]
 
 
 def _kept(store: dict[Hashable, T], key: Hashable, make: Callable[[], T]) -> T:
