@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import socketserver
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from premodel.cli.main import main
 from premodel.errors import MissingExtraError, OptionError
 from premodel.profiling.cluster import connection
-from premodel.profiling.cluster.connection import check_address, import_ray
+from premodel.profiling.cluster.connection import _reach, check_address, import_ray
 from premodel.profiling.profile import ProfileOptions
 from zoos import write_zoo
 
@@ -40,6 +42,20 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(connection, "import_module", absent)
     with pytest.raises(MissingExtraError, match=r"ray is not installed; .*'premodel\[cluster\]'"):
         import_ray()
+
+
+def test_another_program_answers() -> None:
+    class Other(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(100)
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Other) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(OptionError, match="no Ray cluster answers .*another program answers there"):
+            _reach(f"127.0.0.1:{server.server_address[1]}")
+        thread.join()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: premodel[cluster]")

@@ -16,7 +16,11 @@ from premodel.errors import MissingExtraError, OptionError
 
 ADDRESSES = "local, auto, or HOST:PORT of the cluster's head"
 REACH_S = 10.0
-"""How long an address may take to accept a connection."""
+"""How long an address may take to answer."""
+
+SETTINGS = b"\x04"
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 5
+"""How a connection of HTTP/2, and so of gRPC, begins (RFC 9113, section 3.4); the answer is of the type SETTINGS."""
 
 
 def import_ray() -> Any:
@@ -100,9 +104,14 @@ class Connection:
 
 
 def _reach(address: str) -> None:
+    """See whether something like Ray answers there: Ray itself would try for minutes, and abort the process."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), REACH_S) as connection:
+            if "RAY_USE_TLS" not in os.environ:
+                connection.sendall(GREETING)
+                if connection.recv(9)[3:4] != SETTINGS:
+                    raise OSError("another program answers there")
     except OSError as error:
         raise OptionError(
             "no Ray cluster answers at this address",
