@@ -158,7 +158,8 @@ def ask(replicas: Dying, body: bytes = b"image") -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
 
     scope = {
-        "type": "http", "method": "POST", "path": "/v2/models/small/infer", "query_string": b"", "headers": [(b"a", b"b")],
+        "type": "http", "method": "POST", "path": "/v2/models/small/infer", "query_string": b"",
+        "headers": [(b"a", b"b")],
     }  # fmt: skip
     front = Front(replicas, Limits(max_body_bytes=1024))
     return asyncio.run(front(Request(scope, receive)))
