@@ -45,10 +45,10 @@ weight = st.sampled_from([0.0, 4.0]) | st.floats(0, 4)
 
 
 def test_two_of_three_labels_by_hand() -> None:
-    """With p + 0.001 = 0.1, 0.01 and 0.001, weights 1 and 2: log(100 * 100), log(10), 0 relative to the floor."""
-    first = said([0, 1], [0.099, 0.009])
-    second = said([0], [0.009])
-    # label 0: (0.1 / 0.001) * (0.01 / 0.001) ** 2 = 100 * 100; label 1: 10; label 2: 1
+    """With p + 0.0001 = 0.01, 0.001 and 0.0001, weights 1 and 2: log(100 * 100), log(10), 0 relative to the floor."""
+    first = said([0, 1], [0.0099, 0.0009])
+    second = said([0], [0.0009])
+    # label 0: (0.01 / 0.0001) * (0.001 / 0.0001) ** 2 = 100 * 100; label 1: 10; label 2: 1
     shares = fuse([first, second], [1.0, 2.0], 3)
     assert shares.tolist() == pytest.approx([10000 / 10011, 10 / 10011, 1 / 10011], rel=1e-5)
 

@@ -23,8 +23,8 @@ from premodel.runtime.zoo import Candidate
 from premodel.version import __version__
 
 FORMAT = "premodel bundle"
-SCHEMA = 1
-"""Raised whenever a reader of the old schema would misread the new one."""
+SCHEMA = 2
+"""Raised whenever a reader of the old schema would misread the new one. 2: the floor of fusion is 1e-4, was 1e-3."""
 
 HEADER = "bundle.json"
 ARRAYS = "arrays.npz"

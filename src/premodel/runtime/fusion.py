@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from premodel.records import TOP_K, Prediction
 
-FLOOR = 1e-3
-"""Added to every probability, so that one candidate's 0 is no veto."""
+FLOOR = 1e-4
+"""Added to every probability, so that one candidate's 0 is no veto. Of 1e-5 to 3e-2 the likeliest, out of fold, for
+networks of 1,000 labels (0.605 nats per image for two of them, 0.622 with 1e-3); with 10 labels it makes no difference.
+"""
 
-SAFE = 11.0
-"""Weights of this sum give scores of at most 76, whose exponential a float32 holds with room for a sum."""
+SAFE = 8.0
+"""Weights of this sum give scores of at most 74, whose exponential a float32 holds with room for a sum."""
 TINY = np.float32(1e-38)
 
 Evidence32 = NDArray[np.float32]

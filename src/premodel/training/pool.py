@@ -17,7 +17,7 @@ from premodel.training.fit.stopping import allowed_after, backward_induction, me
 LEAST = 2
 MOST = 5
 """Candidates of a pool: 31 sets."""
-ENOUGH = 5e-4
+ENOUGH = 1e-4
 """Least rise of the value (accuracy less the price of latency) for another candidate."""
 SWAP = 1e-3
 """Least rise for an exchange."""

@@ -79,13 +79,13 @@ def test_it_goes_on_when_unsure_and_stops_when_sure() -> None:
     """The large one is worth running while s < 0.5: a fused mass below 1 / (1 + exp(-1.5)) = 0.8176.
 
     Of one candidate that gave p to its label and (1 - p) / 9 to each of nine others, weight 1, the mass is
-    (p + 0.001) / 1.01: the threshold lies at p = 0.8247.
+    (p + 0.0001) / 1.001: the threshold lies at p = 0.8183.
     """
     rule = policy()
     first = rule.next(after(), CallOptions())
     assert isinstance(first, Run)
     assert first.candidate == SMALL
-    unsure = rule.next(after((SMALL, said(3, 0.82))), CallOptions())
+    unsure = rule.next(after((SMALL, said(3, 0.81))), CallOptions())
     assert isinstance(unsure, Run)
     assert unsure.candidate == LARGE
     prediction = said(3, 0.83)
@@ -93,18 +93,18 @@ def test_it_goes_on_when_unsure_and_stops_when_sure() -> None:
     assert isinstance(sure, Stop)
     assert sure.prediction is prediction, "the answer of one candidate is its own"
     assert sure.source == SMALL
-    assert sure.confidence == pytest.approx(0.831 / 1.01, abs=1e-4)
+    assert sure.confidence == pytest.approx(0.8301 / 1.001, abs=1e-5)
 
 
 def test_both_run_serve_the_fused_answer() -> None:
-    """Weights 1: label 3 has (0.601 * 0.0454), label 5 (0.0454 * 0.701): the large one's answer wins, less sure."""
+    """Weights 1: label 3 has 0.6001 * 0.0334, label 5 0.0445 * 0.7001: the large one's answer wins, less sure."""
     stop = policy().next(after((SMALL, said(3, 0.6)), (LARGE, said(5, 0.7))), CallOptions())
     assert isinstance(stop, Stop)
     assert stop.source == FUSED
     assert stop.prediction is not None
     assert stop.prediction.labels[:2].tolist() == [5, 3]
-    small_rest, large_rest = 0.4 / 9 + 0.001, 0.3 / 9 + 0.001
-    products = [small_rest * 0.701, 0.601 * large_rest, *([small_rest * large_rest] * 8)]
+    small_rest, large_rest = 0.4 / 9 + 0.0001, 0.3 / 9 + 0.0001
+    products = [small_rest * 0.7001, 0.6001 * large_rest, *([small_rest * large_rest] * 8)]
     expected = [value / sum(products) for value in products[:2]]
     assert stop.prediction.probabilities[:2].tolist() == pytest.approx(expected, rel=1e-4)
     assert stop.confidence == pytest.approx(expected[0], rel=1e-4)
@@ -121,10 +121,10 @@ def test_a_set_may_serve_its_best_members_own_answer() -> None:
 
 
 def test_top_five_counts_the_mass_of_five() -> None:
-    """0.5 and four times 0.5 / 9 are 0.7222; (0.7222 + 0.005) / 1.01 = 0.72; with one label it would be 0.496."""
+    """0.95 and four times 0.05 / 9 are 0.9722; (0.9722 + 0.0005) / 1.001 = 0.9717; with one label it would be 0.9492."""
     stop = policy(top_n=5).next(after((SMALL, said(3, 0.95))), CallOptions())
     assert isinstance(stop, Stop)
-    assert stop.confidence == pytest.approx((0.95 + 4 * 0.05 / 9 + 0.005) / 1.01, abs=1e-4)
+    assert stop.confidence == pytest.approx((0.95 + 4 * 0.05 / 9 + 0.0005) / 1.001, abs=1e-5)
 
 
 def test_a_budget_of_a_call_is_kept_to_the_edge() -> None:
