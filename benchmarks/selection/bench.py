@@ -25,20 +25,20 @@ import numpy as np  # noqa: E402
 from cases import ROOT, Case, find_cases, make_profile, read_case  # noqa: E402
 from competence import competence_peers  # noqa: E402
 from ours import POLICIES, run_policy  # noqa: E402
-from peers import agreement_family, chain_family, choose_by_folds, thresholds_by_folds  # noqa: E402
 from points import Points  # noqa: E402
 from write import write_readme  # noqa: E402
 
+from premodel.evaluation.peers.registry import run_peers  # noqa: E402
 from premodel.evaluation.rows import Singles  # noqa: E402
 from premodel.records import CRITERIA, Criterion  # noqa: E402
-from premodel.training.folds import Fold, stratified_folds  # noqa: E402
+from premodel.training.folds import stratified_folds  # noqa: E402
 from premodel.training.objective import Floor, Objective  # noqa: E402
 from premodel.training.tables import Tables  # noqa: E402
 from premodel.training.train import TRAINERS  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 SHARED_CODE = ("training/folds.py", "training/objective.py", "metrics.py")
-PEER_CODE = ("peers.py", *SHARED_CODE)
+PEER_CODE = ("evaluation/peers", *SHARED_CODE)
 OUR_CODE = ("ours.py", "training", "runtime/policies", "runtime/selectors", "runtime/fusion.py", "metrics.py")
 COMPETENCE_CODE = ("competence.py", "competence_peers.py", *SHARED_CODE)
 FOLDS = 10
@@ -172,7 +172,7 @@ def compare(compared: Comparison, results: Results, more: Sequence[str] | None, 
     peers = [
         results.points(
             f"{about}-peers-{seed}-{code_digest(*PEER_CODE)}",
-            partial(simple_peers, tables, criterion, part, objectives + ceilings, seed),
+            partial(run_peers, tables, criterion, part, objectives + ceilings, seed),
         )
         for seed, part in enumerate(folds)
     ]
@@ -204,25 +204,6 @@ def compare(compared: Comparison, results: Results, more: Sequence[str] | None, 
         f"{about}-competence-{code_digest(*COMPETENCE_CODE)}",
         lambda: competence_peers(tables, criterion, folds[0], work, tables_digest(tables)),
     )
-
-
-def simple_peers(
-    tables: Tables, criterion: Criterion, folds: Sequence[Fold], objectives: Sequence[tuple[str, Objective]], seed: int
-) -> dict[str, Points]:
-    """The peers of `peers.py`, every setting chosen in the training folds."""
-    correct = tables.correct(criterion)
-
-    def best_of(fold: Fold) -> float:
-        return float(correct[fold.train].mean(axis=0).max())
-
-    families = {
-        "max-probability cascade": chain_family(tables, criterion, committee=False),
-        "committee cascade": chain_family(tables, criterion, committee=True),
-        "agreement-based cascade": agreement_family(tables, criterion),
-    }
-    found = {name: choose_by_folds(family, folds, objectives, best_of) for name, family in families.items()}
-    found["two-model threshold"] = thresholds_by_folds(tables, criterion, folds, objectives, best_of, seed)
-    return found
 
 
 def _rows(points: Points, rows: Sequence[int]) -> Points:

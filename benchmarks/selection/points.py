@@ -1,4 +1,4 @@
-"""What every method is reduced to: correctness and latency per sample at several points of operation.
+"""What is read from the results of a method at several points of operation.
 
 A curve is the upper hull of a method's points: any place on it is reached by serving its two neighbours at random in
 some proportion. Intervals are from resampled samples, the same for all methods, everything recomputed in each resample.
@@ -9,37 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from premodel.evaluation.peers.points import Floats, Points
 from premodel.metrics import upper_hull
 
 RESAMPLES = 1000
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Points:
-    """Out-of-fold results of one method.
-
-    Attributes
-    ----------
-    right:
-        float64 (g, n), share of the fold divisions in which the answer to the sample was right, at each of g points.
-    latency_ms:
-        float64 (g, n), mean over the divisions.
-    names:
-        What each point is.
-    """
-
-    right: Floats
-    latency_ms: Floats
-    names: tuple[str, ...]
-
-    @staticmethod
-    def mean(several: list[Points]) -> Points:
-        """Mean over fold divisions of the same points."""
-        right = np.mean([one.right for one in several], axis=0)
-        return Points(right, np.mean([one.latency_ms for one in several], axis=0), several[0].names)
 
 
 class Resamples:

@@ -1,4 +1,4 @@
-"""Accounting of the peers in benchmarks/selection, on tables small enough to be charged by hand."""
+"""Accounting of DESlib and deskit in benchmarks/selection, and what is read from curves."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from premodel.training.folds import stratified_folds
-from premodel.training.objective import Floor, Objective
 from profiles import make_tables
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "selection"
@@ -26,59 +24,6 @@ def module(monkeypatch: pytest.MonkeyPatch):
         return importlib.import_module(name)
 
     return load
-
-
-def test_a_cascade_is_charged_what_ran(module) -> None:
-    sure = np.array([[0.9, 0.5], [0.2, 0.4], [0.6, 0.9]])
-    right = np.array([[True, False], [False, True], [False, True]])
-    rows = module("peers").stop_when_sure(sure, right, np.array([1.5, 5.5]))
-    # thresholds from 0.2 to 0.9: at the lowest all stop at once, at the highest only the first sample does
-    assert rows[0][0].tolist() == [True, False, False]
-    assert rows[0][1].tolist() == [1.5, 1.5, 1.5]
-    assert rows[-1][0].tolist() == [True, True, True]
-    assert rows[-1][1].tolist() == [1.5, 5.5, 5.5]
-
-
-def test_votes_of_three(module) -> None:
-    said = np.array([[1, 1, 2], [1, 2, 3], [4, 5, 5], [6, 6, 6]], dtype=np.int32)
-    agreed, speaker = module("peers").votes(said, 2)
-    assert agreed.tolist() == [True, False, True, True]
-    assert speaker[[0, 2, 3]].tolist() == [1, 2, 2]
-    assert module("peers").votes(said, 3)[0].tolist() == [False, False, False, True]
-
-
-def test_an_agreement_cascade_pays_for_its_first_tier_and_the_last_where_it_runs(module) -> None:
-    tables = make_tables([[1, 1, 0], [0, 1, 1], [0, 0, 1]], latency_ms=[1, 2, 10], decode_ms=0.5, n_labels=50)
-    said = tables.top_labels[:, :, 0].copy()
-    said[2, :2] = [(tables.truth[2] + 1) % 50, (tables.truth[2] + 2) % 50]  # the third: both wrong and apart
-    tables.top_labels[:, :, 0] = said
-    family = module("peers").agreement_family(tables, "top1")
-    # first setting: the two cheapest as a tier, the dearest last
-    assert family.right[0].tolist() == [True, True, True]
-    assert family.latency_ms[0].tolist() == [3.5, 13.5, 13.5]
-
-
-def test_a_two_model_threshold_pays_for_all_features(module) -> None:
-    rng = np.random.default_rng(0)
-    right = np.stack([rng.random(60) < 0.5, rng.random(60) < 0.9], axis=1)
-    tables = make_tables(right, latency_ms=[1, 4], decode_ms=0.5)
-    fold = stratified_folds(tables.truth, right.sum(axis=1), 3, 0)[0]
-    seen, unseen = module("peers").threshold_families(tables, "top1", fold, 0)
-    before_ms = 0.5 + tables.feature_costs.of(tables.feature_names)
-    assert set(np.unique(unseen.latency_ms).tolist()) <= {np.float32(before_ms + 1), np.float32(before_ms + 4)}
-    assert seen.right.shape == (21, 40)
-    assert unseen.right.shape == (21, 20)
-
-
-def test_settings_are_chosen_on_the_training_folds_alone(module) -> None:
-    peers = module("peers")
-    # Setting 0 is right on the first half, setting 1 on the second, setting 2 nowhere but cheap.
-    n = 40
-    first = np.arange(n) < n // 2
-    family = peers.Family(np.array([first, ~first, np.zeros(n, bool)]), np.full((3, n), 2, dtype=np.float32))
-    folds = [module("premodel.training.folds").Fold(np.flatnonzero(first), np.flatnonzero(~first))]
-    found = peers.choose_by_folds(family, folds, [("no loss", Objective(Floor.parse("best")))], lambda fold: 1.0)
-    assert not found.right[0, ~first].any()  # chosen where it is right, served where it is wrong
 
 
 def test_deslib_is_charged_its_pool_and_deskit_what_it_weighs(module) -> None:

@@ -1,0 +1,108 @@
+"""Run candidates by rising latency until the confidence reaches one threshold; serve the last, or all that ran.
+
+The plain cascade of one threshold, and its committee ("Wisdom of Committees", Wang et al. 2022), which serves, and
+takes the confidence of, the mean distribution of all candidates run so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.evaluation.peers.choice import Bools, Setting
+from premodel.evaluation.peers.points import Floats
+from premodel.metrics import upper_hull
+from premodel.records import Criterion
+from premodel.training.tables import Tables, top_n
+
+THRESHOLDS = 41
+SMALL_POOL = 8
+"""Up to so many candidates every chain of three is tried; above, those of two."""
+AT_ONCE = 1000
+"""Samples whose whole distributions are held at a time."""
+
+Chain = tuple[int, ...]
+
+
+def confidence_cascades(tables: Tables, criterion: Criterion, *, committee: bool) -> Iterator[Setting]:
+    """Every chain of two (of three, in small pools), and the hull of the single candidates, at each of 41 thresholds.
+
+    A failed prediction is sure of nothing, and wrong.
+    """
+    known: dict[Chain, tuple[Floats, Bools]] = {}
+
+    def stage(ran: Chain) -> tuple[Floats, Bools]:
+        if ran not in known:
+            known[ran] = together(tables, criterion, ran) if len(ran) > 1 else alone(tables, criterion, ran[0])
+        return known[ran]
+
+    for chain in chains(tables, criterion):
+        stages = [stage(chain[: k + 1] if committee else chain[k : k + 1]) for k in range(len(chain))]
+        yield from stop_when_sure(
+            np.stack([sure for sure, _ in stages], axis=1),
+            np.stack([right for _, right in stages], axis=1),
+            tables.decode_ms + np.cumsum(tables.latency_ms[list(chain)]),
+        )
+
+
+def chains(tables: Tables, criterion: Criterion) -> list[Chain]:
+    """The chains that are tried, each by rising latency."""
+    order = np.argsort(tables.latency_ms, kind="stable").tolist()
+    largest = 3 if len(order) <= SMALL_POOL else 2
+    found = [chain for size in range(1, largest + 1) for chain in combinations(order, size)]
+    found.append(tuple(upper_hull(tables.latency_ms, tables.correct(criterion).mean(axis=0)).tolist()))
+    return list(dict.fromkeys(found))
+
+
+def alone(tables: Tables, criterion: Criterion, column: int) -> tuple[Floats, Bools]:
+    """Confidence and correctness of one candidate's answers."""
+    n = top_n(criterion, len(tables.label_names))
+    mass = tables.top_probabilities[:, column, :n].sum(axis=1)
+    return mass.astype(np.float64), tables.correct(criterion)[:, column]
+
+
+def together(tables: Tables, criterion: Criterion, members: Chain) -> tuple[Floats, Bools]:
+    """Confidence and correctness of the mean distribution of several candidates."""
+    n, columns = top_n(criterion, len(tables.label_names)), list(members)
+    sure, right = np.empty(len(tables)), np.empty(len(tables), dtype=np.bool_)
+    for start in range(0, len(tables), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        labels, probabilities = tables.top_labels[rows, columns], tables.top_probabilities[rows, columns]
+        mean = dense_probabilities(labels, probabilities, len(tables.label_names)).mean(axis=1)
+        top = np.argpartition(-mean, n - 1, axis=1)[:, :n]
+        sure[rows] = np.take_along_axis(mean, top, axis=1).sum(axis=1)
+        right[rows] = (top == tables.truth[rows, None]).any(axis=1)
+    return sure, right
+
+
+def stop_when_sure(sure: Floats, right: Bools, spent_ms: Floats) -> Iterator[Setting]:
+    """Correctness and latency of a chain at each threshold.
+
+    Parameters
+    ----------
+    sure, right:
+        (n, stages): confidence and correctness of what each stage would serve.
+    spent_ms:
+        (stages,): end-to-end latency when it stops there.
+    """
+    if sure.shape[1] == 1:
+        yield right[:, 0], np.full(len(right), spent_ms[0])
+        return
+    rows = np.arange(len(sure))
+    for threshold in np.unique(np.quantile(sure[:, :-1], np.linspace(0, 1, THRESHOLDS))):
+        stops = sure >= threshold
+        stops[:, -1] = True
+        level = stops.argmax(axis=1)
+        yield right[rows, level], spent_ms[level]
+
+
+def dense_probabilities(
+    labels: NDArray[np.int32], probabilities: NDArray[np.float32], n_labels: int
+) -> NDArray[np.float32]:
+    """float32 (n, m, labels): the stored top probabilities (n, m, k), 0 elsewhere."""
+    dense = np.zeros((*labels.shape[:2], n_labels + 1), dtype=np.float32)
+    np.put_along_axis(dense, labels.astype(np.intp), probabilities, axis=2)  # padding, -1, goes to the last column
+    return dense[:, :, :n_labels]
