@@ -10,6 +10,7 @@ from premodel.cli.progress import TerminalProgress
 from premodel.cli.train_options import add_train_options, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import evaluate
+from premodel.evaluation.peer_curves import peer_curves
 from premodel.evaluation.report.page import Report, require_report_packages, write_report
 from premodel.evaluation.report.stored import StoredImages, stored_runs
 from premodel.evaluation.report.verdict import best_premodel, judge
@@ -60,15 +61,18 @@ def run(args: argparse.Namespace) -> int:
         tables = load_tables(store, device=args.device)
         device = tables.conditions.get("device")
         runs_ms, find = stored_runs(store, None if device is None else str(device)), StoredImages(store)
+    objective = next(iter(premodels.values())).objective
     try:
         evaluation = evaluate(
             tables, premodels, criterion=args.criterion, folds=args.folds, seed=args.seed, progress=show
         )
+        progress.describe("peers")
+        peers = peer_curves(tables, args.criterion, objective, folds=args.folds, seed=args.seed)
     finally:
         progress.end()
-    objective = next(iter(premodels.values())).objective
     title = args.title or f"premodel report: {Path(args.store).name}"
-    size = write_report(Report(title, evaluation, tables, objective, find, runs_ms=runs_ms), out)
+    report = Report(title, evaluation, tables, objective, peers, find, runs_ms=runs_ms)
+    size = write_report(report, out)
     verdict = judge(best_premodel(evaluation.rows, objective), evaluation.rows)
     if args.json:
         print(json.dumps({"report": str(out), "bytes": size, "outcome": verdict.outcome, **evaluation.to_json()}))

@@ -18,6 +18,7 @@ from premodel.evaluation.bench import bench
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.evaluation.evaluate import evaluate
+from premodel.evaluation.peer_curves import peer_curves
 from premodel.evaluation.report.page import Report, write_report
 from premodel.evaluation.report.pictures import Difficulty
 from premodel.evaluation.report.stored import stored_runs
@@ -158,10 +159,12 @@ def report_demo(demo: Demo) -> None:
     of_sample = [difficulty[files[sample].name] for sample in demo.tables.samples]
     with Store(demo.folder / STORE) as store:
         runs_ms = stored_runs(store, demo.profile.device)
+    of = demo.evaluation
     report = Report(
         "Digits in the street: the premodel demo",
         demo.evaluation,
         demo.tables,
+        peers=peer_curves(demo.tables, of.criterion, Objective(), folds=of.folds, seed=of.seed),
         find=lambda sample: read_file(files[sample]),
         difficulty=Difficulty("difficulty drawn for the scene", np.array(of_sample)),
         runs_ms=runs_ms,

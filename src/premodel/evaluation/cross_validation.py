@@ -70,6 +70,8 @@ class Outcome:
         bool (n, m), which candidates ran.
     source:
         int (n,), candidate whose answer was served, FUSED or NOBODY.
+    confidence:
+        float64 (n,), the policy's own estimate that its answer is right; NaN where it estimates none.
     reads_features:
         Did any fold's policy read image features.
     candidates:
@@ -85,6 +87,7 @@ class Outcome:
     latency_ms: NDArray[np.float64]
     ran: NDArray[np.bool_]
     source: NDArray[np.intp]
+    confidence: NDArray[np.float64]
     reads_features: bool
     candidates: tuple[tuple[str, ...], ...]
 
@@ -219,6 +222,7 @@ def _empty(method: Method, tables: Tables, fold: NDArray[np.intp]) -> Outcome:
         latency_ms=np.zeros(n),
         ran=np.zeros((n, m), dtype=np.bool_),
         source=np.full(n, NOBODY, dtype=np.intp),
+        confidence=np.full(n, np.nan),
         reads_features=False,
         candidates=(),
     )
@@ -239,6 +243,7 @@ def _record(
     named = served.source >= 0
     outcome.source[rows[named]] = columns[served.source[named]]
     outcome.source[rows[~named]] = np.where(served.abstained[~named], NOBODY, FUSED)
+    outcome.confidence[rows] = served.confidence
     reads = outcome.reads_features or bool(served.features_used.any())
     return replace(outcome, reads_features=reads, candidates=(*outcome.candidates, served.candidates))
 

@@ -12,8 +12,11 @@ import pytest
 
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation
+from premodel.evaluation.peer_curves import peer_curves
+from premodel.evaluation.peers.registry import PEERS
 from premodel.evaluation.report import page as page_module
 from premodel.evaluation.report.page import MAX_BYTES, Report, render, write_report
+from premodel.training.objective import Objective
 from premodel.training.tables import Tables
 
 LOADING = {
@@ -71,7 +74,8 @@ def picture(sample: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def html(tables: Tables, evaluation: Evaluation) -> str:
-    return render(Report("A <title>", evaluation, tables, find=picture, doctor=("little <can> be won",)))
+    peers = peer_curves(tables, "top1", Objective(), folds=3)
+    return render(Report("A <title>", evaluation, tables, peers=peers, find=picture, doctor=("little <can> be won",)))
 
 
 def test_result_comes_first_and_every_row_is_in_the_table(html: str, evaluation: Evaluation) -> None:
@@ -92,6 +96,31 @@ def test_every_chart_has_a_place_and_its_data_as_a_table(html: str) -> None:
         assert f"chart-{name}" in seen.ids
         section = html[html.index(f'<section id="{name}"') :]
         assert "<table" in section[: section.index("</section>")]
+
+
+def test_peers_can_be_toggled_and_stand_in_a_table(html: str) -> None:
+    cells = Seen(html).cells
+    for index, name in enumerate(PEERS):
+        assert f'data-chart="frontier" data-group="peer-{index}"' in html
+        assert name in cells
+    assert "at most" in "".join(cells)
+    items = json.loads(re.search(r'<script type="application/json" id="items">(.*?)</script>', html, re.DOTALL)[1])
+    assert '"name":"peer-3"' in json.dumps(items["frontier"], separators=(",", ":"))
+
+
+def test_without_peers_the_page_does_not_speak_of_them(evaluation: Evaluation, tables: Tables) -> None:
+    page = render(Report("t", evaluation, tables))
+    assert "Peer:" not in page
+    assert "above the peer" not in page
+
+
+def test_calibration_of_premodels_stands_beside_that_of_candidates(html: str, tables: Tables) -> None:
+    section = html[html.index('<section id="calibration"') :]
+    section = section[: section.index("</section>")]
+    cells = Seen(section).cells
+    assert cells.count("says nothing of how sure it is") == 1, "`paper` estimates nothing"
+    assert cells.count("single") > 1, "`single` does: in the summary and in its bins"
+    assert cells.count(tables.candidates[1]) > 2, "in the summary and in its bins"
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
@@ -132,13 +161,14 @@ def test_without_images_the_page_says_so(evaluation: Evaluation, tables: Tables)
 
 
 def test_pictures_give_way_to_the_limit_of_size(
-    evaluation: Evaluation, tables: Tables, html: str, monkeypatch: pytest.MonkeyPatch
+    evaluation: Evaluation, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = len(html.encode()) - 20_000
+    whole = render(Report("t", evaluation, tables, find=picture))
+    limit = len(whole.encode()) - 20_000
     monkeypatch.setattr(page_module, "MAX_BYTES", limit)
     smaller = render(Report("t", evaluation, tables, find=picture))
     assert len(smaller.encode()) <= limit
-    assert 0 < len(Seen(smaller).images) < len(Seen(html).images)
+    assert 0 < len(Seen(smaller).images) < len(Seen(whole).images)
 
 
 def test_the_page_is_written_whole_or_not_at_all(evaluation: Evaluation, tables: Tables, tmp_path: Path) -> None:

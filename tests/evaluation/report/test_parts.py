@@ -1,4 +1,4 @@
-"""Pictures, classes, reliability, timings and places of labels."""
+"""Pictures, classes, timings and places of labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from premodel.evaluation.report.charts import wrapped
 from premodel.evaluation.report.classes import class_gains
 from premodel.evaluation.report.label_places import place_labels
 from premodel.evaluation.report.pictures import Album, Difficulty, measured_difficulty, thumbnail
-from premodel.evaluation.report.reliability import reliability
 from premodel.evaluation.report.text import short_label, timings_table
 from premodel.evaluation.report.timings import spreads
 from premodel.records import Timing
@@ -83,17 +82,6 @@ def test_a_class_with_enough_samples_has_an_interval() -> None:
     (found,) = class_gains(tables, np.arange(20) >= 10, best)
     assert found.ci is not None
     assert -100 < found.ci[0] < found.points == -50 < found.ci[1] < 0
-
-
-def test_reliability_by_hand() -> None:
-    tables = make_tables([[1], [0], [1], [1]], failed=[(3, 0)])
-    probabilities = tables.top_probabilities.copy()
-    probabilities[:, 0, 0] = [0.95, 0.97, 0.55, 0.0]
-    found = reliability(replace(tables, top_probabilities=probabilities), "top1")[0]
-    assert found.samples == (1, 2)
-    assert found.sure == pytest.approx((0.55, 0.96))
-    assert found.right == (1.0, 0.5)
-    assert found.error == pytest.approx((1 * 0.45 + 2 * 0.46) / 3)
 
 
 def test_spreads_use_the_runs_where_there_are_some() -> None:

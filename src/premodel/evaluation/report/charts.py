@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,35 +20,24 @@ from premodel.evaluation.report.colours import (
     GAIN,
     GRID,
     LOSS,
-    PREMODEL,
     SINGLE,
     TEXT,
     candidate_colour,
 )
-from premodel.evaluation.report.label_places import Place, place_labels, point_box
-from premodel.evaluation.report.reliability import Reliability
 from premodel.evaluation.report.text import short_label
 from premodel.evaluation.report.timings import Spread
 from premodel.evaluation.report.verdict import interval, points
 from premodel.evaluation.rows import Row
-from premodel.metrics import upper_hull
 
 WIDE_RANGE = 4.0
 """Latencies are drawn on a logarithmic axis when they are further apart than this factor."""
 NARROW_RANGE = 20.0
 """Below this factor there is room for more ticks in a decade."""
-MIX_POINTS = 40
 SHOWN_CLASSES = 12
 ROW_PIXELS = 34
 LONGEST_NAME = 48
 NAME_WIDTH = 20
 """Characters of a line of a name."""
-GROUPS = {
-    "single": ("Single candidates", SINGLE),
-    "mix": ("Random mix", BASELINE),
-    "baseline": ("Other baselines", BASELINE),
-    "premodel": ("Premodels", PREMODEL),
-}
 
 
 @dataclass(frozen=True)
@@ -85,43 +73,6 @@ def bokeh(module: str) -> Any:
         if (error.name or "").partition(".")[0] != "bokeh":
             raise
         raise MissingExtraError("bokeh", "report") from error
-
-
-def frontier(rows: Sequence[Row]) -> Chart:
-    """Accuracy against latency: single candidates, the random-mix line over them, other baselines, premodels."""
-    singles = [row for row in rows if row.kind == "single"]
-    baselines = [row for row in rows if row.kind == "baseline" and row.policy != "random-mix"]
-    premodels = [row for row in rows if row.kind == "premodel"]
-    every = [row.latency_ms for row in (*singles, *baselines, *premodels)]
-    log = max(every) > WIDE_RANGE * min(every)
-    low, high = min(every), max(every)
-    x_range = (low / 1.45, high * 1.45) if log else (low - 0.12 * (high - low), high + 0.12 * (high - low))
-    figure = new_figure(
-        430,
-        tools="pan,wheel_zoom,box_zoom,reset,save",
-        x_axis_type="log" if log else "linear",
-        x_axis_label="latency, ms per image (mean, end to end)",
-        y_axis_label="right, %",
-        x_range=x_range,
-    )
-    if log:
-        _log_ticks(figure, *x_range)
-    _mix_line(figure, singles)
-    tops = [100 * row.accuracy_ci[1] for row in (*singles, *baselines, *premodels)]
-    bottoms = [100 * row.accuracy_ci[0] for row in (*singles, *baselines, *premodels)]
-    y_range = (min(bottoms) - 3, max(tops) + 3)
-    figure.y_range.start, figure.y_range.end = y_range
-    at = _unit(x_range, y_range, log=log)
-    taken = [point_box(*at(row)) for row in (*singles, *baselines, *premodels)]
-    drawn = {"premodel": (premodels, "star"), "single": (singles, "circle"), "baseline": (baselines, "diamond")}
-    places = {
-        name: place_labels([(*at(row), row.name) for row in of_kind], taken, drop=name == "baseline")
-        for name, (of_kind, _) in drawn.items()
-    }
-    for name in ("single", "baseline", "premodel"):
-        _points(figure, drawn[name][0], name, drawn[name][1], places[name])
-    groups = tuple((name, title, colour) for name, (title, colour) in GROUPS.items())
-    return finished("frontier", figure, groups)
 
 
 def shares(rows: Sequence[Row], candidates: Sequence[str]) -> Chart:
@@ -195,7 +146,7 @@ def timings(spreads: Sequence[Spread]) -> Chart:
         x_axis_label="preprocess + run, ms",
     )
     if log:
-        _log_ticks(figure, low, high)
+        log_ticks(figure, low, high)
     data = {
         "y": names,
         "name": [one.name for one in spreads],
@@ -222,30 +173,6 @@ def timings(spreads: Sequence[Spread]) -> Chart:
     add_hover(figure, [boxes], tips)
     figure.ygrid.visible = False
     return finished("timings", figure)
-
-
-def calibration(found: Sequence[Reliability]) -> Chart:
-    """Share right against the candidate's own top probability; on the diagonal it means what it says."""
-    figure = new_figure(
-        400, tools="pan,box_zoom,reset,save", x_axis_label="top probability, %", y_axis_label="right, %"
-    )
-    figure.line([0, 100], [0, 100], color=BASELINE, line_dash="dashed", line_width=1.5)
-    groups, marks = [], []
-    for index, one in enumerate(found):
-        colour, name = candidate_colour(index), f"candidate-{index}"
-        data = {
-            "x": [100 * value for value in one.sure],
-            "y": [100 * value for value in one.right],
-            "n": list(one.samples),
-            "name": [one.name] * len(one.sure),
-        }
-        source = bokeh("models").ColumnDataSource(data)
-        figure.line("x", "y", color=colour, line_width=2, source=source, name=name)
-        marks.append(figure.scatter("x", "y", color=colour, size=6, source=source, name=name))
-        groups.append((name, one.name, colour))
-    tips = [("", "@name"), ("top probability", "@x{0.0} %"), ("right", "@y{0.0} %"), ("samples", "@n")]
-    add_hover(figure, marks, tips)
-    return finished("calibration", figure, tuple(groups))
 
 
 def new_figure(height: int, *, tools: str = "reset,save", **options: Any) -> Any:
@@ -283,71 +210,7 @@ def add_hover(figure: Any, renderers: list[Any] | None, tips: list[tuple[str, st
     figure.add_tools(bokeh("models").HoverTool(tooltips=tips, **options))
 
 
-def _unit(
-    x_range: tuple[float, float], y_range: tuple[float, float], *, log: bool
-) -> Callable[[Row], tuple[float, float]]:
-    """Row -> its place in the unit square of the chart."""
-    of = math.log if log else float
-
-    def at(row: Row) -> tuple[float, float]:
-        x = (of(row.latency_ms) - of(x_range[0])) / max(of(x_range[1]) - of(x_range[0]), 1e-9)
-        return x, (100 * row.accuracy - y_range[0]) / (y_range[1] - y_range[0])
-
-    return at
-
-
-def _points(figure: Any, rows: Sequence[Row], group: str, marker: str, places: Sequence[Place]) -> None:
-    """One point per row with its interval and its name."""
-    if not rows:
-        return
-    colour = GROUPS[group][1]
-    data = {
-        "x": [row.latency_ms for row in rows],
-        "y": [100 * row.accuracy for row in rows],
-        "low": [100 * row.accuracy_ci[0] for row in rows],
-        "high": [100 * row.accuracy_ci[1] for row in rows],
-        "name": [row.name for row in rows],
-        "full": [row.name for row in rows],
-        "label": [row.name if place.shown else "" for row, place in zip(rows, places, strict=True)],
-        "align": [place.align for place in places],
-        "aside": [place.x_offset for place in places],
-        "down": [place.y_offset for place in places],
-        "ci": [f"{100 * row.accuracy_ci[0]:.1f} to {100 * row.accuracy_ci[1]:.1f} %" for row in rows],
-        "gain": [f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}" for row in rows],
-        "speedup": [f"{row.speedup_vs_best:.2f} times as fast as the best single" for row in rows],
-        "verdict": [row.verdict or "single candidate" for row in rows],
-    }
-    source = bokeh("models").ColumnDataSource(data)
-    figure.segment("x", "low", "x", "high", color=colour, line_width=2, source=source, name=group)
-    size = 20 if marker == "star" else 12
-    marks = figure.scatter(
-        "x", "y", marker=marker, size=size, color=colour, line_color="white", source=source, name=group
-    )
-    figure.text(
-        "x",
-        "y",
-        text="label",
-        text_align="align",
-        text_baseline="middle",
-        x_offset="aside",
-        y_offset="down",
-        text_font_size="11px" if group == "baseline" else "12px",
-        text_font_style="bold" if group == "premodel" else "normal",
-        text_color=TEXT if group == "single" else colour,
-        source=source,
-        name=f"{group}-label",
-    )
-    tips = [
-        ("", "@name"),
-        ("right", "@y{0.0} %, interval @ci"),
-        ("latency", "@x{0.00} ms, @speedup"),
-        ("against the best single", "@gain points"),
-        ("verdict", "@verdict"),
-    ]
-    add_hover(figure, [marks], tips)
-
-
-def _log_ticks(figure: Any, low: float, high: float) -> None:
+def log_ticks(figure: Any, low: float, high: float) -> None:
     """Ticks at round numbers: Bokeh's own leave most of an axis of one decade without any."""
     steps = (1, 2, 5) if high > NARROW_RANGE * low else (1, 1.5, 2, 3, 4, 5, 7)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -357,17 +220,6 @@ def _log_ticks(figure: Any, low: float, high: float) -> None:
     )
     figure.xgrid.ticker = figure.xaxis[0].ticker
     figure.xaxis.formatter = bokeh("models").PrintfTickFormatter(format="%g")
-
-
-def _mix_line(figure: Any, singles: Sequence[Row]) -> None:
-    """The upper hull of the single candidates; sampled, because it is curved on a logarithmic axis."""
-    latency = np.array([row.latency_ms for row in singles])
-    accuracy = np.array([100 * row.accuracy for row in singles])
-    hull = upper_hull(latency, accuracy)
-    corners = [np.linspace(latency[a], latency[b], MIX_POINTS, endpoint=False) for a, b in pairwise(hull)]
-    x = np.concatenate([*corners, latency[hull[-1:]]])
-    y = np.interp(x, latency[hull], accuracy[hull])
-    figure.line(x, y, color=BASELINE, line_width=2, line_dash="dashed", name="mix")
 
 
 def wrapped(name: str) -> str:

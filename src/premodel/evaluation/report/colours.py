@@ -11,6 +11,8 @@ GAIN = "#2f9e44"
 LOSS = "#e03131"
 FUSED = "#b08968"
 ABSTAINED = "#adb5bd"
+PEERS = ("#845ef7", "#1098ad", "#e64980", "#66a80f")
+_PREMODELS = (PREMODEL, "#f08c00", "#9c36b5", "#c2255c", "#5f3dc4")
 _CANDIDATES = (
     "#3b82c4",
     "#e8a33d",
@@ -23,6 +25,11 @@ _CANDIDATES = (
     "#a0763f",
     "#8891a0",
 )
+
+
+def premodel_colour(index: int) -> str:
+    """Of the premodel of this index; after five they come again."""
+    return _PREMODELS[index % len(_PREMODELS)]
 
 
 def candidate_colour(index: int) -> str:

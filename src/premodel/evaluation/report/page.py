@@ -14,11 +14,14 @@ from premodel.errors import MissingExtraError, OptionError
 from premodel.evaluation.bench import Bench
 from premodel.evaluation.cross_validation import Outcome
 from premodel.evaluation.evaluate import Evaluation
+from premodel.evaluation.peer_curves import PeerCurve, best_peer
 from premodel.evaluation.report import charts, text
+from premodel.evaluation.report.calibration_chart import calibration
 from premodel.evaluation.report.classes import class_gains
 from premodel.evaluation.report.colours import GRID, TEXT
+from premodel.evaluation.report.frontier_chart import frontier
 from premodel.evaluation.report.pictures import Album, Bin, Difficulty, FindImage, Picture, measured_difficulty
-from premodel.evaluation.report.reliability import reliability
+from premodel.evaluation.report.reliability import calibrations
 from premodel.evaluation.report.timings import spreads
 from premodel.evaluation.report.verdict import best_premodel, interval, judge, points
 from premodel.evaluation.rows import Row, Singles
@@ -44,6 +47,8 @@ class Report:
         The profile it was made on.
     objective:
         By which one of several premodels is the one to speak of.
+    peers:
+        Methods of others on the same samples and folds.
     find:
         Gives encoded images by SHA-256; None for a page without pictures.
     difficulty:
@@ -62,6 +67,7 @@ class Report:
     evaluation: Evaluation
     tables: Tables
     objective: Objective = field(default_factory=Objective)
+    peers: Sequence[PeerCurve] = ()
     find: FindImage | None = None
     difficulty: Difficulty | None = None
     runs_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -153,11 +159,12 @@ def _context(report: Report) -> dict[str, Any]:
     correct = tables.correct(evaluation.criterion)
     gains = class_gains(tables, outcome.correct(evaluation.criterion), correct[:, singles.best], seed=evaluation.seed)
     timed = spreads(tables, report.runs_ms)
-    calibration = reliability(tables, evaluation.criterion)
+    premodels = [one for one in evaluation.outcomes if one.method.kind == "premodel"]
+    calibrated = calibrations(tables, premodels, evaluation.criterion, seed=evaluation.seed)
     rows, candidates = evaluation.rows, tables.candidates
-    drawn = [charts.frontier(rows), charts.shares(rows, candidates), charts.classes(gains)]
+    drawn = [frontier(rows, report.peers), charts.shares(rows, candidates), charts.classes(gains)]
     drawn += [charts.timings(timed)] if timed else []
-    drawn += [charts.calibration(calibration)]
+    drawn += [calibration(calibrated)]
     own = {chart.id: chart for chart in drawn}
     return {
         "title": report.title,
@@ -174,7 +181,11 @@ def _context(report: Report) -> dict[str, Any]:
         "classes": text.classes_table(gains),
         "class_count": len(gains),
         "timings": text.timings_table(timed),
-        "calibration": text.calibration_table(calibration),
+        "calibration": text.calibration_table(calibrated),
+        "calibration_note": text.calibration_note(calibrated, chosen.name),
+        "bins_of_premodels": text.bins_table([one for one in calibrated if one.kind == "premodel"]),
+        "bins_of_candidates": text.bins_table([one for one in calibrated if one.kind == "candidate"]),
+        **_peers(report, outcome, premodels),
         "conditions": text.conditions_table(evaluation.conditions),
         "bench": report.bench,
         "bench_images": report.bench_images,
@@ -183,6 +194,15 @@ def _context(report: Report) -> dict[str, Any]:
         "accounts": {name: list(lines) for name, lines in report.accounts.items()},
         **_pictures(report, outcome, singles.best),
         **static_parts(),
+    }
+
+
+def _peers(report: Report, outcome: Outcome, premodels: Sequence[Outcome]) -> dict[str, Any]:
+    criterion = report.evaluation.criterion
+    return {
+        "peers": text.peers_table(report.peers) if report.peers else None,
+        "ahead": text.ahead_table(report.peers, premodels, criterion),
+        "peers_note": text.peers_note(outcome.method.name, best_peer(report.peers, outcome, criterion)),
     }
 
 

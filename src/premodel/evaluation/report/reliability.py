@@ -1,54 +1,126 @@
-"""Is a candidate as often right as its own top probability says: a reliability diagram in numbers."""
+"""Is an answer as often right as it was said to be: of premodels by their own estimate, of candidates by their own.
+
+What a candidate says is the probability it gives to its label, for criterion top5 to its five labels together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from premodel.evaluation.cross_validation import Outcome
+from premodel.metrics import Reliability, reliability
 from premodel.records import Criterion
-from premodel.training.tables import Tables
+from premodel.training.tables import Tables, top_n
 
 BINS = 10
+DRAWS = 200
+BAD = 0.05
+"""A calibration error above this is bad, if it is above what chance gives."""
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """One candidate.
+class Calibration:
+    """One premodel or candidate.
 
     Attributes
     ----------
-    name:
-        Of the candidate.
-    sure, right, samples:
-        For each bin of its top probability that occurs: mean probability, share right, number of samples.
-    error:
-        Expected calibration error: mean distance of the two, weighted by samples.
+    name, kind:
+        Whose answers.
+    samples, silent:
+        Answers it said something of, and answers or abstentions without an estimate.
+    said, right:
+        Mean of what it said, and share that was right, where it said something; NaN of nothing.
+    diagram:
+        Ten bins of equal width over [0, 1] and the expected calibration error.
+    chance:
+        The error below which one that is perfectly calibrated stays in 95 of 100 draws of as many samples: bins of few
+        samples have an error without anybody's fault.
     """
 
     name: str
-    sure: tuple[float, ...]
-    right: tuple[float, ...]
-    samples: tuple[int, ...]
-    error: float
+    kind: Literal["premodel", "candidate"]
+    samples: int
+    silent: int
+    said: float
+    right: float
+    diagram: Reliability
+    chance: float
+
+    @property
+    def verdict(self) -> str:
+        """It in words."""
+        if not self.samples:
+            return "says nothing of how sure it is"
+        if self.diagram.error <= self.chance:
+            return f"calibrated, as far as {self.samples} samples can tell"
+        gap = 100 * (self.said - self.right)
+        way = f"too sure by {gap:.1f} points" if gap > 0 else f"not sure enough by {-gap:.1f} points"
+        if abs(gap) < 50 * self.diagram.error:
+            way = "too sure of some answers and not sure enough of others"
+        return f"{'BADLY' if self.diagram.error > BAD else 'not well'} calibrated: {way}"
 
 
-def reliability(tables: Tables, criterion: Criterion) -> list[Reliability]:
-    """Ten bins of equal width over [0, 1]; failed predictions are left out.
+def calibrations(
+    tables: Tables, outcomes: Sequence[Outcome], criterion: Criterion, *, seed: int = 0
+) -> list[Calibration]:
+    """Premodels out of fold, then candidates; failed predictions and abstentions are left out.
 
     Source: Guo et al., "On calibration of modern neural networks", 2017, equations 2 and 3.
     """
-    found = []
-    correct = tables.correct(criterion)
+    found = [
+        _calibration(one.method.name, "premodel", one.confidence, one.correct(criterion), seed)
+        for one in outcomes
+        if one.method.kind == "premodel"
+    ]
+    correct, n = tables.correct(criterion), top_n(criterion, len(tables.label_names))
     for column, name in enumerate(tables.candidates):
-        answered = tables.top_labels[:, column, 0] >= 0
-        sure = tables.top_probabilities[answered, column, 0].astype(np.float64)
-        right = correct[answered, column]
-        number = np.minimum((sure * BINS).astype(int), BINS - 1)
-        bins = [number == index for index in range(BINS) if (number == index).any()]
-        means = tuple(float(sure[one].mean()) for one in bins)
-        shares = tuple(float(right[one].mean()) for one in bins)
-        counts = tuple(int(one.sum()) for one in bins)
-        distance = sum(n * abs(a - b) for n, a, b in zip(counts, means, shares, strict=True))
-        found.append(Reliability(name, means, shares, counts, distance / max(1, sum(counts))))
+        mass = tables.top_probabilities[:, column, :n].sum(axis=1, dtype=np.float64)
+        said = np.where(tables.top_labels[:, column, 0] >= 0, np.minimum(mass, 1.0), np.nan)
+        found.append(_calibration(name, "candidate", said, correct[:, column], seed))
     return found
+
+
+def _calibration(
+    name: str,
+    kind: Literal["premodel", "candidate"],
+    said: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    seed: int,
+) -> Calibration:
+    known = ~np.isnan(said)
+    count = int(known.sum())
+    return Calibration(
+        name=name,
+        kind=kind,
+        samples=count,
+        silent=len(said) - count,
+        said=float(said[known].mean()) if count else float("nan"),
+        right=float(right[known].mean()) if count else float("nan"),
+        diagram=reliability(said, right, BINS),
+        chance=chance_error(said[known], seed),
+    )
+
+
+def chance_error(said: NDArray[np.float64], seed: int) -> float:
+    """95th percentile of the calibration error if what was said were true; NaN of nothing.
+
+    Parameters
+    ----------
+    said:
+        float64 (n,) in [0, 1].
+    """
+    if not said.size:
+        return float("nan")
+    rng = np.random.default_rng(seed)
+    bins = np.minimum((said * BINS).astype(np.intp), BINS - 1)
+    sums = np.bincount(bins, weights=said, minlength=BINS)
+    errors = []
+    for _ in range(DRAWS):
+        hits = np.bincount(bins[rng.random(said.size) < said], minlength=BINS)
+        errors.append(float(np.abs(sums - hits).sum()) / said.size)
+    return float(np.quantile(errors, 0.95))

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from premodel.evaluation.cross_validation import Outcome
+from premodel.evaluation.peer_curves import PeerCurve
 from premodel.evaluation.report.classes import LEAST, ClassGain
-from premodel.evaluation.report.reliability import Reliability
+from premodel.evaluation.report.reliability import Calibration
 from premodel.evaluation.report.timings import Spread
 from premodel.evaluation.report.verdict import interval, points
 from premodel.evaluation.rows import Row
+from premodel.records import Criterion
 
 KINDS = {"single": "single candidate", "baseline": "baseline", "premodel": "premodel"}
 
@@ -146,20 +149,98 @@ def timings_table(spreads: Sequence[Spread]) -> TextTable:
     return TextTable(header, cells, tuple("" if one.valid else "invalid" for one in spreads))
 
 
-def calibration_table(found: Sequence[Reliability]) -> TextTable:
-    """Reliability by candidate: in each bin mean top probability, share right, samples."""
+def calibration_table(found: Sequence[Calibration]) -> TextTable:
+    """How far what was said is from what came out, premodels first."""
+    header = (
+        "", "samples", "said to be right, % (mean)", "right, %", "calibration error, points",
+        "chance alone gives up to", "verdict",
+    )  # fmt: skip
     cells = tuple(
         (
             one.name,
-            share(one.error),
-            "; ".join(
-                f"{share(sure)} → {share(right)} ({n})"
-                for sure, right, n in zip(one.sure, one.right, one.samples, strict=True)
-            ),
+            str(one.samples),
+            *(share(value) if one.samples else "" for value in (one.said, one.right, one.diagram.error, one.chance)),
+            one.verdict,
         )
         for one in found
     )
-    return TextTable(("candidate", "calibration error, points", "top probability % → right % (samples)"), cells)
+    return TextTable(header, cells, tuple("premodel" if one.kind == "premodel" else "" for one in found))
+
+
+def calibration_note(found: Sequence[Calibration], name: str) -> str:
+    """A premodel's calibration in words."""
+    one = next(one for one in found if one.name == name)
+    if not one.samples:
+        return f"{name} gives no estimate of being right with its answers, so there is nothing of its own to calibrate."
+    return (
+        f"{name} is {one.verdict}. It said {share(one.said)} % on average and was right on "
+        f"{share(one.right)} %; its calibration error is {share(one.diagram.error)} points, where one that is "
+        f"perfectly calibrated stays below {share(one.chance)} in 95 of 100 draws of as many samples."
+    )
+
+
+def bins_table(found: Sequence[Calibration]) -> TextTable:
+    """Every bin that holds a sample: what was said, what came out and its interval."""
+    header = ("", "bin, %", "samples", "said to be right, % (mean)", "right, %", "95 % interval")
+    shown = [(one, part) for one in found for part in one.diagram.bins if part.count]
+    cells = tuple(
+        (
+            one.name,
+            f"{100 * part.low:.0f} to {100 * part.high:.0f}",
+            str(part.count),
+            share(part.mean_score),
+            share(part.share_right),
+            f"{share(part.ci[0])} to {share(part.ci[1])}",
+        )
+        for one, part in shown
+    )
+    return TextTable(header, cells, tuple("premodel" if one.kind == "premodel" else "" for one, _ in shown))
+
+
+def peers_table(curves: Sequence[PeerCurve]) -> TextTable:
+    """Every point of every peer."""
+    header = (
+        "peer", "asked for", "right, % [95 % interval]", "mean, ms", "times as fast as best", "points against best"
+    )  # fmt: skip
+    cells = tuple(
+        (
+            row.name,
+            str(row.extra["asked"]),
+            f"{share(row.accuracy)} [{share(row.accuracy_ci[0])}, {share(row.accuracy_ci[1])}]",
+            ms(row.latency_ms),
+            f"{row.speedup_vs_best:.2f}",
+            f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}",
+        )
+        for curve in curves
+        for row in curve.rows
+    )
+    return TextTable(header, cells)
+
+
+def peers_note(name: str, best: tuple[PeerCurve, float, tuple[float, float]] | None) -> str:
+    """How a premodel stands against the best peer at its latency."""
+    if best is None:
+        return f"No peer is as fast as {name}."
+    curve, gain, bounds = best
+    word = "above" if bounds[0] > 0 else "BELOW" if bounds[1] < 0 else "not told apart from"
+    return (
+        f"At its mean latency {name} is {word} the best peer there, {curve.name}: {points(gain)} points in accuracy "
+        f"{interval(bounds)}."
+    )
+
+
+def ahead_table(curves: Sequence[PeerCurve], outcomes: Sequence[Outcome], criterion: Criterion) -> TextTable:
+    """Points of accuracy that each premodel is above each peer at its own mean latency."""
+
+    def cell(curve: PeerCurve, outcome: Outcome) -> str:
+        ahead = curve.ahead(outcome, criterion)
+        return "slower at every point" if ahead is None else f"{points(ahead[0])} {interval(ahead[1])}"
+
+    return TextTable(
+        ("points above the peer at equal time", *(curve.name for curve in curves)),
+        tuple((one.method.name, *(cell(curve, one) for curve in curves)) for one in outcomes),
+        ("premodel",) * len(outcomes),
+    )
 
 
 def conditions_table(conditions: Mapping[str, Any]) -> TextTable:
