@@ -7,11 +7,12 @@ import contextlib
 import itertools
 import json
 import os
+import queue
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ from premodel.serving.limits import Limits
 from premodel.serving.ray_serve import TRIES, Asked, Front, Told, build
 
 CONFIG = Path(__file__).parents[2] / "docs" / "ray-serve.yaml"
-SENT = 120
+CLIENTS, ANSWERS = 4, 20
+PATIENCE_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,8 @@ def served(made: Made) -> Iterator[str]:
         port = config["http_options"]["port"] = free.getsockname()[1]
     config["proxy_location"] = "HeadOnly"  # both nodes have one address here
     (app,) = config["applications"]
-    app["args"] |= {"bundle": str(made.path)}
+    config["http_options"]["request_timeout_s"] = PATIENCE_S
+    app["args"] |= {"bundle": str(made.path), "limits": {"workers": 2, "queue": 32, "timeout_s": PATIENCE_S}}
     for deployment in app["deployments"]:
         deployment["ray_actor_options"]["num_cpus"] = 0.6 if deployment["name"] == "Replica" else 0.1
     with small_cluster(2) as cluster:
@@ -103,36 +106,46 @@ def test_what_is_wrong_is_refused_as_by_serve(served: str) -> None:
     assert httpx2.get(served.replace("/v2/models", "/v2/other")).status_code == 404
 
 
-def test_a_killed_replica_loses_no_request(served: str, made: Made) -> None:
+def test_killed_replicas_lose_no_request(served: str, made: Made) -> None:
+    """One replica is killed under load, then the other: one of them is at work, wherever the front sends requests."""
     with Premodel(made.path) as premodel:
         expected = [premodel.predict(image).label for image in made.small.images]
     requests = [binary_request([image.read_bytes()]) for image in made.small.images]
-    before = replicas()
-    assert len(before) == 2
-    killed = min(before)
-    started = threading.Barrier(5)
+    answers: queue.Queue[tuple[int, Any]] = queue.Queue()
+    ended = threading.Event()
 
-    def send(numbers: range) -> list[tuple[int, Any]]:
-        found = []
-        with httpx2.Client(timeout=120) as client:
-            for number in numbers:
-                if number == numbers[5]:
-                    started.wait()
+    def send(first: int) -> None:
+        with httpx2.Client(timeout=PATIENCE_S) as client:
+            for number in itertools.count(first, CLIENTS):
+                if ended.is_set():
+                    return
                 body, headers = requests[number % len(requests)]
-                response = client.post(served + "/infer", content=body, headers=headers)
-                found.append((number, (response.status_code, response)))
-        return found
+                answers.put((number, client.post(served + "/infer", content=body, headers=headers)))
 
-    with ThreadPoolExecutor(4) as pool:
-        waiting = [pool.submit(send, range(first, SENT, 4)) for first in range(4)]
-        started.wait()  # requests of all threads are under way
-        os.kill(killed, signal.SIGKILL)
-        answers = dict(itertools.chain.from_iterable(one.result() for one in waiting))
-    assert len(answers) == SENT
-    assert {status for status, _ in answers.values()} == {200}
-    for number, (_, response) in answers.items():
+    found: list[tuple[int, Any]] = []
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        waiting = [pool.submit(send, first) for first in range(CLIENTS)]
+        try:
+            found += [answers.get(timeout=PATIENCE_S) for _ in range(ANSWERS)]
+            for killed in sorted(replicas()):
+                os.kill(killed, signal.SIGKILL)
+                found += [answers.get(timeout=PATIENCE_S) for _ in range(ANSWERS)]
+                until(lambda killed=killed: len(replicas() - {killed}) == 2)  # it was replaced
+        finally:
+            ended.set()
+        for one in waiting:
+            one.result()
+    found += list(answers.queue)
+    assert len(found) >= 3 * ANSWERS
+    assert {response.status_code for _, response in found} == {200}
+    for number, response in found:
         assert outputs_of(response)["label"] == [expected[number % len(expected)]]
-    while len(replicas() - {killed}) < 2:  # it is replaced
+
+
+def until(right: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not right():
+        assert time.monotonic() < end
         time.sleep(0.1)
 
 

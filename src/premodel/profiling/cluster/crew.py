@@ -20,7 +20,7 @@ from premodel.runtime.clock import now_ms
 from premodel.runtime.image import read_file
 from premodel.runtime.zoo import Candidate
 
-BATCH_MS = 200.0
+BATCH_MS = 500.0
 """A batch is as many samples as take about this long."""
 
 MOST_TASKS = 64

@@ -18,7 +18,7 @@ from premodel.runtime.image import PREPROCESSING_VERSION, read_file
 from premodel.runtime.regular_file import is_regular
 from premodel.version import __version__
 
-GATHER_MS = 200.0
+GATHER_MS = 300.0
 """Results of quick samples are gathered this long before they are sent."""
 
 CODE = f"premodel {__version__}, features {EXTRACTOR_VERSION}, preprocessing {PREPROCESSING_VERSION}"

@@ -1,0 +1,1 @@
+"""What profiling on many machines depends on."""
