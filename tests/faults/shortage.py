@@ -108,6 +108,7 @@ def read_only(small: SmallZoo, store: Path, bundle: Path, folder: Path) -> Findi
         profile_words(small, place / "s.db", "--only", "predictions", "--threads", 2),
         ["train", store, "--out", place / "new.premodel", "--policy", "single"],
         ["store", "export", store, "--to", place / "out.csv"],
+        ["report", store, "--out", place / "report.html"],
     ]
     allowed = [
         ["store", "info", place / "s.db"],

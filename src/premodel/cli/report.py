@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from premodel.cli.output_file import output_file
 from premodel.cli.progress import TerminalProgress
 from premodel.cli.train_options import add_train_options, policy_help, train_options
 from premodel.errors import OptionError
@@ -44,9 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write the page, say its first line."""
     if args.folds < 2:
         raise OptionError("too few folds", given=args.folds, allowed="2 or more")
-    out = Path(args.out)
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise OptionError("the report cannot be written there", given=args.out, allowed="a file in an existing folder")
+    out = output_file(args.out, "report")
     require_report_packages()
     premodels = {policy: train_options(args, policy) for policy in args.policy or default_policies()}
     progress = TerminalProgress()

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from premodel.cli.output_file import output_file
 from premodel.cli.train_options import add_train_options, policy_help, train_options
-from premodel.errors import OptionError
 from premodel.profiling.store import Store
 from premodel.runtime.bundle import Bundle
 from premodel.training.load import load_candidates, load_tables
@@ -43,9 +43,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, package, and say how it came about."""
-    out = Path(args.out)
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise OptionError("the bundle cannot be written there", given=args.out, allowed="a file in an existing folder")
+    out = output_file(args.out, "bundle")
     options = train_options(args, args.policy)
     with Store(args.store) as store:
         tables = load_tables(store, device=args.device)
