@@ -31,7 +31,8 @@ def _conditions(found: dict[str, Any]) -> str:
 
 def _passes(found: dict[str, Any]) -> str:
     lines = [
-        "| prediction pass | whole, s | until the first result, s | from there on, s | images/s from there on | driver's own processor, ms per image |",
+        "| prediction pass | whole, s | until the first result, s | from there on, s | images/s from there on "
+        "| driver's own processor, ms per image |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for kind, run in found["medians"].items():
@@ -59,7 +60,8 @@ def _verdicts(found: dict[str, Any]) -> str:
     twice, more = speedup(found), overhead(found)
     whole = found["medians"]["one node"]["whole_s"] / found["medians"]["here"]["whole_s"] - 1
     return "\n".join([
-        f"- Two nodes of one core against one node: {twice:.2f}x; wanted {WANTED_SPEEDUP}x: **{_met(twice >= WANTED_SPEEDUP)}**. "
+        f"- Two nodes of one core against one node: {twice:.2f}x; wanted {WANTED_SPEEDUP}x: "
+        f"**{_met(twice >= WANTED_SPEEDUP)}**. "
         f"Against the pass here: {twice / (1 + more):.2f}x.",
         f"- One node against the pass here, once models are open: {100 * more:+.1f} %; wanted less than "
         f"{100 * WANTED_OVERHEAD:.0f} % from 1,000 images: **{_met(more < WANTED_OVERHEAD)}**. "
@@ -136,8 +138,8 @@ def _large(found: dict[str, Any]) -> str:
     busy = here_ms / (1e3 * driver / IMAGES)
     lines += [
         "",
-        f"One driver keeps as many cores busy as the work of an image is longer than the driver's own: {busy:.0f} with these "
-        f"small networks ({here_ms:.1f} ms per image), "
+        "One driver keeps as many cores busy as the work of an image is longer than the driver's own: "
+        f"{busy:.0f} with these small networks ({here_ms:.1f} ms per image), "
         + ", ".join(f"{work_ms / (1e3 * driver / IMAGES):.0f} at {work_ms:.0f} ms" for work_ms in WORK_MS)
         + ".",
     ]

@@ -1,6 +1,6 @@
 """The same app on Ray Serve: replicas on many nodes, and a front that asks another replica if one dies.
 
-`premodel.serving.ray_serve:build` is the import path for a config of Ray Serve; see docs/ray-serve.md.
+`premodel.serving.ray_serve:build` is the import path for a config of Ray Serve; see docs/ray.md.
 """
 
 from __future__ import annotations
