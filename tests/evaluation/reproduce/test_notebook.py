@@ -9,7 +9,7 @@ import pytest
 
 from premodel.evaluation.reproduce import notebook
 from premodel.evaluation.reproduce.reproduce import Reproduction
-from premodel.evaluation.reproduce.results import BarFigure, Series
+from premodel.evaluation.reproduce.results import BarFigure, DataTable, Series
 
 pytest.importorskip("bokeh", reason="the extra report is not installed")
 
@@ -40,3 +40,13 @@ def test_a_figure_with_a_missing_value_is_left_out(shown: list[Any]) -> None:
     assert shown == []
     notebook.show_figure(figure)
     assert len(shown) == 2
+
+
+def test_columns_of_numbers_stand_to_the_right_and_words_to_the_left(shown: list[Any]) -> None:
+    notebook.show_table(
+        DataTable("t", "Caption", ("who", "right, %", "why"), (("a", 80.0, "x"), ("b", None, "1 of 2")))
+    )
+    (text,) = shown
+    assert "<th style='text-align:left'>who</th><th style='text-align:right'>right, %</th>" in text
+    assert "<td style='text-align:left'>x</td>" in text
+    assert "<td style='text-align:left'>1 of 2</td>" in text

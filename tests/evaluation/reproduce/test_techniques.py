@@ -61,6 +61,11 @@ def test_the_table_names_it_and_says_what_is_charged(study: Study) -> None:
     lines = {row[0]: row for row in result.tables[0].rows}
     assert lines["CNN premodel on small, logistic"][1] == 100.0
     assert 40 < float(lines["CNN premodel on small, logistic, features of other images"][1] or 0) < 60
+    assert result.finding.startswith("Most accurate: CNN premodel on small, "), "it is one of the techniques"
+    assert (
+        "Above the random mix beyond doubt: CNN premodel on small, logistic, CNN premodel on small, KNN"
+        in result.finding
+    )
     said = [one for one in result.comparisons if one.what.startswith("CNN premodel")]
     assert len(said) == 4
     assert all("charged once, reading its inner tensor is not" in one.definition for one in said)

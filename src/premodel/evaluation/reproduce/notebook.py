@@ -43,7 +43,8 @@ def show(result: Result, find: FindImage | None = None) -> None:
 def show_table(table: DataTable) -> None:
     """Show a table of raw values."""
     text = text_table(table)
-    show_html(_table(table.caption, text.header, text.rows))
+    words = [any(isinstance(row[column], str) for row in table.rows) for column in range(len(table.header))]
+    show_html(_table(table.caption, text.header, text.rows, ["left" if one else "right" for one in words]))
 
 
 def show_figure(figure: Figure) -> None:
@@ -77,13 +78,18 @@ def beside_html(result: Result) -> str:
         )
         for one in result.comparisons
     ]
-    return _table("Beside the paper", ("what", "here", "paper"), rows)
+    return _table("Beside the paper", ("what", "here", "paper"), rows, ["left"] * 3)
 
 
-def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
+    """A table whose columns stand to these sides; JupyterLab would put them all to the right."""
+    styles = [f" style='text-align:{side}'" for side in sides]
+    head = "".join(f"<th{style}>{escape(cell)}</th>" for style, cell in zip(styles, header, strict=True))
+    lines = [
+        "".join(f"<td{style}>{escape(cell)}</td>" for style, cell in zip(styles, row, strict=True)) for row in rows
+    ]
     caption = f"<caption style='text-align:left'>{escape(caption)}</caption>"
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
