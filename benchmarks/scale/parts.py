@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def measure_objects(folder: Path) -> dict[str, float]:
         try:
             here = ray.get_runtime_context().get_node_id()
             there = next(node for node in connection.nodes() if node != here)
-            strategies = __import__("ray.util.scheduling_strategies", fromlist=["x"])
+            strategies = import_module("ray.util.scheduling_strategies")
             place = strategies.NodeAffinitySchedulingStrategy(there, soft=False)
             taker = ray.remote(Taker).options(num_cpus=1, scheduling_strategy=place).remote()
             ray.get(taker.take.remote(b""))
