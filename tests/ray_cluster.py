@@ -19,6 +19,7 @@ SETTINGS = {
     # How long what is slow, on a busy machine, is not taken for dead.
     "RAY_health_check_timeout_ms": "60000",
     "RAY_worker_register_timeout_seconds": "300",
+    "RAY_memory_monitor_refresh_ms": "0",  # what others take is no reason to kill a worker
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "120",
 }

@@ -84,7 +84,7 @@ class Connection:
                     logging_level="ERROR",
                     _node_ip_address="127.0.0.1" if address == "local" else None,
                 )
-            except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+            except (self.ray.exceptions.RayError, RuntimeError, OSError, ValueError) as error:
                 self.close()
                 line = str(error).strip().partition("\n")[0]
                 raise OptionError(
@@ -129,5 +129,9 @@ def _same_sigterm() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit:  # Ray's handler was there already when SIGTERM came
+        if callable(before):
+            before(signal.SIGTERM, None)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
