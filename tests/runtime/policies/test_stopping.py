@@ -121,7 +121,7 @@ def test_a_set_may_serve_its_best_members_own_answer() -> None:
 
 
 def test_top_five_counts_the_mass_of_five() -> None:
-    """0.95 and four times 0.05 / 9 are 0.9722; (0.9722 + 0.0005) / 1.001 = 0.9717; with one label it would be 0.9492."""
+    """0.95 and four times 0.05 / 9 are 0.9722; (0.9722 + 0.0005) / 1.001 = 0.9717; of one label it would be 0.9492."""
     stop = policy(top_n=5).next(after((SMALL, said(3, 0.95))), CallOptions())
     assert isinstance(stop, Stop)
     assert stop.confidence == pytest.approx((0.95 + 4 * 0.05 / 9 + 0.0005) / 1.001, abs=1e-5)
