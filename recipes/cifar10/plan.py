@@ -17,6 +17,7 @@ class Plan:
     """One network: how it is built from a sample of normalised training images, and how it is trained.
 
     `teacher` names the network whose answers it learns from beside the labels (Hinton, Vinyals and Dean 2015).
+    `half_weights` stores its weights in 16 bits: the files of the zoo may have 12 MB in all.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Plan:
     batch_size: int = 512
     bf16: bool = True
     teacher: str | None = None
+    half_weights: bool = False
 
 
 PLANS = (
@@ -67,16 +69,19 @@ PLANS = (
         "resnet_small",
         "whitening layer and three residual stages, 32 to 160 channels",
         lambda pixels: networks.resnet(pixels, (32, 96, 160)),
-        Schedule(10, peak_lr=0.4, warmup_fraction=0.32, label_smoothing=0.1),
+        Schedule(16, peak_lr=0.4, warmup_fraction=0.2),
+        teacher="resnet_large",
+        half_weights=True,
     ),
     Plan(
         "resnet_large",
-        "whitening layer and three residual stages, 128 to 256 channels",
-        lambda pixels: networks.resnet(pixels, (128, 256, 256)),
-        Schedule(32, peak_lr=0.4, warmup_fraction=0.2, label_smoothing=0.1),
+        "whitening layer and three residual stages, 128 to 384 channels",
+        lambda pixels: networks.resnet(pixels, (128, 384, 384)),
+        Schedule(35, peak_lr=0.4, warmup_fraction=0.2, label_smoothing=0.1),
         shift=4,
         cutout=8,
         small_epochs=19,
+        half_weights=True,
     ),
 )
 

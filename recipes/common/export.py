@@ -37,11 +37,11 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     return folded
 
 
-def export_onnx(network: nn.Module, path: Path, input_shape: tuple[int, ...]) -> str:
+def export_onnx(network: nn.Module, path: Path, input_shape: tuple[int, ...], *, half_weights: bool = False) -> str:
     """Write `network` (folded, in evaluation mode) to `path`; returns the file's SHA-256.
 
     The file has one input `image` of exactly `input_shape`, float32, and one output `logits`. Names of source files,
-    which exporters like to leave in, are removed.
+    which exporters like to leave in, are removed. `half_weights` stores weights in half the bytes, see `halve_weights`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -60,10 +60,31 @@ def export_onnx(network: nn.Module, path: Path, input_shape: tuple[int, ...]) ->
     for node in model.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
+    if half_weights:
+        halve_weights(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(partial))
     partial.replace(path)
     return sha256(path)
+
+
+def halve_weights(model: onnx.ModelProto) -> None:
+    """Store the weights of two or more dimensions in float16, each behind a cast to float32.
+
+    Runtimes fold the cast when they open the file: they compute in float32, as before, with rounded weights.
+    """
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        name = tensor.name
+        values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def sha256(path: Path) -> str:
@@ -104,6 +125,7 @@ def count_macs(path: Path) -> int:
         for value in [*model.graph.value_info, *model.graph.output]
     }
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    weights |= {node.output[0]: weights[node.input[0]] for node in model.graph.node if node.op_type == "Cast"}
     total = 0
     for node in model.graph.node:
         if node.op_type == "Conv":  # weight: outputs, inputs / groups, height, width
@@ -115,4 +137,6 @@ def count_macs(path: Path) -> int:
 
 def count_parameters(path: Path) -> int:
     """Numbers in the initialisers of an ONNX file: the parameters of the folded network."""
-    return sum(int(np.prod(tensor.dims)) for tensor in onnx.load(str(path)).graph.initializer if tensor.data_type == 1)
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    tensors = onnx.load(str(path)).graph.initializer
+    return sum(int(np.prod(tensor.dims)) for tensor in tensors if tensor.data_type in floats)
