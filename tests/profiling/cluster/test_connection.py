@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import signal
 import socket
 import socketserver
 import sys
@@ -16,7 +15,7 @@ import pytest
 from premodel.cli.main import main
 from premodel.errors import MissingExtraError, OptionError
 from premodel.profiling.cluster import connection
-from premodel.profiling.cluster.connection import _reach, _same_sigterm, check_address, import_ray
+from premodel.profiling.cluster.connection import _reach, check_address, import_ray
 from premodel.profiling.profile import ProfileOptions
 from zoos import write_zoo
 
@@ -58,27 +57,6 @@ def test_another_program_answers() -> None:
         with pytest.raises(OptionError, match=r"no Ray cluster answers .*another program answers there"):
             _reach(f"127.0.0.1:{server.server_address[1]}")
         thread.join()
-
-
-def test_sigterm_while_ray_starts_does_what_it_did_before() -> None:
-    def rays(number: int, _: object) -> None:
-        sys.exit(number)
-
-    def ours(number: int, _: object) -> None:
-        raise KeyboardInterrupt(number)
-
-    def start() -> None:
-        with _same_sigterm():
-            signal.signal(signal.SIGTERM, rays)
-            signal.raise_signal(signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, ours)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            start()
-        assert signal.getsignal(signal.SIGTERM) is ours
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: premodel[cluster]")
