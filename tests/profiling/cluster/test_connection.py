@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import socket
 import socketserver
-import sys
 import threading
 from pathlib import Path
 
