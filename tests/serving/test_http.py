@@ -50,6 +50,24 @@ def test_a_head_that_never_ends_is_cut_off(connection: socket.socket) -> None:
     assert connection.recv(1) == b"", "and the connection ends"
 
 
+def test_the_refusal_arrives_though_the_client_goes_on_sending(connection: socket.socket) -> None:
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\n" + b"x: " + b"a" * 8_000_000)
+    head, body = answer(connection)
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert "16384" in json.loads(body)["error"]
+    assert connection.recv(1) == b"", "and the connection ends, without a reset"
+
+
+def test_nothing_follows_a_refusal(connection: socket.socket) -> None:
+    """The answer to a request before it may not be ready yet: then it is not sent."""
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\n\r\n" + b"nonsense\r\n\r\n")
+    data = b""
+    while piece := connection.recv(65536):
+        data += piece
+    assert data.count(b"HTTP/1.1 400 ") == 1
+    assert data.partition(b"HTTP/1.1 400 ")[2].count(b"HTTP/1.1 ") == 0
+
+
 def test_one_header_that_never_ends_is_cut_off(connection: socket.socket) -> None:
     connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 16_384)
     head, _ = answer(connection)
@@ -101,4 +119,7 @@ def test_a_body_in_chunks(connection: socket.socket) -> None:
 )
 def test_what_is_no_http_is_a_400(connection: socket.socket, data: bytes) -> None:
     connection.sendall(data)
-    assert received(connection).startswith(b"HTTP/1.1 400 ")
+    head, body = answer(connection)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body) == {"error": "request cannot be read as HTTP/1.1"}
+    assert connection.recv(1) == b"", "and the connection ends"

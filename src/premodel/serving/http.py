@@ -1,4 +1,4 @@
-"""HTTP/1.1 by httptools, with the bound on a request's head that its parser lacks."""
+"""HTTP/1.1 by httptools, with the bound on a request's head that its parser lacks, and refusals that arrive."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from uvicorn.server import ServerState
 
 from premodel.serving.access import head_too_large
 
+LINGER_S = 1.0
+"""How long the end of a refused connection waits for its client to stop sending."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection; a head that does not end within the configured bytes is answered with 431 and the end.
 
     The bound is `h11_max_incomplete_event_size` of the configuration. What arrives in one piece may be longer, by the
-    size of a piece; `access.HeaderLimit` refuses it by its exact size.
+    size of a piece; `access.HeaderLimit` refuses it by its exact size. What is no HTTP is answered with 400, then ended.
+
+    Notes
+    -----
+    A socket that is closed while bytes of the client are unread sends a reset, and the reset may overtake the answer.
+    So a refusal ends our half of the connection, and what still comes in is read and thrown away.
     """
 
     def __init__(
@@ -31,16 +39,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._max_head_bytes = config.h11_max_incomplete_event_size or (16 << 10)
         self._head_bytes = 0
         self._in_head, self._ended = True, False
+        self._refused = False
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and count while it is within a head."""
+        if self._refused:
+            return
         self._ended = False
         super().data_received(data)
         if not self._in_head or self._ended:  # where a message ended, most of the piece is of that one
             return
         self._head_bytes += len(data)
         if self._head_bytes > self._max_head_bytes and not self.transport.is_closing():
-            self._refuse()
+            self._refuse("431 Request Header Fields Too Large", head_too_large(self._head_bytes, self._max_head_bytes))
 
     def on_headers_complete(self) -> None:
         """A body follows, or the end of the message."""
@@ -52,11 +63,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_head, self._ended, self._head_bytes = True, True, 0
 
-    def _refuse(self) -> None:
-        body = json.dumps({"error": head_too_large(self._head_bytes, self._max_head_bytes)}).encode()
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
+        """What the parser could not read."""
+        if not self.transport.is_closing():
+            self._refuse("400 Bad Request", "request cannot be read as HTTP/1.1")
+
+    def _refuse(self, status: str, message: str) -> None:
+        body = json.dumps({"error": message}).encode()
         head = (
-            "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._refused = True
+        if self.cycle is not None:  # nothing may be written behind the end
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
