@@ -8,7 +8,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -104,20 +104,11 @@ def measure_stores(folder: Path) -> dict[str, dict[str, float] | str]:
     for kind in (PostgreSQL, MariaDB):
         print(f"store writes: {kind.name}", file=sys.stderr)
         try:
-            with _running(kind) as server:
+            with contextlib.closing(kind()) as server:
                 found[kind.name] = _rates(server.fresh())
         except (pytest.skip.Exception, ModuleNotFoundError) as absent:
             found[kind.name] = str(absent)
     return found
-
-
-@contextlib.contextmanager
-def _running(kind: type[PostgreSQL] | type[MariaDB]) -> Iterator[PostgreSQL | MariaDB]:
-    server = kind()
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 def _rates(url: str) -> dict[str, float]:

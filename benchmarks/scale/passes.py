@@ -54,7 +54,7 @@ class Watched:
         if self._kind in ("here", "two processes"):
             return LocalWorkers(1 + (self._kind != "here")).run(job, tasks, total)
         nodes = 1 if self._kind == "one node" else 2
-        return dispatch(RayCrew(_Fewer(self._connection, nodes), job, total), job, tasks)  # type: ignore[arg-type]
+        return dispatch(RayCrew(_Fewer(self._connection, nodes), job, total), job, tasks)
 
     def close(self) -> None:
         """The connection stays."""
@@ -76,7 +76,7 @@ class _Inside(FileSource):
     """Images as if they lay inside a table, so that their bytes travel with the tasks."""
 
     @property
-    def paths(self) -> None:  # type: ignore[override]
+    def paths(self) -> None:
         return None
 
 

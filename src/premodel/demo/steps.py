@@ -159,12 +159,12 @@ def report_demo(demo: Demo) -> None:
     of_sample = [difficulty[files[sample].name] for sample in demo.tables.samples]
     with Store(demo.folder / STORE) as store:
         runs_ms = stored_runs(store, demo.profile.device)
-    of = demo.evaluation
+    evaluation = demo.evaluation
     report = Report(
         "Digits in the street: the premodel demo",
-        demo.evaluation,
+        evaluation,
         demo.tables,
-        peers=peer_curves(demo.tables, of.criterion, Objective(), folds=of.folds, seed=of.seed),
+        peers=peer_curves(demo.tables, evaluation.criterion, Objective(), folds=evaluation.folds, seed=evaluation.seed),
         find=lambda sample: read_file(files[sample]),
         difficulty=Difficulty("difficulty drawn for the scene", np.array(of_sample)),
         runs_ms=runs_ms,

@@ -20,7 +20,7 @@ from premodel.profiling.energy.meters import AUTO, check_choice
 from premodel.profiling.energy_pass import EnergyOptions, EnergyResult, measure_energy
 from premodel.profiling.extraction import FeatureResult, extract_all
 from premodel.profiling.forms.base import Dataset
-from premodel.profiling.inventory import Inventory, take_inventory
+from premodel.profiling.inventory import Entry, Inventory, take_inventory
 from premodel.profiling.notes import tell_how_timing_went, tell_what_was_read
 from premodel.profiling.penultimate import check_candidate, extract_penultimate
 from premodel.profiling.prediction_pass import PredictionResult, predict_all
@@ -292,19 +292,20 @@ class _Run:
             report.seconds[name] = (now_ms() - start) / 1e3
 
     def _predict(self, report: ProfileReport) -> None:
-        common = (self.dataset, report.inventory.entries, self.workers, self.progress, self.opencv_threads)
-        report.predictions = predict_all(self.store, self.answering, *common)
+        report.predictions = predict_all(self.store, self.answering, *self._spread(report))
         self._need_one_readable(report.predictions.opened + report.predictions.kept, report)
 
     def _extract(self, report: ProfileReport) -> None:
-        common = (self.dataset, report.inventory.entries, self.workers, self.progress, self.opencv_threads)
-        report.features = extract_all(self.store, *common)
+        report.features = extract_all(self.store, *self._spread(report))
         self._need_one_readable(report.features.vectors + report.features.kept, report)
 
     def _look_behind(self, report: ProfileReport) -> None:
         assert self.behind is not None
-        common = (self.dataset, report.inventory.entries, self.workers, self.progress, self.opencv_threads)
-        report.penultimate = extract_penultimate(self.store, self.behind, *common)
+        report.penultimate = extract_penultimate(self.store, self.behind, *self._spread(report))
+
+    def _spread(self, report: ProfileReport) -> tuple[Dataset, Sequence[Entry], Workers, Progress, int]:
+        """What every pass that workers do is given."""
+        return self.dataset, report.inventory.entries, self.workers, self.progress, self.opencv_threads
 
     def _time(self, report: ProfileReport) -> None:
         options = TimingOptions(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -56,6 +58,33 @@ def test_another_program_answers() -> None:
         with pytest.raises(OptionError, match=r"no Ray cluster answers .*another program answers there"):
             _reach(f"127.0.0.1:{server.server_address[1]}")
         thread.join()
+
+
+STARTING = """
+import signal
+import sys
+from premodel.profiling.cluster.connection import _same_sigterm
+
+def rays(number, _):
+    sys.exit(number)
+
+def ours(number, _):
+    raise KeyboardInterrupt(number)
+
+signal.signal(signal.SIGTERM, ours)
+try:
+    with _same_sigterm():
+        signal.signal(signal.SIGTERM, rays)
+        signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt:
+    print("ours" if signal.getsignal(signal.SIGTERM) is ours else "lost")
+"""
+
+
+def test_sigterm_while_ray_starts_does_what_it_did_before() -> None:
+    """In a process of its own: one that Ray was in before may die of the signal, whatever Python's handler says."""
+    done = subprocess.run([sys.executable, "-c", STARTING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "ours\n"), done.stderr
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: premodel[cluster]")

@@ -58,9 +58,9 @@ class Calibration:
             return "says nothing of how sure it is"
         if self.diagram.error <= self.chance:
             return f"calibrated, as far as {self.samples} samples can tell"
-        gap = 100 * (self.said - self.right)
+        gap, error = 100 * (self.said - self.right), 100 * self.diagram.error
         way = f"too sure by {gap:.1f} points" if gap > 0 else f"not sure enough by {-gap:.1f} points"
-        if abs(gap) < 50 * self.diagram.error:
+        if abs(gap) < error / 2:
             way = "too sure of some answers and not sure enough of others"
         return f"{'BADLY' if self.diagram.error > BAD else 'not well'} calibrated: {way}"
 
