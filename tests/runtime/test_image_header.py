@@ -142,3 +142,31 @@ def test_too_short_or_unknown_is_none(data: bytes) -> None:
 def test_any_bytes_are_read_without_an_error(extension: str, keep: int, rest: bytes) -> None:
     header = read_header(encode(extension)[:keep] + rest)
     assert header is None or (header.width > 0 and header.height > 0)
+
+
+def jpeg_of_scans(frame: int, components: int, in_first_scan: int, scans: int) -> bytes:
+    """The markers of a JPEG alone: a frame header of kind `frame`, and scans without a picture in them."""
+    sizes = struct.pack(">BHHB", 8, 300, 400, components) + bytes(3 * components)
+    scan = bytes([in_first_scan]) + bytes(2 * in_first_scan + 3)
+    segments = [segment(frame, sizes), *(segment(0xDA, scan) + b"\x12\xff\0\x34" for _ in range(scans))]
+    return b"\xff\xd8" + b"".join(segments) + b"\xff\xd9"
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+
+
+@pytest.mark.parametrize(
+    ("frame", "components", "in_first_scan", "scans"),
+    [
+        (0xC0, 3, 3, 1),  # baseline: what follows the one scan is never looked at
+        (0xC1, 1, 1, 1),
+        (0xC0, 3, 1, 7),  # a scan per component, and more of them than there are components
+        (0xC2, 3, 3, 7),  # progressive
+        (0xC2, 1, 1, 7),
+        (0xCA, 3, 3, 7),  # progressive, arithmetic coding
+    ],
+)
+def test_scans_of_a_jpeg(frame: int, components: int, in_first_scan: int, scans: int) -> None:
+    header = read_header(jpeg_of_scans(frame, components, in_first_scan, 7))
+    assert header == Header("JPEG", 400, 300, True, scans)

@@ -20,7 +20,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection; a head that does not end within the configured bytes is answered with 431 and the end.
 
     The bound is `h11_max_incomplete_event_size` of the configuration. What arrives in one piece may be longer, by the
-    size of a piece; `access.HeaderLimit` refuses it by its exact size. What is no HTTP is answered with 400, then ended.
+    size of a piece; `access.HeaderLimit` refuses it by its exact size. What is no HTTP is answered with 400.
 
     Notes
     -----
