@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -67,6 +69,16 @@ def test_a_ceiling_leaves_a_hundredth() -> None:
     assert point(Objective(max_latency_ms=3.1), shares, [4, 3, 2, 1]).index == 1
     missed = point(Objective(max_latency_ms=0.5), shares, [4, 3, 2, 1])
     assert (missed.index, missed.met) == (3, False)
+
+
+def test_a_ceiling_holds_for_the_policy_itself_too() -> None:
+    shares, objective = [0.84, 0.82, 0.80, 0.70], Objective(max_latency_ms=3.1)
+    crossed = found(shares, [4, 3, 2, 1])
+    chosen = [
+        choose_point(replace(crossed, own_ms=np.asarray(own_ms)), GRID, objective, 0.8).index
+        for own_ms in ([4, 3, 2, 1], [3, 3, 2, 1], [4, 3.2, 2.5, 1], [4, 4, 4, 1])
+    ]
+    assert chosen == [1, 1, 2, 3]
 
 
 def test_floor_and_ceiling_both_hold() -> None:

@@ -63,10 +63,25 @@ class CrossFitted:
         bool (n, q).
     latency_ms:
         float64 (n, q), end to end.
+    own_ms:
+        float64 (q,), mean latency of the points of the policy that is to be served, on the samples it was fitted on;
+        None where no ceiling asks. Near a cost weight of zero a hair decides whether the dearest candidate always
+        runs: the policies of cross-fitting may lie on one side of it and that one on the other.
     """
 
     right: NDArray[np.bool_]
     latency_ms: Floats
+    own_ms: Floats | None = None
+
+    @property
+    def mean_ms(self) -> Floats:
+        """(q,), cross-fitted."""
+        return np.asarray(self.latency_ms.mean(axis=0))
+
+    @property
+    def safe_ms(self) -> Floats:
+        """(q,), the higher of both means."""
+        return self.mean_ms if self.own_ms is None else np.maximum(self.mean_ms, self.own_ms)
 
 
 def falling(values: Floats) -> Floats:
@@ -120,14 +135,14 @@ def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, 
     -----
     A higher cost weight cannot serve better answers on all inputs there are, so what the counts say otherwise is
     noise: accuracy is made falling first. Under a floor the cheapest point that keeps it is taken; under a ceiling
-    alone the lowest weight whose mean latency is at most 0.99 of it.
+    alone the lowest weight whose mean latency, cross-fitted and of the policy itself, is at most 0.99 of it.
     """
-    counted, mean_ms = found.right.mean(axis=0), found.latency_ms.mean(axis=0)
+    counted, mean_ms = found.right.mean(axis=0), found.mean_ms
     accuracy = falling(counted)
     if objective.cost_weight is not None and objective.min_accuracy is None and objective.max_latency_ms is None:
         index, met = int(np.flatnonzero(cost_weight == objective.cost_weight)[0]), True
     else:
-        safe_ms = mean_ms if objective.max_latency_ms is None else mean_ms / CEILING
+        safe_ms = mean_ms if objective.max_latency_ms is None else found.safe_ms / CEILING
         kept = np.flatnonzero(objective.feasible(accuracy, safe_ms, best_accuracy))
         met = kept.size > 0
         if not met:

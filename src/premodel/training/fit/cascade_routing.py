@@ -137,7 +137,8 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
     learner, grid = learner_of(tables, options), weight_grid(base_ms, given)
     plan = _Plan(tables, learner, options, ordered, grid, searched_at)
     everything = np.arange(len(tables))
-    found, crossed = _learn(plan, everything, FOLDS), _cross_fit(plan, folds, grid)
+    found = _learn(plan, everything, FOLDS)
+    crossed = _cross_fit(plan, folds, found, grid)
     point = _point(plan, crossed)
     pools = {found.table.names}
     while given is None and len(pools) < ROUNDS:
@@ -148,14 +149,14 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
         if other.table.names in pools:
             break
         pools.add(other.table.names)
-        its_crossed = _cross_fit(again, folds, grid)
+        its_crossed = _cross_fit(again, folds, other, grid)
         its_point = _point(again, its_crossed)
         if not _better(its_point, point, options):
             break
         plan, found, point, crossed = again, other, its_point, its_crossed
     if given is None and options.objective.max_latency_ms is not None:
         # Not for a floor: of many points whose accuracies counting cannot tell apart it would take the luckiest.
-        plan, point = _refined(plan, folds, point, crossed)
+        plan, point = _refined(plan, folds, found, point, crossed)
     return _trained(plan, found, point)
 
 
@@ -206,7 +207,7 @@ def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
     return _Learned(pool, columns, choice, fit, allowed)
 
 
-def _cross_fit(plan: _Plan, folds: Sequence[Fold], grid: Floats) -> CrossFitted:
+def _cross_fit(plan: _Plan, folds: Sequence[Fold], found: _Learned, grid: Floats) -> CrossFitted:
     """What every weight of a grid does out of fold: pool, order, fusion, calibration and gains fitted without it."""
     n = len(plan.learner.correct)
     right, latency_ms = np.zeros((n, len(grid)), np.bool_), np.zeros((n, len(grid)))
@@ -215,11 +216,20 @@ def _cross_fit(plan: _Plan, folds: Sequence[Fold], grid: Floats) -> CrossFitted:
         pool = learned.choice.candidates
         test = plan.learner.evidence(plan.tables, pool).take(fold.test)
         test = test.take_candidates([pool.index(column) for column in learned.columns])
-        solved = solve_sets(learned.table, learned.fit, grid, learned.allowed)
-        states = compute_states(test, learned.fit.weights, learned.fit.member)
-        right[fold.test], spent = walk(states, states.basis, solved.gains, test.latency_ms)
-        latency_ms[fold.test] = spent + test.before_ms
-    return CrossFitted(right, latency_ms)
+        right[fold.test], latency_ms[fold.test] = _walk(learned, test, grid)
+    if plan.options.objective.max_latency_ms is None:
+        return CrossFitted(right, latency_ms)
+    return CrossFitted(right, latency_ms, _walk(found, found.table, grid)[1].mean(axis=0))
+
+
+def _walk(
+    learned: _Learned, table: EvidenceTable, cost_weight: Floats
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Is the answer right, and the latency end to end, of a table's rows at every cost weight: each (n, q)."""
+    solved = solve_sets(learned.table, learned.fit, cost_weight, learned.allowed)
+    states = compute_states(table, learned.fit.weights, learned.fit.member)
+    right, spent_ms = walk(states, states.basis, solved.gains, table.latency_ms)
+    return right, spent_ms + table.before_ms
 
 
 def _point(plan: _Plan, crossed: CrossFitted) -> Point:
@@ -228,22 +238,28 @@ def _point(plan: _Plan, crossed: CrossFitted) -> Point:
     return choose_point(crossed, plan.grid, plan.options.objective, best)
 
 
-def _refined(plan: _Plan, folds: Sequence[Fold], point: Point, crossed: CrossFitted) -> tuple[_Plan, Point]:
+def _refined(
+    plan: _Plan, folds: Sequence[Fold], found: _Learned, point: Point, crossed: CrossFitted
+) -> tuple[_Plan, Point]:
     """The point chosen again, from a grid that is finer around it: one step can double how often a candidate runs."""
     for _ in range(REFINEMENTS):
-        near_ms = crossed.latency_ms[:, max(point.index - 1, 0) : point.index + 2].mean(axis=0)
+        near_ms = crossed.safe_ms[max(point.index - 1, 0) : point.index + 2]
         if np.ptp(near_ms) <= CLOSE * point.latency_ms:
             break
         between = weights_around(plan.grid, point.index)
-        more = _cross_fit(plan, folds, between)
-        grid, first = np.unique(np.concatenate([plan.grid, between]), return_index=True)
-        crossed = CrossFitted(
-            np.concatenate([crossed.right, more.right], axis=1)[:, first],
-            np.concatenate([crossed.latency_ms, more.latency_ms], axis=1)[:, first],
-        )
+        crossed, grid = _merged(crossed, plan.grid, _cross_fit(plan, folds, found, between), between)
         plan = replace(plan, grid=grid)
         point = _point(plan, crossed)
     return plan, point
+
+
+def _merged(one: CrossFitted, grid: Floats, other: CrossFitted, weights: Floats) -> tuple[CrossFitted, Floats]:
+    """Both, by rising cost weight, and the weights."""
+    both, first = np.unique(np.concatenate([grid, weights]), return_index=True)
+    own_ms = None if one.own_ms is None or other.own_ms is None else np.concatenate([one.own_ms, other.own_ms])[first]
+    right = np.concatenate([one.right, other.right], axis=1)[:, first]
+    latency_ms = np.concatenate([one.latency_ms, other.latency_ms], axis=1)[:, first]
+    return CrossFitted(right, latency_ms, own_ms), both
 
 
 def _best_order(pool: EvidenceTable, fit: SetFit, cost_weight: NDArray[np.float64]) -> tuple[int, ...]:
