@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -161,35 +162,34 @@ class _Endpoints:
                     "server is busy", given=f"{limits.workers} running and {limits.queue} waiting", do="try again later"
                 )
             )
+        future: Future[Replied] | None = None
         try:
             async with asyncio.timeout(service.limits.timeout_s):
-                received = await receive(request, service.limits, arrived_ms)
-        except (TimeoutError, InputError, ClientDisconnect) as error:
-            service.leave()
-            return self._refused(error)
-        except BaseException:
-            service.leave()
-            raise
-        return await self._answer(received)
-
-    async def _answer(self, received: Received) -> Response:
-        """Wait for the pool, but no longer than the request's time."""
-        service = self._service
-        future = service.submit(received)
-        left_s = service.limits.timeout_s - (now_ms() - received.arrived_ms) / 1e3
-        try:
-            async with asyncio.timeout(left_s):
+                future = service.submit(await self._receive(request, arrived_ms))
                 replied = await asyncio.wrap_future(future)
-        except PremodelError as error:
+        except (PremodelError, ClientDisconnect) as error:
             return self._refused(error)
-        except TimeoutError:
-            service.metrics.rejected("timeout")
-            seconds = f"{service.limits.timeout_s:g} s"
-            if future.cancel():  # it was still in the queue
-                return overloaded(sentence("request waited too long", given=seconds, do="try again later"))
-            return error_response(504, sentence("no answer in time", given=seconds))
+        except TimeoutError as error:
+            return self._refused(error) if future is None else self._late(future)
         background = BackgroundTask(self._sent, replied) if service.shadowed else None
-        return Response(replied.response.body, headers=replied.response.headers, background=background)
+        response = service.respond(replied)
+        return Response(response.body, headers=response.headers, background=background)
+
+    async def _receive(self, request: Request, arrived_ms: float) -> Received:
+        """The whole request; its place is given back if that fails."""
+        try:
+            return await receive(request, self._service.limits, arrived_ms)
+        except BaseException:
+            self._service.leave()
+            raise
+
+    def _late(self, future: Future[Replied]) -> Response:
+        """The pool has not answered in the request's time."""
+        self._service.metrics.rejected("timeout")
+        seconds = f"{self._service.limits.timeout_s:g} s"
+        if future.cancel():  # it was still in the queue
+            return overloaded(sentence("request waited too long", given=seconds, do="try again later"))
+        return error_response(504, sentence("no answer in time", given=seconds))
 
     async def _sent(self, replied: Replied) -> None:
         self._service.sent(replied)

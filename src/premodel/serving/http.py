@@ -1,10 +1,10 @@
-"""HTTP/1.1 by httptools, with the bound on a request's head that its parser lacks, and refusals that arrive."""
+"""HTTP/1.1 by httptools: heads of bounded size, refusals that arrive, and responses written in one piece."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,6 +14,50 @@ from premodel.serving.access import head_too_large
 
 LINGER_S = 1.0
 """How long the end of a refused connection waits for its client to stop sending."""
+
+
+class OnePiece:
+    """A transport that holds the head of a response back until its body follows, or the loop has nothing else to do.
+
+    Both go out in one call to the system then, and the client wakes up once: uvicorn writes them one by one.
+
+    Parameters
+    ----------
+    transport:
+        What all else is asked of.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Hold back a head, or send it with what follows it."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif data.startswith(b"HTTP/1.1 2"):
+            self._held = data
+            self._loop.call_soon(self._send)
+            return
+        self._transport.write(data)
+
+    def write_eof(self) -> None:
+        """End our half, after what was held back."""
+        self._send()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        """Close, after what was held back."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._held:
+            self.write(b"")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -40,6 +84,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head, self._ended = True, False
         self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there."""
+        super().connection_made(cast(asyncio.Transport, OnePiece(transport, self.loop)))
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and count while it is within a head."""

@@ -159,7 +159,7 @@ def parse_json(text: bytes, max_depth: int) -> dict[str, Any]:
         if depth > max_depth:
             _refuse("JSON is nested too deep", given=depth, allowed=f"up to {max_depth}")
     try:
-        data = json.loads(text, parse_constant=_no_constant)
+        data = _DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"request is no JSON ({error})") from error
     if not isinstance(data, dict):
@@ -169,6 +169,9 @@ def parse_json(text: bytes, max_depth: int) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _binary_of(tensor: Mapping[str, Any], binary: memoryview) -> memoryview | None:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from premodel.errors import InputError, PremodelError, RunError, sentence
 from premodel.records import TOP_K
@@ -35,10 +34,9 @@ class WaitedTooLongError(PremodelError):
 
 @dataclass(frozen=True, eq=False)
 class Replied:
-    """A response, and what it was made of."""
+    """A request and its answers, one per image."""
 
-    response: InferResponse
-    images: Sequence[Any]
+    request: InferRequest
     answers: Sequence[Answer]
 
 
@@ -129,10 +127,17 @@ class Service:
         future.add_done_callback(lambda _: self.leave())
         return future
 
+    def respond(self, replied: Replied) -> InferResponse:
+        """Write the response: on the thread of the event loop, so that one of the pool begins the next request."""
+        request = replied.request
+        return write_response(
+            self.name, request.id, replied.answers, request.outputs, self.top_k, self.premodel.candidates
+        )
+
     def sent(self, replied: Replied) -> None:
         """To be told when a response was sent; never waits."""
         if self._shadow is not None:
-            self._shadow.answered(replied.images, replied.answers, busy=self._accepted > self.limits.workers)
+            self._shadow.answered(replied.request.images, replied.answers, busy=self._accepted > self.limits.workers)
 
     def _open(self) -> Mapping[str, str]:
         unavailable = self.premodel.warm()
@@ -147,11 +152,7 @@ class Service:
             body = unpack(received.body, received.encoding, self.limits.max_body_bytes)
             request = read_request(body, received.header_length, self.limits)
             self._check_time(request, received.arrived_ms)
-            answers = [self._predict(request, index) for index in range(len(request.images))]
-            response = write_response(
-                self.name, request.id, answers, request.outputs, self.top_k, self.premodel.candidates
-            )
-            return Replied(response, request.images, answers)
+            return Replied(request, [self._predict(request, index) for index in range(len(request.images))])
         finally:
             with self._lock:
                 self._running -= 1
