@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from premodel.errors import InputError
 
@@ -26,17 +26,24 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     ------
     BodyTooLargeError
         It is longer than `max_bytes`, by its Content-Length or as it comes in.
+    ClientDisconnect
+        The client went away.
     """
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes:
         raise BodyTooLargeError(f"{length} bytes", max_bytes)
-    chunks, size = [], 0
-    async for chunk in request.stream():
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size > max_bytes:
             raise BodyTooLargeError(f"more than {max_bytes} bytes", max_bytes)
         chunks.append(chunk)
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:

@@ -106,6 +106,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Hand a piece on as it is, where there is none before it: uvicorn would copy it in and out of a buffer."""
+        if not self.cycle.body and not self.cycle.response_complete:
+            self.cycle.body, body = body, b""  # type: ignore[assignment]
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The next head starts."""
         super().on_message_complete()

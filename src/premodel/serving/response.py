@@ -16,6 +16,7 @@ from premodel.serving.signature import EXPLANATION, OUTPUTS, STAGES, VERSION
 
 JSON_TYPE = "application/json"
 BINARY_TYPE = "application/octet-stream"
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,22 +67,21 @@ def write_response(
     candidates:
         Those the premodel may run, for the explanation.
     """
-    tensors, chunks = [], []
+    tensors: list[str] = []
+    chunks: list[bytes] = []
     for name, as_binary in outputs.items():
         values = output_values(name, answers, top_k, candidates)
         shape = list(values.shape) if isinstance(values, np.ndarray) else [len(values)]
-        tensor: dict[str, Any] = {"name": name, "datatype": OUTPUTS[name], "shape": shape}
         if as_binary:
             chunk = values.tobytes() if isinstance(values, np.ndarray) else _joined(values)
             chunks.append(chunk)
-            tensor["parameters"] = {"binary_data_size": len(chunk)}
+            content = f'"parameters":{{"binary_data_size":{len(chunk)}}}'
         else:
-            tensor["data"] = values.ravel().tolist() if isinstance(values, np.ndarray) else values
-        tensors.append(tensor)
-    header = {"model_name": model, "model_version": VERSION, "outputs": tensors}
-    if request_id is not None:
-        header["id"] = request_id
-    text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
+            content = '"data":' + _ENCODER.encode(values.ravel().tolist() if isinstance(values, np.ndarray) else values)
+        tensors.append(f'{{"name":"{name}","datatype":"{OUTPUTS[name]}","shape":{shape},{content}}}')
+    told_id = "" if request_id is None else f',"id":{_ENCODER.encode(request_id)}'
+    head = f'"model_name":{_ENCODER.encode(model)},"model_version":"{VERSION}"'
+    text = f'{{{head},"outputs":[{",".join(tensors)}]{told_id}}}'.encode()
     return InferResponse(b"".join((text, *chunks)), len(text) if chunks else None)
 
 
