@@ -255,10 +255,12 @@ def show(report: dict[str, Any]) -> None:
     print(f"in process, one thread: {base:.0f} per second")
     for row in report["saturation"]:
         share = row["per_second"] / base
+        verdict = f"at least {100 * BUDGET_RATE:.0f} %: {'met' if share >= BUDGET_RATE else 'NOT met'}"
+        if row["concurrency"] <= report["workers"]:
+            verdict = "no saturation"
         print(
             f"concurrency {row['concurrency']}: {row['per_second']:.0f} per second, {100 * share:.0f} % of that; "
-            f"at least {100 * BUDGET_RATE:.0f} %: {'met' if share >= BUDGET_RATE else 'NOT met'}; "
-            f"p50 {row['p50_ms']:.2f} ms, p99 {row['p99_ms']:.2f} ms"
+            f"{verdict}; p50 {row['p50_ms']:.2f} ms, p99 {row['p99_ms']:.2f} ms"
         )
 
 

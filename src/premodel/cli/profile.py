@@ -101,8 +101,8 @@ def run(args: argparse.Namespace) -> int:
     dataset = read_dataset(args.data, args.labels, label_names=zoo.labels)
     progress = TerminalProgress()
     try:
-        with Store(args.store, create=True) as store:
-            report = profile(zoo, dataset, store, options, progress)
+        report = profile(zoo, dataset, args.store, options, progress)
+        with Store(args.store) as store:
             summary = summarise_store(store, report.device if report.timings else None)
     finally:
         progress.end()

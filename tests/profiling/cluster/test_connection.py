@@ -100,3 +100,4 @@ def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         f"premodel profile: no Ray cluster answers at this address; given: {address} (Connection refused); "
         "see that its head runs (ray start --head), and that this machine may reach it"
     )
+    assert not (tmp_path / "s.db").exists(), "no empty store is left"
