@@ -78,26 +78,35 @@ def run_policy(
         found["curve"] = _empty([f"cost weight {weight:.4g}" for weight in SWEEP], len(tables))
     for fold in folds:
         seen, unseen = tables.take(fold.train), tables.take(fold.test)
-
-        def serve(points: Points, position: int, policy: Policy, options: CallOptions = TRAINED) -> None:
-            served = simulate(policy, unseen, options)  # noqa: B023
-            n = top_n(criterion, len(tables.label_names))
-            right = ~served.abstained & (served.labels[:, :n] == unseen.truth[:, None]).any(axis=1)  # noqa: B023
-            points.right[position, fold.test] = right  # noqa: B023
-            points.latency_ms[position, fold.test] = served.latency_ms  # noqa: B023
-
         policies = [_fit(name, seen, criterion, objective) for _, objective in wanted]
         for position, policy in enumerate(policies):
-            serve(found["chosen"], position, policy)
+            _serve(policy, unseen, criterion, found["chosen"], position, fold)
         if "curve" not in found:
             continue
         if plan.curve == "ceilings":
             for position, (_, objective) in enumerate(ceilings):
-                serve(found["curve"], position, _fit(name, seen, criterion, objective))
+                _serve(_fit(name, seen, criterion, objective), unseen, criterion, found["curve"], position, fold)
         else:
             for position, weight in enumerate(SWEEP):
-                serve(found["curve"], position, policies[0], CallOptions(cost_weight=weight / base_ms))
+                options = CallOptions(cost_weight=weight / base_ms)
+                _serve(policies[0], unseen, criterion, found["curve"], position, fold, options)
     return found
+
+
+def _serve(
+    policy: Policy,
+    unseen: Tables,
+    criterion: Criterion,
+    points: Points,
+    position: int,
+    fold: Fold,
+    options: CallOptions = TRAINED,
+) -> None:
+    """Serve a fold's test samples, and write what came of it into one of the points."""
+    served = simulate(policy, unseen, options)
+    n = top_n(criterion, len(unseen.label_names))
+    points.right[position, fold.test] = ~served.abstained & (served.labels[:, :n] == unseen.truth[:, None]).any(axis=1)
+    points.latency_ms[position, fold.test] = served.latency_ms
 
 
 def _fit(name: str, tables: Tables, criterion: Criterion, objective: Objective) -> Policy:
