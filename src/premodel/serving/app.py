@@ -138,18 +138,23 @@ class _Endpoints:
         return JSONResponse(self._openapi)
 
     async def infer(self, request: Request) -> Response:
-        """Counted whatever becomes of it."""
+        """Counted whatever becomes of it: once it was sent, so that nobody waits for the counting."""
         arrived_ms = now_ms()
-        status = 500
         try:
             response = await self._infer(request, arrived_ms)
-            status = response.status_code
-            return response
-        except HTTPException as error:
-            status = error.status_code
+        except BaseException as error:
+            self._count(error.status_code if isinstance(error, HTTPException) else 500, arrived_ms)
             raise
-        finally:
-            self._service.metrics.responded(status, now_ms() - arrived_ms)
+        response.background = BackgroundTask(self._sent, response.status_code, arrived_ms, response.background)
+        return response
+
+    async def _sent(self, status: int, arrived_ms: float, and_then: BackgroundTask | None) -> None:
+        self._count(status, arrived_ms)
+        if and_then is not None:
+            await and_then()
+
+    def _count(self, status: int, arrived_ms: float) -> None:
+        self._service.metrics.responded(status, now_ms() - arrived_ms)
 
     async def _infer(self, request: Request, arrived_ms: float) -> Response:
         self._check_model(request)
@@ -171,7 +176,7 @@ class _Endpoints:
             return self._refused(error)
         except TimeoutError as error:
             return self._refused(error) if future is None else self._late(future)
-        background = BackgroundTask(self._sent, replied) if service.shadowed else None
+        background = BackgroundTask(self._check, replied) if service.shadowed else None
         response = service.respond(replied)
         return Response(response.body, headers=response.headers, background=background)
 
@@ -191,7 +196,8 @@ class _Endpoints:
             return overloaded(sentence("request waited too long", given=seconds, do="try again later"))
         return error_response(504, sentence("no answer in time", given=seconds))
 
-    async def _sent(self, replied: Replied) -> None:
+    async def _check(self, replied: Replied) -> None:
+        """The shadow check."""
         self._service.sent(replied)
 
     def _refused(self, error: Exception) -> Response:
