@@ -14,6 +14,7 @@ import torch
 from recipes.cifar10.data import Augmented, Images, normalise, read_images, split
 from recipes.cifar10.distil import soft_targets
 from recipes.cifar10.manifest import Card, write_cards, write_manifest
+from recipes.cifar10.networks import Mirrored
 from recipes.cifar10.plan import PLANS, SEED, Plan, training_order
 from recipes.common.export import check_onnx, count_macs, count_parameters, export_onnx, onnx_logits
 from recipes.common.train import pick_device, predict_logits, train
@@ -51,6 +52,7 @@ def train_one(plan: Plan, learn: Images, held_out: Images, work: Path, bf16: boo
         cutout=plan.cutout,
         small_epochs=plan.small_epochs,
         soft_targets=targets,
+        mix_from=plan.mix_from,
     )
     return train(
         network,
@@ -80,6 +82,8 @@ def teacher_targets(plan: Plan, learn: Images, work: Path, bf16: bool) -> Tensor
 def publish_one(plan: Plan, network: nn.Module, held_out: Images, test: Images, out: Path) -> Card:
     """Write the ONNX file of a trained network and measure it, as onnxruntime runs it, on the test images."""
     path = out / "models" / f"{plan.name}.onnx"
+    if plan.mirrored:
+        network = Mirrored(network)
     digest = export_onnx(network, path, (1, 3, 32, 32), half_weights=plan.half_weights)
     check_onnx(path, network, normalise(held_out.pixels[:200]), tolerance=HALF if plan.half_weights else EXACT)
     right = int((onnx_logits(path, normalise(test.pixels)).argmax(1) == test.labels).sum())
@@ -91,7 +95,7 @@ def publish_one(plan: Plan, network: nn.Module, held_out: Images, test: Images, 
         bytes=path.stat().st_size,
         parameters=count_parameters(path),
         mflop=2 * count_macs(path) / 1e6,
-        epochs=plan.schedule.epochs,
+        epochs=plan.schedule.all_epochs,
         teacher=plan.teacher,
         test_images=len(test),
         test_right=right,

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
+CLASSES = 10
 HELD_OUT = 2_000
 """Images of the training file that no network trains on: hyper-parameters are judged on them."""
 HELD_OUT_SEED = 20_180_619
@@ -71,7 +72,8 @@ class Augmented:
     (alternating flip, Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"). Shifts reflect at the border.
     `cutout` greys a square of that side at a random place (DeVries and Taylor 2017), whole inside the image. The first
     `small_epochs` epochs see the images shrunk to `SMALL` pixels, for little more than half the time.
-    `soft_targets` (N, 10), class probabilities, replace the labels.
+    `soft_targets` (N, 10), class probabilities, replace the labels. From epoch `mix_from` on, half of the batches have
+    a rectangle of each image replaced by that of another, and the targets mixed by area (Yun et al. 2019, "CutMix").
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Augmented:
         cutout: int = 0,
         small_epochs: int = 0,
         soft_targets: Tensor | None = None,
+        mix_from: int | None = None,
     ) -> None:
         self.labels = images.labels
         self.batch_size = batch_size
@@ -91,6 +94,7 @@ class Augmented:
         self.cutout = cutout
         self.small_epochs = small_epochs
         self.soft_targets = soft_targets
+        self.mix_from = mix_from
         self.padded = torch.from_numpy(
             np.pad(images.pixels.numpy(), ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
         )
@@ -109,9 +113,10 @@ class Augmented:
                 inputs = self._cut_out(inputs, generator)
             if epoch < self.small_epochs:
                 inputs = functional.interpolate(inputs, size=(SMALL, SMALL), mode="bilinear", antialias=True)
-            if self.soft_targets is None:
-                return inputs, self.labels[rows]
-            return inputs, self.soft_targets[rows]
+            targets = self.labels[rows] if self.soft_targets is None else self.soft_targets[rows]
+            if self.mix_from is not None and epoch >= self.mix_from and torch.rand((), generator=generator) < 0.5:
+                return _mixed(inputs, targets, generator)
+            return inputs, targets
 
         return SizedBatches(len(self.labels) // self.batch_size, make)
 
@@ -128,3 +133,23 @@ class Augmented:
         along = torch.arange(32)
         rows, columns = (((along >= start) & (along < start + self.cutout)) for start in (top, left))
         return inputs.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+
+
+def _mixed(inputs: Tensor, targets: Tensor, generator: torch.Generator) -> Batch:
+    """Inputs (n, 3, H, W) with one rectangle, the same for all, from another image of the batch; targets (n, classes).
+
+    The rectangle's share of the area is uniform in 0 to 1 before what lies outside the image is cut off.
+    """
+    if targets.ndim == 1:
+        targets = functional.one_hot(targets, CLASSES).float()
+    height, width = inputs.shape[2:]
+    half = (1 - torch.rand((), generator=generator)).sqrt() / 2
+    middle = torch.rand(2, generator=generator)
+    (top, left), (bottom, right) = (
+        ((middle + sign * half).clamp(0, 1) * torch.tensor([height, width])).round().int().tolist() for sign in (-1, 1)
+    )
+    other = torch.randperm(len(inputs), generator=generator)
+    mixed = inputs.clone()
+    mixed[:, :, top:bottom, left:right] = inputs[other, :, top:bottom, left:right]
+    share = (bottom - top) * (right - left) / (height * width)
+    return mixed, (1 - share) * targets + share * targets[other]

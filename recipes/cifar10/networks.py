@@ -36,6 +36,19 @@ class Scale(nn.Module):
         return x * self.factor
 
 
+class Mirrored(nn.Module):
+    """The mean of a network's logits of the images and of their mirror images, computed as one batch."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, classes)."""
+        straight, mirrored = self.network(torch.cat((x, x.flip(3)))).chunk(2)
+        return (straight + mirrored) / 2
+
+
 class ResidualStage(nn.Module):
     """3x3 convolution, 2x2 maximum, then a residual 3x3 convolution at the lower resolution."""
 

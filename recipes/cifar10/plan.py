@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from recipes.cifar10 import networks
-from recipes.common.train import Schedule
+from recipes.common.train import Restart, Schedule
 from torch import Tensor, nn
 
 SEED = 0
@@ -17,7 +17,8 @@ class Plan:
     """One network: how it is built from a sample of normalised training images, and how it is trained.
 
     `teacher` names the network whose answers it learns from beside the labels (Hinton, Vinyals and Dean 2015).
-    `half_weights` stores its weights in 16 bits: the files of the zoo may have 12 MB in all.
+    `half_weights` stores its weights in 16 bits: the files of the zoo may have 12 MB in all. `mirrored` publishes a
+    network that answers with the mean of what it says of the image and of its mirror image, at twice the work.
     """
 
     name: str
@@ -31,6 +32,8 @@ class Plan:
     bf16: bool = True
     teacher: str | None = None
     half_weights: bool = False
+    mix_from: int | None = None
+    mirrored: bool = False
 
 
 PLANS = (
@@ -75,13 +78,15 @@ PLANS = (
     ),
     Plan(
         "resnet_large",
-        "whitening layer and three residual stages, 128 to 384 channels",
+        "whitening layer and three residual stages, 128 to 384 channels; of the image and its mirror image",
         lambda pixels: networks.resnet(pixels, (128, 384, 384)),
-        Schedule(35, peak_lr=0.4, warmup_fraction=0.2, label_smoothing=0.1),
+        Schedule(35, peak_lr=0.4, warmup_fraction=0.2, label_smoothing=0.1, restart=Restart(24, peak_lr=0.25)),
         shift=4,
         cutout=8,
         small_epochs=19,
         half_weights=True,
+        mix_from=35,
+        mirrored=True,
     ),
 )
 

@@ -131,7 +131,7 @@ def count_macs(path: Path) -> int:
         if node.op_type == "Conv":  # weight: outputs, inputs / groups, height, width
             total += int(np.prod(shapes[node.output[0]]) * np.prod(weights[node.input[1]][1:]))
         elif node.op_type in ("Gemm", "MatMul"):
-            total += int(np.prod(weights[node.input[1]]))
+            total += int(np.prod(shapes[node.output[0]][:-1]) * np.prod(weights[node.input[1]]))
     return total
 
 

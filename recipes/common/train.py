@@ -38,25 +38,45 @@ Batches = Callable[[int, torch.Generator], SizedBatches]
 
 
 @dataclass(frozen=True)
+class Restart:
+    """A second cycle of a `Schedule`: its epochs and its peak learning rate."""
+
+    epochs: int
+    peak_lr: float
+
+
+@dataclass(frozen=True)
 class Schedule:
     """How long and how fast to learn.
 
-    The learning rate climbs linearly to `peak_lr` over `warmup_fraction` of all steps and falls linearly to zero.
-    Weight decay acts on matrices and convolutions only, not on biases or normalisation.
+    The learning rate climbs linearly to `peak_lr` over `warmup_fraction` of the epochs and falls linearly to zero.
+    `restart` does the same once more from there, to a peak of its own (Loshchilov and Hutter 2017, "SGDR: stochastic
+    gradient descent with warm restarts"). Weight decay acts on matrices and convolutions only, not on biases or
+    normalisation.
     """
 
     epochs: int
     peak_lr: float = 0.4
     warmup_fraction: float = 0.2
+    restart: Restart | None = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
 
-    def lr(self, progress: float) -> float:
-        """Learning rate when `progress` (0 to 1) of all steps is done."""
+    @property
+    def all_epochs(self) -> int:
+        """Those of both cycles."""
+        return self.epochs + (self.restart.epochs if self.restart else 0)
+
+    def lr(self, epochs: float) -> float:
+        """Learning rate after so many epochs, which need not be whole."""
+        if self.restart and epochs > self.epochs:
+            progress, peak_lr = (epochs - self.epochs) / self.restart.epochs, self.restart.peak_lr
+        else:
+            progress, peak_lr = epochs / self.epochs, self.peak_lr
         if progress < self.warmup_fraction:
-            return self.peak_lr * progress / self.warmup_fraction
-        return self.peak_lr * (1 - progress) / (1 - self.warmup_fraction)
+            return peak_lr * progress / self.warmup_fraction
+        return peak_lr * (1 - progress) / (1 - self.warmup_fraction)
 
 
 def pick_device() -> torch.device:
@@ -97,13 +117,13 @@ def train(
     network.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(network, schedule)
     first_epoch, seconds = _resume(network, optimizer, checkpoint, device)
-    for epoch in range(first_epoch, schedule.epochs):
+    for epoch in range(first_epoch, schedule.all_epochs):
         started = time.monotonic()
         loss = _one_epoch(network, batches, schedule, optimizer, epoch, seed, device, bf16)
         seconds += time.monotonic() - started
         _save(network, optimizer, epoch + 1, seconds, checkpoint)
-        line = f"epoch {epoch + 1}/{schedule.epochs} loss {loss:.4f} {seconds:.0f} s"
-        if evaluate and ((epoch + 1) % evaluate_every == 0 or epoch + 1 == schedule.epochs):
+        line = f"epoch {epoch + 1}/{schedule.all_epochs} loss {loss:.4f} {seconds:.0f} s"
+        if evaluate and ((epoch + 1) % evaluate_every == 0 or epoch + 1 == schedule.all_epochs):
             line += " " + evaluate(network.eval())
         log(line)
     return network.eval()
@@ -126,7 +146,7 @@ def _one_epoch(
     total, steps = 0.0, len(epoch_batches)
     for step, (inputs, targets) in enumerate(epoch_batches):
         for group in optimizer.param_groups:
-            group["lr"] = schedule.lr((epoch + (step + 0.5) / steps) / schedule.epochs)
+            group["lr"] = schedule.lr(epoch + (step + 0.5) / steps)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(inputs.to(device, memory_format=torch.channels_last))
         loss = functional.cross_entropy(logits.float(), targets.to(device), label_smoothing=schedule.label_smoothing)
