@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PREMODEL_SHARED", ROOT.parent / "shared"))
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # As in a job that a script started in the background: commands under test would inherit it, and not see Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
