@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 
 from premodel.cli.progress import TerminalProgress
@@ -18,7 +21,7 @@ MAX_WORKERS = 4
 EXAMPLE = """example:
   premodel demo --out demo
 
-Draws digits in street scenes, profiles six small networks on them, selects models and features, trains and
+Draws digits in street scenes, profiles five small networks on them, selects models and features, trains and
 cross-validates premodels, bundles the better one, runs it for real, and writes report.html. The same command takes up
 where a broken-off one ended.
 """
@@ -53,7 +56,7 @@ def format_demo(demo: Demo) -> str:
     own = f"random mix at {demo.chosen.name}'s latency"
     rows = [row for row in demo.evaluation.rows if row.policy != "random-mix" or row.name == own]
     folder = demo.folder
-    example = next(iter(demo.bench_dataset.names))
+    example, premodel = next(iter(demo.bench_dataset.names)), command()
     return "\n".join(
         [
             "",
@@ -66,14 +69,22 @@ def format_demo(demo: Demo) -> str:
             f"bundle   {folder / BUNDLE}",
             f"profile  {folder / STORE}",
             "",
-            f"Try it:  premodel predict {folder / BUNDLE} {folder / BENCH / example} --explain",
+            f"Try it:  {premodel} predict {folder / BUNDLE} {folder / BENCH / example} --explain",
             "Your own models and images:",
-            "  premodel zoo init MODEL... --labels LABELS --data IMAGES --out zoo.toml",
-            "  premodel profile zoo.toml IMAGES --store profile.db",
-            "  premodel report profile.db --out report.html",
-            "  premodel train profile.db --out mine.premodel",
+            f"  {premodel} zoo init MODEL... --labels LABELS --data IMAGES --out zoo.toml",
+            f"  {premodel} profile zoo.toml IMAGES --store profile.db",
+            f"  {premodel} report profile.db --out report.html",
+            f"  {premodel} train profile.db --out mine.premodel",
         ]
     )
+
+
+def command() -> str:
+    """How to call premodel from here: by its name, or by its path where the shell does not find it (scripts/demo)."""
+    called = Path(sys.argv[0])
+    if shutil.which("premodel") or called.name != "premodel" or not called.is_file():
+        return "premodel"
+    return min(str(called), os.path.relpath(called), key=len)
 
 
 def _real_ms(demo: Demo) -> dict[str, float]:
