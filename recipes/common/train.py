@@ -50,9 +50,9 @@ class Schedule:
     """How long and how fast to learn.
 
     The learning rate climbs linearly to `peak_lr` over `warmup_fraction` of the epochs and falls linearly to zero.
-    `restart` does the same once more from there, to a peak of its own (Loshchilov and Hutter 2017, "SGDR: stochastic
-    gradient descent with warm restarts"). Weight decay acts on matrices and convolutions only, not on biases or
-    normalisation.
+    `epochs` are those of this cycle; `restart` does the same once more from there, to a peak of its own (Loshchilov and
+    Hutter 2017, "SGDR: stochastic gradient descent with warm restarts"). Weight decay acts on matrices and convolutions
+    only, not on biases or normalisation.
     """
 
     epochs: int

@@ -78,6 +78,12 @@ def test_single_by_the_objective() -> None:
         trained("single", floor="0.999")
 
 
+def test_single_tells_of_stand_ins_only_where_there_are_some() -> None:
+    assert trained("single").account[-1].endswith("the others stand in for it if it fails")
+    alone = trained("single", tables=TABLES.take_candidates((3,)))
+    assert alone.account[-1] == "decides: nothing; c3 answers every input"
+
+
 @pytest.mark.parametrize("options", [{"technique": "knn"}, {"labels": "right"}, {"fallback": "c0"}])
 def test_single_refuses_what_means_nothing(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="policy single has no"):

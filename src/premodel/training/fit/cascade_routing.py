@@ -208,7 +208,10 @@ def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
 
 
 def _cross_fit(plan: _Plan, folds: Sequence[Fold], found: _Learned, grid: Floats) -> CrossFitted:
-    """What every weight of a grid does out of fold: pool, order, fusion, calibration and gains fitted without it."""
+    """What every weight of a grid does out of fold: pool, order, fusion, calibration and gains fitted without it.
+
+    Under a ceiling of latency also what it does in the policy that was found, on the rows that was fitted on.
+    """
     n = len(plan.learner.correct)
     right, latency_ms = np.zeros((n, len(grid)), np.bool_), np.zeros((n, len(grid)))
     for fold in folds:

@@ -34,11 +34,12 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
         Costs(tuple(tables.latency_ms[order].tolist()), tables.decode_ms),
     )
     name = tables.candidates[chosen]
+    others = "; the others stand in for it if it fails" if len(order) > 1 else ""
     account = (
         f"objective: {options.objective.describe()}",
         f"{name}: accuracy {100 * accuracy[chosen]:.2f} % ({options.criterion}) at {end_to_end_ms[chosen]:.3f} ms "
         f"on {len(tables)} samples",
-        f"decides: nothing; {name} answers every input, the others stand in for it if it fails",
+        f"decides: nothing; {name} answers every input{others}",
     )
     evidence = {"chosen": name, "accuracy": float(accuracy[chosen]), "latency_ms": float(end_to_end_ms[chosen])}
     return Trained(policy, account, evidence)
