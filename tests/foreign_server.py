@@ -27,7 +27,7 @@ DTYPES = {"UINT8": np.uint8, "FP32": np.float32}
 @contextmanager
 def foreign(zoo: Path) -> Generator[str]:
     """The URL of a server of a zoo's models."""
-    models = {one.model.name: open_backend(one.model) for one in read_zoo(zoo).candidates}
+    models = {one.model.name: open_backend(one) for one in read_zoo(zoo).candidates}
 
     async def metadata(request: Request) -> Response:
         name = request.path_params["name"]

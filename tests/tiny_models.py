@@ -1,5 +1,7 @@
 """Tiny networks for tests, written without any training framework: softmax(flatten(x) @ weights + bias).
 
+With `pooled` it is softmax(mean of x over all places @ weights + bias), which any height and width go with.
+
 `write_onnx` writes the protobuf wire format by hand; `write_tflite` uses the flatbuffer schema that ai-edge-litert
 brings.
 """
@@ -60,9 +62,15 @@ def write_onnx(
     dtype: str = "float32",
     softmax: bool = True,
     outputs: Sequence[str] = ("prob",),
+    pooled: bool = False,
 ) -> None:
-    """An `.onnx` file; `shape` of the input with names for free dimensions; every output gives the same numbers."""
-    nodes = [_node("Cast", ["x"], "real", to=1), _node("Flatten", ["real"], "flat", axis=1)]
+    """An `.onnx` file; `shape` of the input with names for free dimensions; every output gives the same numbers.
+
+    A `pooled` one takes NCHW.
+    """
+    nodes = [_node("Cast", ["x"], "real", to=1)]
+    nodes += [_node("GlobalAveragePool", ["real"], "mean")] if pooled else []
+    nodes.append(_node("Flatten", ["mean" if pooled else "real"], "flat", axis=1))
     nodes.append(_node("Gemm", ["flat", "weights", "bias"], "logits"))
     nodes += [_node("Softmax" if softmax else "Identity", ["logits"], name) for name in outputs]
     graph = b"".join(nodes) + _bytes(2, "tiny")
@@ -81,6 +89,7 @@ def write_tflite(
     dtype: str = "float32",
     outputs: Sequence[str] = ("prob",),
     signature: Sequence[int] | None = None,
+    pooled: bool = False,
 ) -> None:
     """A `.tflite` file, float32 or fully quantised (int8): input real value = 1/128 * (stored - zero point 0).
 
@@ -130,14 +139,19 @@ def write_tflite(
         bias = np.rint(bias / (step * input_step)).astype(np.int32)
     x = tensor("x", shape, dtype, input_step)
     graph.tensors[x].shapeSignature = None if signature is None else list(signature)
-    flat_shape = tensor("flat_shape", [2], "int32", data=np.array([1, size], np.int32).tobytes())
+    axes = np.array([1, 2] if pooled else [1, size], np.int32)  # the places, or the new shape
+    second = tensor("axes", [2], "int32", data=axes.tobytes())
     flat = tensor("flat", [1, size], dtype, input_step)
     w = tensor("weights", [n_outputs, size], dtype, step, data=stored.tobytes())
     b = tensor("bias", [n_outputs], bias.dtype.name, step * input_step, data=bias.tobytes())
     logits = tensor("logits", [1, n_outputs], dtype, logit_step)
-    reshape = schema.ReshapeOptionsT()
-    reshape.newShape = [1, size]
-    operator(schema.BuiltinOperator.RESHAPE, 1, [x, flat_shape], flat, schema.BuiltinOptions.ReshapeOptions, reshape)
+    if pooled:
+        mean = schema.ReducerOptionsT()
+        operator(schema.BuiltinOperator.MEAN, 1, [x, second], flat, schema.BuiltinOptions.ReducerOptions, mean)
+    else:
+        reshape = schema.ReshapeOptionsT()
+        reshape.newShape = [1, size]
+        operator(schema.BuiltinOperator.RESHAPE, 1, [x, second], flat, schema.BuiltinOptions.ReshapeOptions, reshape)
     connect = schema.FullyConnectedOptionsT()
     operator(
         schema.BuiltinOperator.FULLY_CONNECTED,

@@ -7,17 +7,22 @@ import os
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from premodel.errors import ModelError
+from premodel.runtime.candidate import open_network
+from premodel.runtime.zoo import Candidate, View, read_zoo
 from premodel.training.load import load_tables
 from premodel.training.tables import Tables
 
 ROOT = Path(__file__).resolve().parents[2]
 CROPS = (0.8, 0.875, 0.95, 1.0)
+STEP = 16
+"""Sides of other sizes are multiples of it, from three quarters of a network's own."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def find_cases(shared: Path, work: Path) -> tuple[list[Case], list[str]]:
         images, labels = imagenet / "images", imagenet / "labels.csv"
         ours = ("cascade-routing", "cascade", "select", "paper")
         cases.append(Case("imagenet", "ImageNet, six networks", zoo, images, labels, "imagenet.db", names, ours))
-        title = "ImageNet, six networks with further views (crops, mirror image)"
+        title = "ImageNet, six networks with further views (crops, smaller sizes, mirror image)"
         one = ("cascade-routing",)
         cases.append(Case("imagenet-views", title, zoo, images, labels, "imagenet.db", None, one, 2, 6))
     else:
@@ -78,17 +83,33 @@ def find_cases(shared: Path, work: Path) -> tuple[list[Case], list[str]]:
 
 
 def with_views(zoo: Path, out: Path) -> Path:
-    """A copy of a manifest with absolute paths, each model offering the other crops and its mirror image."""
-    data = _manifest(zoo)
+    """A copy of a manifest with absolute paths, each model offering other crops, smaller sizes and its mirror image.
+
+    Of sizes those that the network can be run at.
+    """
+    data, candidates = _manifest(zoo), {one.name: one for one in read_zoo(zoo).candidates}
     data["labels"] = str((zoo.parent / data["labels"]).resolve())
     for model in data["models"]:
         model["file"] = str((zoo.parent / model["file"]).resolve())
         own = model["input"]["crop_fraction"]
         crops = [{"name": f"crop{crop * 1000:.0f}", "crop_fraction": crop} for crop in CROPS if crop != own]
-        model["views"] = [*crops, {"name": "mirror", "mirror": True}]
+        sizes = [{"name": f"size{side}", "size": [side, side]} for side in _sides(candidates[model["name"]])]
+        model["views"] = [*crops, *sizes, {"name": "mirror", "mirror": True}]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(toml_text(data))
     return out
+
+
+def _sides(candidate: Candidate) -> list[int]:
+    """Multiples of STEP, smaller than the network's own side, that it can be run at."""
+    own, found = min(candidate.input.size), []
+    for side in range(-(-own * 3 // 4 // STEP) * STEP, own, STEP):
+        try:
+            open_network(replace(candidate, view=View(f"size{side}", size=(side, side)))).close()
+        except ModelError:
+            continue
+        found.append(side)
+    return found
 
 
 def toml_text(data: dict[str, Any]) -> str:

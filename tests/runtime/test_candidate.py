@@ -13,6 +13,7 @@ from premodel.runtime.backends.replay import record
 from premodel.runtime.candidate import open_candidates, open_network
 from premodel.runtime.image import Pyramid, decode
 from premodel.runtime.zoo import read_zoo
+from tiny_models import write_onnx
 from zoos import write_zoo
 
 
@@ -47,12 +48,45 @@ def test_views_share_one_network_and_are_candidates_of_their_own(tmp_path: Path)
             np.testing.assert_array_equal(shared.probabilities, small.probabilities[i, j][shared.labels])
 
 
+def test_a_view_of_another_size_is_opened_at_that_size(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    rng = np.random.default_rng(3)
+    write_onnx(tmp_path / "m.onnx", rng.normal(size=(3, 2)).astype(np.float32), np.zeros(2, np.float32),
+               ["N", 3, "H", "W"], pooled=True)  # fmt: skip
+    write_onnx(tmp_path / "fixed.onnx", rng.normal(size=(48, 2)).astype(np.float32), np.zeros(2, np.float32),
+               ["N", 3, 4, 4])  # fmt: skip
+    entry = """
+[[models]]
+name = "{name}"
+file = "{name}.onnx"
+runtime = "onnx"
+input = {{ size = [4, 4], layout = "NCHW", dtype = "float32", resize = "squash", crop_fraction = 1.0, interpolation = "area" }}
+output = {{ activation = "softmax" }}
+views = [{{ name = "half", size = [2, 2] }}, {{ name = "turned", size = [2, 2], mirror = true }}]
+"""  # noqa: E501
+    (tmp_path / "zoo.toml").write_text(
+        'name = "z"\ntask = "image-classification"\nlabels = ["a", "b"]\n'
+        + entry.format(name="m") + entry.format(name="fixed")
+    )  # fmt: skip
+    plain, half, turned, _, fixed, _ = read_zoo(tmp_path / "zoo.toml").candidates
+    opened = open_candidates([plain, half, turned])
+    assert opened[1].network is opened[2].network is not opened[0].network
+    # Four pixels of each quarter are equal, so "area" keeps the mean: both sizes must say the same.
+    image = decode(np.kron(rng.integers(0, 255, (2, 2, 3)), np.ones((2, 2, 1))).astype(np.uint8))
+    assert opened[1].prepare(image).shape == (1, 3, 2, 2)
+    one, other = opened[0].predict(image), opened[1].predict(image)
+    np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
+    with pytest.raises(ModelError, match=r"fixed cannot be run at the size of its view half .*; given: 2x2 pixels"):
+        open_network(fixed)
+
+
 def test_wrong_digest_names_both(tmp_path: Path) -> None:
     small = write_zoo(tmp_path, correct=np.ones((2, 1), bool))
-    model = read_zoo(small.zoo).candidates[0].model
+    candidate = read_zoo(small.zoo).candidates[0]
+    model = candidate.model
     model.file.write_bytes(model.file.read_bytes() + b"x")
     with pytest.raises(ModelError, match="wrong sha256") as caught:
-        open_network(model, 6)
+        open_network(candidate)
     assert model.sha256 is not None
     assert model.sha256 in str(caught.value)
 

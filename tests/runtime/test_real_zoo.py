@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from premodel.runtime.candidate import open_candidates
+from premodel.errors import ModelError
+from premodel.runtime.candidate import open_candidates, open_network
 from premodel.runtime.image import Pyramid, decode, set_threads
-from premodel.runtime.zoo import read_zoo
+from premodel.runtime.zoo import View, read_zoo
 
 
 def right_answers(imagenet: Path, names: list[str], limit: int) -> tuple[np.ndarray, int]:
@@ -50,3 +52,15 @@ def test_every_model_and_both_runtimes_on_some_images(imagenet: Path) -> None:
     right, n = right_answers(imagenet, list(expected), 150)
     assert n == 150
     assert dict(zip(expected, right.tolist(), strict=True)) == expected
+
+
+def test_real_networks_at_another_size(imagenet: Path) -> None:
+    """This MobileNet v2 ends in a mean over all places; MobileNet v1 pools over windows of 4 x 4 out of 3 x 3."""
+    pytest.importorskip("ai_edge_litert", reason="ai_edge_litert is not installed")
+    zoo = read_zoo(imagenet / "zoo.toml", require_files=True)
+    small = View("small", size=(176, 176))
+    network = open_network(replace(zoo.candidate("mobilenet_v2_100_224_ptq"), view=small))
+    assert network.backend.input.shape == (1, 176, 176, 3)
+    network.close()
+    with pytest.raises(ModelError, match=r"cannot be run at the size of its view other .*96x96 pixels"):
+        open_network(replace(zoo.candidate("mobilenet_v1_025_128"), view=View("other", size=(96, 96))))

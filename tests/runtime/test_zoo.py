@@ -170,6 +170,8 @@ def test_labels_may_be_listed(tmp_path: Path) -> None:
         ("views", [{"name": "x", "mirror": "yes"}], r"wrong views\[0\].mirror; given: 'yes'; allowed: true, false"),
         ("views", [{"name": "x", "crop_fraction": 2}], r"wrong views\[0\].crop_fraction"),
         ("views", [{"name": "x", "mirror": True, "flip": 1}], r"unknown field views\[0\].flip"),
+        ("views", [{"name": "x", "size": 24}], r"wrong views\[0\].size; given: 24; allowed: \[height, width\]"),
+        ("views", [{"name": "x", "size": [24, 0]}], r"wrong views\[0\].size"),
         ("views", [{"name": "x", "mirror": True}] * 2, "duplicate name; given: first@x"),
     ],
 )
@@ -354,6 +356,16 @@ class TestKeys:
 
     def test_views_share_the_network_key(self, zoo: Zoo) -> None:
         assert len({candidate.network_key for candidate in zoo.candidates}) == 1
+
+    def test_a_view_of_another_size_has_a_network_of_its_own(self, tmp_path: Path) -> None:
+        small_file(tmp_path)
+        views = [{"name": "small", "size": [24, 36]}, {"name": "turned", "size": [24, 36], "mirror": True}]
+        plain, small, turned = read_zoo(manifest(tmp_path, {**ENTRY, "views": views})).candidates
+        assert small.input == replace(plain.input, size=(24, 36))
+        assert small.network_key == turned.network_key != plain.network_key
+        assert len({one.prediction_key for one in (plain, small, turned)}) == 3
+        back = candidate_from_json(json.loads(json.dumps(candidate_to_json(turned))), tmp_path)
+        assert (back.view, back.network_key) == (turned.view, turned.network_key)
 
     def test_known_key(self, zoo: Zoo) -> None:
         """Keys stand in stores: a change of how they are made must be noticed."""

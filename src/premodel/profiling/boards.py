@@ -156,7 +156,7 @@ class BoardDecodeWork:
 
 def _compared(candidate: Candidate) -> Mapping[str, Any] | None:
     """What the agent says of a candidate, found to be the manifest's; None if the server is no agent."""
-    backend = open_backend(candidate.model)
+    backend = open_backend(candidate)
     assert isinstance(backend, OipBackend)
     try:
         agent = backend.about(candidate.view.name)

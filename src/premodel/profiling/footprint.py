@@ -62,13 +62,13 @@ def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
 
 def _measure(pipe: Connection, candidate: Candidate, data: bytes) -> None:
     with contextlib.suppress(PremodelError):
-        network = open_network(candidate.model, candidate.n_labels)
+        network = open_network(candidate)
         opened = OpenedCandidate(candidate, network)
         tensor = opened.prepare(decode(data))
         opened.run(tensor)
         before = _resident_bytes()
         start = now_ms()
-        second = open_backend(candidate.model)
+        second = open_backend(candidate)
         load_ms = now_ms() - start
         second.predict(tensor)
         grown = _resident_bytes() - before

@@ -208,7 +208,7 @@ def profile(
             candidates = zoo.candidates
         board = find_board(candidates, options.device) if "timings" in options.passes else None
         for candidate in _opened_in(options.passes, candidates):
-            open_network(candidate.model, len(zoo.labels)).close()
+            open_network(candidate).close()
         opened = store if isinstance(store, Store) else stack.enter_context(Store(store, create=True))
         return _Run(zoo, candidates, board, dataset, opened, workers, options, progress or Silent()).go()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from premodel.errors import RunError, ZooError
+from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
 from premodel.runtime.backends.base import Backend, Tensor, TensorSpec
 from premodel.runtime.backends.registry import backend_class
@@ -37,22 +37,13 @@ class Network:
         self.backend.close()
 
 
-def open_network(model: Model, n_labels: int, threads: int | None = None) -> Network:
-    """Verify and open a model file and check what it says against the manifest.
-
-    Parameters
-    ----------
-    model:
-        The manifest entry.
-    n_labels:
-        Labels of the zoo.
-    threads:
-        Threads of the runtime; None for what the manifest says.
+def open_network(candidate: Candidate) -> Network:
+    """Verify and open a candidate's model file and check what it says against the manifest.
 
     Raises
     ------
     ModelError
-        The file is missing, damaged or has the wrong digest.
+        The file is missing, damaged or has the wrong digest, or does not take the size of the view.
     ZooError
         File and manifest contradict each other; the message names both.
     MissingExtraError
@@ -64,40 +55,53 @@ def open_network(model: Model, n_labels: int, threads: int | None = None) -> Net
     RunError
         There is not enough memory for it.
     """
+    model = candidate.model
     verify(model)
     try:
-        backend = open_backend(model, threads)
+        backend = open_backend(candidate)
     except MemoryError as error:
         raise RunError(
             f"not enough memory to open {model.name}", where=model.file,
             do="free some, or leave this model out of the manifest",
         ) from error  # fmt: skip
     try:
-        check_against_manifest(model, backend.input, backend.output, n_labels)
+        check_against_manifest(candidate, backend.input, backend.output)
     except ZooError:
         backend.close()
         raise
-    return Network(model, backend, n_labels)
+    return Network(model, backend, candidate.n_labels)
 
 
-def open_backend(model: Model, threads: int | None = None) -> Backend:
-    """The model's file under its runtime, unverified; for a remote one what its entry says of the server is added.
+def open_backend(candidate: Candidate) -> Backend:
+    """The candidate's file under its runtime, unverified; for a remote one what its entry says of the server is added.
 
     Raises
     ------
     ModelError, MissingExtraError, OptionError, RemoteError
-        As `Backend.open`.
+        As `Backend.open`; ModelError also if the file does not take the size of the view.
     """
-    settings = model.settings
+    model, settings = candidate.model, candidate.model.settings
     if model.is_remote:
         settings = {**settings, "url": model.url, "name": model.name, "sha256": model.digest}
-    return backend_class(model.runtime).open(
-        model.file, threads=threads or model.threads, providers=model.providers, settings=settings
+    backend = backend_class(model.runtime).open(
+        model.file, threads=model.threads, providers=model.providers, settings=settings
     )
+    if candidate.view.size is not None:
+        try:
+            backend.resize(candidate.input.shape)
+        except RunError as error:
+            backend.close()
+            raise ModelError(
+                f"{model.name} cannot be run at the size of its view {candidate.view.name} ({error})", where=model.file,
+                given="{}x{} pixels".format(*candidate.view.size),
+                do="leave the view out, try another size, or export the model with free height and width",
+            ) from error  # fmt: skip
+    return backend
 
 
-def check_against_manifest(model: Model, input_spec: TensorSpec, output_spec: TensorSpec, n_labels: int) -> None:
+def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_spec: TensorSpec) -> None:
     """Raise ZooError where the model file contradicts its manifest entry."""
+    model, n_labels = candidate.model, candidate.n_labels
 
     def contradiction(field: str, manifest: object, file: object) -> ZooError:
         return ZooError(
@@ -107,7 +111,7 @@ def check_against_manifest(model: Model, input_spec: TensorSpec, output_spec: Te
             allowed=f"file says {file}",
         )
 
-    expected = model.input.shape
+    expected = candidate.input.shape
     if len(input_spec.shape) != 4 or any(
         theirs not in (None, ours) for ours, theirs in zip(expected, input_spec.shape, strict=True)
     ):
@@ -194,11 +198,11 @@ class NetworkPool:
         key = f"{candidate.network_key}/{candidate.n_labels}"
         network = self._networks.get(key)
         if network is None:
-            network = open_network(candidate.model, candidate.n_labels)
+            network = open_network(candidate)
             self._networks[key] = network
         elif candidate.model != network.model:  # another entry of the same file
             verify(candidate.model)
-            check_against_manifest(candidate.model, network.backend.input, network.backend.output, candidate.n_labels)
+            check_against_manifest(candidate, network.backend.input, network.backend.output)
         return OpenedCandidate(candidate, network)
 
     def drop(self, network: Network) -> None:

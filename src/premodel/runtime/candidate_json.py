@@ -8,7 +8,7 @@ from typing import Any
 
 from premodel.errors import InputError, ZooError
 from premodel.runtime.fields import Fields
-from premodel.runtime.zoo import Candidate, View, read_model, view_values
+from premodel.runtime.zoo import Candidate, read_model, read_view
 
 
 def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
         "settings": dict(model.settings),
         "input": {name: value for name, value in _plain(asdict(model.input)).items() if value is not None},
         "output": {"activation": model.activation},
-        "view": {name: value for name, value in asdict(candidate.view).items() if value is not None},
+        "view": {name: value for name, value in _plain(asdict(candidate.view)).items() if value is not None},
         "labels": candidate.n_labels,
     }
     for name in ("url", "license"):
@@ -51,8 +51,7 @@ def candidate_from_json(data: Any, folder: Path, error: type[InputError] = ZooEr
     n_labels = fields.integer("labels", 1, 1 << 24)
     model = read_model(fields, folder)
     view_fields = fields.table("view")
-    name = view_fields.text("name", "")
-    view = View(name, *view_values(view_fields))
+    view = read_view(view_fields, view_fields.text("name", ""))
     fields.done()
     return Candidate(model, view, n_labels)
 

@@ -72,15 +72,21 @@ class InputSpec:
         return (1, *self.size, depth) if self.layout == "NHWC" else (1, depth, *self.size)
 
 
-def read_input_spec(fields: Fields) -> InputSpec:
-    """The `input` table of a manifest entry; ZooError, or the error class of `fields`, if a field is wrong."""
+def read_size(fields: Fields) -> tuple[int, int]:
+    """The field `size`, height and width in pixels; ZooError, or the error class of `fields`, if it is wrong."""
     size = fields.value("size")
     sides_fit = isinstance(size, list) and len(size) == 2 and all(is_number(side) for side in size)
     if not sides_fit or not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in size):
         raise fields.fail("size", f"[height, width], whole numbers from 1 to {MAX_SIDE}")
+    return size[0], size[1]
+
+
+def read_input_spec(fields: Fields) -> InputSpec:
+    """The `input` table of a manifest entry; ZooError, or the error class of `fields`, if a field is wrong."""
+    size = read_size(fields)
     channels = fields.text("channels", "RGB", tuple(CHANNELS))
     spec = InputSpec(
-        size=(size[0], size[1]),
+        size=size,
         layout=fields.text("layout", allowed=LAYOUTS),
         dtype=fields.text("dtype", allowed=DTYPES),
         channels=channels,

@@ -15,7 +15,7 @@ from premodel.runtime.backends.registry import BACKENDS, EXPORTED_RUNTIMES, REMO
 from premodel.runtime.digests import file_git_blob_sha1, file_sha256
 from premodel.runtime.fields import Fields, is_json, read_toml, shown
 from premodel.runtime.image import PREPROCESSING_VERSION
-from premodel.runtime.input_spec import InputSpec, read_input_spec
+from premodel.runtime.input_spec import InputSpec, read_input_spec, read_size
 from premodel.runtime.label_file import MIN_LABELS, read_label_file
 from premodel.runtime.regular_file import is_regular
 from premodel.runtime.remote_entry import WAITING, check_remote
@@ -89,11 +89,23 @@ class Model:
 
 @dataclass(frozen=True)
 class View:
-    """How a candidate looks at the image: another crop, the mirror image, or (the unnamed one) as the model says."""
+    """How a candidate looks at the image: another crop, size or the mirror image; the unnamed one as the model says.
+
+    Attributes
+    ----------
+    crop_fraction:
+        In place of the model's; None for the model's own.
+    mirror:
+        Left and right exchanged.
+    size:
+        Height and width of the tensor in place of the model's; None for the model's own. The file must take it, and
+        such a view has an opened network of its own.
+    """
 
     name: str = ""
     crop_fraction: float | None = None
     mirror: bool = False
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,10 +131,10 @@ class Candidate:
 
     @cached_property
     def input(self) -> InputSpec:
-        """The model's input with the view's crop."""
-        if self.view.crop_fraction is None:
-            return self.model.input
-        return replace(self.model.input, crop_fraction=self.view.crop_fraction)
+        """The model's input with the view's crop and size."""
+        own, view = self.model.input, self.view
+        crop_fraction = own.crop_fraction if view.crop_fraction is None else view.crop_fraction
+        return replace(own, crop_fraction=crop_fraction, size=view.size or own.size)
 
     @property
     def threads(self) -> int:
@@ -145,7 +157,12 @@ class Candidate:
     @property
     def network_key(self) -> str:
         """Candidates with equal keys can share one opened network."""
-        return _digest({**self._network(), "url": self.model.url} if self.model.is_remote else self._network())
+        parts = self._network()
+        if self.model.is_remote:
+            parts["url"] = self.model.url
+        if self.view.size is not None:
+            parts["size"] = self.view.size
+        return _digest(parts)
 
     @cached_property
     def prediction_key(self) -> str:
@@ -329,25 +346,30 @@ def _entry(entry: Any, where: str, folder: Path, n_labels: int) -> list[Candidat
     candidates = [Candidate(model, View(), n_labels)]
     for number, item in enumerate(fields.tables("views")):
         view_fields = Fields(item, fields.where, fields.error, f"views[{number}].")
-        name = view_fields.name("name")
-        view = View(name, *view_values(view_fields))
-        if view.crop_fraction is None and not view.mirror:
+        view = read_view(view_fields, view_fields.name("name"))
+        if view == View(view.name):
             raise ZooError(
-                f"views[{number}] ({name}) changes nothing",
+                f"views[{number}] ({view.name}) changes nothing",
                 where=fields.where,
-                do="give it crop_fraction or mirror = true",
+                do="give it crop_fraction, size or mirror = true",
             )
+        if view.size is not None and model.is_remote:
+            raise view_fields.fail("size", "none for a model on a server: the size is the server's")
         candidates.append(Candidate(model, view, n_labels))
     fields.done()
     return candidates
 
 
-def view_values(fields: Fields) -> tuple[float | None, bool]:
-    """crop_fraction and mirror of a view; the error class of `fields` if one is wrong."""
-    crop_fraction = fields.number("crop_fraction", 0, 1) if fields.has("crop_fraction") else None
-    mirror = fields.flag("mirror", False)
+def read_view(fields: Fields, name: str) -> View:
+    """The view of that name; the error class of `fields` if a field is wrong."""
+    view = View(
+        name,
+        crop_fraction=fields.number("crop_fraction", 0, 1) if fields.has("crop_fraction") else None,
+        mirror=fields.flag("mirror", False),
+        size=read_size(fields) if fields.has("size") else None,
+    )
     fields.done()
-    return crop_fraction, mirror
+    return view
 
 
 def read_model(fields: Fields, folder: Path) -> Model:

@@ -158,7 +158,7 @@ def _load(
         truth=truth[rows],
         label_names=label_names,
         candidates=tuple(one.name for one in chosen),
-        networks=tuple(one.network for one in chosen),
+        networks=tuple(_network(one) for one in chosen),
         top_labels=np.stack([one.labels[rows] for one in answers], axis=1),
         top_probabilities=np.stack([one.probabilities[rows] for one in answers], axis=1),
         entropy=np.stack([one.entropy[rows] for one in answers], axis=1),
@@ -216,6 +216,12 @@ def _candidates(connection: Connection, store: Store, names: Sequence[str] | Non
         if name not in by_name:
             raise OptionError("unknown candidate", where=store.name, given=name, allowed=", ".join(by_name))
     return [by_name[name] for name in names]
+
+
+def _network(candidate: StoredCandidate) -> str:
+    """What it shares with all that are one opened network: the file's digest, and the size of a view that has one."""
+    size = json.loads(candidate.manifest)["view"].get("size")
+    return candidate.network if size is None else "{}@{}x{}".format(candidate.network, *size)
 
 
 def _samples(connection: Connection) -> tuple[list[str], NDArray[np.int32]]:

@@ -198,6 +198,41 @@ def test_wrong_input_is_a_run_error_naming_both(case: Case, tensor: Tensor) -> N
     backend.predict(INPUTS[0])
 
 
+POOLED: dict[str, Callable[[Path], None]] = {
+    "onnx": lambda file: write_onnx(file, WEIGHTS[:3], BIAS, ["N", 3, "H", "W"], pooled=True),
+    "litert": lambda file: write_tflite(file, WEIGHTS[:3], BIAS, SHAPE, pooled=True),
+    "openvino": lambda file: write_onnx(file, WEIGHTS[:3], BIAS, [1, 3, 4, 4], pooled=True),
+}
+"""Networks that go with any height and width, where the runtime knows such; fixed in the file but for onnx."""
+
+
+@pytest.mark.parametrize("runtime", sorted(POOLED))
+def test_takes_another_size_where_the_network_does(runtime: str, tmp_path: Path) -> None:
+    pytest.importorskip(PACKAGES[runtime], reason=f"the runtime of the {runtime} backend is not installed")
+    POOLED[runtime](tmp_path / "model.bin")
+    backend = backend_class(runtime).open(tmp_path / "model.bin", threads=1)
+    axes, shape = ((1, 2), (1, 6, 5, 3)) if runtime == "litert" else ((2, 3), (1, 3, 6, 5))
+    backend.resize(shape)
+    assert backend.input.shape == shape
+    for seed in range(3):
+        tensor = np.random.default_rng(seed).random(shape, np.float32)
+        exponents = np.exp(tensor.mean(axes) @ WEIGHTS[:3] + BIAS)
+        np.testing.assert_allclose(backend.predict(tensor), exponents / exponents.sum(), atol=1e-5)
+    with pytest.raises(RunError, match="wrong input"):
+        backend.predict(np.zeros((1, 4, 4, 3) if runtime == "litert" else (1, 3, 4, 4), np.float32))
+    backend.close()
+    with pytest.raises(RunError, match="closed"):
+        backend.predict(tensor)
+
+
+def test_refuses_a_size_that_the_network_does_not_take(case: Case) -> None:
+    backend = case.open()
+    with pytest.raises(RunError) as caught:
+        backend.resize((1, 6, 5, 3))
+    assert "\n" not in str(caught.value)
+    backend.close()
+
+
 def test_missing_file(case: Case) -> None:
     case.need_a_file()
     case.file.unlink()

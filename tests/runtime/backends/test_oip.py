@@ -197,7 +197,7 @@ def test_another_shape_than_the_manifests(small: SmallZoo, url: str) -> None:
     manifest = board_manifest(small.zoo, url, "wide.toml")
     manifest.write_text(manifest.read_text().replace("size = [8, 8]", "size = [9, 9]"))
     with pytest.raises(ZooError, match=r"input size.*contradicts.*\(1, 9, 9, 3\).*\(1, 8, 8, 3\)") as caught:
-        open_network(read_zoo(manifest).candidates[0].model, 6)
+        open_network(read_zoo(manifest).candidates[0])
     one_line(caught.value)
     with pytest.raises(RunError, match="wrong input"):
         open_it(url).predict(np.zeros((1, 9, 9, 3), np.uint8))

@@ -91,7 +91,7 @@ def write_manifest(out: Path, name: str, labels: Path | Sequence[str], drafts: S
         zoo = read_zoo(part, require_files=True)
         for draft, candidate in zip(drafts, zoo.candidates, strict=True):
             backend = draft.inspected.backend
-            check_against_manifest(candidate.model, backend.input, backend.output, len(zoo.labels))
+            check_against_manifest(candidate, backend.input, backend.output)
         part.replace(out)
     except OSError as error:
         raise OptionError(f"cannot be written ({error.strerror})", where=out) from error

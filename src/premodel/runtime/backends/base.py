@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,6 +89,22 @@ class Backend(ABC):
         RunError
             The runtime failed.
         """
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Take inputs of this shape from now on; called before anything is predicted.
+
+        This one is for files that leave the sides free; a runtime that can change fixed ones has its own.
+
+        Raises
+        ------
+        RunError
+            The file does not take that shape, or its output would have another one.
+        """
+        if len(shape) != len(self.input.shape) or any(
+            theirs not in (None, ours) for theirs, ours in zip(self.input.shape, shape, strict=True)
+        ):
+            raise RunError("sizes are fixed in the file", given=shape, allowed=self.input.shape)
+        self.input = replace(self.input, shape=shape)
 
     def hurry(self) -> None:  # noqa: B027 - most have nothing to wait for
         """From now on fail rather than wait for something that is away: another candidate can answer."""

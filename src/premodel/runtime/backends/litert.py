@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -95,6 +96,24 @@ class LitertBackend(Backend):
             except (ValueError, RuntimeError) as error:
                 raise RunError(f"litert failed ({error})") from error
         return output
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Change the sides, also where the file fixes them; run once, as not every operator complains earlier."""
+        with self._lock:
+            interpreter = self._interpreter
+            if interpreter is None:
+                raise RunError("the model is closed")
+            try:
+                interpreter.resize_tensor_input(self._input_index, shape)
+                interpreter.allocate_tensors()
+                interpreter.set_tensor(self._input_index, np.zeros(shape, self.input.dtype))
+                interpreter.invoke()
+                output = interpreter.get_tensor(self._output_index).shape
+            except (ValueError, RuntimeError) as error:
+                raise RunError(f"litert failed ({' '.join(str(error).split())})") from error
+        if output != self.output.shape:
+            raise RunError("the output's shape changes with the input's", given=output, allowed=self.output.shape)
+        self._shape, self.input = shape, replace(self.input, shape=shape)
 
     def close(self) -> None:
         """Drop the interpreter."""

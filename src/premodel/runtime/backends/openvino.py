@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -106,6 +107,21 @@ class OpenvinoBackend(Backend):
             except self._failures as error:
                 raise RunError(f"openvino failed ({_told(error)})") from error
         return output
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Change the sides, also where the file fixes them, and compile."""
+        with self._lock:
+            model = self._model
+            if model is None:
+                raise RunError("the model is closed")
+            try:
+                self._compile(model, shape)
+                output = tuple(self._request.get_output_tensor(self._output).shape)
+            except self._failures as error:
+                raise RunError(f"openvino failed ({_told(error)})") from error
+        if any(theirs not in (None, ours) for theirs, ours in zip(self.output.shape, output, strict=True)):
+            raise RunError("the output's shape changes with the input's", given=output, allowed=self.output.shape)
+        self.input = replace(self.input, shape=shape)
 
     def close(self) -> None:
         """Drop the compiled network."""
