@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 HERE = Path(__file__).resolve().parent
 WHITENING_SAMPLE = 5_000
-EXACT, HALF = 1e-3, 5e-2
-"""Largest difference of a logit between the file and the network, with weights of 32 and of 16 bits."""
+TOLERANCE = {32: 1e-3, 16: 5e-2, 8: 0.5}
+"""Largest difference of a logit between the file and the network, by the bits of its weights."""
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -84,8 +84,8 @@ def publish_one(plan: Plan, network: nn.Module, held_out: Images, test: Images, 
     path = out / "models" / f"{plan.name}.onnx"
     if plan.mirrored:
         network = Mirrored(network)
-    digest = export_onnx(network, path, (1, 3, 32, 32), half_weights=plan.half_weights)
-    check_onnx(path, network, normalise(held_out.pixels[:200]), tolerance=HALF if plan.half_weights else EXACT)
+    digest = export_onnx(network, path, (1, 3, 32, 32), weight_bits=plan.weight_bits)
+    check_onnx(path, network, normalise(held_out.pixels[:200]), tolerance=TOLERANCE[plan.weight_bits])
     right = int((onnx_logits(path, normalise(test.pixels)).argmax(1) == test.labels).sum())
     return Card(
         name=plan.name,

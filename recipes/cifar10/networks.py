@@ -101,16 +101,3 @@ def conv_net_small() -> nn.Sequential:
     """3 M multiply-adds: four convolutions from 16x16 to 4x4, a linear layer over all places."""
     layers = [*convolution(3, 16, stride=2), *convolution(16, 32, pool=True), *convolution(32, 64, pool=True)]
     return nn.Sequential(*layers, *convolution(64, 64), nn.Flatten(), nn.Linear(1024, 10))
-
-
-def conv_net() -> nn.Sequential:
-    """8 M multiply-adds: six convolutions from 32x32 to 4x4, a global maximum, a linear layer."""
-    layers = [
-        *convolution(3, 16, pool=True),
-        *convolution(16, 32),
-        *convolution(32, 32, pool=True),
-        *convolution(32, 64),
-        *convolution(64, 64, pool=True),
-        *convolution(64, 96),
-    ]
-    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(96, 10))

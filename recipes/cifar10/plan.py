@@ -17,7 +17,7 @@ class Plan:
     """One network: how it is built from a sample of normalised training images, and how it is trained.
 
     `teacher` names the network whose answers it learns from beside the labels (Hinton, Vinyals and Dean 2015).
-    `half_weights` stores its weights in 16 bits: the files of the zoo may have 12 MB in all. `mirrored` publishes a
+    `weight_bits` is what its weights are stored in: the files of the zoo may have 12 MB in all. `mirrored` publishes a
     network that answers with the mean of what it says of the image and of its mirror image, at twice the work.
     """
 
@@ -31,7 +31,7 @@ class Plan:
     batch_size: int = 512
     bf16: bool = True
     teacher: str | None = None
-    half_weights: bool = False
+    weight_bits: int = 32
     mix_from: int | None = None
     mirrored: bool = False
 
@@ -41,7 +41,7 @@ PLANS = (
         "patch_net",
         "two strided convolutions on the halved image",
         lambda _: networks.patch_net(),
-        Schedule(20, peak_lr=0.2, weight_decay=1e-4),
+        Schedule(40, peak_lr=0.2, weight_decay=1e-4),
         shift=1,
         bf16=False,
         teacher="resnet_large",
@@ -50,31 +50,38 @@ PLANS = (
         "stride_net",
         "three convolutions on 4x4 patches",
         lambda _: networks.stride_net(),
-        Schedule(20, peak_lr=0.2, weight_decay=1e-4),
+        Schedule(40, peak_lr=0.2, weight_decay=1e-4),
         bf16=False,
         teacher="resnet_large",
+        weight_bits=16,
     ),
     Plan(
         "conv_net_small",
         "four plain convolutions",
         lambda _: networks.conv_net_small(),
-        Schedule(14, peak_lr=0.2),
+        Schedule(40, peak_lr=0.2),
         teacher="resnet_large",
-    ),
-    Plan(
-        "conv_net",
-        "six plain convolutions",
-        lambda _: networks.conv_net(),
-        Schedule(12, peak_lr=0.2),
-        teacher="resnet_large",
+        weight_bits=16,
     ),
     Plan(
         "resnet_small",
         "whitening layer and three residual stages, 32 to 160 channels",
         lambda pixels: networks.resnet(pixels, (32, 96, 160)),
-        Schedule(16, peak_lr=0.4, warmup_fraction=0.2),
+        Schedule(48, peak_lr=0.4, warmup_fraction=0.2),
         teacher="resnet_large",
-        half_weights=True,
+        weight_bits=8,
+    ),
+    Plan(
+        "resnet_medium",
+        "whitening layer and three residual stages, 64 to 256 channels",
+        lambda pixels: networks.resnet(pixels, (64, 256, 256)),
+        Schedule(40, peak_lr=0.4, warmup_fraction=0.2),
+        shift=4,
+        cutout=8,
+        small_epochs=14,
+        teacher="resnet_large",
+        weight_bits=8,
+        mix_from=20,
     ),
     Plan(
         "resnet_large",
@@ -84,7 +91,7 @@ PLANS = (
         shift=4,
         cutout=8,
         small_epochs=19,
-        half_weights=True,
+        weight_bits=16,
         mix_from=35,
         mirrored=True,
     ),

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 OPSET = 17
+SCALE = "_scale"
+"""What the name of a weight's scales ends in."""
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
@@ -37,11 +39,11 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     return folded
 
 
-def export_onnx(network: nn.Module, path: Path, input_shape: tuple[int, ...], *, half_weights: bool = False) -> str:
+def export_onnx(network: nn.Module, path: Path, input_shape: tuple[int, ...], *, weight_bits: int = 32) -> str:
     """Write `network` (folded, in evaluation mode) to `path`; returns the file's SHA-256.
 
     The file has one input `image` of exactly `input_shape`, float32, and one output `logits`. Names of source files,
-    which exporters like to leave in, are removed. `half_weights` stores weights in half the bytes, see `halve_weights`.
+    which exporters like to leave in, are removed. `weight_bits` of 16 or 8 make it smaller, see `narrow_weights`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -60,29 +62,39 @@ def export_onnx(network: nn.Module, path: Path, input_shape: tuple[int, ...], *,
     for node in model.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
-    if half_weights:
-        halve_weights(model)
+    if weight_bits != 32:
+        narrow_weights(model, weight_bits)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(partial))
     partial.replace(path)
     return sha256(path)
 
 
-def halve_weights(model: onnx.ModelProto) -> None:
-    """Store the weights of two or more dimensions in float16, each behind a cast to float32.
+def narrow_weights(model: onnx.ModelProto, bits: int) -> None:
+    """Store the weights of two or more dimensions in `bits`, 16 or 8, with what makes them float32 again behind each.
 
-    Runtimes fold the cast when they open the file: they compute in float32, as before, with rounded weights.
+    16 is float16. 8 is int8, in multiples of 1/127 of the largest of each output (the first dimension). Runtimes fold
+    the cast and the product when they open the file: they compute in float32, as before, with rounded weights.
     """
     graph = model.graph
-    casts = []
+    before, scales = [], []
     for tensor in graph.initializer:
         if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
             continue
-        name = tensor.name
-        values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+        name, values = tensor.name, onnx.numpy_helper.to_array(tensor)
+        if bits == 16:
+            stored, widened = values.astype(np.float16), name
+        else:
+            largest = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
+            scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+            stored, widened = np.rint(values / scale).astype(np.int8), f"{name}_wide"
+            scales.append(onnx.numpy_helper.from_array(scale, name + SCALE))
+        tensor.CopyFrom(onnx.numpy_helper.from_array(stored, f"{name}_narrow"))
+        before.append(onnx.helper.make_node("Cast", [tensor.name], [widened], to=onnx.TensorProto.FLOAT))
+        if widened != name:
+            before.append(onnx.helper.make_node("Mul", [widened, name + SCALE], [name]))
+    graph.initializer.extend(scales)
+    nodes = [*before, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
 
@@ -125,7 +137,9 @@ def count_macs(path: Path) -> int:
         for value in [*model.graph.value_info, *model.graph.output]
     }
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
-    weights |= {node.output[0]: weights[node.input[0]] for node in model.graph.node if node.op_type == "Cast"}
+    for node in model.graph.node:  # narrow weights made wide
+        if node.op_type in ("Cast", "Mul") and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
     total = 0
     for node in model.graph.node:
         if node.op_type == "Conv":  # weight: outputs, inputs / groups, height, width
@@ -136,7 +150,8 @@ def count_macs(path: Path) -> int:
 
 
 def count_parameters(path: Path) -> int:
-    """Numbers in the initialisers of an ONNX file: the parameters of the folded network."""
-    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    """Numbers in the initialisers of an ONNX file, but for scales: the parameters of the folded network."""
+    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8)
     tensors = onnx.load(str(path)).graph.initializer
-    return sum(int(np.prod(tensor.dims)) for tensor in tensors if tensor.data_type in floats)
+    weights = [one for one in tensors if one.data_type in kinds and not one.name.endswith(SCALE)]
+    return sum(int(np.prod(one.dims)) for one in weights)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: it is for recipes only")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: it is for recipes only")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from recipes.cifar10.data import Augmented, Images  # noqa: E402
 from recipes.cifar10.networks import Mirrored  # noqa: E402
+from recipes.common.export import check_onnx, count_macs, count_parameters, export_onnx  # noqa: E402
 from recipes.common.train import Restart, Schedule  # noqa: E402
 
 
@@ -61,3 +64,25 @@ def test_targets_are_mixed_by_the_area_that_was_replaced() -> None:
                 shares[labels[row]] += count / 1024
             torch.testing.assert_close(target, shares, atol=1e-5, rtol=0)
     assert 10 <= mixed <= 30, "about half of the batches"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, about itself
+@pytest.mark.parametrize(("bits", "tolerance"), [(32, 1e-5), (16, 1e-3), (8, 2e-2)])
+def test_narrow_weights_compute_the_same_and_count_the_same(bits: int, tolerance: float, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU(), torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten()]
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(16, 10)).eval()
+    with torch.no_grad():
+        layers[0].weight[0] = 0  # an output whose largest weight is none
+    path = tmp_path / "network.onnx"
+    export_onnx(network, path, (1, 3, 8, 8), weight_bits=bits)
+    assert check_onnx(path, network, torch.rand(4, 3, 8, 8), tolerance=tolerance) <= tolerance
+    assert count_parameters(path) == 3 * 9 * 16 + 16 + 16 * 10 + 10
+    assert count_macs(path) == 6 * 6 * 16 * 27 + 16 * 10
+    weights = [
+        one
+        for one in onnx.load(str(path)).graph.initializer
+        if one.name.endswith("weight_narrow" if bits < 32 else "weight")
+    ]
+    assert {8 * len(one.raw_data) // math.prod(one.dims) for one in weights} == {bits}
