@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from premodel.errors import OptionError
-from premodel.evaluation.report.verdict import best_premodel, judge, points
+from premodel.evaluation.report.verdict import best_premodel, interval, judge, points
 from premodel.evaluation.rows import Row
 from premodel.training.objective import Floor, Objective
 
@@ -71,3 +71,11 @@ def test_the_objective_chooses_the_premodel_to_speak_of() -> None:
 
 def test_points_that_round_to_zero_have_no_sign() -> None:
     assert [points(value) for value in (-0.04, 0.04, -0.06, 1.26)] == ["0.0", "0.0", f"{MINUS}0.1", "+1.3"]
+
+
+def test_an_interval_shows_on_which_side_of_zero_it_ends() -> None:
+    assert interval((-1.24, 2.0)) == f"[{MINUS}1.2, +2.0]"
+    assert interval((0.02, 2.0)) == "[+0.02, +2.00]"
+    assert interval((-2.0, -0.04)) == f"[{MINUS}2.00, {MINUS}0.04]"
+    assert interval((0.0, 2.0)) == "[0.0, +2.0]"
+    assert interval((0.001, 2.0)) == "[0.00, +2.00]"

@@ -112,15 +112,16 @@ def _pace(speedup: float) -> str:
     return f"{speedup:.2f} times as fast as" if speedup > 1 else f"{1 / speedup:.2f} times as slow as"
 
 
-def points(value: float) -> str:
+def points(value: float, decimals: int = 1) -> str:
     """Points of accuracy with a sign; what rounds to zero has none."""
-    text = f"{value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")  # noqa: RUF001
+    text = f"{value:+.{decimals}f}"
+    return text[1:] if not float(text) else text.replace("-", "−")  # noqa: RUF001
 
 
 def interval(bounds: tuple[float, float]) -> str:
-    """A 95 % interval in points."""
-    return f"[{points(bounds[0])}, {points(bounds[1])}]"
+    """A 95 % interval in points; finer where an end so near to zero would hide on which side of it it lies."""
+    decimals = 2 if any(end and not float(f"{end:.1f}") for end in bounds) else 1
+    return f"[{points(bounds[0], decimals)}, {points(bounds[1], decimals)}]"
 
 
 def _interval(given: object) -> tuple[float, float]:
