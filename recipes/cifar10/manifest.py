@@ -32,6 +32,7 @@ class Card:
     mflop: float
     epochs: int
     teacher: str | None
+    mirror_view: bool
     test_images: int
     test_right: int
     held_out_accuracy: float
@@ -79,4 +80,6 @@ input = {{ size = [32, 32], layout = "NCHW", dtype = "float32", channels = "RGB"
 crop_fraction = 1.0, interpolation = "bilinear", mean = {list(MEAN)}, std = {list(STD)} }}
 output = {{ activation = "none" }}
 """
+        if card.mirror_view:
+            shown += 'views = [{ name = "mirror", mirror = true }]\n'
     path.write_text(shown)

@@ -19,6 +19,7 @@ class Plan:
     `teacher` names the network whose answers it learns from beside the labels (Hinton, Vinyals and Dean 2015).
     `weight_bits` is what its weights are stored in: the files of the zoo may have 12 MB in all. `mirrored` publishes a
     network that answers with the mean of what it says of the image and of its mirror image, at twice the work.
+    `mirror_view` offers the mirror image as a view instead, a candidate that costs time only where it is run.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Plan:
     weight_bits: int = 32
     mix_from: int | None = None
     mirrored: bool = False
+    mirror_view: bool = False
 
 
 PLANS = (
@@ -62,6 +64,7 @@ PLANS = (
         Schedule(40, peak_lr=0.2),
         teacher="resnet_large",
         weight_bits=16,
+        mirror_view=True,
     ),
     Plan(
         "resnet_small",
@@ -70,6 +73,7 @@ PLANS = (
         Schedule(48, peak_lr=0.4, warmup_fraction=0.2),
         teacher="resnet_large",
         weight_bits=8,
+        mirror_view=True,
     ),
     Plan(
         "resnet_medium",
@@ -82,6 +86,7 @@ PLANS = (
         teacher="resnet_large",
         weight_bits=8,
         mix_from=20,
+        mirror_view=True,
     ),
     Plan(
         "resnet_large",
