@@ -98,7 +98,7 @@ class Backend(ABC):
         Raises
         ------
         RunError
-            The file does not take that shape, or its output would have another one.
+            The file does not take that shape, or its output is seen to have another one.
         """
         if len(shape) != len(self.input.shape) or any(
             theirs not in (None, ours) for theirs, ours in zip(self.input.shape, shape, strict=True)

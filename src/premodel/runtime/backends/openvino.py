@@ -119,8 +119,9 @@ class OpenvinoBackend(Backend):
                 output = tuple(self._request.get_output_tensor(self._output).shape)
             except self._failures as error:
                 raise RunError(f"openvino failed ({_told(error)})") from error
-        if any(theirs not in (None, ours) for theirs, ours in zip(self.output.shape, output, strict=True)):
-            raise RunError("the output's shape changes with the input's", given=output, allowed=self.output.shape)
+        own = self.output.shape
+        if len(own) != len(output) or any(side not in (None, now) for side, now in zip(own, output, strict=True)):
+            raise RunError("the output's shape changes with the input's", given=output, allowed=own)
         self.input = replace(self.input, shape=shape)
 
     def close(self) -> None:
