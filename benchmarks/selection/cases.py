@@ -71,7 +71,7 @@ def find_cases(shared: Path, work: Path) -> tuple[list[Case], list[str]]:
         cases.append(Case("imagenet", "ImageNet, six networks", zoo, images, labels, "imagenet.db", names, ours))
         title = "ImageNet, six networks with further views (crops, smaller sizes, mirror image)"
         one = ("cascade-routing",)
-        cases.append(Case("imagenet-views", title, zoo, images, labels, "imagenet.db", None, one, 2, 6))
+        cases.append(Case("imagenet-views", title, zoo, images, labels, "imagenet.db", None, one, 2))
     else:
         absent.append(f"ImageNet: no {imagenet / 'zoo.toml'}")
     zoo, data = ROOT / "recipes" / "cifar10" / "zoo.toml", shared / "cifar10" / "test.parquet"
