@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.training.evidence import EvidenceTable
+from premodel.training.product import product
 
 RIDGE = 20.0
 TOTAL = 1.4
@@ -41,7 +42,7 @@ def fused(evidence: Sequence[Floats], log_count: Floats, weights: NDArray[np.flo
         scores[:, :-1] += own * np.float32(weight)
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
-    scores /= (scores @ np.ones(scores.shape[1], np.float32))[:, None]
+    scores /= product(scores, np.ones(scores.shape[1], np.float32))[:, None]
     return scores
 
 
@@ -128,10 +129,10 @@ def _moments(evidence: Sequence[Floats], share: Floats) -> tuple[NDArray[np.floa
     mean, ones = np.empty((len(share), j)), np.ones(share.shape[1], np.float32)
     for a in range(j):
         weighted = share * evidence[a]
-        mean[:, a] = weighted @ ones
+        mean[:, a] = product(weighted, ones)
         for b in range(a, j):
             products[a, b] = products[b, a] = np.vdot(weighted, evidence[b])
-    return mean, products - mean.T @ mean
+    return mean, products - product(mean.T, mean)
 
 
 def fit_set(table: EvidenceTable, members: list[int], steps: int = STEPS) -> NDArray[np.float64]:

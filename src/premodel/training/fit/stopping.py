@@ -17,6 +17,7 @@ from premodel.training.calibration import Calibration, fit_calibration, logit
 from premodel.training.evidence import EvidenceTable
 from premodel.training.fit.fusion import fit_set, fused
 from premodel.training.folds import Fold
+from premodel.training.product import product
 
 RIDGE = 1e-4
 """Of the regression of gains, per sample, on its slopes."""
@@ -246,16 +247,16 @@ def backward_induction(
         if not following:
             continue
         own = basis[number]
-        project = np.linalg.solve((own.T @ own).astype(np.float64) + penalty, own.T.astype(np.float64))
+        project = np.linalg.solve(product(own.T, own).astype(np.float64) + penalty, own.T.astype(np.float64))
         best = np.zeros((n, points), np.float32)
         for j in following:
             then = values[number | 1 << j]
             if then is None:
                 continue
             then = then - price[:, j]
-            coefficients = (project @ (then - reward[number][:, None])).astype(np.float32)
+            coefficients = product(project, then - reward[number][:, None]).astype(np.float32)
             gains[:, number, j] = coefficients.T
-            gain = own @ coefficients
+            gain = product(own, coefficients)
             better = gain > best
             best[better] = gain[better]
             stay[better] = then[better]
