@@ -30,7 +30,7 @@ from write import write_readme  # noqa: E402
 
 from premodel.evaluation.peers.registry import run_peers  # noqa: E402
 from premodel.evaluation.rows import Singles  # noqa: E402
-from premodel.records import CRITERIA, Criterion  # noqa: E402
+from premodel.records import Criterion  # noqa: E402
 from premodel.training.folds import stratified_folds  # noqa: E402
 from premodel.training.objective import Floor, Objective  # noqa: E402
 from premodel.training.tables import Tables  # noqa: E402
@@ -143,7 +143,7 @@ def main() -> None:
     for case in cases:
         store = Path(given[case.key]) if case.key in given else timed[case.store]
         tables, left_out = read_case(case, store)
-        for criterion in CRITERIA:
+        for criterion in case.criteria:
             compared = Comparison(case, criterion, tables, left_out, Singles.of(tables, criterion))
             compare(compared, results, args.policy, min(args.divisions, case.divisions), args.work)
             comparisons.append(compared)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from premodel.errors import ModelError
+from premodel.records import CRITERIA, Criterion
 from premodel.runtime.candidate import open_network
 from premodel.runtime.zoo import Candidate, View, read_zoo
 from premodel.training.load import load_tables
@@ -45,6 +46,8 @@ class Case:
         Most divisions into folds.
     targets:
         Ceilings of mean latency that curves are made for.
+    criteria:
+        Those that it is compared by.
     """
 
     key: str
@@ -57,6 +60,7 @@ class Case:
     policies: tuple[str, ...] = ("cascade-routing", "cascade")
     divisions: int = 3
     targets: int = 12
+    criteria: tuple[Criterion, ...] = CRITERIA
 
 
 def find_cases(shared: Path, work: Path) -> tuple[list[Case], list[str]]:
@@ -71,7 +75,9 @@ def find_cases(shared: Path, work: Path) -> tuple[list[Case], list[str]]:
         cases.append(Case("imagenet", "ImageNet, six networks", zoo, images, labels, "imagenet.db", names, ours))
         title = "ImageNet, six networks with further views (crops, smaller sizes, mirror image)"
         one = ("cascade-routing",)
-        cases.append(Case("imagenet-views", title, zoo, images, labels, "imagenet.db", None, one, 2))
+        cases.append(
+            Case("imagenet-views", title, zoo, images, labels, "imagenet.db", None, one, 2, criteria=("top1",))
+        )
     else:
         absent.append(f"ImageNet: no {imagenet / 'zoo.toml'}")
     zoo, data = ROOT / "recipes" / "cifar10" / "zoo.toml", shared / "cifar10" / "test.parquet"
