@@ -34,7 +34,8 @@ from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.knn import KnnSelector
 from premodel.runtime.selectors.scaling import MinMaxScaler
-from premodel.runtime.zoo import Candidate, Model, View
+from premodel.runtime.view import View
+from premodel.runtime.zoo import Candidate, Model
 
 BUDGET_MS = 0.05
 BUDGET_LOAD_SECONDS = 0.4

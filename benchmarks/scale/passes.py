@@ -26,7 +26,8 @@ from premodel.profiling.samples import Task
 from premodel.profiling.store import Store
 from premodel.profiling.workers import LocalWorkers, SampleJob
 from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
-from premodel.runtime.zoo import Candidate, View, Zoo, read_zoo
+from premodel.runtime.view import View
+from premodel.runtime.zoo import Candidate, Zoo, read_zoo
 from ray_cluster import small_cluster
 
 CANDIDATES = 14

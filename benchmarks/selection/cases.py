@@ -16,7 +16,8 @@ import numpy as np
 from premodel.errors import ModelError
 from premodel.records import CRITERIA, Criterion
 from premodel.runtime.candidate import open_network
-from premodel.runtime.zoo import Candidate, View, read_zoo
+from premodel.runtime.view import View
+from premodel.runtime.zoo import Candidate, read_zoo
 from premodel.training.load import load_tables
 from premodel.training.tables import Tables
 

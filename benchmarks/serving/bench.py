@@ -35,7 +35,8 @@ from premodel.runtime.engine import Premodel
 from premodel.runtime.image import InputSpec, decode, preprocess
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
-from premodel.runtime.zoo import Candidate, Model, View
+from premodel.runtime.view import View
+from premodel.runtime.zoo import Candidate, Model
 
 BUDGET_MS = 0.7
 BUDGET_RATE = 0.85

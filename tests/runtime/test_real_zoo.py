@@ -12,7 +12,8 @@ import pytest
 from premodel.errors import ModelError
 from premodel.runtime.candidate import open_candidates, open_network
 from premodel.runtime.image import Pyramid, decode, set_threads
-from premodel.runtime.zoo import View, read_zoo
+from premodel.runtime.view import View
+from premodel.runtime.zoo import read_zoo
 
 
 def right_answers(imagenet: Path, names: list[str], limit: int) -> tuple[np.ndarray, int]:

@@ -367,6 +367,13 @@ class TestKeys:
         back = candidate_from_json(json.loads(json.dumps(candidate_to_json(turned))), tmp_path)
         assert (back.view, back.network_key) == (turned.view, turned.network_key)
 
+    def test_a_model_on_a_server_has_no_view_of_another_size(self, tmp_path: Path) -> None:
+        entry = {key: value for key, value in ENTRY.items() if key not in ("providers", "settings", "views")}
+        entry |= {"runtime": "oip", "url": "http://board:8090", "sha256": "0" * 64}
+        assert read_zoo(manifest(tmp_path, entry)).candidates[0].model.is_remote
+        with pytest.raises(ZooError, match=r"wrong views\[0\].size; given: \[24, 36\]; allowed: none for a model on a"):
+            read_zoo(manifest(tmp_path, {**entry, "views": [{"name": "small", "size": [24, 36]}]}))
+
     def test_known_key(self, zoo: Zoo) -> None:
         """Keys stand in stores: a change of how they are made must be noticed."""
         assert zoo.candidates[0].prediction_key == "8fa66ea8960cdfa7ca7b8d815d7f0292eb9affd4ebb77086eda93e17d7e6cdf3"

@@ -27,7 +27,8 @@ from premodel.runtime.engine import Premodel
 from premodel.runtime.image import InputSpec
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
-from premodel.runtime.zoo import Candidate, Model, View
+from premodel.runtime.view import View
+from premodel.runtime.zoo import Candidate, Model
 from premodel.serving.app import make_app
 from premodel.serving.limits import Limits
 from premodel.serving.service import Service

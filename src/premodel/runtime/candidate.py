@@ -112,9 +112,7 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
         )
 
     expected = candidate.input.shape
-    if len(input_spec.shape) != 4 or any(
-        theirs not in (None, ours) for ours, theirs in zip(expected, input_spec.shape, strict=True)
-    ):
+    if not input_spec.takes(expected):
         says = f"{model.input.layout} {expected}"
         raise contradiction("input size, layout or channels", says, _shape(input_spec.shape))
     if model.input.dtype != input_spec.dtype:

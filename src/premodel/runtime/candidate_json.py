@@ -8,7 +8,8 @@ from typing import Any
 
 from premodel.errors import InputError, ZooError
 from premodel.runtime.fields import Fields
-from premodel.runtime.zoo import Candidate, read_model, read_view
+from premodel.runtime.view import read_view
+from premodel.runtime.zoo import Candidate, read_model
 
 
 def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[str, Any]:

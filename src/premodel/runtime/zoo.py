@@ -15,10 +15,11 @@ from premodel.runtime.backends.registry import BACKENDS, EXPORTED_RUNTIMES, REMO
 from premodel.runtime.digests import file_git_blob_sha1, file_sha256
 from premodel.runtime.fields import Fields, is_json, read_toml, shown
 from premodel.runtime.image import PREPROCESSING_VERSION
-from premodel.runtime.input_spec import InputSpec, read_input_spec, read_size
+from premodel.runtime.input_spec import InputSpec, read_input_spec
 from premodel.runtime.label_file import MIN_LABELS, read_label_file
 from premodel.runtime.regular_file import is_regular
 from premodel.runtime.remote_entry import WAITING, check_remote
+from premodel.runtime.view import View, read_view
 
 TASKS = ("image-classification",)
 ACTIVATIONS = ("softmax", "none")
@@ -85,27 +86,6 @@ class Model:
             return self.sha256
         require_file(self)
         return file_sha256(self.file)
-
-
-@dataclass(frozen=True)
-class View:
-    """How a candidate looks at the image: another crop, size or the mirror image; the unnamed one as the model says.
-
-    Attributes
-    ----------
-    crop_fraction:
-        In place of the model's; None for the model's own.
-    mirror:
-        Left and right exchanged.
-    size:
-        Height and width of the tensor in place of the model's; None for the model's own. The file must take it, and
-        such a view has an opened network of its own.
-    """
-
-    name: str = ""
-    crop_fraction: float | None = None
-    mirror: bool = False
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -358,18 +338,6 @@ def _entry(entry: Any, where: str, folder: Path, n_labels: int) -> list[Candidat
         candidates.append(Candidate(model, view, n_labels))
     fields.done()
     return candidates
-
-
-def read_view(fields: Fields, name: str) -> View:
-    """The view of that name; the error class of `fields` if a field is wrong."""
-    view = View(
-        name,
-        crop_fraction=fields.number("crop_fraction", 0, 1) if fields.has("crop_fraction") else None,
-        mirror=fields.flag("mirror", False),
-        size=read_size(fields) if fields.has("size") else None,
-    )
-    fields.done()
-    return view
 
 
 def read_model(fields: Fields, folder: Path) -> Model:

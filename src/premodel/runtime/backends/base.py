@@ -34,6 +34,12 @@ class TensorSpec:
     scale: float = 0.0
     zero_point: int = 0
 
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Does a tensor of that shape go with this one: as many dimensions, equal where they are not free."""
+        return len(shape) == len(self.shape) and all(
+            theirs in (None, ours) for theirs, ours in zip(self.shape, shape, strict=True)
+        )
+
 
 class Backend(ABC):
     """One opened model file under one inference runtime.
@@ -100,10 +106,14 @@ class Backend(ABC):
         RunError
             The file does not take that shape, or its output is seen to have another one.
         """
-        if len(shape) != len(self.input.shape) or any(
-            theirs not in (None, ours) for theirs, ours in zip(self.input.shape, shape, strict=True)
-        ):
+        if not self.input.takes(shape):
             raise RunError("sizes are fixed in the file", given=shape, allowed=self.input.shape)
+        self.input = replace(self.input, shape=shape)
+
+    def _resized(self, shape: tuple[int, ...], output: tuple[int, ...]) -> None:
+        """Note the new shape of the input; RunError if the output that came of it has not the shape it had before."""
+        if not self.output.takes(output):
+            raise RunError("the output's shape changes with the input's", given=output, allowed=self.output.shape)
         self.input = replace(self.input, shape=shape)
 
     def hurry(self) -> None:  # noqa: B027 - most have nothing to wait for
@@ -118,10 +128,7 @@ def check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
     """Raise RunError unless a tensor has the shape and dtype that the model takes."""
     if tensor.dtype == spec.dtype and tensor.shape == spec.shape:
         return
-    fits = len(tensor.shape) == len(spec.shape) and all(
-        theirs in (None, ours) for ours, theirs in zip(tensor.shape, spec.shape, strict=True)
-    )
-    if tensor.dtype != spec.dtype or not fits:
+    if tensor.dtype != spec.dtype or not spec.takes(tensor.shape):
         raise RunError("wrong input", given=f"{tensor.dtype} {tensor.shape}", allowed=f"{spec.dtype} {spec.shape}")
 
 

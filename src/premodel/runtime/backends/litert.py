@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -111,9 +110,8 @@ class LitertBackend(Backend):
                 output = interpreter.get_tensor(self._output_index).shape
             except (ValueError, RuntimeError) as error:
                 raise RunError(f"litert failed ({' '.join(str(error).split())})") from error
-        if output != self.output.shape:
-            raise RunError("the output's shape changes with the input's", given=output, allowed=self.output.shape)
-        self._shape, self.input = shape, replace(self.input, shape=shape)
+        self._shape = shape
+        self._resized(shape, output)
 
     def close(self) -> None:
         """Drop the interpreter."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -119,10 +118,7 @@ class OpenvinoBackend(Backend):
                 output = tuple(self._request.get_output_tensor(self._output).shape)
             except self._failures as error:
                 raise RunError(f"openvino failed ({_told(error)})") from error
-        own = self.output.shape
-        if len(own) != len(output) or any(side not in (None, now) for side, now in zip(own, output, strict=True)):
-            raise RunError("the output's shape changes with the input's", given=output, allowed=own)
-        self.input = replace(self.input, shape=shape)
+        self._resized(shape, output)
 
     def close(self) -> None:
         """Drop the compiled network."""
