@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from premodel.errors import BundleError, ModelError, ZooError
 from premodel.runtime.candidate_json import candidate_from_json, candidate_to_json
 from premodel.runtime.digests import file_git_blob_sha1, file_sha256
+from premodel.runtime.view import View
 from premodel.runtime.zoo import Zoo, read_zoo, verify
 from zoos import write_zoo
 
@@ -167,6 +168,7 @@ def test_labels_may_be_listed(tmp_path: Path) -> None:
         ("views", [3], r"views\[0\] is not a table"),
         ("views", [{"mirror": True}], r"views\[0\].name is missing"),
         ("views", [{"name": "x"}], "changes nothing"),
+        ("views", [{"name": "x", "size": [32, 48]}], "changes nothing"),
         ("views", [{"name": "x", "mirror": "yes"}], r"wrong views\[0\].mirror; given: 'yes'; allowed: true, false"),
         ("views", [{"name": "x", "crop_fraction": 2}], r"wrong views\[0\].crop_fraction"),
         ("views", [{"name": "x", "mirror": True, "flip": 1}], r"unknown field views\[0\].flip"),
@@ -366,6 +368,13 @@ class TestKeys:
         assert len({one.prediction_key for one in (plain, small, turned)}) == 3
         back = candidate_from_json(json.loads(json.dumps(candidate_to_json(turned))), tmp_path)
         assert (back.view, back.network_key) == (turned.view, turned.network_key)
+
+    def test_a_view_that_states_the_models_own_size_shares_its_network(self, tmp_path: Path) -> None:
+        small_file(tmp_path)
+        views = [{"name": "turned", "size": [32, 48], "mirror": True}]
+        plain, turned = read_zoo(manifest(tmp_path, {**ENTRY, "views": views})).candidates
+        assert turned.network_key == plain.network_key
+        assert turned.view == View("turned", mirror=True)
 
     def test_a_model_on_a_server_has_no_view_of_another_size(self, tmp_path: Path) -> None:
         entry = {key: value for key, value in ENTRY.items() if key not in ("providers", "settings", "views")}

@@ -327,6 +327,8 @@ def _entry(entry: Any, where: str, folder: Path, n_labels: int) -> list[Candidat
     for number, item in enumerate(fields.tables("views")):
         view_fields = Fields(item, fields.where, fields.error, f"views[{number}].")
         view = read_view(view_fields, view_fields.name("name"))
+        if view.size == model.input.size:
+            view = replace(view, size=None)  # the model's own: its opened network will do
         if view == View(view.name):
             raise ZooError(
                 f"views[{number}] ({view.name}) changes nothing",

@@ -14,14 +14,28 @@ from premodel.records import Criterion
 from premodel.training.folds import Fold
 from premodel.training.tables import Tables
 
-CASCADES: Mapping[str, Callable[[Tables, Criterion], Iterator[Setting]]] = {
-    "max-probability cascade": partial(confidence_cascades, committee=False),
-    "committee cascade": partial(confidence_cascades, committee=True),
-    "agreement-based cascade": agreement_cascades,
+BestOf = Callable[[Fold], float]
+Peer = Callable[[Tables, Criterion, Sequence[Fold], Objectives, BestOf, int], Points]
+"""Serves every sample out of fold: tables, criterion, folds, objectives, best single accuracy of a fold, seed."""
+
+
+def _chosen(settings: Callable[[Tables, Criterion], Iterator[Setting]]) -> Peer:
+    """A peer that learns nothing but which of its settings to use."""
+
+    def serve(
+        tables: Tables, criterion: Criterion, folds: Sequence[Fold], objectives: Objectives, best_of: BestOf, _: int
+    ) -> Points:
+        return choose_by_folds(partial(settings, tables, criterion), folds, objectives, best_of)
+
+    return serve
+
+
+PEERS: Mapping[str, Peer] = {
+    "max-probability cascade": _chosen(partial(confidence_cascades, committee=False)),
+    "committee cascade": _chosen(partial(confidence_cascades, committee=True)),
+    "agreement-based cascade": _chosen(agreement_cascades),
+    "two-model threshold": thresholds_by_folds,
 }
-"""Peers that learn nothing but which of their settings to use."""
-TWO_MODEL = "two-model threshold"
-PEERS = (*CASCADES, TWO_MODEL)
 
 
 def run_peers(
@@ -33,9 +47,4 @@ def run_peers(
     def best_of(fold: Fold) -> float:
         return float(correct[fold.train].mean(axis=0).max())
 
-    found = {
-        name: choose_by_folds(partial(settings, tables, criterion), folds, objectives, best_of)
-        for name, settings in CASCADES.items()
-    }
-    found[TWO_MODEL] = thresholds_by_folds(tables, criterion, folds, objectives, best_of, seed)
-    return found
+    return {name: serve(tables, criterion, folds, objectives, best_of, seed) for name, serve in PEERS.items()}
