@@ -53,6 +53,16 @@ def test_a_cascade_keeps_them() -> None:
     assert len(wide.candidates) >= 2
 
 
+@pytest.mark.parametrize("policy", ["single", "auto"])
+def test_stand_ins_keep_them_too(policy: str) -> None:
+    for ceilings in ({"max_memory_mb": 45.0}, {"max_energy_mj": 9.5}):
+        served = train(TABLES, TrainOptions(policy, objective=objective(**ceilings))).policy.candidates
+        accepts = together(TABLES, objective(**ceilings))
+        assert accepts is not None
+        assert accepts([TABLES.candidates.index(name) for name in served]), served
+    assert len(train(TABLES, TrainOptions("single")).policy.candidates) == 4
+
+
 @pytest.mark.parametrize(
     ("ceilings", "message"),
     [

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from premodel.errors import OptionError, StoreError
 from premodel.profiling.dataset import read_dataset
 from premodel.profiling.profile import PASSES, ProfileOptions, profile
-from premodel.profiling.schema import EXTRACTORS, FEATURES, PREDICTIONS, SAMPLES, TIMINGS
+from premodel.profiling.schema import CANDIDATES, EXTRACTORS, FEATURES, PREDICTIONS, SAMPLES, TIMINGS
 from premodel.profiling.store import Store
 from premodel.runtime.candidate import open_candidates
 from premodel.runtime.image import decode
@@ -54,12 +54,21 @@ def change(store: Path, statement: object) -> None:
         opened.write(lambda connection: connection.execute(statement))  # type: ignore[call-overload]
 
 
+def test_one_file_opened_in_two_ways_is_two_networks(store: Path) -> None:
+    with Store(store) as opened, opened.reading() as connection:
+        manifest = json.loads(connection.scalar(select(CANDIDATES.c.manifest).where(CANDIDATES.c.name == "m0")))
+    for threads, count in ((manifest["threads"], 2), (manifest["threads"] + 1, 3)):
+        other = json.dumps(manifest | {"name": "m1", "threads": threads})
+        change(store, update(CANDIDATES).where(CANDIDATES.c.name == "m1").values(manifest=other))
+        assert len(set(load_tables(store).networks)) == count
+
+
 def test_tables_are_in_order_and_of_the_promised_types(small: SmallZoo, store: Path) -> None:
     tables = load_tables(store)
     assert list(tables.samples) == sorted(tables.samples)
     assert tables.candidates == ("m0", "m1", "m2")
     assert tables.label_names == tuple(f"label {i}" for i in range(30))
-    assert tables.networks == tuple(candidate.model.digest for candidate in read_zoo(small.zoo).candidates)
+    assert tables.networks == tuple(candidate.network_key for candidate in read_zoo(small.zoo).candidates)
     shapes = {
         "truth": ((9,), np.int32),
         "top_labels": ((9, 3, 20), np.int32),

@@ -43,7 +43,6 @@ class StoredCandidate:
     """A candidate of the zoo profiled last."""
 
     name: str
-    network: str
     prediction_key: str
     timing_key: str
     manifest: str
@@ -106,7 +105,7 @@ def load_candidates(store: str | Path | Store, names: Sequence[str] | None = Non
             return load_candidates(opened, names)
     with store.reading() as connection:
         chosen = _candidates(connection, store, names)
-    return tuple(candidate_from_json(json.loads(one.manifest), Path("/"), StoreError) for one in chosen)
+    return tuple(_candidate(one) for one in chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +157,7 @@ def _load(
         truth=truth[rows],
         label_names=label_names,
         candidates=tuple(one.name for one in chosen),
-        networks=tuple(_network(one) for one in chosen),
+        networks=tuple(_candidate(one).network_key for one in chosen),
         top_labels=np.stack([one.labels[rows] for one in answers], axis=1),
         top_probabilities=np.stack([one.probabilities[rows] for one in answers], axis=1),
         entropy=np.stack([one.entropy[rows] for one in answers], axis=1),
@@ -203,7 +202,7 @@ def _complete_rows(
 
 def _candidates(connection: Connection, store: Store, names: Sequence[str] | None) -> list[StoredCandidate]:
     c = CANDIDATES.c
-    query = select(c.name, c.network, c.prediction_key, c.timing_key, c.manifest)
+    query = select(c.name, c.prediction_key, c.timing_key, c.manifest)
     found = [
         StoredCandidate(*row) for row in connection.execute(query.where(c.position.is_not(None)).order_by(c.position))
     ]
@@ -218,10 +217,8 @@ def _candidates(connection: Connection, store: Store, names: Sequence[str] | Non
     return [by_name[name] for name in names]
 
 
-def _network(candidate: StoredCandidate) -> str:
-    """What it shares with all that are one opened network: the file's digest, and the size of a view that has one."""
-    size = json.loads(candidate.manifest)["view"].get("size")
-    return candidate.network if size is None else "{}@{}x{}".format(candidate.network, *size)
+def _candidate(stored: StoredCandidate) -> Candidate:
+    return candidate_from_json(json.loads(stored.manifest), Path("/"), StoreError)
 
 
 def _samples(connection: Connection) -> tuple[list[str], NDArray[np.int32]]:

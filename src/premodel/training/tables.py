@@ -48,7 +48,7 @@ class Tables:
     candidates:
         Candidate names, m, in manifest order.
     networks:
-        The opened network behind each candidate: the digest of the model file, and the size of a view that has one.
+        The opened network behind each candidate, as `Candidate.network_key`: equal for candidates that share one.
     top_labels, top_probabilities:
         int32 and float32 (n, m, k), by falling probability; a failed prediction is -1 and 0.
     entropy:

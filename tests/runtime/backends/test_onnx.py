@@ -42,6 +42,20 @@ def test_free_sides_take_any_size_the_network_can(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_free_sides_that_the_layers_behind_them_fix_are_refused_at_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, ["batch", 3, "height", "width"])
+    backend = OnnxBackend.open(file, threads=1)
+    with pytest.raises(RunError, match="onnxruntime failed") as caught:
+        backend.resize((1, 3, 5, 5))
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", ""), "an error is raised, not printed"
+    backend.resize((1, 3, 2, 8))
+    assert backend.predict(np.zeros((1, 3, 2, 8), np.float32)).shape == (1, 5)
+
+
 def test_several_outputs_need_a_name(tmp_path: Path) -> None:
     file = tmp_path / "m.onnx"
     write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], outputs=["main", "aux"])

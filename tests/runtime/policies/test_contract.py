@@ -144,6 +144,22 @@ def test_budget_is_kept_and_exact(policy: Policy) -> None:
 
 
 @each_policy
+@pytest.mark.parametrize("budget_ms", [3.0, 5.0, 8.0, 12.0])
+def test_a_failure_counts_toward_the_budget_once_there_is_an_answer(policy: Policy, budget_ms: float) -> None:
+    before_ms, latency_ms = policy.costs.before_ms, policy.costs.latency_ms  # type: ignore[attr-defined]
+    for broken in policy.candidates:
+        for row in range(0, len(TABLES), 5):
+            trace = serve_row(policy, row, {broken}, max_latency_ms=budget_ms)
+            spent_ms, answered = before_ms, False
+            for step in trace.steps:
+                if isinstance(step, Run):
+                    spent_ms += latency_ms[step.candidate]
+                    assert before_ms + latency_ms[step.candidate] <= budget_ms, "a stand-in keeps it by itself"
+                    assert spent_ms <= budget_ms or not answered
+                    answered |= step.candidate in trace.ran
+
+
+@each_policy
 def test_a_huge_cost_weight_runs_nothing_dear(policy: Policy) -> None:
     for row in range(len(TABLES)):
         first = policy.next(evidence_of(policy, row), CallOptions(cost_weight=1e6))

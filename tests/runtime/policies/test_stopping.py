@@ -143,6 +143,17 @@ def test_a_budget_of_a_call_is_kept_to_the_edge() -> None:
         rule.next(after(), CallOptions(max_latency_ms=1.4999))
 
 
+def test_what_failed_is_spent() -> None:
+    rule, budget = policy(), CallOptions(max_latency_ms=5.5)
+    evidence = after((SMALL, said(3, 0.5)))
+    assert isinstance(rule.next(evidence, budget), Run)
+    evidence.failed.add(LARGE)
+    assert isinstance(rule.next(evidence, budget), Stop)
+    none_yet = after()
+    none_yet.failed.add(LARGE)
+    assert rule.next(none_yet, CallOptions(max_latency_ms=4.5)).candidate == SMALL, "late goes before none"
+
+
 def test_a_cost_weight_of_a_call_takes_the_nearest_point() -> None:
     rule = policy()
     unsure = after((SMALL, said(3, 0.5)))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 from premodel.runtime.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output
 
@@ -105,14 +107,28 @@ class OnnxBackend(Backend):
 
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the session."""
+        check_tensor(tensor, self.input)
+        return self._run(tensor)
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Take another size where the file leaves the sides free; run once, as layers behind may not."""
+        if not self.input.takes(shape) or self.input.dtype not in _DTYPES.values():
+            super().resize(shape)  # refuses it; and a type that no manifest can describe is refused later
+            return
+        from onnxruntime import RunOptions
+
+        quiet = RunOptions()
+        quiet.log_severity_level = 4  # what fails is raised
+        self._resized(shape, self._run(np.zeros(shape, self.input.dtype), quiet).shape)
+
+    def _run(self, tensor: Tensor, options: Any = None) -> Tensor:
         session = self._session
         if session is None:
             raise RunError("the model is closed")
-        check_tensor(tensor, self.input)
         try:
-            output: Tensor = session.run([self.output_name], {self.input_name: tensor})[0]
+            output: Tensor = session.run([self.output_name], {self.input_name: tensor}, options)[0]
         except self._failures as error:
-            raise RunError(f"onnxruntime failed ({error})") from error
+            raise RunError(f"onnxruntime failed ({' '.join(str(error).split())})") from error
         return output
 
     def close(self) -> None:

@@ -57,7 +57,8 @@ class Select(Policy):
 
     A candidate that is over the call's `max_latency_ms`, or that has failed, is passed over: the rule is applied to
     the others. A fallback that cannot run, or an abstention after a failure, gives way to the candidate of the
-    highest score among those that can: an input is not left without an answer because of a defect.
+    highest score among those that can: an input is not left without an answer because of a defect, and each keeps the
+    budget by itself.
 
     `cost_weight` at call time takes the highest score - cost_weight * latency of those that say yes.
     """

@@ -30,6 +30,7 @@ class Single(Policy):
     -----
     A call may choose another operating point: with `max_latency_ms` the most accurate candidate within the budget
     answers where the first is over it; with `cost_weight` the one of the highest accuracy - cost_weight * latency.
+    A stand-in keeps the budget by itself, without the time of what failed before: a late answer goes before none.
     Ties go to the lower latency, then to the order of `candidates`.
     """
 

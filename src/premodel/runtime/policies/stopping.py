@@ -132,8 +132,9 @@ class StoppingPolicy(Policy):
     single answer: a candidate that would exceed it together with what ran before is not run. The candidate that
     starts is the best one *under that budget*; gains after the start are those learned without one.
 
-    A candidate that failed is left out, and the gains of the set without it apply. Should nothing have answered yet,
-    the best start among the others is run. Ties go to the lower latency, then to the order of `candidates`.
+    A candidate that failed is left out, and the gains of the set without it apply; its time counts as spent. Should
+    nothing have answered yet, the best start among the others is run, if it would keep the budget by itself: a late
+    answer goes before none. Ties go to the lower latency, then to the order of `candidates`.
     """
 
     kind: ClassVar[str]
@@ -214,7 +215,7 @@ class StoppingPolicy(Policy):
         if options.max_latency_ms is None:
             return True
         latency_ms = self.costs.latency_ms
-        spent_ms = sum(latency_ms[ran] for ran in evidence.predictions)
+        spent_ms = sum(latency_ms[ran] for ran in (*evidence.predictions, *evidence.failed))
         return self.costs.before_ms + (spent_ms + latency_ms[candidate]) <= options.max_latency_ms
 
     def _state(self, evidence: Evidence) -> tuple[int, NDArray[np.float32] | None, float]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
+from premodel.training.ceilings import together
 from premodel.training.options import Trained, TrainOptions
 from premodel.training.tables import Tables
 
@@ -14,7 +15,8 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     """Choose the single candidate that meets the objective; the others stand in for it by falling accuracy.
 
     Floor: the cheapest candidate at or above it. Ceiling: the most accurate one at or below it. Cost weight: the
-    highest accuracy - weight * latency. Without any: the most accurate, and of those the cheapest.
+    highest accuracy - weight * latency. Without any: the most accurate, and of those the cheapest. Under a ceiling of
+    memory or energy only those stand in that keep it together with it.
 
     Raises
     ------
@@ -27,7 +29,10 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     end_to_end_ms = tables.end_to_end_ms()
     chosen = options.objective.single(tables.candidates, accuracy, end_to_end_ms)
     by_accuracy = np.lexsort((tables.latency_ms, -accuracy)).tolist()
-    order = [chosen, *(candidate for candidate in by_accuracy if candidate != chosen)]
+    order, accepts = [chosen], together(tables, options.objective)
+    for candidate in by_accuracy:
+        if candidate != chosen and (accepts is None or accepts([*order, candidate])):
+            order.append(candidate)
     policy = Single(
         [tables.candidates[candidate] for candidate in order],
         accuracy[order].tolist(),
