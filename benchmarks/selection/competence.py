@@ -34,7 +34,8 @@ def competence_peers(
     for number, part in enumerate(folds):
         fold[part.test] = number
     # What they learn and choose is by top-1, so one run serves both criteria where their pools are the same.
-    key = hashlib.sha256(pools.tobytes() + fold.tobytes() + digest.encode()).hexdigest()[:12]
+    how = SCRIPT.read_bytes() + repr(PEER_PACKAGES).encode()
+    key = hashlib.sha256(pools.tobytes() + fold.tobytes() + digest.encode() + how).hexdigest()[:12]
     source, out = (work / f"competence-{key}-{kind}.npz" for kind in ("in", "out"))
     if not out.exists():
         np.savez(

@@ -16,6 +16,17 @@ def test_votes_of_three() -> None:
     assert votes(said, 3)[0].tolist() == [False, False, False, True]
 
 
+def test_who_failed_has_no_vote() -> None:
+    said = np.array([[-1, -1, 3], [-1, 4, 4], [-1, -1, -1]], dtype=np.int32)
+    agreed, speaker = votes(said, 2)
+    assert agreed.tolist() == [False, True, False]
+    assert speaker[1] == 2
+    tables = make_tables([[0, 0, 1]], latency_ms=[1, 2, 10], failed=[(0, 0), (0, 1)])
+    right, latency_ms = next(agreement_cascades(tables, "top1"))
+    assert right.tolist() == [True], "two failures do not agree: the last candidate runs"
+    assert latency_ms[0] > 13
+
+
 def test_it_pays_for_its_first_tier_and_the_last_where_it_runs() -> None:
     tables = make_tables([[1, 1, 0], [0, 1, 1], [0, 0, 1]], latency_ms=[1, 2, 10], decode_ms=0.5, n_labels=50)
     said = tables.top_labels[:, :, 0].copy()

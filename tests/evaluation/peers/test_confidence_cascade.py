@@ -55,3 +55,12 @@ def test_a_failed_prediction_is_never_sure_and_never_right() -> None:
         assert not settings[0][0][0], "the first candidate alone"
         assert settings[-1][1][0] == 4 + 1 + 0.5, "it is run, and charged, and the next one answers"
         assert settings[-1][0].all()
+
+
+def test_a_committee_of_failures_is_wrong() -> None:
+    n_labels = 3
+    tables = make_tables([[0, 0]] * n_labels, n_labels=n_labels, failed=[(row, j) for row in range(3) for j in (0, 1)])
+    tables = replace(tables, truth=np.arange(n_labels, dtype=np.int32))  # whatever label is served by default
+    sure, right = together(tables, "top1", (0, 1))
+    assert not sure.any()
+    assert not right.any()

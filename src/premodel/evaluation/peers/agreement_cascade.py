@@ -41,8 +41,11 @@ def agreement_cascades(tables: Tables, criterion: Criterion) -> Iterator[Setting
 
 
 def votes(said: NDArray[np.int32], needed: int) -> tuple[Bools, NDArray[np.intp]]:
-    """Do at least `needed` members say the same, and the last member who is of the largest party: (n,), (n,)."""
-    party = (said[:, :, None] == said[:, None, :]).sum(axis=2)
+    """Do at least `needed` members say the same, and the last member who is of the largest party: (n,), (n,).
+
+    A member that failed (-1) is of no party.
+    """
+    party = (said[:, :, None] == said[:, None, :]).sum(axis=2) * (said >= 0)
     last_first = party[:, ::-1]
     speaker = said.shape[1] - 1 - last_first.argmax(axis=1)
     return party.max(axis=1) >= needed, speaker

@@ -65,7 +65,7 @@ def alone(tables: Tables, criterion: Criterion, column: int) -> tuple[Floats, Bo
 
 
 def together(tables: Tables, criterion: Criterion, members: Chain) -> tuple[Floats, Bools]:
-    """Confidence and correctness of the mean distribution of several candidates."""
+    """Confidence and correctness of the mean distribution of several candidates; where all failed, none and wrong."""
     n, columns = top_n(criterion, len(tables.label_names)), list(members)
     sure, right = np.empty(len(tables)), np.empty(len(tables), dtype=np.bool_)
     for start in range(0, len(tables), AT_ONCE):
@@ -74,7 +74,8 @@ def together(tables: Tables, criterion: Criterion, members: Chain) -> tuple[Floa
         mean = dense_probabilities(labels, probabilities, len(tables.label_names)).mean(axis=1)
         top = np.argpartition(-mean, n - 1, axis=1)[:, :n]
         sure[rows] = np.take_along_axis(mean, top, axis=1).sum(axis=1)
-        right[rows] = (top == tables.truth[rows, None]).any(axis=1)
+        answered = (labels[:, :, 0] >= 0).any(axis=1)
+        right[rows] = answered & (top == tables.truth[rows, None]).any(axis=1)
     return sure, right
 
 
