@@ -10,7 +10,7 @@ from premodel.errors import OptionError
 from premodel.training.ceilings import together, within_ceilings
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
-from premodel.training.train import train
+from premodel.training.train import TRAINERS, train
 from telling import noisy_tables
 
 TABLES = dataclasses.replace(
@@ -75,6 +75,13 @@ def test_stand_ins_keep_them_too(policy: str) -> None:
 def test_ceilings_that_cannot_be_met(ceilings: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         train(TABLES, TrainOptions("single", objective=objective(**ceilings)))
+
+
+@pytest.mark.parametrize("policy", TRAINERS)
+def test_a_latency_below_the_cheapest_candidate_names_it(policy: str) -> None:
+    least_ms = float(TABLES.end_to_end_ms().min())
+    with pytest.raises(OptionError, match=rf"no candidate keeps max-latency-ms; given: .* allowed: {least_ms:.3f} ms.*c0"):
+        train(TABLES, TrainOptions(policy, objective=Objective(max_latency_ms=0.99 * least_ms)))
 
 
 def test_what_was_not_measured_is_said() -> None:

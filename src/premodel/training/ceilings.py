@@ -1,4 +1,4 @@
-"""Ceilings of memory and energy: which candidates a premodel may have, alone and together."""
+"""Ceilings of latency, memory and energy: which candidates a premodel may have, alone and together."""
 
 from __future__ import annotations
 
@@ -39,6 +39,25 @@ def within_ceilings(tables: Tables, objective: Objective) -> Tables:
                 allowed=f"{values[least]:.3f} {unit} or more: the least is {tables.candidates[least]}",
             )
     return tables if kept.all() else tables.take_candidates(np.flatnonzero(kept).tolist())
+
+
+def check_latency(tables: Tables, objective: Objective) -> None:
+    """Refuse a ceiling of latency that no answer can keep.
+
+    Raises
+    ------
+    OptionError
+        It is below the cheapest candidate, end to end, which the message names.
+    """
+    end_to_end_ms = tables.end_to_end_ms()
+    cheapest = int(np.argmin(end_to_end_ms))
+    if objective.max_latency_ms is not None and objective.max_latency_ms < end_to_end_ms[cheapest]:
+        raise OptionError(
+            "no candidate keeps max-latency-ms",
+            given=f"{objective.max_latency_ms:g} ms",
+            allowed=f"{end_to_end_ms[cheapest]:.3f} ms or more: the cheapest candidate is "
+            f"{tables.candidates[cheapest]}",
+        )
 
 
 def together(tables: Tables, objective: Objective) -> Callable[[Sequence[int]], bool] | None:

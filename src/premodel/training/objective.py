@@ -110,6 +110,11 @@ class Objective:
         if self.min_accuracy is None and self.max_latency_ms is None and self.cost_weight is None:
             object.__setattr__(self, "min_accuracy", Floor.parse("best"))
 
+    @property
+    def weight_alone(self) -> float | None:
+        """The cost weight where neither floor nor ceiling is asked for: it says which point is wanted by itself."""
+        return self.cost_weight if self.min_accuracy is None and self.max_latency_ms is None else None
+
     def feasible(self, accuracy: Floats, latency_ms: Floats, best_accuracy: float) -> NDArray[np.bool_]:
         """Bool (p,): points that keep the floor and the ceiling."""
         kept = np.ones(len(accuracy), dtype=np.bool_)

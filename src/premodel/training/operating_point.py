@@ -139,8 +139,8 @@ def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, 
     """
     counted, mean_ms = found.right.mean(axis=0), found.mean_ms
     accuracy = falling(counted)
-    if objective.cost_weight is not None and objective.min_accuracy is None and objective.max_latency_ms is None:
-        index, met = int(np.flatnonzero(cost_weight == objective.cost_weight)[0]), True
+    if objective.weight_alone is not None:
+        index, met = int(np.flatnonzero(cost_weight == objective.weight_alone)[0]), True
     else:
         safe_ms = mean_ms if objective.max_latency_ms is None else found.safe_ms / CEILING
         kept = np.flatnonzero(objective.feasible(accuracy, safe_ms, best_accuracy))

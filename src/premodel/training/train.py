@@ -8,7 +8,7 @@ from importlib import import_module
 
 from premodel.errors import OptionError
 from premodel.runtime.policies.select import Select
-from premodel.training.ceilings import check_together, within_ceilings
+from premodel.training.ceilings import check_latency, check_together, within_ceilings
 from premodel.training.guarantee import train_guaranteed
 from premodel.training.options import Trained, TrainOptions
 from premodel.training.tables import Tables
@@ -43,6 +43,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     module, name = TRAINERS[options.policy]
     trainer: Callable[[Tables, TrainOptions], Trained] = getattr(import_module(module), name)
     tables = within_ceilings(tables, options.objective)
+    check_latency(tables, options.objective)
     if options.guarantee is None:
         trained = trainer(tables, options)
     else:

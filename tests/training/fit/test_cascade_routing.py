@@ -34,6 +34,17 @@ def accuracy(served: Any, tables: Tables, top_n: int = 1) -> float:
 
 
 @each_policy
+def test_a_floor_beside_a_cost_weight_is_kept_where_it_can_be(policy: str) -> None:
+    """However much a millisecond is worth: the weight decides among the points that keep the floor."""
+    plain = trained(policy, floor="best").evidence["operating_point"]
+    assert plain["met"]
+    for weight in (0.001, 5.0):
+        point = trained(policy, floor="best", cost_weight=weight).evidence["operating_point"]
+        assert point["met"], weight
+        assert point["accuracy"] >= point["best_single_accuracy"]
+
+
+@each_policy
 def test_the_known_best_policy_is_found(policy: str) -> None:
     """The small one knows exactly when it is right, the large one always is: run it where the small one is unsure."""
     small = np.random.default_rng(0).random(600) < 0.7

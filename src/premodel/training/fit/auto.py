@@ -232,7 +232,12 @@ def _choose(single: Entrant, others: list[Entrant], judge: _Judge, meets: bool) 
     served = racing or [one for one in others if one.samples]
     if not served:
         return single, "no premodel could be trained"
-    nearest = max(served, key=lambda one: (judge.margin(one)[0], -float(np.concatenate(one.latency_ms).mean())))
+    served.append(single)
+    accuracy, latency_ms = (
+        np.array([float(np.concatenate(parts).mean()) for parts in of_all])
+        for of_all in ([one.right for one in served], [one.latency_ms for one in served])
+    )
+    nearest = served[judge.objective.nearest(accuracy, latency_ms)]
     return nearest, "nothing meets the objective, this comes nearest"
 
 

@@ -132,9 +132,9 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
     correct = tables.correct(options.criterion)
     folds = stratified_folds(tables.truth, correct.sum(axis=1), FOLDS, options.seed)
     best = int(np.lexsort((tables.latency_ms, -correct.mean(axis=0)))[0])
-    base_ms, given = float(tables.end_to_end_ms()[best]) + SELECT_MS, options.objective.cost_weight
+    base_ms, given = float(tables.end_to_end_ms()[best]) + SELECT_MS, options.objective.weight_alone
     searched_at = np.array(SEARCH) / base_ms if given is None else np.array([given])
-    learner, grid = learner_of(tables, options), weight_grid(base_ms, given)
+    learner, grid = learner_of(tables, options), weight_grid(base_ms, options.objective.cost_weight)
     plan = _Plan(tables, learner, options, ordered, grid, searched_at)
     everything = np.arange(len(tables))
     found = _learn(plan, everything, FOLDS)

@@ -167,15 +167,7 @@ def _within_ceiling(tables: Tables, options: TrainOptions) -> Tables:
     ceiling_ms, end_to_end_ms = options.objective.max_latency_ms, tables.end_to_end_ms()
     if ceiling_ms is None:
         return tables
-    kept = np.flatnonzero(end_to_end_ms <= ceiling_ms).tolist()
-    if not kept:
-        cheapest = int(np.argmin(end_to_end_ms))
-        raise OptionError(
-            "no candidate keeps max-latency-ms",
-            given=ceiling_ms,
-            allowed=f"{end_to_end_ms[cheapest]:.3f} or more: the cheapest candidate is {tables.candidates[cheapest]}",
-        )
-    return tables.take_candidates(kept)
+    return tables.take_candidates(np.flatnonzero(end_to_end_ms <= ceiling_ms).tolist())
 
 
 def _fallback(tables: Tables, options: TrainOptions) -> int | None:
@@ -251,9 +243,11 @@ def _operating_point(
     options: TrainOptions,
 ) -> dict[str, Any]:
     """The cost weight for the objective, from out-of-fold scores (n, m), and what it gives on them."""
-    given = options.objective.cost_weight
+    given, alone = options.objective.cost_weight, options.objective.weight_alone
     scale = 1.0 / max(float(np.ptp(tables.latency_ms)), 1e-9)
-    grid = np.array([0.0, *np.geomspace(1e-3, 10, WEIGHTS - 1) * scale]) if given is None else np.array([given])
+    grid = np.array([0.0, *np.geomspace(1e-3, 10, WEIGHTS - 1) * scale]) if alone is None else np.array([alone])
+    if given is not None:
+        grid = np.unique([*grid, given])
     points = [_served(tables, correct, scores, fallback, threshold, weight) for weight in grid]
     accuracy, mean_ms = np.array([share for share, _ in points]), before_ms + np.array([ms for _, ms in points])
     best = float(correct.mean(axis=0).max())
