@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 TOP_K = 20
 """Labels kept per prediction, in the store and on the device alike, so that both see the same evidence."""
 
+MOST_SEED = 2**32 - 1
+"""Of NumPy's generators and scikit-learn's alike."""
+
 Criterion = Literal["top1", "top5"]
 CRITERIA: tuple[Criterion, ...] = ("top1", "top5")
 

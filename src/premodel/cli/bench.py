@@ -9,6 +9,7 @@ from typing import Any
 
 from premodel.cli.comparison import format_rows
 from premodel.cli.progress import TerminalProgress
+from premodel.cli.seed import add_seed
 from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
 from premodel.profiling.dataset import read_dataset
 from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
@@ -37,7 +38,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-seconds", type=float, default=DEFAULT_MAX_SECONDS, metavar="X", help="no further pass after this"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    add_seed(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from premodel.cli.progress import TerminalProgress
+from premodel.cli.seed import add_seed
 from premodel.demo.demo import run_demo
 from premodel.demo.folder import BENCH, BUNDLE, REPORT, STORE
 from premodel.demo.state import DEFAULT_IMAGES, DEFAULT_OUT, Demo, DemoOptions
@@ -35,7 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=int, default=DEFAULT_IMAGES, metavar="N", help=f"scenes (default: {DEFAULT_IMAGES})"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the scenes and all else (default: 0)")
+    add_seed(parser, "of the scenes and all else")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

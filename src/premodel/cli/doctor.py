@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from premodel.cli.seed import add_seed
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.records import CRITERIA
@@ -24,7 +25,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("store", metavar="S", help="the profile")
     parser.add_argument("--criterion", choices=CRITERIA, default="top1", help="what right means (default: top1)")
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    add_seed(parser)
     parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 

@@ -55,29 +55,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in words if not word.startswith("-")), None)
-    args = build_parser(chosen).parse_args(words)
+    said = f"premodel {chosen}" if chosen else "premodel"
     try:
         with _terminable():
+            args = build_parser(chosen).parse_args(words)
             code: int = import_module(f"premodel.cli.{args.command}").run(args)
     except PremodelError as error:
-        print(f"premodel {args.command}: {error}", file=sys.stderr)
+        print(f"{said}: {error}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package == "premodel" or find_spec(package) is not None:
             raise
         error_line = f"{package} is not installed; install it with: pip install 'premodel[lab]'"
-        print(f"premodel {args.command}: {error_line}", file=sys.stderr)
+        print(f"{said}: {error_line}", file=sys.stderr)
         return 2
     except _Terminated:
-        print(f"\npremodel {args.command}: terminated; what was stored is kept", file=sys.stderr)
+        print(f"\n{said}: terminated; what was stored is kept", file=sys.stderr)
         return 143
     except KeyboardInterrupt:
-        print(f"\npremodel {args.command}: interrupted; what was stored is kept", file=sys.stderr)
+        print(f"\n{said}: interrupted; what was stored is kept", file=sys.stderr)
         return 130
     except MemoryError as error:
-        said = f"out of memory ({error})" if str(error) else "out of memory"
-        print(f"premodel {args.command}: {said}; free some, or give it less to do", file=sys.stderr)
+        what = f"out of memory ({error})" if str(error) else "out of memory"
+        print(f"{said}: {what}; free some, or give it less to do", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader of stdout went away (`| head`): not an error of ours; keep Python from complaining at exit.

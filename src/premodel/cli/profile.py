@@ -8,6 +8,7 @@ import shlex
 import sys
 
 from premodel.cli.progress import TerminalProgress
+from premodel.cli.seed import add_seed
 from premodel.cli.store_table import format_summary
 from premodel.profiling.dataset import read_dataset
 from premodel.profiling.energy.meters import AUTO
@@ -76,7 +77,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "premodel of it",
     )
     parser.add_argument("--device", metavar="NAME", help="name under which timings are kept (default: this machine's)")
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    add_seed(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from premodel.cli.progress import TerminalProgress
+from premodel.cli.seed import add_seed
 from premodel.errors import OptionError
 from premodel.evaluation.report.page import require_report_packages
 from premodel.evaluation.report.stored import StoredImages
@@ -38,7 +39,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--features", type=int, default=TARGET, metavar="N", help=f"features to keep (default: {TARGET})"
     )
     parser.add_argument("--folds", type=int, default=10, metavar="K", help="default: 10")
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    add_seed(parser)
     parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
     parser.add_argument("--title", metavar="T", help="heading of the page (default: the store's name)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from premodel.cli.seed import add_seed
 from premodel.records import CRITERIA
 from premodel.training.labels import LABEL_SCHEMES
 from premodel.training.model_selection import THETA
@@ -44,7 +45,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--technique", metavar="T", help="of the selector, such as knn, svm, knn.svm.decision_tree")
     parser.add_argument("--labels", choices=LABEL_SCHEMES, help="what the selector is taught (default: the policy's)")
     parser.add_argument("--features", type=int, metavar="N", help="most features to keep (default: 7)")
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: 0)")
+    add_seed(parser)
     parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
 
 

@@ -54,15 +54,15 @@ class Floor:
         """
         match = _RELATIVE.fullmatch(text)
         if match is not None:
-            points = float(match[2] or 0) * (-1 if match[1] == "-" else 1)
-            return cls(points / 100, True, text)
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not 0 <= value <= 1:
+            value = float(match[2] or 0) / 100 * (-1 if match[1] == "-" else 1)
+        else:
+            try:
+                value = float(text)
+            except ValueError:
+                value = math.nan
+        if not (-1 if match else 0) <= value <= 1:
             raise OptionError("min-accuracy is no floor", given=text, allowed=FLOOR_FORMS)
-        return cls(value, False, text)
+        return cls(value, match is not None, text)
 
     def against(self, best_accuracy: float) -> float:
         """The floor as a share, given the best single candidate's accuracy."""

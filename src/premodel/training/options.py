@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from premodel.errors import OptionError
-from premodel.records import Criterion
+from premodel.records import MOST_SEED, Criterion
 from premodel.runtime.policies.base import Policy
 from premodel.training.feature_selection import TARGET
 from premodel.training.labels import LABEL_SCHEMES, LabelScheme
@@ -111,6 +111,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.labels is not None and self.labels not in LABEL_SCHEMES:
             raise OptionError("unknown label scheme", given=self.labels, allowed=", ".join(LABEL_SCHEMES))
+        if not 0 <= self.seed <= MOST_SEED:
+            raise OptionError("wrong seed", given=self.seed, allowed=f"whole numbers from 0 to {MOST_SEED}")
         if self.features < 1:
             raise OptionError("wrong number of features to keep", given=self.features, allowed="1 or more")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,7 +188,10 @@ def test_an_unknown_kind_is_refused() -> None:
         policy_from_parts("oracle", {}, {})
 
 
-@pytest.mark.parametrize("options", [{"max_latency_ms": 0.0}, {"max_latency_ms": float("nan")}, {"cost_weight": -1.0}])
-def test_options_that_make_no_sense(options: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{"max_latency_ms": 0.0}, {"max_latency_ms": float("nan")}, {"cost_weight": -1.0}, {"max_latency_ms": "5ms"}],
+)
+def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         CallOptions(**options)

@@ -55,10 +55,18 @@ class CallOptions:
 
     def __post_init__(self) -> None:
         budget, weight = self.max_latency_ms, self.cost_weight
-        if budget is not None and not (math.isfinite(budget) and budget > 0):
+        if budget is not None and not (_is_number(budget) and budget > 0):
             raise OptionError("max_latency_ms is no budget", given=budget, allowed="milliseconds above 0")
-        if weight is not None and not (math.isfinite(weight) and weight >= 0):
+        if weight is not None and not (_is_number(weight) and weight >= 0):
             raise OptionError("cost_weight is no weight", given=weight, allowed="accuracy per ms, 0 or more")
+
+
+def _is_number(value: float) -> bool:
+    """A finite one; text is none."""
+    try:
+        return math.isfinite(value)
+    except TypeError:
+        return False
 
 
 TRAINED = CallOptions()
