@@ -57,6 +57,15 @@ def test_lines_for_people(made: Made, capsys: Any) -> None:
     assert lines[-1].startswith("  decode ")
 
 
+def test_explained_lines_say_how_sure_it_is_where_that_was_learned(tmp_path: Path, capsys: Any) -> None:
+    made = make_bundle(tmp_path, MAKERS["cascade-routing"])
+    assert predict(made.path, made.small.images[0], "--explain") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "confidence" in line]
+    assert predict(made.path, made.small.images[0], "--explain", "--json") == 0
+    (answer,) = json.loads(capsys.readouterr().out)["answers"]
+    assert line.split()[0] == f"{100 * answer['confidence']:.1f}"
+
+
 def test_explain_in_json(made: Made, capsys: Any) -> None:
     assert predict(made.path, made.small.images[0], "--explain", "--json", "--cost-weight", "0.1") == 0
     (answer,) = json.loads(capsys.readouterr().out)["answers"]

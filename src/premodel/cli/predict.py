@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from typing import Any
 
@@ -27,7 +28,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("bundle", metavar="F.premodel", help="the premodel")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
-    parser.add_argument("--max-latency-ms", type=float, metavar="X", help="budget of each answer, end to end")
+    parser.add_argument(
+        "--max-latency-ms", type=float, metavar="X", help="budget of each answer, end to end, by the profile's latencies"
+    )
     parser.add_argument("--cost-weight", type=float, metavar="W", help="accuracy that one ms is worth")
     parser.add_argument("--explain", action="store_true", help="say which candidates ran and why")
     parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
@@ -79,6 +82,8 @@ def _show(path: str, answer: Answer, candidates: tuple[str, ...], *, explain: bo
         scores = ", ".join(f"{name} {score:.3f}" for name, score in scores_by_name(step, candidates).items())
         what = f"run {candidates[step.candidate]}" if isinstance(step, Run) else "stop"
         print(f"  {what}: {step.reason}" + (f" (scores: {scores})" if scores else ""))
+    if math.isfinite(answer.confidence):
+        print(f"  {100 * answer.confidence:5.1f} %  confidence, as calibrated: how often such an answer is right")
     for line in answer.probabilities[:SHOWN]:
         print(f"  {100 * line.probability:5.1f} %  {line.class_name}")
     print("  " + ", ".join(f"{stage} {ms:.3f} ms" for stage, ms in answer.latency_ms.items()))

@@ -49,7 +49,7 @@ class Calibration:
 
 
 def fit_calibration(share: NDArray[np.floating], right: NDArray[np.bool_], *, own: float | None = OWN) -> Calibration:
-    """Fit on samples used for nothing else.
+    """Fit on samples that what is calibrated was not fitted on, if it is to hold for others.
 
     Parameters
     ----------
