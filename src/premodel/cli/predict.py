@@ -29,7 +29,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="F.premodel", help="the premodel")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
     parser.add_argument(
-        "--max-latency-ms", type=float, metavar="X", help="budget of each answer, end to end, by the profile's latencies"
+        "--max-latency-ms", type=float, metavar="X", help="budget of each answer, end to end, by the profiled latencies"
     )
     parser.add_argument("--cost-weight", type=float, metavar="W", help="accuracy that one ms is worth")
     parser.add_argument("--explain", action="store_true", help="say which candidates ran and why")

@@ -17,7 +17,7 @@ from premodel.training.folds import Fold, stratified_folds, stratified_subsample
 from premodel.training.objective import Objective
 from premodel.training.options import Trained, TrainOptions
 from premodel.training.simulate import simulate
-from premodel.training.tables import Tables
+from premodel.training.tables import Tables, top_n
 from premodel.training.train import train as train_policy
 
 FOLDS = 5
@@ -188,7 +188,7 @@ def _serve(entrant: Entrant, seen: Tables, test: Tables, options: TrainOptions) 
     served = simulate(policy, test)
     columns = np.asarray([test.candidates.index(name) for name in served.candidates])
     ran_ms = np.where(served.order >= 0, test.latency_ms[columns[served.order]], 0.0).sum(axis=1)
-    depth = 1 if options.criterion == "top1" else 5
+    depth = top_n(options.criterion, len(test.label_names))
     right = ~served.abstained & (served.labels[:, :depth] == test.truth[:, None]).any(axis=1)
     # Decisions count with their estimate, not as measured: equal training must give an equal bundle.
     before_ms = policy.costs.before_ms if isinstance(policy, StoppingPolicy | Select) else test.decode_ms

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from premodel.training.folds import stratified_folds, stratified_subsample
 from premodel.training.knn_accuracy import KnnAccuracy
 from premodel.training.labels import LabelScheme, make_labels
 from premodel.training.model_selection import THETA, ModelSelection, select_models
+from premodel.training.options import plain
 from premodel.training.tables import Tables
 
 SUBSAMPLE = 5_000
@@ -109,10 +109,7 @@ class PaperAccount:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-serialisable; what is not a number is None."""
-        plain = _plain(asdict(self))
-        if not isinstance(plain, dict):
-            raise TypeError("an account is a record")
-        return plain
+        return {name: plain(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,14 +244,3 @@ def first_yes(scores: Scores, chosen: list[int], fallback: int | None) -> NDArra
     yes = scores > 0.5
     otherwise = -1 if fallback is None else fallback
     return np.where(yes.any(axis=1), np.asarray(chosen)[yes.argmax(axis=1)], otherwise)
-
-
-def _plain(value: Any) -> Any:
-    """Replace what JSON cannot hold: tuples by lists, NaN by None."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
