@@ -55,7 +55,9 @@ def test_floors(text: str, value: float, relative: bool) -> None:
     assert floor.against(0.8) == pytest.approx(0.8 + value if relative else value)
 
 
-@pytest.mark.parametrize("text", ["", "bset", "78", "-0.1", "best-1", "best-1%", "nan", "inf", "best--1pt", "best-200pt"])
+@pytest.mark.parametrize(
+    "text", ["", "bset", "78", "-0.1", "best-1", "best-1%", "nan", "inf", "best--1pt", "best-200pt"]
+)
 def test_floors_that_are_none(text: str) -> None:
     with pytest.raises(OptionError, match="min-accuracy is no floor"):
         Floor.parse(text)

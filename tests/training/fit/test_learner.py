@@ -11,11 +11,11 @@ import pytest
 
 from premodel.training.evidence import evidence_table
 from premodel.training.fit.learner import SELECT_MS, learner_of, reordered
+from premodel.training.fit.pool import PoolSearch
 from premodel.training.fit.stopping import compute_states, fit_sets
 from premodel.training.folds import stratified_folds
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
-from premodel.training.pool import PoolSearch
 from premodel.training.train import train
 from telling import noisy_tables
 

@@ -17,6 +17,7 @@ from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.stopping import StoppingParts, StoppingPolicy
 from premodel.training.evidence import EvidenceTable
 from premodel.training.fit.learner import SELECT_MS, Learner, learner_of, reordered
+from premodel.training.fit.pool import PoolChoice
 from premodel.training.fit.stopping import (
     SetFit,
     Solved,
@@ -31,7 +32,6 @@ from premodel.training.fit.stopping import (
 from premodel.training.folds import Fold, stratified_folds
 from premodel.training.operating_point import FOLDS, CrossFitted, Point, choose_point, weight_grid, weights_around
 from premodel.training.options import Trained, TrainOptions, plain
-from premodel.training.pool import PoolChoice
 from premodel.training.tables import Tables
 
 SEARCH = (0.15, 0.08, 0.04)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from premodel.training.ceilings import together
 from premodel.training.evidence import EvidenceTable, evidence_table
+from premodel.training.fit.pool import PoolChoice, PoolSearch, search_rows
 from premodel.training.fit.stopping import SetFit, fit_sets
 from premodel.training.folds import stratified_folds
 from premodel.training.options import TrainOptions
-from premodel.training.pool import PoolChoice, PoolSearch, search_rows
 from premodel.training.tables import Tables
 
 SELECT_MS = 0.03

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from premodel.training.evidence import evidence_table
-from premodel.training.pool import PoolSearch
+from premodel.training.fit.pool import PoolSearch
 from telling import noisy_tables, telling_tables
 
 WEIGHT = np.asarray([0.02])
