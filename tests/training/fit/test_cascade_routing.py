@@ -12,7 +12,9 @@ from premodel.errors import OptionError
 from premodel.runtime.policies.base import TRAINED, CallOptions
 from premodel.runtime.policies.cascade import Cascade
 from premodel.runtime.policies.cascade_routing import CascadeRouting
+from premodel.training.fit.cascade_routing import _better
 from premodel.training.objective import Floor, Objective
+from premodel.training.operating_point import Point
 from premodel.training.options import Trained, TrainOptions
 from premodel.training.simulate import simulate
 from premodel.training.tables import Tables
@@ -221,3 +223,12 @@ def test_the_policy_itself_keeps_a_ceiling_on_what_it_was_fitted_on(
     tables = noisy_tables(200, m, seed=seed)
     ceiling = float(tables.decode_ms + 0.03 + share * tables.latency_ms.sum())
     assert mean_ms(trained(policy, tables, max_latency_ms=ceiling), tables) <= 0.99 * ceiling
+
+
+def test_a_pool_whose_point_misses_the_ceiling_takes_no_other_ones_place() -> None:
+    options = TrainOptions("cascade-routing", objective=Objective(max_latency_ms=5.0))
+    keeps = Point(3, 0.02, 0.80, 0.80, 4.8, True, 0.75)
+    misses = Point(2, 0.01, 0.82, 0.82, 4.9, False, 0.75)  # its cross-fitted mean keeps it, its own walk does not
+    assert not _better(misses, keeps, options)
+    assert _better(keeps, misses, options)
+    assert _better(Point(2, 0.01, 0.82, 0.82, 4.9, True, 0.75), keeps, options)

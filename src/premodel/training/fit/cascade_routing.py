@@ -184,7 +184,9 @@ def _trained(plan: _Plan, found: _Learned, point: Point) -> Trained:
 
 
 def _better(again: Point, found: Point, options: TrainOptions) -> bool:
-    """Is the second point the one the objective prefers."""
+    """Is the second point the one the objective prefers; one that meets it goes before one that does not."""
+    if again.met != found.met:  # under a ceiling also by the policy's own walk, which the latencies below are not of
+        return again.met
     accuracy, latency_ms = np.array([found.accuracy, again.accuracy]), np.array([found.latency_ms, again.latency_ms])
     objective = options.objective
     chosen = objective.choose(accuracy, latency_ms, found.best_single_accuracy)
