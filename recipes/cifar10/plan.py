@@ -79,7 +79,7 @@ PLANS = (
         "resnet_medium",
         "whitening layer and three residual stages, 64 to 256 channels",
         lambda pixels: networks.resnet(pixels, (64, 256, 256)),
-        Schedule(40, peak_lr=0.4, warmup_fraction=0.2),
+        Schedule(40, peak_lr=0.4, warmup_fraction=0.2, restart=Restart(24, peak_lr=0.25)),
         shift=4,
         cutout=8,
         small_epochs=14,
