@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 
 from premodel.errors import OptionError
+from premodel.evaluation import doctor
 from premodel.evaluation.complementarity import better_views, complementary_pairs, dominated_candidates
 from premodel.evaluation.diagnosis import Diagnosis, format_diagnosis
 from premodel.evaluation.doctor import diagnose
+from premodel.evaluation.reachable import PLAIN, Reachable, Reached
+from premodel.evaluation.rows import Singles
 from premodel.evaluation.signal import confidence_signals, feature_signals
 from premodel.records import Timing
+from premodel.training.folds import stratified_subsample
 from premodel.training.tables import Tables
 from profiles import make_tables
 
@@ -58,6 +62,30 @@ def test_a_dominated_candidate_and_one_that_is_only_slower() -> None:
     assert found["c2"].alone_right == 0.01
 
 
+def test_the_best_of_many_rivals_must_be_surer_than_one() -> None:
+    # c0 is right on 24 where c5 is not, c5 on 10: enough where c0 is the only rival, not for the best of five
+    right = np.zeros((200, 6), bool)
+    right[:100, 5] = True
+    right[10:124, 0] = True
+    tables = make_tables(right, latency_ms=[1, 1.2, 1.4, 1.6, 1.8, 4])
+    alone = tables.take_candidates([0, 5])
+    (of_one,) = dominated_candidates(alone, right[:, [0, 5]], 0)
+    of_five = dominated_candidates(tables, right, 0)[-1]
+    assert (of_one.name, of_one.by, of_one.sure) == ("c5", "c0", True)
+    assert (of_five.name, of_five.by, of_five.sure) == ("c5", "c0", False)
+    assert of_five.gain == of_one.gain
+
+
+def test_dominated_is_said_of_a_run_alone_with_latencies_end_to_end() -> None:
+    right = np.zeros((100, 2), bool)
+    right[:70, 0], right[:40, 1] = True, True
+    found = diagnose(make_tables(right, latency_ms=[1, 2], decode_ms=0.5))
+    text = "\n".join(format_diagnosis(found))
+    assert "dominated where each is run alone, end to end; a cascade may still gain by fusing their answers" in text
+    assert "c1 (2.50 ms): slower and less accurate than c0 (1.50 ms" in text
+    assert (found.dominated[0].latency_ms, found.dominated[0].by_latency_ms) == (2.0, 1.0)  # in JSON without decode
+
+
 def test_timings_that_overlap_dominate_nobody() -> None:
     right = np.zeros((100, 2), bool)
     right[:70, 0], right[:40, 1] = True, True
@@ -100,6 +128,25 @@ def test_features_that_tell_and_features_that_do_not() -> None:
     assert feature_signals(without, "top1", 0) == []
 
 
+def test_many_candidates_find_no_more_by_chance() -> None:
+    tables = make_tables(drawn(100, [0.7] * 40))
+    signals = [*feature_signals(tables, "top1", 0), *confidence_signals(tables, "top1", 0)]
+    assert not any(one.tells for one in signals)
+    assert {one.permutations for one in signals} == {199}
+    for one in signals:
+        assert one.control[0] < 0.5 < one.control[1]
+
+
+def test_the_area_where_features_tell_is_that_of_a_logistic_score() -> None:
+    right = drawn(400, [0.5, 0.8])
+    features = np.random.default_rng(3).normal(size=(400, 3)) + right[:, [0]]
+    # three features shifted by 1: a score sum / sqrt(3) shifted by sqrt(3), so the area is Phi(sqrt(3 / 2))
+    first, second = feature_signals(make_tables(right, features=features), "top1", 0)
+    assert first.auc == pytest.approx(0.890, abs=0.025)
+    assert first.tells
+    assert not second.tells
+
+
 def test_always_right_says_nothing() -> None:
     right = drawn(100, [0.5, 0.5])
     right[:, 1] = True
@@ -107,6 +154,9 @@ def test_always_right_says_nothing() -> None:
     assert np.isnan(signal.auc)
     assert not signal.tells
     assert "always or never" in str(signal)
+    (alone,) = confidence_signals(make_tables(right[:, 1:]), "top1", 0)
+    assert np.isnan(alone.auc)
+    assert not alone.tells
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +183,58 @@ def test_one_alone_is_advised_where_nothing_tells() -> None:
     assert found.advice.startswith("use c1 alone")
 
 
+def reached(speedup: float, *, gain: float = 0.0, mix: float = 1.0) -> Reached:
+    """Intervals of 0.02 and 0.2 points to either side."""
+    around = (gain - 0.2, gain + 0.2), (mix - 0.2, mix + 0.2)
+    return Reached("p", 0.9, 1.0, speedup, (speedup - 0.02, speedup + 0.02), gain, around[0], mix, around[1])
+
+
+def test_what_no_option_trains_is_shown_and_not_advised(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = make_tables(drawn(100, [0.5, 0.9]))
+    routing, plain = "cascade-routing", Reachable(PLAIN, reached(1.5), None)
+    monkeypatch.setattr(doctor, "reachable", lambda *_, **__: [Reachable(routing, reached(1.2), reached(1)), plain])
+    both = diagnose(tables)
+    assert both.policy == routing
+    assert f"the baseline {PLAIN} is faster, 1.50x" in both.advice
+    assert f"  baseline {PLAIN}, fitted for no loss: 1.50x" in "\n".join(format_diagnosis(both))
+    lost = Reachable(routing, reached(0.9), reached(0.9, gain=-1))
+    monkeypatch.setattr(doctor, "reachable", lambda *_, **__: [lost, plain])
+    only_plain = diagnose(tables)
+    assert (only_plain.policy, only_plain.use) == ("single", "c1")
+    assert "nearest cascade-routing" in only_plain.advice
+    assert f"the baseline {PLAIN} is faster, 1.50x" in only_plain.advice
+    slower = Reachable(PLAIN, reached(1.1), None)
+    monkeypatch.setattr(doctor, "reachable", lambda *_, **__: [Reachable(routing, reached(1.2), None), slower])
+    assert PLAIN not in diagnose(tables).advice
+
+
+def test_a_subsample_is_compared_with_the_best_of_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = sure_where_right(make_tables(drawn(600, [0.80, 0.80], 5), latency_ms=[1, 10], decode_ms=0))
+    monkeypatch.setattr(doctor, "MOST_SAMPLES", 100)
+    correct = tables.correct("top1")
+    best = Singles.of(tables, "top1").best
+    seed, taken = next(
+        (seed, taken)
+        for seed in range(100)
+        if Singles.of(tables.take(taken := stratified_subsample(tables.truth, correct.sum(1), 100, seed)), "top1").best
+        != best
+    )
+    found = diagnose(tables, seed=seed)
+    assert (found.best, found.used) == (f"c{best}", 100)
+    for one in found.reachable:
+        assert one.no_loss.speedup == pytest.approx(tables.latency_ms[best] / one.no_loss.latency_ms)
+        gain = 100 * (one.no_loss.accuracy - correct[taken, best].mean())
+        assert one.no_loss.gain == pytest.approx(gain)
+
+
 def test_a_single_candidate_has_no_rival() -> None:
     found = diagnose(make_tables(drawn(100, [0.5])))
     assert found.advice.startswith("use c0 alone")
+    assert "nothing to select; add another" in found.advice
+    text = "\n".join(format_diagnosis(found))
+    assert "1 candidate," in text
+    for absent in ("oracle", "nobody", "cross-validation", "all candidates"):
+        assert absent not in text
     assert found.reachable == ()
     assert found.enough is None
     assert format_diagnosis(found)[0] == found.advice
@@ -165,7 +264,7 @@ def test_json_and_text(won: Diagnosis) -> None:
     lines = format_diagnosis(won)
     assert lines[0] == won.advice
     text = "\n".join(lines)
-    for word in ("oracle", "random mix", "own confidence", "image features", "samples"):
+    for word in ("oracle", "random mix", "own confidence", "image features", "samples", "95 % of 199 permutations"):
         assert word in text
 
 

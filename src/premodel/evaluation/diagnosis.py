@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from premodel.evaluation.complementarity import BetterView, Dominated, Pair, Points
-from premodel.evaluation.reachable import Reachable, Reached
-from premodel.evaluation.signal import Signal
+from premodel.evaluation.reachable import PLAIN, Reachable, Reached
+from premodel.evaluation.signal import LEVEL, Signal
 from premodel.records import Criterion
 from premodel.training.options import plain
 
@@ -138,29 +138,41 @@ class Diagnosis:
 def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
     """The diagnosis as lines of text, the advice first."""
     d = diagnosis
-    lines = [d.advice, "", f"{d.samples} samples, {len(d.candidates)} candidates, {d.criterion}"]
+    counted = "1 candidate" if len(d.candidates) == 1 else f"{len(d.candidates)} candidates"
+    lines = [d.advice, "", f"{d.samples} samples, {counted}, {d.criterion}"]
     if d.used < d.samples:
         lines.append(f"confidence, features and policies: on a stratified subsample of {d.used}")
     lines += [f"INVALID timing of {one}" for one in d.invalid]
-    lines += ["", *_oracle_lines(d), "", "by cross-validation, against the best single candidate"]
+    if len(d.candidates) > 1:
+        lines += ["", *_oracle_lines(d), "", *_reachable_lines(d)]
+    return [*lines, "", *_signal_lines(d), *_pair_lines(d), *_dominated_lines(d), *_view_lines(d)]
+
+
+def _reachable_lines(d: Diagnosis) -> list[str]:
+    lines = [f"by cross-validation, against the best single candidate {d.best}"]
     for one in d.reachable:
-        lines.append(f"  {one.policy}, trained for no loss: {one.no_loss}{_mix(one.no_loss)}")
+        name = f"baseline {one.policy}, fitted" if one.policy == PLAIN else f"{one.policy}, trained"
+        lines.append(f"  {name} for no loss: {one.no_loss}{_mix(one.no_loss)}")
         if one.equal_time is not None:
-            lines.append(f"  {one.policy}, for equal time: {one.equal_time}{_mix(one.equal_time)}")
-    if d.enough is not None:
-        lines.append(_enough_line(d.enough))
-    lines += ["", "AUC for 'this candidate is right'"]
+            lines.append(f"  {name} for equal time: {one.equal_time}{_mix(one.equal_time)}")
+    return lines if d.enough is None else [*lines, _enough_line(d.enough)]
+
+
+def _signal_lines(d: Diagnosis) -> list[str]:
+    held = "it lies" if len(d.candidates) == 1 else "all candidates lie at once"
+    permuted = f"where {held} in {100 * LEVEL:g} % of {d.candidates[0].confidence.permutations} permutations"
+    lines = [f"AUC for 'this candidate is right' (permuted: {permuted})"]
     for candidate in d.candidates:
         own = f"{candidate.name}: own confidence {candidate.confidence}"
         lines.append(f"  {own}" + (f"; image features {candidate.features}" if candidate.features else ""))
-    return [*lines, *_standing_lines(d)]
+    return lines
 
 
 def _oracle_lines(d: Diagnosis) -> list[str]:
     o = d.oracle
     best = next(one for one in d.candidates if one.name == d.best)
     return [
-        f"best single candidate {d.best}: {100 * best.accuracy:.1f} % at {best.latency_ms:.2f} ms",
+        f"best single candidate {d.best}: {100 * best.accuracy:.1f} % at {best.latency_ms:.2f} ms, end to end",
         f"oracle: {100 * o.union:.1f} % [{100 * o.union_ci[0]:.1f}, {100 * o.union_ci[1]:.1f}], {o.gain:+.1f} points "
         f"[{o.gain_ci[0]:+.1f}, {o.gain_ci[1]:+.1f}], {o.speedup:.2f}x [{o.speedup_ci[0]:.2f}, {o.speedup_ci[1]:.2f}] "
         f"the speed ({o.latency_ms:.2f} ms); nobody reaches it",
@@ -175,27 +187,38 @@ def _enough_line(enough: Enough) -> str:
     return f"samples do NOT suffice to know the gain within {WIDTH_POINTS:g} point: {said}; {would}"
 
 
-def _standing_lines(d: Diagnosis) -> list[str]:
-    lines = []
-    if d.pairs:
-        lines += ["", "pairs that complement each other most (only one of the two right)"]
+def _pair_lines(d: Diagnosis) -> list[str]:
+    if not d.pairs:
+        return []
+    lines = ["", "pairs that complement each other most (only one of the two right)"]
     for pair in d.pairs[:SHOWN_PAIRS]:
         lines.append(
             f"  {pair.names[0]} {100 * pair.only_first:.1f} %, {pair.names[1]} {100 * pair.only_second:.1f} %; "
             f"both wrong {100 * pair.double_fault:.1f} %; a perfect choice gains {pair.union_gain:.1f} points "
             f"[{pair.union_gain_ci[0]:.1f}, {pair.union_gain_ci[1]:.1f}]"
         )
-    if d.dominated:
-        lines += ["", "dominated candidates"]
+    return lines
+
+
+def _dominated_lines(d: Diagnosis) -> list[str]:
+    if not d.dominated:
+        return []
+    latency_ms = {one.name: one.latency_ms for one in d.candidates}
+    lines = ["", "dominated where each is run alone, end to end; a cascade may still gain by fusing their answers"]
     for one in d.dominated:
         how = "slower and less accurate than" if one.sure else "slower and not shown to be more accurate than"
         lines.append(
-            f"  {one.name} ({one.latency_ms:.2f} ms): {how} {one.by} ({one.by_latency_ms:.2f} ms, "
+            f"  {one.name} ({latency_ms[one.name]:.2f} ms): {how} {one.by} ({latency_ms[one.by]:.2f} ms, "
             f"{one.gain:+.1f} points [{one.gain_ci[0]:+.1f}, {one.gain_ci[1]:+.1f}]); "
-            f"alone right on {100 * one.alone_right:.1f} %"
+            f"the only one right on {100 * one.alone_right:.1f} %"
         )
-    if d.better_views:
-        lines += ["", "a better view of the same network would do"]
+    return lines
+
+
+def _view_lines(d: Diagnosis) -> list[str]:
+    if not d.better_views:
+        return []
+    lines = ["", "a better view of the same network would do"]
     for view in d.better_views:
         lines.append(
             f"  {view.view} instead of {view.name}: {view.gain:+.1f} points "

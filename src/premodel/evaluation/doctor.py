@@ -23,6 +23,7 @@ from premodel.records import Criterion
 from premodel.training.folds import stratified_subsample
 from premodel.training.labels import optimum
 from premodel.training.tables import Tables
+from premodel.training.train import TRAINERS
 
 LEAST_SAMPLES = 50
 MOST_SAMPLES = 3_000
@@ -60,7 +61,7 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
     singles = Singles.of(tables, criterion)
     sample = tables.take(stratified_subsample(tables.truth, correct.sum(axis=1), MOST_SAMPLES, seed))
     several = len(tables.candidates) > 1
-    found = tuple(reachable(sample, criterion, folds=FOLDS, seed=seed)) if several else ()
+    found = tuple(reachable(sample, criterion, best=singles.best, folds=FOLDS, seed=seed)) if several else ()
     candidates = _candidates(tables, sample, criterion, singles, seed)
     policy, advice = _advise(tables, singles, found, candidates)
     enough = None
@@ -135,33 +136,36 @@ def _advise(
 ) -> tuple[str, str]:
     """The policy to use, and the sentence that says so.
 
-    A policy is advised if its interval against the random mix at its own latency is wholly above 0 and, trained for no
-    loss, it is surely faster without surely losing; or, trained for equal time, surely more accurate at no more time.
-    Of several, the fastest at no loss.
+    A policy that can be trained is advised if its interval against the random mix at its own latency is wholly above 0
+    and, trained for no loss, it is surely faster without surely losing; or, trained for equal time, surely more
+    accurate at no more time. Of several, the fastest at no loss.
     """
     best = tables.candidates[singles.best]
     what = (
         f"use {best} alone ({100 * singles.accuracy[singles.best]:.1f} % at {singles.latency_ms[singles.best]:.2f} ms)"
     )
     if not found:
-        return "single", f"{what}: it is the only candidate"
+        return "single", f"{what}: it is the only candidate, so there is nothing to select; add another to the zoo"
     doubt = ", but some timings are INVALID: measure them again first" if _invalid(tables) else ""
-    faster = [one for one in found if _pays(one.no_loss)]
+    trainable = [one for one in found if one.policy in TRAINERS]
+    faster = [one for one in trainable if _pays(one.no_loss)]
     if faster:
         chosen = max(faster, key=lambda one: one.no_loss.speedup)
         more = f"; at equal time {chosen.equal_time.gain:+.1f} points" if chosen.equal_time else ""
         reached = chosen.no_loss
         loss = "no loss measured" if reached.gain >= 0 else "a loss is not shown"
-        advice = f"{_called(chosen.policy)}: {reached} against {best}, {loss}{more}{doubt}"
-        return chosen.policy, advice
-    better = [(one, one.equal_time) for one in found if one.equal_time and _wins(one.equal_time)]
+        advice = f"use policy {chosen.policy}: {reached} against {best}, {loss}{more}"
+        return chosen.policy, advice + _baseline(found, reached.speedup) + doubt
+    better = [(one, one.equal_time) for one in trainable if one.equal_time and _wins(one.equal_time)]
     if better:
         one, at_equal_time = max(better, key=lambda pair: pair[1].gain)
-        return one.policy, f"{_called(one.policy)}: at equal time {at_equal_time} against {best}{doubt}"
-    nearest = max(found, key=lambda one: one.no_loss.speedup if one.no_loss.gain_ci[1] >= 0 else 0.0)
+        advice = f"use policy {one.policy}: at equal time {at_equal_time} against {best}"
+        return one.policy, advice + _baseline(found, at_equal_time.speedup) + doubt
+    nearest = max(trainable, key=lambda one: one.no_loss.speedup if one.no_loss.gain_ci[1] >= 0 else 0.0)
     tells = [one.name for one in candidates if one.features and one.features.tells and one.features.auc > TELLING]
     hint = "; image features tell who is right, so try: premodel evaluate --policy select" if tells else ""
-    return "single", f"{what}: no policy is surely better (nearest {nearest.policy}: {nearest.no_loss}){hint}{doubt}"
+    advice = f"{what}: no policy is surely better (nearest {nearest.policy}: {nearest.no_loss}){hint}"
+    return "single", advice + _baseline(found, 1) + doubt
 
 
 def _pays(reached: Reached) -> bool:
@@ -172,8 +176,12 @@ def _wins(reached: Reached) -> bool:
     return reached.gain_ci[0] > 0 and reached.speedup_ci[1] >= 1 and reached.mix_ci[0] > 0
 
 
-def _called(policy: str) -> str:
-    return f"use a plain {policy}" if policy == PLAIN else f"use policy {policy}"
+def _baseline(found: tuple[Reachable, ...], speedup: float) -> str:
+    """A word on the plain cascade where it pays and is faster than what is advised."""
+    plain = next((one.no_loss for one in found if one.policy == PLAIN), None)
+    if plain is None or not _pays(plain) or plain.speedup <= speedup:
+        return ""
+    return f"; the baseline {PLAIN} is faster, {plain}, so try: premodel evaluate --policy cascade"
 
 
 def _invalid(tables: Tables) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from premodel.training.train import TRAINERS
 PREFERRED = ("cascade-routing", "cascade")
 """The first of these that can be trained is asked: they read no image features, so training them is quick."""
 PLAIN = "max-probability cascade"
+"""A baseline: no `--policy` trains it, so it is shown and never advised."""
 
 Floats = NDArray[np.float64]
 
@@ -79,10 +80,20 @@ class Reachable:
     equal_time: Reached | None
 
 
-def reachable(tables: Tables, criterion: Criterion, *, folds: int, seed: int) -> list[Reachable]:
-    """Cross-validate the preferred policy, and the plain max-probability cascade, on the same folds."""
+def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, seed: int) -> list[Reachable]:
+    """Cross-validate the preferred policy, and the plain max-probability cascade, on the same folds.
+
+    Parameters
+    ----------
+    tables:
+        The profile, or a subsample of it.
+    best:
+        Column of the best single candidate of the whole profile, which need not be the best of the subsample.
+    folds, seed:
+        Of the cross-validation.
+    """
     singles = Singles.of(tables, criterion)
-    best_ms = float(singles.latency_ms[singles.best])
+    best_ms = float(singles.latency_ms[best])
     objectives = {"no loss": Objective(Floor.parse("best")), "equal time": Objective(max_latency_ms=best_ms)}
     policies = [policy for policy in PREFERRED if policy in TRAINERS][:1]
     methods = [
@@ -96,7 +107,7 @@ def reachable(tables: Tables, criterion: Criterion, *, folds: int, seed: int) ->
 
     methods.append(Method(PLAIN, "baseline", "cascade", plain))
     outcomes = cross_validate(tables, methods, criterion=criterion, folds=folds, seed=seed)
-    reached = {one.method.name: _reached(one, criterion, singles, seed) for one in outcomes}
+    reached = {one.method.name: _reached(one, criterion, singles, best, seed) for one in outcomes}
     found = [
         Reachable(
             policy,
@@ -108,11 +119,11 @@ def reachable(tables: Tables, criterion: Criterion, *, folds: int, seed: int) ->
     return [*found, Reachable(PLAIN, reached[PLAIN], None)]
 
 
-def _reached(outcome: Outcome, criterion: Criterion, singles: Singles, seed: int) -> Reached:
+def _reached(outcome: Outcome, criterion: Criterion, singles: Singles, best: int, seed: int) -> Reached:
     right = outcome.correct(criterion).astype(np.float64)
     mean_ms = float(outcome.latency_ms.mean())
-    best_ms = float(singles.latency_ms[singles.best])
-    gain, gain_ci = points_with_interval(right - singles.correct[:, singles.best], seed)
+    best_ms = float(singles.latency_ms[best])
+    gain, gain_ci = points_with_interval(right - singles.correct[:, best], seed)
     mix_gain, mix_ci = points_with_interval(right - singles.mix(mean_ms)[0], seed)
     low_ms, high_ms = paired_bootstrap(outcome.latency_ms, seed=seed)
     return Reached(

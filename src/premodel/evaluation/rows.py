@@ -16,6 +16,9 @@ from premodel.training.labels import optimum
 from premodel.training.simulate import NOBODY
 from premodel.training.tables import Tables
 
+ROUNDS_TO_NOTHING = 0.05
+"""Points; a smaller difference is printed as 0.0, so it is called neither won nor lost."""
+
 Floats = NDArray[np.float64]
 
 
@@ -76,15 +79,17 @@ def verdict(
 ) -> str:
     """What the intervals allow to be said against the best single candidate and the random mix.
 
-    A word of winning needs an interval wholly above 0, a word of losing one wholly below.
+    A word of winning needs an interval wholly above 0, a word of losing one wholly below; and either a difference that
+    does not round to 0.0 points.
     """
     if kind == "single":
         return ""
-    if gain_ci[0] > 0:
+    outcome = _surely(gain, gain_ci)
+    if outcome > 0:
         against_best = "more accurate" + (
             f", {speedup:.2f}x faster" if speedup >= 1 else f", {1 / speedup:.2f}x slower"
         )
-    elif gain_ci[1] < 0:
+    elif outcome < 0:
         against_best = f"less accurate, {speedup:.2f}x faster" if speedup >= 1 else "less accurate and slower"
     elif speedup > 1:
         against_best = f"{speedup:.2f}x faster, " + ("no loss measured" if gain >= 0 else "loss not shown")
@@ -92,11 +97,23 @@ def verdict(
         against_best = "no gain"
     if mix_gain is None or mix_ci is None:
         return against_best
-    if mix_ci[0] > 0:
+    outcome = _surely(mix_gain, mix_ci)
+    if outcome > 0:
         return f"{against_best}; above random mix"
-    if mix_ci[1] < 0:
+    if outcome < 0:
         return f"{against_best}; LOSES to random mix by {-mix_gain:.1f} points"
     return f"{against_best}; not told apart from random mix"
+
+
+def best_single(accuracy: Floats, latency_ms: Floats) -> int:
+    """Index of the most accurate of m candidates; ties by lower latency, then the first.
+
+    Examples
+    --------
+    >>> best_single(np.array([0.7, 0.8, 0.8]), np.array([1.0, 5.0, 4.0]))
+    2
+    """
+    return int(np.lexsort((latency_ms, -accuracy))[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +145,7 @@ class Singles:
     @property
     def best(self) -> int:
         """Index of the best single candidate."""
-        return int(np.lexsort((self.latency_ms, -self.accuracy))[0])
+        return best_single(self.accuracy, self.latency_ms)
 
     def mix(self, at_ms: float) -> tuple[Floats, str]:
         """Expected correctness (n,) of the random mix at a mean latency, and what is mixed."""
@@ -219,19 +236,33 @@ def outcome_row(outcome: Outcome, tables: Tables, criterion: Criterion, singles:
 
 
 def headline(rows: Sequence[Row]) -> str:
-    """The first line of a report: the premodel's result in one sentence, losses first and as plainly as gains."""
+    """The first line of a report: the premodels' results in one sentence, those that lose first, else as given."""
     premodels = [row for row in rows if row.kind == "premodel"]
     singles = [row for row in rows if row.kind == "single"]
     if not premodels or not singles:
         return "nothing to compare"
-    best = max(singles, key=lambda row: (row.accuracy, -row.latency_ms))
+    accuracy, latency_ms = np.array([(row.accuracy, row.latency_ms) for row in singles]).T
+    best = singles[best_single(accuracy, latency_ms)]
     parts = [
         f"{row.name}: {row.verdict} ({100 * row.accuracy:.1f} % at {row.latency_ms:.2f} ms, "
         f"gain {row.gain_points_vs_best:+.1f} points [{row.gain_ci[0]:+.1f}, {row.gain_ci[1]:+.1f}])"
-        for row in premodels
+        for row in sorted(premodels, key=_loses, reverse=True)
     ]
     against = f"the best single candidate, {best.name}, has {100 * best.accuracy:.1f} % at {best.latency_ms:.2f} ms"
     return "; ".join(parts) + f"; {against}"
+
+
+def _loses(row: Row) -> bool:
+    """Is it surely worse than the best single candidate or the random mix."""
+    worse = _surely(row.gain_points_vs_best, row.gain_ci) < 0
+    return worse or ("mix_ci" in row.extra and _surely(row.extra["gain_points_vs_mix"], row.extra["mix_ci"]) < 0)
+
+
+def _surely(gain: float, interval: tuple[float, float]) -> int:
+    """1 where a gain in points is surely won, -1 where it is surely lost, else 0."""
+    if abs(gain) < ROUNDS_TO_NOTHING:
+        return 0
+    return 1 if interval[0] > 0 else -1 if interval[1] < 0 else 0
 
 
 def _points(interval: tuple[float, float]) -> tuple[float, float]:

@@ -15,7 +15,9 @@ from profiles import make_tables
 def test_a_cascade_is_charged_what_ran() -> None:
     sure = np.array([[0.9, 0.5], [0.2, 0.4], [0.6, 0.9]])
     right = np.array([[True, False], [False, True], [False, True]])
-    rows = list(stop_when_sure(sure, right, np.array([1.5, 5.5])))
+    found = list(stop_when_sure(sure, right, np.array([1.5, 5.5])))
+    rows = [setting for _, setting in found]
+    assert (found[0][0], found[-1][0]) == (0.2, 0.9)
     # thresholds from 0.2 to 0.9: at the lowest all stop at once, at the highest only the first sample does
     assert rows[0][0].tolist() == [True, False, False]
     assert rows[0][1].tolist() == [1.5, 1.5, 1.5]

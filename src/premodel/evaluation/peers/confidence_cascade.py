@@ -41,11 +41,12 @@ def confidence_cascades(tables: Tables, criterion: Criterion, *, committee: bool
 
     for chain in chains(tables, criterion):
         stages = [stage(chain[: k + 1] if committee else chain[k : k + 1]) for k in range(len(chain))]
-        yield from stop_when_sure(
+        for _, setting in stop_when_sure(
             np.stack([sure for sure, _ in stages], axis=1),
             np.stack([right for _, right in stages], axis=1),
             tables.decode_ms + np.cumsum(tables.latency_ms[list(chain)]),
-        )
+        ):
+            yield setting
 
 
 def chains(tables: Tables, criterion: Criterion) -> list[Chain]:
@@ -79,8 +80,8 @@ def together(tables: Tables, criterion: Criterion, members: Chain) -> tuple[Floa
     return sure, right
 
 
-def stop_when_sure(sure: Floats, right: Bools, spent_ms: Floats) -> Iterator[Setting]:
-    """Correctness and latency of a chain at each threshold.
+def stop_when_sure(sure: Floats, right: Bools, spent_ms: Floats) -> Iterator[tuple[float, Setting]]:
+    """Each threshold of a chain, with correctness and latency at it; a chain of one stage has the threshold 0.
 
     Parameters
     ----------
@@ -90,14 +91,14 @@ def stop_when_sure(sure: Floats, right: Bools, spent_ms: Floats) -> Iterator[Set
         (stages,): end-to-end latency when it stops there.
     """
     if sure.shape[1] == 1:
-        yield right[:, 0], np.full(len(right), spent_ms[0])
+        yield 0.0, (right[:, 0], np.full(len(right), spent_ms[0]))
         return
     rows = np.arange(len(sure))
     for threshold in np.unique(np.quantile(sure[:, :-1], np.linspace(0, 1, THRESHOLDS))):
         stops = sure >= threshold
         stops[:, -1] = True
         level = stops.argmax(axis=1)
-        yield right[rows, level], spent_ms[level]
+        yield float(threshold), (right[rows, level], spent_ms[level])
 
 
 def dense_probabilities(
