@@ -218,6 +218,17 @@ def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     return float((rank[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
+def best_single(accuracy: Floats, latency_ms: Floats) -> int:
+    """Index of the most accurate of m candidates; ties by lower latency, then the first.
+
+    Examples
+    --------
+    >>> best_single(np.array([0.7, 0.8, 0.8]), np.array([1.0, 5.0, 4.0]))
+    2
+    """
+    return int(np.lexsort((latency_ms, -accuracy))[0])
+
+
 def upper_hull(latency_ms: Floats, accuracy: Floats) -> NDArray[np.intp]:
     """Indices of the upper hull of accuracy over latency, by rising latency.
 

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from premodel.errors import BundleError
 from premodel.evaluation.cross_validation import Method
+from premodel.evaluation.peers.choice import pick_setting
+from premodel.evaluation.peers.confidence_cascade import alone, chains, stop_when_sure
 from premodel.evaluation.rows import Row, Singles, compare, optimum_column
-from premodel.metrics import upper_hull
 from premodel.records import Criterion
 from premodel.runtime.policies.base import CallOptions, Evidence, Policy, Run, Stop
 from premodel.runtime.selectors.base import Arrays
-from premodel.training.tables import Tables
+from premodel.training.objective import Floor, Objective
+from premodel.training.tables import Tables, top_n
 
 
 class FixedChoice(Policy):
@@ -60,21 +62,23 @@ class FixedChoice(Policy):
 class MaxProbabilityCascade(Policy):
     """Run the candidates in a fixed order until one's own top probability reaches one threshold; serve the last run.
 
-    The plainest cascade: no calibration, no fusion, one threshold for all stages.
+    The plainest cascade: no calibration, no fusion, one threshold for all stages. Where an answer is right by its
+    `top_n` top labels, it is the sum of so many probabilities.
     """
 
     kind = "max-probability-cascade"
 
-    def __init__(self, candidates: tuple[str, ...], threshold: float) -> None:
+    def __init__(self, candidates: tuple[str, ...], threshold: float, top_n: int = 1) -> None:
         self.candidates = candidates
         self.features = ()
         self.threshold = threshold
+        self.top_n = top_n
 
     def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
         """Stop when sure enough or at the end, else run the next."""
         del options
         last = next(reversed(evidence.predictions), None)
-        if last is not None and evidence.predictions[last].probabilities[0] >= self.threshold:
+        if last is not None and evidence.predictions[last].probabilities[: self.top_n].sum() >= self.threshold:
             return Stop(evidence.predictions[last], last)
         following = next(
             (i for i in range(len(self.candidates)) if i not in evidence.predictions and i not in evidence.failed), None
@@ -84,8 +88,8 @@ class MaxProbabilityCascade(Policy):
         return Stop(None if last is None else evidence.predictions[last], last)
 
     def settings(self) -> dict[str, Any]:
-        """Order and threshold."""
-        return {"candidates": list(self.candidates), "threshold": self.threshold}
+        """Order, threshold, and how many labels count."""
+        return {"candidates": list(self.candidates), "threshold": self.threshold, "top_n": self.top_n}
 
     def arrays(self) -> Arrays:
         """None."""
@@ -96,7 +100,7 @@ class MaxProbabilityCascade(Policy):
         """Make it again."""
         del arrays
         try:
-            return cls(tuple(settings["candidates"]), float(settings["threshold"]))
+            return cls(tuple(settings["candidates"]), float(settings["threshold"]), int(settings["top_n"]))
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError("a max-probability cascade lacks its order or threshold", given=settings) from error
 
@@ -111,28 +115,23 @@ def fit_majority(tables: Tables, seed: int, *, criterion: Criterion) -> Policy:
 
 
 def fit_max_probability(tables: Tables, seed: int, *, criterion: Criterion) -> Policy:
-    """The cheapest cascade over the hull of single candidates that loses nothing on the training samples.
+    """The cheapest max-probability cascade that loses nothing on the training samples, else the most accurate.
 
-    Its one threshold is the lowest, of those that occur, at which the training accuracy is at least the best
-    single candidate's; if none is, the one with the most accuracy.
+    Chains and thresholds are those of the peer of that name; "nothing" is against the best single candidate.
     """
     del seed
-    correct = tables.correct(criterion)
-    chain = upper_hull(tables.end_to_end_ms(), correct.mean(axis=0))
-    sure = tables.top_probabilities[:, chain, 0]
-    right = correct[:, chain]
-    grid = np.unique(np.quantile(sure, np.linspace(0, 1, 201)))
-    accuracy, cost = np.empty(len(grid)), np.empty(len(grid))
-    rows = np.arange(len(tables))
-    for position, threshold in enumerate(grid):
-        stops = sure >= threshold
-        stops[:, -1] = True
-        level = stops.argmax(axis=1)
-        accuracy[position] = right[rows, level].mean()
-        cost[position] = np.cumsum(tables.latency_ms[chain])[level].mean()
-    enough = accuracy >= right.mean(axis=0).max()
-    pick = int(np.flatnonzero(enough)[np.argmin(cost[enough])]) if enough.any() else int(np.argmax(accuracy))
-    return MaxProbabilityCascade(tuple(tables.candidates[i] for i in chain), float(grid[pick]))
+    found = []
+    for chain in chains(tables, criterion):
+        stages = [alone(tables, criterion, column) for column in chain]
+        sure, right = (np.stack(parts, axis=1) for parts in zip(*stages, strict=True))
+        spent_ms = tables.decode_ms + np.cumsum(tables.latency_ms[list(chain)])
+        for threshold, (served, latency_ms) in stop_when_sure(sure, right, spent_ms):
+            found.append((float(served.mean()), float(latency_ms.mean()), chain, threshold))
+    accuracy, mean_ms = (np.array([one[what] for one in found]) for what in (0, 1))
+    best = float(tables.correct(criterion).mean(axis=0).max())
+    _, _, chain, threshold = found[pick_setting(Objective(Floor.parse("best")), accuracy, mean_ms, best)]
+    depth = top_n(criterion, len(tables.label_names))
+    return MaxProbabilityCascade(tuple(tables.candidates[i] for i in chain), threshold, depth)
 
 
 def baseline_methods(criterion: Criterion) -> list[Method]:

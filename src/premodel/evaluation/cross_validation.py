@@ -15,6 +15,7 @@ from premodel.profiling.workers import run_job
 from premodel.records import Criterion
 from premodel.runtime.policies.base import FUSED, Policy
 from premodel.training.folds import Fold, stratified_folds
+from premodel.training.guarantee import GuaranteeError
 from premodel.training.options import TrainOptions
 from premodel.training.simulate import NOBODY, Simulation, simulate
 from premodel.training.tables import Tables
@@ -76,6 +77,9 @@ class Outcome:
         Did any fold's policy read image features.
     candidates:
         For each fold, the candidates its policy may run.
+    unguaranteed:
+        Folds whose samples did not allow the guarantee asked for: the best single candidate of their training rows
+        served them alone.
     """
 
     method: Method
@@ -90,6 +94,7 @@ class Outcome:
     confidence: NDArray[np.float64]
     reads_features: bool
     candidates: tuple[tuple[str, ...], ...]
+    unguaranteed: tuple[int, ...] = ()
 
     def correct(self, criterion: Criterion) -> NDArray[np.bool_]:
         """bool (n,) by the criterion."""
@@ -104,6 +109,26 @@ def premodel_method(name: str, options: TrainOptions) -> Method:
 def _fit(tables: Tables, seed: int, *, options: TrainOptions) -> Policy:
     del seed  # the options carry it
     return train(tables, options).policy
+
+
+@dataclass(frozen=True, eq=False)
+class _Served:
+    """What came of a method on one fold.
+
+    Attributes
+    ----------
+    fold, position:
+        Of the fold and of the method.
+    result:
+        How the test part was served, or what was refused.
+    guaranteed:
+        False if the guarantee asked for could not be given, and one candidate alone served.
+    """
+
+    fold: int
+    position: int
+    result: Simulation | PremodelError
+    guaranteed: bool = True
 
 
 @dataclass(eq=False)
@@ -134,7 +159,7 @@ class _Fits:
     def open(self) -> None:
         """Nothing to open."""
 
-    def work(self, task: tuple[int, int]) -> Iterator[tuple[int, int, Simulation | PremodelError]]:
+    def work(self, task: tuple[int, int]) -> Iterator[_Served]:
         """Fit a method on a fold and serve its test part; what it refuses is part of the result."""
         number, position = task
         part, method = self.division[number], self.methods[position]
@@ -144,15 +169,26 @@ class _Fits:
             # Kept for the next method: what one computes from these very tables serves the other.
             self._seen = key, data.take(part.train)
         try:
-            yield number, position, simulate(method.fit(self._seen[1], self.seed), data.take(part.test))
+            policy, guaranteed = _fit_or_alone(method, self._seen[1], self.seed)
+            yield _Served(number, position, simulate(policy, data.take(part.test)), guaranteed)
         except PremodelError as error:
-            yield number, position, error
+            yield _Served(number, position, error)
 
     def rest(self, task: tuple[int, int], result: object) -> None:
         """Nothing: a task has one result."""
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _fit_or_alone(method: Method, tables: Tables, seed: int) -> tuple[Policy, bool]:
+    """The method's policy, or the reference alone where its guarantee cannot be given; and could it be given."""
+    try:
+        return method.fit(tables, seed), True
+    except GuaranteeError as error:
+        if error.alone is None:
+            raise
+        return error.alone, False
 
 
 def cross_validate(
@@ -189,16 +225,21 @@ def cross_validate(
     job = _Fits(tables, permuted_features(tables, seed), division, methods, seed)
     tasks = [(number, position) for number in range(len(division)) for position in range(len(methods))]
     served: dict[tuple[int, int], Simulation] = {}
-    for number, position, result in run_job(job, tasks, min(workers, len(tasks))):
-        if isinstance(result, PremodelError):
-            raise result
-        served[number, position] = result
+    unguaranteed: set[tuple[int, int]] = set()
+    for one in run_job(job, tasks, min(workers, len(tasks))):
+        if isinstance(one.result, PremodelError):
+            raise one.result
+        served[one.fold, one.position] = one.result
+        if not one.guaranteed:
+            unguaranteed.add((one.fold, one.position))
         if progress is not None:
-            progress(len(served), len(tasks), methods[position].name)
+            progress(len(served), len(tasks), methods[one.position].name)
     outcomes = [_empty(method, tables, fold) for method in methods]
     for number, position in tasks:
         rows = division[number].test
         outcomes[position] = _record(outcomes[position], tables, correct, rows, served[number, position])
+        if (number, position) in unguaranteed:
+            outcomes[position] = replace(outcomes[position], unguaranteed=(*outcomes[position].unguaranteed, number))
     for outcome in outcomes:
         _check(outcome, tables, criterion)
     return outcomes

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.evaluation.cross_validation import Kind, Outcome
-from premodel.metrics import geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
+from premodel.metrics import best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
 from premodel.records import Criterion
 from premodel.training.labels import optimum
 from premodel.training.simulate import NOBODY
@@ -103,17 +103,6 @@ def verdict(
     if outcome < 0:
         return f"{against_best}; LOSES to random mix by {-mix_gain:.1f} points"
     return f"{against_best}; not told apart from random mix"
-
-
-def best_single(accuracy: Floats, latency_ms: Floats) -> int:
-    """Index of the most accurate of m candidates; ties by lower latency, then the first.
-
-    Examples
-    --------
-    >>> best_single(np.array([0.7, 0.8, 0.8]), np.array([1.0, 5.0, 4.0]))
-    2
-    """
-    return int(np.lexsort((latency_ms, -accuracy))[0])
 
 
 @dataclass(frozen=True, eq=False)

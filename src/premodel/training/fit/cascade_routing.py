@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
+from premodel.metrics import best_single
 from premodel.runtime.policies.cascade import Cascade
 from premodel.runtime.policies.cascade_routing import CascadeRouting
 from premodel.runtime.policies.costs import Costs
@@ -131,7 +132,7 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
         raise OptionError("too few samples to cross-fit a cascade", given=len(tables), allowed=f"{2 * FOLDS} or more")
     correct = tables.correct(options.criterion)
     folds = stratified_folds(tables.truth, correct.sum(axis=1), FOLDS, options.seed)
-    best = int(np.lexsort((tables.latency_ms, -correct.mean(axis=0)))[0])
+    best = best_single(correct.mean(axis=0), tables.latency_ms)
     base_ms, given = float(tables.end_to_end_ms()[best]) + SELECT_MS, options.objective.weight_alone
     searched_at = np.array(SEARCH) / base_ms if given is None else np.array([given])
     learner, grid = learner_of(tables, options), weight_grid(base_ms, options.objective.cost_weight)
