@@ -4,7 +4,7 @@
 
 The policy is fitted on a third of the profile's samples. The other two thirds are taken as the population: the loss of
 each point of operation on all of them is its true loss. Calibration sets are drawn from them with replacement; each
-chooses a point by the code that `premodel train --guarantee` runs, and the promise is kept if the true loss of
+chooses a point by the very function that `premodel train --guarantee` runs, and the promise is kept if the true loss of
 that point is within what was promised, or nothing was promised.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from premodel.runtime.policies.base import CallOptions
 from premodel.training.folds import stratified_folds
-from premodel.training.guarantee import certified, weight_grid
+from premodel.training.guarantee import Measured, certified, weight_grid
 from premodel.training.load import load_tables
 from premodel.training.options import Guarantee, TrainOptions
 from premodel.training.simulate import simulate
@@ -51,9 +51,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     tables = load_tables(args.profile)
-    differences, latency_ms, reference_ms = population(tables, args.policy, args.seed)
+    differences, weights, latency_ms, reference_ms = population(tables, args.policy, args.seed)
     lines = [
-        resample(differences, latency_ms, reference_ms, Guarantee.parse(text), size, args.seed)
+        resample(differences, weights, latency_ms, reference_ms, Guarantee.parse(text), size, args.seed)
         for text in GUARANTEES
         for size in SIZES
     ]
@@ -73,8 +73,8 @@ def main() -> None:
         )
 
 
-def population(tables: Tables, policy: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Difference to the reference (points, n) in {-1, 0, 1}, mean latency (points,), and the reference's latency."""
+def population(tables: Tables, policy: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Difference to the reference (points, n) in {-1, 0, 1}, cost weights and mean latency, the reference's latency."""
     correct = tables.correct("top1")
     fold = stratified_folds(tables.truth, correct.sum(axis=1), 3, seed)[0]
     fitted, unseen = tables.take(fold.test), tables.take(fold.train)
@@ -83,17 +83,23 @@ def population(tables: Tables, policy: str, seed: int) -> tuple[np.ndarray, np.n
     reference_ms = float(tables.end_to_end_ms()[reference])
     trained = train(fitted, TrainOptions(policy=policy, seed=seed)).policy
     reference_right = unseen.correct("top1")[:, reference].astype(int)
-    differences, latency_ms = [], []
-    for weight in weight_grid(reference_ms):
+    differences, latency_ms, weights = [], [], weight_grid(reference_ms)
+    for weight in weights:
         served = simulate(trained, unseen, CallOptions(cost_weight=float(weight)))
         right = (served.labels[:, 0] == unseen.truth) & ~served.abstained
         differences.append(right.astype(int) - reference_right)
         latency_ms.append(served.latency_ms.mean())
-    return np.array(differences), np.array(latency_ms), reference_ms
+    return np.array(differences), weights, np.array(latency_ms), reference_ms
 
 
 def resample(
-    differences: np.ndarray, latency_ms: np.ndarray, reference_ms: float, guarantee: Guarantee, size: int, seed: int
+    differences: np.ndarray,
+    weights: np.ndarray,
+    latency_ms: np.ndarray,
+    reference_ms: float,
+    guarantee: Guarantee,
+    size: int,
+    seed: int,
 ) -> Line:
     """Draw 200 calibration sets and see what each promises."""
     rng = np.random.default_rng(seed)
@@ -102,7 +108,8 @@ def resample(
     for _ in range(RESAMPLES):
         drawn = differences[:, rng.integers(0, differences.shape[1], size)]
         losses, gains = (drawn < 0).sum(axis=1).tolist(), (drawn > 0).sum(axis=1).tolist()
-        count = certified(losses, gains, size, guarantee.epsilon, guarantee.delta)
+        points = map(Measured, weights.tolist(), losses, gains, latency_ms.tolist())
+        count, _ = certified(points, size, guarantee)
         kept += count == 0 or -truth[count - 1] <= guarantee.epsilon
         if count:
             chosen.append(count - 1)

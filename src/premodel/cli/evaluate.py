@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from premodel.cli.comparison import format_rows
 from premodel.cli.progress import TerminalProgress
@@ -12,6 +13,7 @@ from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
 from premodel.evaluation.rows import Row
 from premodel.runtime.conditions import cores
+from premodel.training.guarantee import WITHOUT_POINTS, check_guarantee
 from premodel.training.load import load_tables
 from premodel.training.train import TRAINERS
 
@@ -22,8 +24,10 @@ EXAMPLE = """example:
 
 Everything a premodel fits is fitted on the training folds alone. Speed-up and gain are against the most accurate single
 candidate, with a 95 % paired bootstrap interval; the verdict also compares with the random mix of single candidates at
-the premodel's own latency. An abstention counts as wrong.
+the premodel's own latency. An abstention counts as wrong. A fold whose samples do not allow the guarantee asked for is
+served by its best single candidate alone, and counted.
 """
+DEFAULT_POLICIES = ("auto", "paper")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +39,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         action="append",
         choices=tuple(TRAINERS),
         metavar="P",
-        help=f"{policy_help()}; may repeat (default: auto and paper)",
+        help=f"{policy_help()}; may repeat (default: {' and '.join(DEFAULT_POLICIES)})",
     )
     add_train_options(parser)
     parser.add_argument("--folds", type=int, default=10, metavar="K", help="default: 10")
@@ -52,9 +56,10 @@ def run(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise OptionError("too few workers", given=args.workers, allowed="1 or more")
     workers = args.workers or min(cores(), MOST_WORKERS)
-    policies = list(dict.fromkeys(args.policy or ["auto", "paper"]))
+    premodels = {policy: train_options(args, policy) for policy in _policies(args)}
+    for options in premodels.values():
+        check_guarantee(options)
     tables = load_tables(args.store, device=args.device)
-    premodels = {policy: train_options(args, policy) for policy in policies}
     progress = TerminalProgress()
 
     def show(done: int, total: int, name: str) -> None:
@@ -76,10 +81,40 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.end()
     if args.json:
-        print(json.dumps(evaluation.to_json()))
+        print(json.dumps(evaluation.to_json() | _guarantee_json(evaluation, args.guarantee)))
     else:
-        print(format_evaluation(evaluation))
+        print("\n".join([format_evaluation(evaluation), *_guarantee_lines(evaluation, args.guarantee)]))
     return 0
+
+
+def _policies(args: argparse.Namespace) -> list[str]:
+    """The policies named, each once; or the default, of which those remain that can carry the guarantee asked for."""
+    if args.policy:
+        return list(dict.fromkeys(args.policy))
+    return [policy for policy in DEFAULT_POLICIES if args.guarantee is None or policy not in WITHOUT_POINTS]
+
+
+def _unguaranteed(evaluation: Evaluation) -> dict[str, int]:
+    """For each premodel, the folds in which its guarantee could not be given."""
+    premodels = [outcome for outcome in evaluation.outcomes if outcome.method.kind == "premodel"]
+    return {outcome.method.name: len(outcome.unguaranteed) for outcome in premodels}
+
+
+def _guarantee_json(evaluation: Evaluation, guarantee: str | None) -> dict[str, Any]:
+    if guarantee is None:
+        return {}
+    return {"guarantee": {"text": guarantee, "folds_served_by_best_single": _unguaranteed(evaluation)}}
+
+
+def _guarantee_lines(evaluation: Evaluation, guarantee: str | None) -> list[str]:
+    """In how many folds the guarantee could not be given, for each premodel."""
+    if guarantee is None:
+        return []
+    return [
+        f"guarantee {guarantee}, {name}: given in {evaluation.folds - count} of {evaluation.folds} folds"
+        + (", the others are served by their best single candidate alone" if count else "")
+        for name, count in _unguaranteed(evaluation).items()
+    ]
 
 
 def format_evaluation(evaluation: Evaluation) -> str:

@@ -1,49 +1,89 @@
 """A guarantee on the loss of accuracy: `loss<=1pt@95%`, by learn-then-test on samples used for nothing else.
 
 The policy is fitted on one half of the samples. On the other half its points of operation are tested one after the
-other, from safe to cheap; the cheapest that passes, all before it having passed, is served.
+other, from safe to cheap; the cheapest that passes, all before it having passed, is served. Where the reference, the
+best single candidate, answers alone, nothing can be lost and nothing is tested.
 
 Source: Angelopoulos, Bates, Candes, Jordan and Lei, "Learn then test: calibrating predictive algorithms to achieve risk
-control", 2021, section 2.3 (fixed-sequence testing). The test is a bet on bounded means: Waudby-Smith and Ramdas,
-"Estimating means of bounded random variables by betting", 2024, section 4.
+control", 2021, section 2.3 (fixed-sequence testing). The test is the one of `non_inferiority`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
+from premodel.metrics import best_single
 from premodel.runtime.policies.base import CallOptions, Policy
 from premodel.runtime.policies.select import Select
+from premodel.runtime.policies.single import Single
 from premodel.runtime.policies.stopping import StoppingPolicy
-from premodel.training.folds import stratified_folds
+from premodel.training.fit.single import train as train_single
+from premodel.training.non_inferiority import (
+    DOUBT,
+    least_samples,
+    loss_is_above,
+    loss_p_value,
+    samples_needed,
+)
+from premodel.training.objective import Objective
 from premodel.training.options import Guarantee, Trained, TrainOptions, plain
 from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables, top_n
 
 PARTS = 2
 """One part of the samples in so many is for calibration."""
-BETS = 20
-LEAST_BET, MOST_BET = 0.01, 0.95
-"""Sizes of the bets, as shares of the largest at which no single sample can cost everything."""
 POINTS = 36
 LOWEST, HIGHEST = 0.004, 4.0
 """Of the grid: accuracy that one latency of the best single candidate is worth; a weight of 0 comes before it."""
-MOST_NEEDED = 10_000_000
+SINGLE = "single"
+WITHOUT_POINTS = ("paper",)
+"""Policies without points of operation to choose among."""
+GUARANTEED = ("auto", SINGLE, "select", "cascade", "cascade-routing")
 CAVEAT = "it holds for inputs that are exchangeable with the profile's samples, on average over them, and for no others"
+CALLS = "  a call with a budget or a cost weight of its own leaves this point, and nothing is promised for its answer"
 
 Trainer = Callable[[Tables, TrainOptions], Trained]
 Floats = NDArray[np.float64]
 
 
+class GuaranteeError(OptionError):
+    """The samples do not allow the guarantee that was asked for.
+
+    Attributes
+    ----------
+    alone:
+        The reference alone, for whom nothing can be lost: what may be served instead.
+    """
+
+    def __init__(self, what: str, *, alone: Policy | None = None, **parts: Any) -> None:
+        super().__init__(what, **parts)
+        self.alone = alone
+
+
 @dataclass(frozen=True)
-class Tested:
+class GuaranteedObjective(Objective):
+    """The objective of a premodel with a guarantee: `guarantee`, as the user wrote it, chooses the point served."""
+
+    guarantee: str = ""
+
+    def describe(self) -> str:
+        """The objective in words."""
+        return f"guarantee {self.guarantee}, fitted for {super().describe()}"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-serialisable, for the bundle: the guarantee takes the place of the floor."""
+        return {**super().to_json(), "min_accuracy": None, "guarantee": self.guarantee}
+
+
+@dataclass(frozen=True)
+class Measured:
     """One point of operation on the calibration samples.
 
     Attributes
@@ -54,77 +94,83 @@ class Tested:
         Samples on which only the reference is right, and on which only the premodel is.
     latency_ms:
         Mean, end to end.
-    p:
-        Of the hypothesis that the loss of accuracy is above what is allowed.
     """
 
     cost_weight: float
     losses: int
     gains: int
     latency_ms: float
+
+
+@dataclass(frozen=True)
+class Tested(Measured):
+    """A point that was tested; `p` is of the hypothesis that the loss of accuracy is as much as allowed or more."""
+
     p: float
 
 
-def loss_p_value(losses: int, gains: int, n: int, epsilon: float) -> float:
-    """p-value of "the expected loss of accuracy is epsilon or more", valid for every n.
-
-    Parameters
-    ----------
-    losses, gains:
-        Of n independent samples, those on which only the reference is right, and only the premodel.
-    epsilon:
-        Loss allowed, a share.
-
-    Notes
-    -----
-    With the loss z of a sample in {-1, 0, 1}, a bet of b multiplies the wealth by 1 + b (epsilon - z), whose
-    expectation is at most 1 if the expected loss is epsilon or more. The wealth after n samples is the mean over 20
-    fixed sizes of the bet, so by Markov's inequality the chance that it reaches 1 / p is at most p. Fixed sizes
-    instead of the source's predictable ones make the result independent of the order of the samples. Unlike
-    Hoeffding's bound it makes use of a small share of samples on which the two differ.
-    """
-    bets = np.geomspace(LEAST_BET, MOST_BET, BETS) / (1 - epsilon)
-    same = n - losses - gains
-    wealth_log = losses * np.log1p(bets * (epsilon - 1)) + same * np.log1p(bets * epsilon)
-    wealth_log += gains * np.log1p(bets * (epsilon + 1))
-    top = float(wealth_log.max())
-    mean_log = top + math.log(float(np.exp(wealth_log - top).mean()))
-    return math.exp(-max(0.0, mean_log))
-
-
-def certified(losses: Sequence[int], gains: Sequence[int], n: int, epsilon: float, delta: float) -> int:
+def certified(points: Iterable[Measured], n: int, guarantee: Guarantee) -> tuple[int, list[Tested]]:
     """How many points pass one after the other, from the first, each tested at delta: fixed-sequence testing.
 
     Parameters
     ----------
-    losses, gains:
-        Of each point, in the order fixed before the calibration samples were looked at.
+    points:
+        In the order fixed before the calibration samples were looked at. None is asked for after one that fails.
+    n:
+        Calibration samples.
+
+    Returns
+    -------
+    How many passed, and all that were tested: those that passed, and the one that failed, if any did.
     """
-    count = 0
-    for lost, gained in zip(losses, gains, strict=True):
-        if loss_p_value(lost, gained, n, epsilon) > delta:
-            break
-        count += 1
-    return count
+    tested: list[Tested] = []
+    for point in points:
+        p = loss_p_value(point.losses, point.gains, n, guarantee.epsilon)
+        tested.append(Tested(**asdict(point), p=p))
+        if p > guarantee.delta:
+            return len(tested) - 1, tested
+    return len(tested), tested
 
 
-def samples_needed(losses: int, gains: int, n: int, epsilon: float, delta: float) -> int | None:
-    """About how many calibration samples would do, were the shares of losses and gains those measured.
+def check_guarantee(options: TrainOptions) -> None:
+    """Refuse a guarantee that makes no sense, before any work.
 
-    None if none would: the loss measured is not below epsilon.
+    Raises
+    ------
+    OptionError
+        The policy has no points to choose among, an option contradicts the guarantee, or it is of too much confidence.
     """
-    if n == 0 or (losses - gains) / n >= epsilon:
-        return None
-    low, high = n, MOST_NEEDED
-    if loss_p_value(round(losses * high / n), round(gains * high / n), high, epsilon) > delta:
-        return None
-    while high - low > max(1, low // 100):
-        middle = (low + high) // 2
-        if loss_p_value(round(losses * middle / n), round(gains * middle / n), middle, epsilon) > delta:
-            low = middle
-        else:
-            high = middle
-    return high
+    guarantee, objective = options.guarantee, options.objective
+    if guarantee is None:
+        return
+    if options.policy in WITHOUT_POINTS:
+        raise OptionError(
+            f"policy {options.policy} has no points of operation to give a guarantee for",
+            given=guarantee.text,
+            allowed=f"policies {', '.join(GUARANTEED)}",
+        )
+    floor = None if objective.min_accuracy is None or objective.min_accuracy.text == "best" else objective.min_accuracy
+    for name, value in (
+        ("max-latency-ms", objective.max_latency_ms),
+        ("cost-weight", objective.cost_weight),
+        ("min-accuracy", None if floor is None else floor.text),
+    ):
+        if value is not None:
+            raise OptionError(
+                f"a guarantee and {name} exclude each other",
+                given=f"{guarantee.text} and {value}",
+                do="leave one of them out: the guarantee chooses the point of operation",
+            )
+    if guarantee.delta <= 2 * DOUBT:
+        raise OptionError("guarantee of more confidence than is tested", given=guarantee.text, allowed="99.999 %")
+
+
+def state_guarantee(options: TrainOptions) -> TrainOptions:
+    """The same options with the guarantee, if there is one, in their objective: what a bundle and its account say."""
+    if options.guarantee is None:
+        return options
+    wanted = {entry.name: getattr(options.objective, entry.name) for entry in fields(Objective)}
+    return replace(options, objective=GuaranteedObjective(**wanted, guarantee=options.guarantee.text))
 
 
 def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee, trainer: Trainer) -> Trained:
@@ -133,7 +179,7 @@ def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee
     Parameters
     ----------
     tables:
-        The profile; half of it is kept for calibration.
+        The profile; half of it is kept for calibration, unless the policy is one candidate alone.
     options:
         The guarantee chooses the point: floor, ceiling of latency and cost weight are refused.
     trainer:
@@ -142,38 +188,54 @@ def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee
     Raises
     ------
     OptionError
-        The policy has no points to choose among, an option contradicts the guarantee, or no point passes: the message
-        says how many samples would do.
+        See `check_guarantee`.
+    GuaranteeError
+        No point passes: the message says how many samples would do.
 
     Notes
     -----
     The reference, the best single candidate, is chosen on the samples that the policy is fitted on. What is served is
-    the policy that was tested; it is not fitted again on all samples.
+    the policy that was tested; it is not fitted again on all samples. The halves are drawn at random and not
+    stratified, so that the calibration samples are independent of those that the policy was fitted on.
+
+    One candidate alone is the reference itself, chosen on all samples.
     """
-    _refuse(options)
-    correct = tables.correct(options.criterion)
+    check_guarantee(options)
+    options = state_guarantee(options)
+    if options.policy == SINGLE:
+        return _by_construction(trainer(tables, options), (), {}, guarantee)
     if len(tables) < 2 * PARTS:
-        raise OptionError("too few samples for a guarantee", given=len(tables), do="profile more images")
-    fold = stratified_folds(tables.truth, correct.sum(axis=1), PARTS, options.seed)[0]
-    fitted, calibration = tables.take(fold.train), tables.take(fold.test)
+        raise GuaranteeError(
+            "too few samples for a guarantee",
+            alone=_alone(tables, options).policy,
+            given=len(tables),
+            do="profile more images",
+        )
+    shuffled = np.random.default_rng(options.seed).permutation(len(tables))
+    half = len(tables) // PARTS
+    fitted, calibration = tables.take(np.sort(shuffled[:half])), tables.take(np.sort(shuffled[half:]))
     accuracy = fitted.correct(options.criterion).mean(axis=0)
-    reference = int(np.lexsort((tables.latency_ms, -accuracy))[0])
-    trained = trainer(fitted, replace(options, guarantee=None))
-    at_cost_weight(trained.policy, 0.0)  # a policy without points is refused for that, and not for what it serves
-    tested = serve_points(
-        trained.policy,
-        calibration,
-        calibration.correct(options.criterion)[:, reference],
-        top_n(options.criterion, len(tables.label_names)),
-        weight_grid(float(tables.end_to_end_ms()[reference])),
+    reference = best_single(accuracy, tables.latency_ms)
+    trained = trainer(fitted, options)
+    if isinstance(trained.policy, Single):
+        fewer = _alone(fitted, options).account  # what `_alone` says of all samples takes its place
+        account = tuple(line for line in trained.account if line not in fewer)
+        return _by_construction(_alone(tables, options), account, trained.evidence, guarantee)
+    passed, tested = certified(
+        serve_points(
+            trained.policy,
+            calibration,
+            calibration.correct(options.criterion)[:, reference],
+            top_n(options.criterion, len(tables.label_names)),
+            weight_grid(float(tables.end_to_end_ms()[reference])),
+        ),
+        len(calibration),
         guarantee,
     )
-    passed = [point for point in tested if point.p <= guarantee.delta]
+    name = tables.candidates[reference]
     if not passed:
-        raise _too_few(tested[0], len(calibration), guarantee, tables.candidates[reference])
-    return _certified(
-        trained, passed[-1], tested, guarantee, tables.candidates[reference], len(fitted), len(calibration)
-    )
+        raise _too_few(tested[0], len(calibration), guarantee, name, _alone(tables, options).policy)
+    return _certified(trained, passed, tested, guarantee, name, half, len(calibration))
 
 
 def weight_grid(base_ms: float) -> Floats:
@@ -182,45 +244,26 @@ def weight_grid(base_ms: float) -> Floats:
 
 
 def serve_points(
-    policy: Policy,
-    calibration: Tables,
-    reference_right: NDArray[np.bool_],
-    top: int,
-    cost_weight: Floats,
-    guarantee: Guarantee,
-) -> list[Tested]:
-    """Test points one after the other, up to the first that fails, which is the last of the list."""
-    found: list[Tested] = []
+    policy: Policy, tables: Tables, reference_right: NDArray[np.bool_], top: int, cost_weight: Floats
+) -> Iterator[Measured]:
+    """Serve the samples at one cost weight after the other, each when it is asked for."""
     for weight in cost_weight.tolist():
-        served = simulate(policy, calibration, CallOptions(cost_weight=weight))
-        right = _right(served, calibration, top)
+        served = simulate(policy, tables, CallOptions(cost_weight=weight))
+        right = _right(served, tables, top)
         losses = int(np.count_nonzero(reference_right & ~right))
         gains = int(np.count_nonzero(right & ~reference_right))
-        p = loss_p_value(losses, gains, len(calibration), guarantee.epsilon)
-        found.append(Tested(weight, losses, gains, float(served.latency_ms.mean()), p))
-        if p > guarantee.delta:
-            break
-    return found
+        yield Measured(weight, losses, gains, float(served.latency_ms.mean()))
 
 
 def at_cost_weight(policy: Policy, cost_weight: float) -> Policy:
-    """The same policy with another trained point: what a call with that cost weight serves.
-
-    Raises
-    ------
-    OptionError
-        The policy has no points to choose among.
-    """
+    """The same policy with another trained point: what a call with that cost weight serves."""
     if isinstance(policy, StoppingPolicy):
         weights = np.maximum(policy.parts.cost_weight, 1e-12)
         point = int(np.abs(np.log(weights) - math.log(max(cost_weight, 1e-12))).argmin())
         return type(policy).from_parts({**policy.settings(), "point": point}, policy.arrays())
     if isinstance(policy, Select) and policy.rule == "utility":
         return Select.from_parts({**policy.settings(), "cost_weight": cost_weight}, policy.arrays())
-    raise OptionError(
-        f"policy {policy.kind} has no points of operation to give a guarantee for",
-        do="use --policy cascade-routing, cascade or select",
-    )
+    raise TypeError(f"policy {policy.kind} has no points of operation")
 
 
 def _right(served: Simulation, tables: Tables, top: int) -> NDArray[np.bool_]:
@@ -228,42 +271,61 @@ def _right(served: Simulation, tables: Tables, top: int) -> NDArray[np.bool_]:
     return said & ~served.abstained
 
 
-def _refuse(options: TrainOptions) -> None:
-    chosen = "the guarantee chooses the point of operation"
-    options.refuse(cost_weight=chosen, max_latency_ms=chosen)
-    floor = options.objective.min_accuracy
-    if floor is not None and floor.text != "best":
-        raise OptionError("a guarantee and a floor of accuracy contradict each other", given=floor.text, do=chosen)
+def _alone(tables: Tables, options: TrainOptions) -> Trained:
+    """The reference alone, chosen on all of these samples."""
+    return train_single(tables, replace(options, policy=SINGLE, technique=None, labels=None, fallback=None))
 
 
-def _too_few(first: Tested, n: int, guarantee: Guarantee, reference: str) -> OptionError:
+def _too_few(first: Tested, n: int, guarantee: Guarantee, reference: str, alone: Policy) -> GuaranteeError:
     """What is missing for the guarantee, by what the safest point did."""
+    epsilon, delta = guarantee.epsilon, guarantee.delta
     points = 100 * (first.gains - first.losses) / n
-    needed = samples_needed(first.losses, first.gains, n, guarantee.epsilon, guarantee.delta)
-    if needed is None:
-        do = "by these figures no number of samples would do: ask for less, or use --policy single"
+    needed = samples_needed(first.losses, first.gains, n, epsilon, delta)
+    if loss_is_above(first.losses, first.gains, n, epsilon, delta):
+        more = "by these figures no number of samples would do"
+    elif needed is None:
+        more = "these figures are too uncertain to say how many samples would do"
     else:
-        do = f"about {PARTS * needed} samples in all would do by these figures; ask for less, or use --policy single"
-    return OptionError(
+        more = f"about {PARTS * needed} samples in all would do by these figures"
+    least = PARTS * least_samples(epsilon, delta)
+    return GuaranteeError(
         f"the guarantee {guarantee.text} cannot be given",
-        given=f"{n} calibration samples, {PARTS * n} in all; the safest point has {points:+.2f} points to {reference}, "
-        f"p = {first.p:.3f}",
-        allowed=f"p of {guarantee.delta:g} or less",
-        do=do,
+        alone=alone,
+        given=f"{n} calibration samples, {PARTS * n} in all; the safest point has {points:+.2f} points to {reference} "
+        f"({first.losses} lost, {first.gains} gained), p = {first.p:.3f}",
+        allowed=f"p of {delta:g} or less, for which it takes {least} samples in all where no answer differs",
+        do=f"{more}; ask for less, or use --policy single, which loses nothing",
     )
 
 
-def _certified(
-    trained: Trained,
-    point: Tested,
-    tested: list[Tested],
-    guarantee: Guarantee,
-    reference: str,
-    n_fitted: int,
-    n: int,
+def _by_construction(
+    trained: Trained, account: tuple[str, ...], evidence: Mapping[str, Any], guarantee: Guarantee
 ) -> Trained:
-    """The policy at its certified point, with what is promised and on what grounds."""
-    policy = at_cost_weight(trained.policy, point.cost_weight)
+    """One candidate alone, the reference itself; `account` and `evidence` say how it came to that."""
+    reference = trained.policy.candidates[0]
+    promise = f"no loss of accuracy to {reference}, which answers every input itself"
+    lines = (
+        f"guarantee: {promise}: {guarantee.text} holds by construction, and no samples were kept for calibration",
+        CALLS,
+        *trained.account,
+    )
+    promised = {
+        "text": guarantee.text,
+        "promise": promise,
+        "by_construction": True,
+        "epsilon": guarantee.epsilon,
+        "delta": guarantee.delta,
+        "reference": reference,
+    }
+    how = ("how it came to that, by half of the samples:", *account) if account else ()
+    return Trained(trained.policy, (*lines, *how), {**evidence, **trained.evidence, "guarantee": promised})
+
+
+def _certified(
+    trained: Trained, passed: int, tested: list[Tested], guarantee: Guarantee, reference: str, n_fitted: int, n: int
+) -> Trained:
+    """The policy at the last point that passed, with what is promised and on what grounds."""
+    point = tested[passed - 1]
     points = "point" if guarantee.epsilon == 0.01 else "points"
     promise = (
         f"with {100 * (1 - guarantee.delta):g} % confidence at most {100 * guarantee.epsilon:g} {points} of accuracy "
@@ -272,14 +334,17 @@ def _certified(
     counted = f"right alone on {point.gains}, wrong alone on {point.losses} of them"
     lines = (
         f"guarantee: {promise}; {CAVEAT}",
-        f"  tested on n = {n} calibration samples used for nothing else (fitted on the other {n_fitted}), delta = "
-        f"{guarantee.delta:g}; {len(tested)} points from safe to cheap, each at delta, up to the first that fails",
-        f"  serves cost weight {point.cost_weight:.6g} per ms: {counted} "
-        f"({100 * (point.gains - point.losses) / n:+.2f} points), p = {point.p:.4f}, at {point.latency_ms:.3f} ms",
+        f"  serves cost weight {point.cost_weight:.6g} per ms at {point.latency_ms:.3f} ms: {counted} "
+        f"({100 * (point.gains - point.losses) / n:+.2f} points), p = {point.p:.4f}",
+        f"  tested on n = {n} calibration samples used for nothing else, delta = {guarantee.delta:g}; {len(tested)} "
+        "points from safe to cheap, each at delta, up to the first that fails",
+        CALLS,
+        f"fitted on the other {n_fitted} samples; a cost weight named below is not the one served:",
     )
     evidence: dict[str, Any] = {
         "text": guarantee.text,
         "promise": promise,
+        "by_construction": False,
         "caveat": CAVEAT,
         "epsilon": guarantee.epsilon,
         "delta": guarantee.delta,
@@ -290,4 +355,5 @@ def _certified(
         # Latencies hold measured decisions, and equal training must give an equal bundle.
         "tested": [{k: v for k, v in plain(one).items() if k != "latency_ms"} for one in tested],
     }
-    return Trained(policy, (*trained.account, *lines), {**trained.evidence, "guarantee": evidence})
+    policy = at_cost_weight(trained.policy, point.cost_weight)
+    return Trained(policy, (*lines, *trained.account), {**trained.evidence, "guarantee": evidence})

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
+from premodel.metrics import best_single
 from premodel.runtime.policies.select import Select
 from premodel.runtime.policies.stopping import StoppingPolicy
 from premodel.training.folds import Fold, stratified_folds, stratified_subsample
+from premodel.training.guarantee import WITHOUT_POINTS
 from premodel.training.objective import Objective
 from premodel.training.options import Trained, TrainOptions
 from premodel.training.simulate import simulate
@@ -126,6 +128,9 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     """
     own = "name a policy that has one with --policy"
     options.refuse(technique=own, labels=own, fallback=own)
+    # A guarantee is given to the policy chosen, by `guarantee`; one that cannot carry it takes no part.
+    left_out = () if options.guarantee is None else WITHOUT_POINTS
+    options = dataclasses.replace(options, guarantee=None)
     correct = tables.correct(options.criterion)
     right_counts = correct.sum(axis=1)
     if len(tables) < FOLDS:
@@ -133,12 +138,13 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     rows = stratified_subsample(tables.truth, right_counts, ROWS, options.seed)
     sample = tables.take(rows)
     folds = stratified_folds(sample.truth, right_counts[rows], FOLDS, options.seed)
-    best = int(np.lexsort((tables.latency_ms, -correct.mean(axis=0)))[0])
+    best = best_single(correct.mean(axis=0), tables.latency_ms)
     judge = _Judge(options.objective, [correct[rows][fold.test, best].astype(np.float64) for fold in folds])
     end_to_end_ms, accuracy = tables.end_to_end_ms(), correct.mean(axis=0)
     meets = options.objective.choose(accuracy, end_to_end_ms, float(accuracy.max())) is not None
     single = Entrant(SINGLE)
-    others = [Entrant(name) for name in (*OUTPUTS, *(FEATURES if tables.feature_names else ()))]
+    names = (*OUTPUTS, *(FEATURES if tables.feature_names else ()))
+    others = [Entrant(name) for name in names if name not in left_out]
     for fold in folds:
         _serve_single(single, sample, fold, options)
         # The same tables for all: what one policy computes from them serves the next.
