@@ -103,8 +103,8 @@ def _section(one: Comparison) -> list[str]:
         "",
         *_competence(one, resamples),
         "",
-        f"Does {OURS} lie above the others at every latency up to the dearest single candidate? Compared from where both "
-        "curves have begun.",
+        f"Does {OURS} lie above the others at every latency up to the dearest single candidate? "
+        "Compared from where both curves have begun.",
         "",
         *_checks(one, resamples),
         "",

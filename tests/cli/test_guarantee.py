@@ -50,12 +50,12 @@ def test_too_few_samples_name_a_way_out_that_works(profiled: Any, tmp_path: Path
         (["--policy", "cascade", "--cost-weight", 5], "a guarantee and cost-weight exclude each other"),
     ],
 )
-@pytest.mark.parametrize("command", ["train", "evaluate"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "report"])
 def test_what_excludes_a_guarantee_is_refused_before_any_work(
     tmp_path: Path, capsys: Any, command: str, others: list[object], message: str
 ) -> None:
     """The store is not even opened: it does not exist."""
-    out = ["--out", tmp_path / "x.premodel"] if command == "train" else []
+    out = [] if command == "evaluate" else ["--out", tmp_path / "made"]
     assert main(words(command, tmp_path / "absent.db", *out, "--guarantee", ONE_POINT, *others)) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line

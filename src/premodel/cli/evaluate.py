@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from premodel.cli.comparison import format_rows
+from premodel.cli.guaranteed_folds import guarantee_json, guarantee_lines
 from premodel.cli.progress import TerminalProgress
 from premodel.cli.train_options import add_train_options, policy_help, train_options
 from premodel.errors import OptionError
@@ -81,9 +81,9 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.end()
     if args.json:
-        print(json.dumps(evaluation.to_json() | _guarantee_json(evaluation, args.guarantee)))
+        print(json.dumps(evaluation.to_json() | guarantee_json(evaluation, args.guarantee)))
     else:
-        print("\n".join([format_evaluation(evaluation), *_guarantee_lines(evaluation, args.guarantee)]))
+        print("\n".join([format_evaluation(evaluation), *guarantee_lines(evaluation, args.guarantee)]))
     return 0
 
 
@@ -92,29 +92,6 @@ def _policies(args: argparse.Namespace) -> list[str]:
     if args.policy:
         return list(dict.fromkeys(args.policy))
     return [policy for policy in DEFAULT_POLICIES if args.guarantee is None or policy not in WITHOUT_POINTS]
-
-
-def _unguaranteed(evaluation: Evaluation) -> dict[str, int]:
-    """For each premodel, the folds in which its guarantee could not be given."""
-    premodels = [outcome for outcome in evaluation.outcomes if outcome.method.kind == "premodel"]
-    return {outcome.method.name: len(outcome.unguaranteed) for outcome in premodels}
-
-
-def _guarantee_json(evaluation: Evaluation, guarantee: str | None) -> dict[str, Any]:
-    if guarantee is None:
-        return {}
-    return {"guarantee": {"text": guarantee, "folds_served_by_best_single": _unguaranteed(evaluation)}}
-
-
-def _guarantee_lines(evaluation: Evaluation, guarantee: str | None) -> list[str]:
-    """In how many folds the guarantee could not be given, for each premodel."""
-    if guarantee is None:
-        return []
-    return [
-        f"guarantee {guarantee}, {name}: given in {evaluation.folds - count} of {evaluation.folds} folds"
-        + (", the others are served by their best single candidate alone" if count else "")
-        for name, count in _unguaranteed(evaluation).items()
-    ]
 
 
 def format_evaluation(evaluation: Evaluation) -> str:

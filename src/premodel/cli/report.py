@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from premodel.cli.guaranteed_folds import guarantee_json, guarantee_lines
 from premodel.cli.output_file import output_file
 from premodel.cli.progress import TerminalProgress
 from premodel.cli.train_options import add_train_options, policy_help, train_options
@@ -16,6 +17,7 @@ from premodel.evaluation.report.page import Report, require_report_packages, wri
 from premodel.evaluation.report.stored import StoredImages, stored_runs
 from premodel.evaluation.report.verdict import best_premodel, judge
 from premodel.profiling.store import Store
+from premodel.training.guarantee import check_guarantee
 from premodel.training.load import load_tables
 from premodel.training.train import TRAINERS
 
@@ -48,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     out = output_file(args.out, "report")
     require_report_packages()
     premodels = {policy: train_options(args, policy) for policy in args.policy or default_policies()}
+    for options in premodels.values():
+        check_guarantee(options)
     progress = TerminalProgress()
 
     def show(done: int, total: int, name: str) -> None:
@@ -74,9 +78,10 @@ def run(args: argparse.Namespace) -> int:
     size = write_report(report, out)
     verdict = judge(best_premodel(evaluation.rows, objective), evaluation.rows)
     if args.json:
-        print(json.dumps({"report": str(out), "bytes": size, "outcome": verdict.outcome, **evaluation.to_json()}))
+        written = {"report": str(out), "bytes": size, "outcome": verdict.outcome}
+        print(json.dumps({**written, **evaluation.to_json(), **guarantee_json(evaluation, args.guarantee)}))
     else:
-        print(verdict.sentence)
+        print("\n".join([verdict.sentence, *guarantee_lines(evaluation, args.guarantee)]))
         print(f"wrote {out} ({size:,} bytes)")
     return 0
 
