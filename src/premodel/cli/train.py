@@ -12,7 +12,7 @@ from premodel.cli.output_file import output_file
 from premodel.cli.train_options import add_train_options, policy_help, train_options
 from premodel.profiling.store import Store
 from premodel.runtime.bundle import Bundle
-from premodel.training.guarantee import check_guarantee, state_guarantee
+from premodel.training.guarantee import check_guarantee
 from premodel.training.load import load_candidates, load_tables
 from premodel.training.options import Trained
 from premodel.training.package import package
@@ -45,7 +45,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, package, and say how it came about."""
     out = output_file(args.out, "bundle")
-    options = state_guarantee(train_options(args, args.policy))
+    options = train_options(args, args.policy)
     check_guarantee(options)
     with Store(args.store) as store:
         tables = load_tables(store, device=args.device)

@@ -15,6 +15,7 @@ from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.reference import FIELD, Reference
 from premodel.runtime.zoo import Candidate
+from premodel.training.guarantee import state_guarantee
 from premodel.training.options import Trained, TrainOptions, plain
 from premodel.training.reference import training_reference
 from premodel.training.simulate import Simulation, simulate
@@ -102,7 +103,7 @@ def _bundle(
         label_names=tables.label_names,
         criterion=options.criterion,
         extractor_version=None if version is None else str(version),
-        objective=options.objective.to_json(),
+        objective=state_guarantee(options).objective.to_json(),
         evidence={**_evidence(trained, tables, options), FIELD: reference.to_json()},
         conditions=_conditions(tables),
         sizes=_sizes(candidates),
