@@ -12,6 +12,7 @@ from premodel.metrics import auc
 from premodel.records import Criterion
 from premodel.runtime.selectors.scaling import MinMaxScaler
 from premodel.training.folds import Fold, stratified_folds
+from premodel.training.product import product
 from premodel.training.tables import Tables
 
 FOLDS = 5
@@ -108,12 +109,13 @@ class _FoldFit:
         scaler = MinMaxScaler.of(features[fold.train])
         train, test = (scaler(features[rows]).astype(np.float64) for rows in (fold.train, fold.test))
         centred = train - train.mean(axis=0)
-        solver = np.linalg.solve(centred.T @ centred + RIDGE * np.eye(centred.shape[1]), centred.T)
+        solver = np.linalg.solve(product(centred.T, centred) + RIDGE * np.eye(centred.shape[1]), centred.T)
         return cls(fold, solver, test)
 
     def areas(self, correct: Bools) -> Floats:
         """Area of each candidate on the test rows, by weights from the training rows."""
-        scores = self.test @ (self.solver @ correct[self.fold.train])
+        weights = product(self.solver, correct[self.fold.train].astype(np.float64))
+        scores = product(self.test, weights)
         return _areas(scores, correct[self.fold.test])
 
 

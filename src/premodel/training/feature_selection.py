@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.runtime.selectors.base import Features
+from premodel.training.product import product
 from premodel.training.tables import FeatureCosts
 
 CORRELATION = 0.75
@@ -121,7 +122,7 @@ def _correlation(features: Features, varies: NDArray[np.bool_]) -> NDArray[np.fl
     values /= np.abs(values).max(axis=0)  # so that squares neither overflow nor vanish
     values /= np.sqrt(np.square(values).sum(axis=0))
     correlation = np.zeros((len(varies), len(varies)))
-    correlation[np.ix_(varies, varies)] = np.clip(values.T @ values, -1.0, 1.0)
+    correlation[np.ix_(varies, varies)] = np.clip(product(values.T, values), -1.0, 1.0)
     return correlation
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from premodel.evaluation.peers.points import Floats, Points
 from premodel.training.folds import Fold
 from premodel.training.objective import Objective
+from premodel.training.product import product
 
 Bools = NDArray[np.bool_]
 Setting = tuple[Bools, Floats]
@@ -51,7 +52,7 @@ def _sums(settings: Iterable[Setting], folds: Sequence[Fold], n: int) -> Floats:
     members = np.ones((n, len(folds) + 1))
     for number, fold in enumerate(folds):
         members[fold.train, number] = 0.0
-    rows = [np.stack([right, as_served(latency_ms)]) @ members for right, latency_ms in settings]
+    rows = [product(np.stack([right, as_served(latency_ms)]), members) for right, latency_ms in settings]
     return np.array(rows, dtype=np.float64)
 
 
