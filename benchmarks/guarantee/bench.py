@@ -19,7 +19,7 @@ import numpy as np
 
 from premodel.runtime.policies.base import CallOptions
 from premodel.training.folds import stratified_folds
-from premodel.training.guarantee import Measured, certified, weight_grid
+from premodel.training.guarantee import Measured, certified, weights_to_test
 from premodel.training.load import load_tables
 from premodel.training.options import Guarantee, TrainOptions
 from premodel.training.simulate import simulate
@@ -83,7 +83,7 @@ def population(tables: Tables, policy: str, seed: int) -> tuple[np.ndarray, np.n
     reference_ms = float(tables.end_to_end_ms()[reference])
     trained = train(fitted, TrainOptions(policy=policy, seed=seed)).policy
     reference_right = unseen.correct("top1")[:, reference].astype(int)
-    differences, latency_ms, weights = [], [], weight_grid(reference_ms)
+    differences, latency_ms, weights = [], [], weights_to_test(reference_ms)
     for weight in weights:
         served = simulate(trained, unseen, CallOptions(cost_weight=float(weight)))
         right = (served.labels[:, 0] == unseen.truth) & ~served.abstained

@@ -21,7 +21,7 @@ from premodel.training.guarantee import (
     check_guarantee,
     state_guarantee,
     train_guaranteed,
-    weight_grid,
+    weights_to_test,
 )
 from premodel.training.guarantee import (
     Tested as Judged,  # pytest takes what begins with Test for tests
@@ -122,7 +122,7 @@ def test_a_loss_just_above_what_is_allowed_is_hardly_ever_certified() -> None:
 
 
 def test_the_grid_begins_at_the_safest_point() -> None:
-    grid = weight_grid(10.0)
+    grid = weights_to_test(10.0)
     assert grid[0] == 0
     assert (np.diff(grid) > 0).all()
 
@@ -156,7 +156,7 @@ def test_a_guaranteed_premodel(tables: Tables) -> None:
 def test_another_trained_point_serves_what_a_call_with_that_weight_does(policy: str) -> None:
     small = won(200)
     trained = train(small, TrainOptions(policy=policy, features=2)).policy
-    for weight in weight_grid(10.0)[::9]:
+    for weight in weights_to_test(10.0)[::9]:
         called = simulate(trained, small, CallOptions(cost_weight=float(weight)))
         assert simulate(at_cost_weight(trained, float(weight)), small).same_decisions(called).all()
 

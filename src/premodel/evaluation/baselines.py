@@ -120,10 +120,9 @@ def fit_max_probability(tables: Tables, seed: int, *, criterion: Criterion) -> P
     Chains and thresholds are those of the peer of that name; "nothing" is against the best single candidate.
     """
     del seed
-    found = []
+    found, stages = [], [alone(tables, criterion, column) for column in range(len(tables.candidates))]
     for chain in chains(tables, criterion):
-        stages = [alone(tables, criterion, column) for column in chain]
-        sure, right = (np.stack(parts, axis=1) for parts in zip(*stages, strict=True))
+        sure, right = (np.stack(parts, axis=1) for parts in zip(*(stages[column] for column in chain), strict=True))
         spent_ms = tables.decode_ms + np.cumsum(tables.latency_ms[list(chain)])
         for threshold, (served, latency_ms) in stop_when_sure(sure, right, spent_ms):
             found.append((float(served.mean()), float(latency_ms.mean()), chain, threshold))

@@ -33,15 +33,13 @@ from premodel.training.non_inferiority import (
     samples_needed,
 )
 from premodel.training.objective import Objective
+from premodel.training.operating_point import weight_grid
 from premodel.training.options import Guarantee, Trained, TrainOptions, plain
 from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables, top_n
 
 PARTS = 2
 """One part of the samples in so many is for calibration."""
-POINTS = 36
-LOWEST, HIGHEST = 0.004, 4.0
-"""Of the grid: accuracy that one latency of the best single candidate is worth; a weight of 0 comes before it."""
 SINGLE = "single"
 WITHOUT_POINTS = ("paper",)
 """Policies without points of operation to choose among."""
@@ -227,7 +225,7 @@ def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee
             calibration,
             calibration.correct(options.criterion)[:, reference],
             top_n(options.criterion, len(tables.label_names)),
-            weight_grid(float(tables.end_to_end_ms()[reference])),
+            weights_to_test(float(tables.end_to_end_ms()[reference])),
         ),
         len(calibration),
         guarantee,
@@ -238,9 +236,15 @@ def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee
     return _certified(trained, passed, tested, guarantee, name, half, len(calibration))
 
 
-def weight_grid(base_ms: float) -> Floats:
-    """Cost weights to be tested, rising: 0, then a geometric grid; `base_ms` is the reference's latency."""
-    return np.array([0.0, *np.geomspace(LOWEST, HIGHEST, POINTS)]) / base_ms
+def weights_to_test(base_ms: float) -> Floats:
+    """Cost weights to be tested, rising: those of training but the last, at which latency alone counts.
+
+    Parameters
+    ----------
+    base_ms:
+        The reference's latency, end to end.
+    """
+    return weight_grid(base_ms, None)[:-1]
 
 
 def serve_points(

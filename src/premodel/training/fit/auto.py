@@ -239,10 +239,8 @@ def _choose(single: Entrant, others: list[Entrant], judge: _Judge, meets: bool) 
     if not served:
         return single, "no premodel could be trained"
     served.append(single)
-    accuracy, latency_ms = (
-        np.array([float(np.concatenate(parts).mean()) for parts in of_all])
-        for of_all in ([one.right for one in served], [one.latency_ms for one in served])
-    )
+    accuracy = np.array([np.concatenate(one.right).mean() for one in served])
+    latency_ms = np.array([np.concatenate(one.latency_ms).mean() for one in served])
     nearest = served[judge.objective.nearest(accuracy, latency_ms)]
     return nearest, "nothing meets the objective, this comes nearest"
 
