@@ -154,6 +154,31 @@ def test_what_failed_is_spent() -> None:
     assert rule.next(none_yet, CallOptions(max_latency_ms=4.5)).candidate == SMALL, "late goes before none"
 
 
+@pytest.mark.parametrize("kind", [Cascade, CascadeRouting])
+@pytest.mark.parametrize(("latency_ms", "starts", "follows"), [((1.0, 4.0, 2.0), 0, 2), ((4.0, 2.0, 2.0), 1, 2)])
+def test_ties_go_to_the_lower_latency_then_to_the_order(
+    kind: Any, latency_ms: tuple[float, ...], starts: int, follows: int
+) -> None:
+    """Three candidates of equal value as a start and of equal gain after any one; a cascade never goes back."""
+    gains = np.zeros((1, 8, 3, 3), np.float32)
+    gains[..., 0] = NOT_ALLOWED
+    for first in range(3):
+        for second in range(first + 1, 3) if kind is Cascade else {0, 1, 2} - {first}:
+            gains[0, 1 << first, second] = [0.5, 0.0, 0.0]
+    alike = StoppingParts(
+        weights=np.ones((8, 3), np.float32),
+        member=np.full(8, -1, np.int8),
+        calibration=np.tile([0.0, 1.0], (8, 1)),
+        cost_weight=np.asarray([0.01]),
+        gains=gains,
+        budgets=np.asarray([8.0]),
+        start=np.full((1, 1, 3), 0.7, np.float32),
+    )
+    rule = kind(("a", "b", "c"), alike, point=0, accuracy=(0.8, 0.8, 0.8), costs=Costs(latency_ms, 0.5), n_labels=10)
+    assert rule.next(after(), CallOptions()).candidate == starts
+    assert rule.next(after((starts, said(3, 0.5))), CallOptions()).candidate == follows
+
+
 def test_a_cost_weight_of_a_call_takes_the_nearest_point() -> None:
     rule = policy()
     unsure = after((SMALL, said(3, 0.5)))
