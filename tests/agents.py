@@ -16,11 +16,11 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from premodel.runtime.zoo import read_zoo
 from premodel.serving.agent import make_agent
 from premodel.serving.board import Board
 from premodel.serving.limits import Limits
 from premodel.serving.server import open_socket, url_of
+from premodel.zoo.manifest import read_zoo
 
 
 @contextmanager

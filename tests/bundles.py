@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from premodel.domains.image.decode import decode
+from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
 from premodel.errors import RunError
 from premodel.records import TOP_K, Timing
 from premodel.runtime.bundle import Bundle, write_bundle
 from premodel.runtime.candidate import open_candidates
-from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
-from premodel.runtime.image import decode
 from premodel.runtime.policies.base import Policy
-from premodel.runtime.zoo import read_zoo
 from premodel.training.tables import FeatureCosts, Tables
+from premodel.zoo.manifest import read_zoo
 from zoos import SmallZoo, write_zoo
 
 FEATURES = ("avg_brightness", "contrast", "n_keypoints")

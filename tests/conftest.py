@@ -21,7 +21,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 def _no_energy_meter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests measure no energy of the machine they run on, which would take minutes; those of meters bring their own."""
     if importlib.util.find_spec("sqlalchemy") is not None:
-        from premodel.profiling import energy_pass
+        from premodel.profiling.passes import energy as energy_pass
 
         monkeypatch.setattr(energy_pass, "SYSFS", ROOT / "no-sysfs")
 

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from bundles import Made, bundle_of, profile_of
 from policy_makers import MAKERS
+from premodel.domains.image.decode import decode
+from premodel.files import file_sha256
 from premodel.runtime.bundle import write_bundle
 from premodel.runtime.candidate import open_candidates
-from premodel.runtime.digests import file_sha256
-from premodel.runtime.image import decode
-from premodel.runtime.zoo import read_zoo
+from premodel.zoo.manifest import read_zoo
 from tiny_models import write_onnx
 from zoos import SmallZoo, write_zoo
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from agents import serving_app
 from premodel.runtime.candidate import open_backend
-from premodel.runtime.zoo import read_zoo
+from premodel.zoo.manifest import read_zoo
 
 DTYPES = {"UINT8": np.uint8, "FP32": np.float32}
 

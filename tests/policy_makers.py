@@ -8,10 +8,10 @@ from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Rule, Select
 from premodel.runtime.policies.single import Single
-from premodel.training.fit.registry import technique_fit
 from premodel.training.labels import make_labels
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
+from premodel.training.selectors.registry import technique_fit
 from premodel.training.tables import Tables
 from premodel.training.train import train
 

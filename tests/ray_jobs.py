@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from premodel.profiling.prediction_pass import Answers, PredictionJob
+from premodel.profiling.passes.predictions import Answers, PredictionJob
 from premodel.profiling.samples import Task
-from premodel.runtime.zoo import Candidate
+from premodel.zoo.manifest import Candidate
 
 PAUSE_S = 0.01
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from bundles import bundle_of
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.runtime.bundle import write_bundle
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
-from premodel.runtime.zoo import read_zoo
 from premodel.training.load import load_tables
+from premodel.zoo.manifest import read_zoo
 from zoos import write_zoo
 
 

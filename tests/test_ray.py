@@ -23,20 +23,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from premodel.profiling.workers.ray_pool import RayWorkers
 from sqlalchemy import select
 
 from bundles import Made, make_bundle
 from policy_makers import MAKERS
 from premodel.errors import RunError
-from premodel.profiling.cluster.crew import RayWorkers
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.inventory import Entry
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.profiling.samples import Task
-from premodel.profiling.schema import FEATURES, PREDICTIONS
-from premodel.profiling.store import Store
 from premodel.runtime.engine import Premodel
-from premodel.runtime.zoo import read_zoo
+from premodel.store.schema import FEATURES, PREDICTIONS
+from premodel.store.store import Store
+from premodel.zoo.manifest import read_zoo
 from ray_cluster import SmallCluster, small_cluster
 from ray_jobs import DyingPredictionJob, TellingJob
 from serving_client import binary_request, outputs_of
@@ -131,7 +131,7 @@ def test_a_killed_workers_answers_come_once(
     small: SmallZoo, local: dict[Any, Any], cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dying = partial(DyingPredictionJob, sample=sample_of(local, 20), mark=tmp_path / "died")
-    monkeypatch.setattr("premodel.profiling.prediction_pass.PredictionJob", dying)
+    monkeypatch.setattr("premodel.profiling.passes.predictions.PredictionJob", dying)
     report = run(small.zoo, small.data, tmp_path / "s.db", ONE, ray=cluster.address)
     assert (tmp_path / "died").exists()
     assert report.predictions is not None

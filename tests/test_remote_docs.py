@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from premodel.backends.oip import SETTINGS
 from premodel.cli.main import build_parser
-from premodel.runtime.backends.oip import SETTINGS
-from premodel.runtime.oip_client import CA_FILE_VARIABLE, PATIENCE_S, TIMEOUT_S, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
-from premodel.runtime.zoo import read_zoo
+from premodel.protocol.client import CA_FILE_VARIABLE, PATIENCE_S, TIMEOUT_S, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
+from premodel.zoo.manifest import read_zoo
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = (DOCS / "remote.md").read_text()

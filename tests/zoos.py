@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.runtime.backends.replay import record
-from premodel.runtime.digests import file_sha256
-from premodel.runtime.image import decode, preprocess
-from premodel.runtime.zoo import read_zoo
+from premodel.backends.replay import record
+from premodel.domains.image.decode import decode, preprocess
+from premodel.files import file_sha256
+from premodel.zoo.manifest import read_zoo
 
 
 @dataclass(frozen=True, eq=False)

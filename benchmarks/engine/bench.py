@@ -23,19 +23,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from premodel.runtime.backends.replay import record
+from premodel.backends.replay import record
+from premodel.clock import now_ms
+from premodel.domains.image.decode import InputSpec, Pyramid, decode, preprocess
+from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
+from premodel.domains.image.views import View
+from premodel.files import file_sha256
 from premodel.runtime.bundle import Bundle, write_bundle
-from premodel.runtime.clock import now_ms
-from premodel.runtime.digests import file_sha256
 from premodel.runtime.engine import Premodel
-from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
-from premodel.runtime.image import InputSpec, Pyramid, decode, preprocess
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.knn import KnnSelector
 from premodel.runtime.selectors.scaling import MinMaxScaler
-from premodel.runtime.view import View
-from premodel.runtime.zoo import Candidate, Model
+from premodel.zoo.manifest import Candidate, Model
 
 BUDGET_MS = 0.05
 BUDGET_LOAD_SECONDS = 0.4

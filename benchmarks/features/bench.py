@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.runtime.clock import now_ms
-from premodel.runtime.features.costs import cost_ms
-from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
-from premodel.runtime.image import decode
+from premodel.clock import now_ms
+from premodel.domains.image.decode import decode
+from premodel.domains.image.features.costs import cost_ms
+from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
 
 KEPT = (
     "n_keypoints",

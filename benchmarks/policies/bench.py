@@ -14,10 +14,9 @@ from time import perf_counter_ns
 import numpy as np
 
 from premodel.records import Prediction
-from premodel.runtime.policies.base import TRAINED, Evidence, Run, Stop
-from premodel.runtime.policies.cascade_routing import CascadeRouting
+from premodel.runtime.policies.base import TRAINED, AnswersSoFar, Run, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import StoppingParts
+from premodel.runtime.policies.stopping import CascadeRouting, StoppingParts
 
 BUDGET_US = 30.0
 POINTS = 38
@@ -58,13 +57,13 @@ def measure(rule: CascadeRouting, said: list[list[Prediction]], ran: int, turns:
     """Microseconds of the decision after `ran` candidates, in the order in which a device takes them."""
     times = []
     for turn in range(turns + turns // 10):
-        evidence = Evidence()
+        so_far = AnswersSoFar()
         for index in range(ran):
-            evidence.predictions[index] = said[turn % len(said)][index]
+            so_far.predictions[index] = said[turn % len(said)][index]
             if index + 1 < ran:
-                rule.next(evidence, TRAINED)
+                rule.next(so_far, TRAINED)
         start = perf_counter_ns()
-        step = rule.next(evidence, TRAINED)
+        step = rule.next(so_far, TRAINED)
         took = (perf_counter_ns() - start) / 1000
         if not isinstance(step, Run | Stop):
             raise TypeError("a decision is a Run or a Stop")

@@ -19,16 +19,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from premodel.profiling.dataset import read_dataset
-from premodel.profiling.forms.base import Dataset
+from premodel.domains.image.decode import decode
+from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, profile
-from premodel.profiling.schema import CANDIDATES, LABELS, PREDICTIONS, SAMPLES
-from premodel.profiling.store import Store, merge
 from premodel.runtime.candidate import open_candidates
 from premodel.runtime.conditions import device_name, measure_conditions
-from premodel.runtime.image import decode
-from premodel.runtime.zoo import Zoo, read_zoo
+from premodel.store.schema import CANDIDATES, LABELS, PREDICTIONS, SAMPLES
+from premodel.store.store import Store, merge
 from premodel.training.load import load_tables
+from premodel.zoo.manifest import Zoo, read_zoo
 
 BUDGET = 0.15
 SAMPLES_50K, CANDIDATES_14, N_LABELS, K = 50_000, 14, 1000, 20

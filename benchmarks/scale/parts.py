@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from premodel.profiling.workers.ray_connection import Connection
 
 from database_servers import MariaDB, PostgreSQL
-from premodel.profiling.cluster.connection import Connection
-from premodel.profiling.schema import PREDICTIONS
-from premodel.profiling.store import Store, merge
-from premodel.runtime.image import read_file
+from premodel.domains.image.decode import read_file
+from premodel.store.schema import PREDICTIONS
+from premodel.store.store import Store, merge
 from ray_cluster import small_cluster
 
 ROUNDS = 5

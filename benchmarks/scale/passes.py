@@ -13,21 +13,21 @@ from typing import Any
 
 from premodel.demo.demo import embedded_zoo
 from premodel.demo.digits import write
-from premodel.profiling.cluster.connection import Connection
-from premodel.profiling.cluster.crew import RayCrew
-from premodel.profiling.dataset import read_dataset
-from premodel.profiling.dispatch import dispatch
-from premodel.profiling.forms.base import Dataset, FileSource
+from premodel.domains.image.views import View
+from premodel.profiling.datasets.base import Dataset, FileSource
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.inventory import Entry, take_inventory
-from premodel.profiling.prediction_pass import predict_all
+from premodel.profiling.passes.predictions import predict_all
 from premodel.profiling.progress import Silent
 from premodel.profiling.register import register_samples, register_zoo
 from premodel.profiling.samples import Task
-from premodel.profiling.store import Store
-from premodel.profiling.workers import LocalWorkers, SampleJob
+from premodel.profiling.workers.dispatch import dispatch
+from premodel.profiling.workers.ray_connection import Connection
+from premodel.profiling.workers.ray_pool import RayWorkerPool
+from premodel.profiling.workers.workers import LocalWorkers, SampleJob
 from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
-from premodel.runtime.view import View
-from premodel.runtime.zoo import Candidate, Zoo, read_zoo
+from premodel.store.store import Store
+from premodel.zoo.manifest import Candidate, Zoo, read_zoo
 from ray_cluster import small_cluster
 
 CANDIDATES = 14
@@ -55,7 +55,7 @@ class Watched:
         if self._kind in ("here", "two processes"):
             return LocalWorkers(1 + (self._kind != "here")).run(job, tasks, total)
         nodes = 1 if self._kind == "one node" else 2
-        return dispatch(RayCrew(_Fewer(self._connection, nodes), job, total), job, tasks)
+        return dispatch(RayWorkerPool(_Fewer(self._connection, nodes), job, total), job, tasks)
 
     def close(self) -> None:
         """The connection stays."""

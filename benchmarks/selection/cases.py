@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from premodel.domains.image.views import View
 from premodel.errors import ModelError
 from premodel.records import CRITERIA, Criterion
 from premodel.runtime.candidate import open_network
-from premodel.runtime.view import View
-from premodel.runtime.zoo import Candidate, read_zoo
 from premodel.training.load import load_tables
 from premodel.training.tables import Tables
+from premodel.zoo.manifest import Candidate, read_zoo
 
 ROOT = Path(__file__).resolve().parents[2]
 CROPS = (0.8, 0.875, 0.95, 1.0)

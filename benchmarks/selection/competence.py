@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from points import Points
 
-from premodel.metrics import upper_hull
 from premodel.records import Criterion
+from premodel.stats import upper_hull
 from premodel.training.folds import Fold
 from premodel.training.tables import Tables, top_n
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from premodel.evaluation.peers.points import Floats, Points
-from premodel.metrics import upper_hull
+from premodel.stats import upper_hull
 
 RESAMPLES = 1000
 

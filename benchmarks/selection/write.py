@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from points import CurveFigures, Resamples, curve_figures, dominance, interval
 
-from premodel.metrics import upper_hull
+from premodel.stats import upper_hull
 from premodel.training.labels import optimum
 
 if TYPE_CHECKING:

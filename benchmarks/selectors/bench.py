@@ -14,7 +14,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from premodel.runtime.selectors.base import Selector
-from premodel.training.fit.registry import technique_fit
+from premodel.training.selectors.registry import technique_fit
 
 KNN_BUDGET_US = 150.0
 KNN_BUDGET_WITH_SCIPY_US = 50.0

@@ -15,8 +15,8 @@ import time
 
 import numpy as np
 
-from premodel.training.fit.paper import PaperSettings, fit_paper
 from premodel.training.folds import stratified_folds
+from premodel.training.policies.paper import PaperSettings, fit_paper
 from premodel.training.tables import FeatureCosts, Tables
 
 COPIES = 12

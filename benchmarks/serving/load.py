@@ -30,8 +30,8 @@ import cv2
 import numpy as np
 from bench import Client, generated_bundle, generated_images, prepared, serving
 
+from premodel.clock import now_ms
 from premodel.runtime.answer import Answer
-from premodel.runtime.clock import now_ms
 from premodel.runtime.engine import Premodel
 
 SIDES = (96, 224, 384, 768, 1536)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from premodel.demo.digits import SIZE, Split, generate
-from premodel.runtime.image import INTERPOLATIONS
+from premodel.domains.image.decode import INTERPOLATIONS
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]

@@ -13,9 +13,9 @@ from recipes.digits.data import TRAINING_SCENES, TRAINING_SEED
 from recipes.digits.networks import RECIPES, Recipe
 
 from premodel.demo.digits import Scene, generate, sources
-from premodel.metrics import wilson
-from premodel.runtime.image import Image, preprocess
-from premodel.runtime.zoo import read_zoo
+from premodel.domains.image.decode import Image, preprocess
+from premodel.stats import wilson
+from premodel.zoo.manifest import read_zoo
 
 TEST_SCENES, TEST_SEED = 5_000, 20_261_120
 

@@ -67,7 +67,7 @@ def test_figures_are_read_from_a_curve(module) -> None:
 
 
 def test_views_have_absolute_paths_and_do_not_repeat_the_own_crop(module, tmp_path: Path) -> None:
-    from premodel.runtime.zoo import read_zoo
+    from premodel.zoo.manifest import read_zoo
     from zoos import write_zoo
 
     zoo = write_zoo(tmp_path / "zoo", correct=np.ones((3, 2), dtype=bool)).zoo

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from premodel.cli.output_file import output_file
+from premodel.cli.common import output_file
 from premodel.errors import OptionError
 
 

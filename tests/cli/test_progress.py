@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from premodel.cli.progress import TerminalProgress
+from premodel.cli.common import TerminalProgress
 
 
 def test_passes_and_notes(capsys: pytest.CaptureFixture[str]) -> None:

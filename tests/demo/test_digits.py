@@ -17,10 +17,10 @@ import pytest
 pytest.importorskip("sklearn", reason="the demo extra is not installed")
 
 from premodel.demo.digits import SIZE, Scene, generate, sources, write
+from premodel.domains.image.decode import Image, preprocess
 from premodel.errors import MissingExtraError, OptionError
-from premodel.metrics import Z_95, wilson
-from premodel.runtime.image import Image, preprocess
-from premodel.runtime.zoo import read_zoo
+from premodel.stats import Z_95, wilson
+from premodel.zoo.manifest import read_zoo
 
 ZOO = Path(str(resources.files("premodel.demo"))) / "zoo"
 NAMES = tuple(candidate.name for candidate in read_zoo(ZOO / "zoo.toml").candidates)

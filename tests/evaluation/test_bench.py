@@ -13,7 +13,7 @@ import premodel
 from bundles import make_bundle
 from policy_makers import MAKERS
 from premodel.evaluation.bench import bench
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.training.simulate import simulate
 
 

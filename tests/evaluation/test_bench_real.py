@@ -11,7 +11,7 @@ import pytest
 import premodel
 from premodel.cli.main import main
 from premodel.evaluation.bench import bench
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.runtime.bundle import read_bundle
 from premodel.training.load import load_tables
 from premodel.training.simulate import simulate

@@ -18,7 +18,7 @@ from premodel.evaluation.cross_validation import Method, cross_validate, premode
 from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.rows import Row, Singles, compare, headline, verdict
 from premodel.records import Timing
-from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
 from premodel.training.tables import FeatureCosts, Tables
@@ -143,9 +143,9 @@ class FuseAll(Policy):
     candidates = ("small", "large")
     features = ()
 
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
-        left = [index for index in range(2) if index not in evidence.predictions]
-        return Run(left[0]) if left else Stop(evidence.predictions[1], FUSED)
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
+        left = [index for index in range(2) if index not in so_far.predictions]
+        return Run(left[0]) if left else Stop(so_far.predictions[1], FUSED)
 
     def settings(self) -> dict[str, object]:
         return {}

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import select
 
 from premodel.errors import StoreError
-from premodel.profiling.schema import PREDICTIONS
-from premodel.profiling.store import Store
+from premodel.store.schema import PREDICTIONS
+from premodel.store.store import Store
 from zoos import SmallZoo
 
 

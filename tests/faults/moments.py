@@ -17,8 +17,8 @@ from sqlalchemy import select
 
 from faults.finding import Finding, answers, premodel, profile_words, run
 from premodel.errors import StoreError
-from premodel.profiling.schema import RUNS, TIMINGS
-from premodel.profiling.store import Store
+from premodel.store.schema import RUNS, TIMINGS
+from premodel.store.store import Store
 from serving_client import INFER, binary_request, running
 from zoos import SmallZoo
 

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from faults.hostile import KINDS, OUTCOMES, Ground, lay_ground, run_case, serve_ground, written
+from premodel.domains.image.decode import decode
 from premodel.errors import BundleError, ImageError, ModelError, ZooError
+from premodel.files import file_sha256
 from premodel.runtime.bundle import HEADER, read_bundle
 from premodel.runtime.container import open_sealed, write_sealed
-from premodel.runtime.digests import file_sha256
-from premodel.runtime.image import decode
-from premodel.runtime.zoo import read_zoo, verify
+from premodel.zoo.manifest import read_zoo, verify
 
 CASES = 300
 

@@ -25,17 +25,17 @@ import premodel
 from agents import agent, board_manifest
 from foreign_server import foreign
 from premodel.errors import OptionError, RemoteError, ZooError
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.profiling.runs import run_conditions
-from premodel.profiling.schema import PREDICTIONS, TIMINGS
-from premodel.profiling.store import Store
 from premodel.runtime.conditions import device_name
-from premodel.runtime.zoo import read_zoo
+from premodel.store.schema import PREDICTIONS, TIMINGS
+from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
 from premodel.training.options import TrainOptions
 from premodel.training.package import package
 from premodel.training.train import train
+from premodel.zoo.manifest import read_zoo
 from serving_client import running
 from zoos import SmallZoo, write_zoo
 

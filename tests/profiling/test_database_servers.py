@@ -18,13 +18,13 @@ from sqlalchemy import create_engine, func, select, text, update
 from sqlalchemy.pool import NullPool
 
 from premodel.errors import StoreError
-from premodel.profiling import engines as engines_module
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.export import copy_store
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.profiling.progress import Silent
 from premodel.profiling.runs import begin_run
-from premodel.profiling.schema import (
+from premodel.store import engines as engines_module
+from premodel.store.schema import (
     FEATURES,
     LABELS,
     METADATA,
@@ -34,9 +34,9 @@ from premodel.profiling.schema import (
     STORE,
     TIMINGS,
 )
-from premodel.profiling.store import Store, merge
-from premodel.runtime.zoo import read_zoo
+from premodel.store.store import Store, merge
 from premodel.training.load import load_tables
+from premodel.zoo.manifest import read_zoo
 
 pytest.importorskip("psycopg", reason="the extra `databases` is not installed")
 pytest.importorskip("pymysql", reason="the extra `databases` is not installed")

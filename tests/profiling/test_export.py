@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy import select
 
 from premodel.errors import OptionError, StoreError
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.export import export
 from premodel.profiling.profile import ProfileOptions, profile
-from premodel.profiling.schema import METADATA
-from premodel.profiling.store import Store
-from premodel.runtime.zoo import read_zoo
+from premodel.store.schema import METADATA
+from premodel.store.store import Store
 from premodel.training.load import load_tables
 from premodel.training.tables import Tables
+from premodel.zoo.manifest import read_zoo
 from zoos import write_zoo
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
+from premodel.backends.replay import ReplayBackend
 from premodel.cli.main import main
 from premodel.errors import StoreError
-from premodel.profiling.schema import FEATURES, PREDICTIONS
-from premodel.profiling.store import Store
-from premodel.runtime.backends.replay import ReplayBackend
+from premodel.store.schema import FEATURES, PREDICTIONS
+from premodel.store.store import Store
 from premodel.training.load import load_tables
 from zoos import SmallZoo, write_zoo
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, profile
-from premodel.profiling.schema import PREDICTIONS, TIMINGS
-from premodel.profiling.store import Store
-from premodel.runtime.zoo import read_zoo
+from premodel.store.schema import PREDICTIONS, TIMINGS
+from premodel.store.store import Store
 from premodel.training.load import load_tables
 from premodel.training.options import TrainOptions
 from premodel.training.train import train
+from premodel.zoo.manifest import read_zoo
 from tiny_models import write_onnx
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from premodel.backends.replay import ReplayBackend
+from premodel.domains.image.decode import decode
+from premodel.domains.image.features.extractor import Extractor
 from premodel.errors import DatasetError, ModelError, OptionError, StoreError
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
-from premodel.profiling.schema import FEATURES, PREDICTIONS, RUNS, SAMPLES
-from premodel.profiling.store import Store
-from premodel.runtime.backends.replay import ReplayBackend
-from premodel.runtime.features.extractor import Extractor
-from premodel.runtime.image import decode
-from premodel.runtime.zoo import read_zoo
+from premodel.store.schema import FEATURES, PREDICTIONS, RUNS, SAMPLES
+from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
+from premodel.zoo.manifest import read_zoo
 from zoos import SmallZoo, write_zoo
 
 CORRECT = np.random.default_rng(5).random((12, 3)) < 0.6

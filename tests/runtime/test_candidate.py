@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from premodel.backends.replay import record
+from premodel.domains.image.decode import Pyramid, decode
 from premodel.errors import ModelError, RunError, ZooError
-from premodel.runtime.backends.replay import record
 from premodel.runtime.candidate import open_candidates, open_network
-from premodel.runtime.image import Pyramid, decode
-from premodel.runtime.zoo import read_zoo
+from premodel.zoo.manifest import read_zoo
 from tiny_models import write_onnx
 from zoos import write_zoo
 
@@ -144,7 +144,7 @@ def test_two_entries_of_one_file_share_it_but_each_is_checked(tmp_path: Path) ->
 
 
 def test_a_failing_opening_closes_what_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from premodel.runtime.backends.replay import ReplayBackend
+    from premodel.backends.replay import ReplayBackend
 
     small = write_zoo(tmp_path, correct=np.ones((2, 2), bool))
     closed = []

@@ -19,9 +19,9 @@ import pytest
 import premodel
 from bundles import Made, make_bundle
 from policy_makers import MAKERS
+from premodel.backends.replay import ReplayBackend
 from premodel.errors import BundleError, ImageError, ModelError, OptionError, RunError
 from premodel.runtime.answer import Answer
-from premodel.runtime.backends.replay import ReplayBackend
 from premodel.runtime.engine import BATCH_WINDOW, Premodel
 from premodel.runtime.policies.base import FUSED
 from premodel.training.simulate import NOBODY, simulate

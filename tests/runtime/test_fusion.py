@@ -14,7 +14,7 @@ from premodel.runtime.fusion import (
     FLOOR,
     fused_distribution,
     fused_prediction,
-    log_evidence,
+    log_scores,
     own_mass,
     top_mass,
 )
@@ -28,7 +28,7 @@ def said(labels: list[int], shares: list[float]) -> Prediction:
 
 def fuse(predictions: list[Prediction], weights: list[float], n_labels: int = LABELS) -> np.ndarray:
     return fused_distribution(
-        [one.labels for one in predictions], [log_evidence(one.probabilities) for one in predictions], weights, n_labels
+        [one.labels for one in predictions], [log_scores(one.probabilities) for one in predictions], weights, n_labels
     )
 
 
@@ -90,7 +90,7 @@ def test_one_member_keeps_its_order_and_its_mass_is_found_without_writing_out(on
     shares = fuse([one], [w])
     assert (np.diff(shares[one.labels]) <= 1e-7).all()
     for top_n in (1, 5):
-        mass = own_mass(log_evidence(one.probabilities), w, LABELS, top_n)
+        mass = own_mass(log_scores(one.probabilities), w, LABELS, top_n)
         listed = float(shares[one.labels[:top_n]].sum())
         assert mass == pytest.approx(listed, rel=1e-4)
 
@@ -126,8 +126,8 @@ def test_nothing_but_zeros_is_uniform() -> None:
 
 
 def test_evidence_of_the_floor_is_nothing() -> None:
-    assert log_evidence(np.zeros(3, np.float32)).tolist() == [0, 0, 0]
-    assert float(log_evidence(np.asarray([FLOOR * 9], np.float32))[0]) == pytest.approx(math.log(10), rel=1e-5)
+    assert log_scores(np.zeros(3, np.float32)).tolist() == [0, 0, 0]
+    assert float(log_scores(np.asarray([FLOOR * 9], np.float32))[0]) == pytest.approx(math.log(10), rel=1e-5)
 
 
 def test_heavy_weights_do_not_overflow() -> None:

@@ -12,11 +12,11 @@ import pytest
 import premodel
 from bundles import Made, make_bundle, small_zoo
 from policy_makers import MAKERS
+from premodel.domains.image.decode import decode
 from premodel.errors import ModelError, OptionError, RunError
 from premodel.runtime.candidate import Network
-from premodel.runtime.image import decode
 from premodel.runtime.lazy_candidates import FILE_FACTOR, LazyCandidates
-from premodel.runtime.zoo import Candidate, read_zoo
+from premodel.zoo.manifest import Candidate, read_zoo
 from zoos import SmallZoo
 
 WAIT_S = 60

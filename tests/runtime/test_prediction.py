@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from premodel.backends.base import TensorSpec
 from premodel.errors import RunError
 from premodel.records import TOP_K
-from premodel.runtime.backends.base import TensorSpec
 from premodel.runtime.prediction import rank_of, to_distribution, to_prediction
 
 PLAIN = TensorSpec((1, 4), "float32")

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from premodel.domains.image.decode import Pyramid, decode, set_threads
+from premodel.domains.image.views import View
 from premodel.errors import ModelError
 from premodel.runtime.candidate import open_candidates, open_network
-from premodel.runtime.image import Pyramid, decode, set_threads
-from premodel.runtime.view import View
-from premodel.runtime.zoo import read_zoo
+from premodel.zoo.manifest import read_zoo
 
 
 def right_answers(imagenet: Path, names: list[str], limit: int) -> tuple[np.ndarray, int]:

@@ -21,17 +21,17 @@ pytest.importorskip("prometheus_client", reason="the serve extra is not installe
 
 from starlette.testclient import TestClient
 
+from premodel.domains.image.decode import InputSpec
+from premodel.domains.image.views import View
+from premodel.files import file_sha256
 from premodel.runtime.bundle import Bundle, write_bundle
-from premodel.runtime.digests import file_sha256
 from premodel.runtime.engine import Premodel
-from premodel.runtime.image import InputSpec
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
-from premodel.runtime.view import View
-from premodel.runtime.zoo import Candidate, Model
 from premodel.serving.app import make_app
 from premodel.serving.limits import Limits
 from premodel.serving.service import Service
+from premodel.zoo.manifest import Candidate, Model
 
 Serving = Callable[..., Any]
 

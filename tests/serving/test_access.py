@@ -9,7 +9,7 @@ import pytest
 
 from bundles import Made
 from premodel.errors import OptionError
-from premodel.runtime.token_file import read_token
+from premodel.files import read_token
 from premodel.serving.access import OPEN_PATHS, check_bind
 from premodel.serving.server import check_tls, open_socket, url_of
 from serving_client import INFER

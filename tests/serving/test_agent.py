@@ -14,15 +14,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from agents import agent
+from premodel.backends.replay import ReplayBackend
+from premodel.domains.image.decode import decode, preprocess
+from premodel.domains.image.features.extractor import Extractor
 from premodel.errors import OptionError
-from premodel.runtime.backends.replay import ReplayBackend
-from premodel.runtime.digests import file_sha256
-from premodel.runtime.features.extractor import Extractor
-from premodel.runtime.image import decode, preprocess
-from premodel.runtime.zoo import read_zoo
+from premodel.files import file_sha256
 from premodel.serving.agent import make_agent
 from premodel.serving.board import Board
 from premodel.serving.limits import Limits
+from premodel.zoo.manifest import read_zoo
 from serving_client import binary_request, png
 from zoos import SmallZoo, write_zoo
 

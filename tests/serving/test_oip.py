@@ -15,7 +15,7 @@ import pytest
 
 import premodel
 from bundles import Made
-from premodel.runtime.image import decode
+from premodel.domains.image.decode import decode
 from serving_client import INFER, binary_request, explained, outputs_of
 
 STAGES = ["decode", "features", "select", "predict", "total"]

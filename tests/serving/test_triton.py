@@ -17,8 +17,8 @@ import pytest
 import premodel
 from bundles import Made
 from fake_triton import FakeTriton, InferenceResponse, LoadedModel, TritonModelException, make_mixed
+from premodel.domains.image.decode import decode
 from premodel.errors import ImageError, PremodelError, RunError
-from premodel.runtime.image import decode
 from premodel.serving.triton_export import export_repository
 
 pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")

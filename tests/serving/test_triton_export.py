@@ -107,7 +107,7 @@ def test_the_premodel_is_configured_as_it_is_served(made: Made, tmp_path: Path) 
 def test_candidates_of_a_gpu_run_on_one(made: Made, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from premodel.runtime.backends.onnx import OnnxBackend
+    from premodel.backends.onnx import OnnxBackend
 
     model = read_bundle(made.path).candidate("large").model
     backend = OnnxBackend.open(made.small.data / "models" / "large.onnx", threads=1, settings=model.settings)

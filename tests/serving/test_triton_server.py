@@ -18,7 +18,7 @@ import pytest
 import premodel
 from bundles import Made
 from fake_triton import make_mixed
-from premodel.runtime.image import decode
+from premodel.domains.image.decode import decode
 from premodel.serving.triton_export import export_repository
 
 SERVER = shutil.which("tritonserver") or shutil.which("tritonserver", path="/opt/tritonserver/bin")

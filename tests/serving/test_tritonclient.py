@@ -12,7 +12,7 @@ import pytest
 
 import premodel
 from bundles import Made
-from premodel.runtime.image import decode
+from premodel.domains.image.decode import decode
 from serving_client import until
 
 with warnings.catch_warnings():

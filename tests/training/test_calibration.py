@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from premodel.metrics import reliability
+from premodel.stats import reliability
 from premodel.training.calibration import fit_calibration, logit, sigmoid
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from premodel.errors import OptionError
-from premodel.runtime.fusion import fused_distribution, log_evidence
-from premodel.training.evidence import evidence_table
-from premodel.training.fit.fusion import fused
+from premodel.runtime.fusion import fused_distribution, log_scores
+from premodel.training.evidence import log_score_table
+from premodel.training.policies.fusion import fused
 from profiles import make_tables
 from telling import noisy_tables
 
@@ -17,13 +17,13 @@ def device(tables: object, row: int) -> np.ndarray:
     said = [tables.prediction(row, j) for j in range(3)]  # type: ignore[attr-defined]
     said = [(one, w) for one, w in zip(said, WEIGHTS.tolist(), strict=True) if one is not None]
     return fused_distribution(
-        [one.labels for one, _ in said], [log_evidence(one.probabilities) for one, _ in said], [w for _, w in said], 8
+        [one.labels for one, _ in said], [log_scores(one.probabilities) for one, _ in said], [w for _, w in said], 8
     )
 
 
 def test_the_tables_fuse_as_the_device_does() -> None:
     tables = make_tables(np.random.default_rng(0).random((50, 3)) < 0.6, failed=[(3, 1)])
-    table = evidence_table(tables, "top1", 1.0)
+    table = log_score_table(tables, "top1", 1.0)
     shares = fused(list(table.evidence), table.log_count, WEIGHTS)
     assert shares.shape == (50, 9)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
@@ -36,7 +36,7 @@ def test_the_tables_fuse_as_the_device_does() -> None:
 
 def test_few_columns_leave_the_improbable_to_the_last() -> None:
     tables = noisy_tables(40, 3)
-    table = evidence_table(tables, "top1", 1.0, columns=4)
+    table = log_score_table(tables, "top1", 1.0, columns=4)
     assert table.evidence.shape == (3, 40, 4)
     shares = fused(list(table.evidence), table.log_count, WEIGHTS)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
@@ -46,7 +46,7 @@ def test_few_columns_leave_the_improbable_to_the_last() -> None:
 
 
 def test_rows_and_candidates_are_taken_together() -> None:
-    table = evidence_table(noisy_tables(30, 3), "top5", 1.5)
+    table = log_score_table(noisy_tables(30, 3), "top5", 1.5)
     some = table.take(np.asarray([4, 2])).take_candidates([2, 0])
     assert some.names == ("c2", "c0")
     assert len(some) == 2
@@ -59,4 +59,4 @@ def test_rows_and_candidates_are_taken_together() -> None:
 
 def test_a_criterion_that_is_always_met_is_refused() -> None:
     with pytest.raises(OptionError, match="top5 is always met"):
-        evidence_table(make_tables(np.ones((4, 2)), n_labels=5), "top5", 1.0)
+        log_score_table(make_tables(np.ones((4, 2)), n_labels=5), "top5", 1.0)

@@ -8,9 +8,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
-from premodel.training.fit import knn
 from premodel.training.folds import Fold, stratified_folds
 from premodel.training.knn_accuracy import BLOCK, KnnAccuracy, leave_one_out, nearest_columns
+from premodel.training.selectors import knn
 
 CHOSEN = np.array([2, 0, 3])
 

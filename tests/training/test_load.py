@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from sqlalchemy import delete, select, update
 
+from premodel.domains.image.decode import decode
 from premodel.errors import OptionError, StoreError
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import PASSES, ProfileOptions, profile
-from premodel.profiling.schema import CANDIDATES, EXTRACTORS, FEATURES, PREDICTIONS, SAMPLES, TIMINGS
-from premodel.profiling.store import Store
 from premodel.runtime.candidate import open_candidates
-from premodel.runtime.image import decode
-from premodel.runtime.zoo import read_zoo
+from premodel.store.schema import CANDIDATES, EXTRACTORS, FEATURES, PREDICTIONS, SAMPLES, TIMINGS
+from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
+from premodel.zoo.manifest import read_zoo
 from zoos import SmallZoo, write_zoo
 
 

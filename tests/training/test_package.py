@@ -15,11 +15,11 @@ from premodel.errors import BundleError, ModelError, OptionError
 from premodel.runtime.bundle import read_bundle
 from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.knn import KnnSelector
-from premodel.runtime.zoo import read_zoo
 from premodel.training.options import TrainOptions
 from premodel.training.package import check_decisions, package
 from premodel.training.simulate import simulate
 from premodel.training.train import TRAINERS, train
+from premodel.zoo.manifest import read_zoo
 
 
 @pytest.mark.parametrize("policy", TRAINERS)

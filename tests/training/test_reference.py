@@ -12,12 +12,12 @@ import premodel
 from bundles import profile_of, small_zoo
 from policy_makers import make_select
 from premodel.runtime.reference import reference_of, sureness
-from premodel.runtime.zoo import read_zoo
 from premodel.training.options import TrainOptions
 from premodel.training.package import package
 from premodel.training.reference import training_reference
 from premodel.training.simulate import simulate
 from premodel.training.train import train
+from premodel.zoo.manifest import read_zoo
 
 
 @pytest.mark.parametrize("policy", ["single", "select", "cascade", "cascade-routing"])

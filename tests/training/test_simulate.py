@@ -9,7 +9,7 @@ import pytest
 
 from policy_makers import MAKERS, costs_of, make_select
 from premodel.errors import OptionError
-from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.policies.single import Single
 from premodel.training.simulate import NOBODY, simulate
 from premodel.training.tables import Tables
@@ -25,11 +25,11 @@ class RunAll(Policy):
         self.candidates = candidates
         self.features = ()
 
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
-        left = [i for i in range(len(self.candidates)) if i not in evidence.predictions and i not in evidence.failed]
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
+        left = [i for i in range(len(self.candidates)) if i not in so_far.predictions and i not in so_far.failed]
         if left:
             return Run(left[0])
-        last = list(evidence.predictions.values())
+        last = list(so_far.predictions.values())
         return Stop(last[-1] if last else None, FUSED if last else None)
 
     def settings(self) -> dict[str, object]:

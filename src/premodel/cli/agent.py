@@ -7,10 +7,10 @@ import json
 import sys
 
 from premodel.cli.server_options import add_server_options, listening, read_access
+from premodel.domains.image.decode import set_threads
 from premodel.errors import OptionError
-from premodel.runtime.image import set_threads
-from premodel.runtime.zoo import read_zoo
 from premodel.serving.limits import Limits
+from premodel.zoo.manifest import read_zoo
 
 EXAMPLE = """example:
   on the board:        premodel agent zoo.toml --host 0.0.0.0 --token-file token

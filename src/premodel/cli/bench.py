@@ -7,11 +7,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from premodel.cli.comparison import format_rows
-from premodel.cli.progress import TerminalProgress
-from premodel.cli.seed import add_seed
+from premodel.cli.common import TerminalProgress, add_seed, format_rows
 from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
-from premodel.profiling.dataset import read_dataset
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
 from premodel.runtime.engine import Premodel
 

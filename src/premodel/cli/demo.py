@@ -9,8 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from premodel.cli.progress import TerminalProgress
-from premodel.cli.seed import add_seed
+from premodel.cli.common import TerminalProgress, add_seed
 from premodel.demo.demo import run_demo
 from premodel.demo.folder import BENCH, BUNDLE, REPORT, STORE
 from premodel.demo.state import DEFAULT_IMAGES, DEFAULT_OUT, Demo, DemoOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from premodel.cli.seed import add_seed
+from premodel.cli.common import add_seed
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.records import CRITERIA

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from premodel.cli.comparison import format_rows
-from premodel.cli.guaranteed_folds import guarantee_json, guarantee_lines
-from premodel.cli.progress import TerminalProgress
+from premodel.cli.common import TerminalProgress, format_rows, guarantee_json, guarantee_lines
 from premodel.cli.train_options import add_train_options, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate

@@ -7,15 +7,14 @@ import json
 import shlex
 import sys
 
-from premodel.cli.progress import TerminalProgress
-from premodel.cli.seed import add_seed
+from premodel.cli.common import TerminalProgress, add_seed
 from premodel.cli.store_table import format_summary
-from premodel.profiling.dataset import read_dataset
-from premodel.profiling.energy.meters import AUTO
+from premodel.profiling.datasets.registry import read_dataset
+from premodel.profiling.meters.meters import AUTO
 from premodel.profiling.profile import PASSES, ProfileOptions, ProfileReport, profile
-from premodel.profiling.store import Store
 from premodel.profiling.summary import summarise_store
-from premodel.runtime.zoo import read_zoo
+from premodel.store.store import Store
+from premodel.zoo.manifest import read_zoo
 
 SHOWN_UNREADABLE = 5
 EXAMPLE = """example:

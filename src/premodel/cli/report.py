@@ -6,9 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from premodel.cli.guaranteed_folds import guarantee_json, guarantee_lines
-from premodel.cli.output_file import output_file
-from premodel.cli.progress import TerminalProgress
+from premodel.cli.common import TerminalProgress, guarantee_json, guarantee_lines, output_file
 from premodel.cli.train_options import add_train_options, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import evaluate
@@ -16,7 +14,7 @@ from premodel.evaluation.peer_curves import peer_curves
 from premodel.evaluation.report.page import Report, require_report_packages, write_report
 from premodel.evaluation.report.stored import StoredImages, stored_runs
 from premodel.evaluation.report.verdict import best_premodel, judge
-from premodel.profiling.store import Store
+from premodel.store.store import Store
 from premodel.training.guarantee import check_guarantee
 from premodel.training.load import load_tables
 from premodel.training.train import TRAINERS

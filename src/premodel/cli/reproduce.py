@@ -6,16 +6,15 @@ import argparse
 import json
 from pathlib import Path
 
-from premodel.cli.progress import TerminalProgress
-from premodel.cli.seed import add_seed
+from premodel.cli.common import TerminalProgress, add_seed
 from premodel.errors import OptionError
 from premodel.evaluation.report.page import require_report_packages
 from premodel.evaluation.report.stored import StoredImages
-from premodel.evaluation.reproduce.experiments import EXPERIMENTS
-from premodel.evaluation.reproduce.reproduce import reproduce
-from premodel.evaluation.reproduce.write import DATA, PAGE, TABLES, check_folder, write_files
-from premodel.profiling.store import Store
+from premodel.paper.experiments import EXPERIMENTS
+from premodel.paper.reproduce import reproduce
+from premodel.paper.write import DATA, PAGE, TABLES, check_folder, write_files
 from premodel.records import CRITERIA
+from premodel.store.store import Store
 from premodel.training.feature_selection import TARGET
 from premodel.training.load import load_tables
 from premodel.training.penultimate import load_penultimate

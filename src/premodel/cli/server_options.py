@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from premodel.errors import MissingExtraError
-from premodel.runtime.token_file import read_token
+from premodel.files import read_token
 from premodel.serving.limits import Limits
 
 if TYPE_CHECKING:

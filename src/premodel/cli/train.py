@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from premodel.cli.output_file import output_file
+from premodel.cli.common import output_file
 from premodel.cli.train_options import add_train_options, policy_help, train_options
-from premodel.profiling.store import Store
 from premodel.runtime.bundle import Bundle
+from premodel.store.store import Store
 from premodel.training.guarantee import check_guarantee
 from premodel.training.load import load_candidates, load_tables
 from premodel.training.options import Trained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from premodel.cli.seed import add_seed
+from premodel.cli.common import add_seed
 from premodel.records import CRITERIA
 from premodel.training.labels import LABEL_SCHEMES
 from premodel.training.model_selection import THETA

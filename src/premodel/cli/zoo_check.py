@@ -7,11 +7,11 @@ import json
 import sys
 from collections.abc import Sequence
 
+from premodel.domains.image.decode import set_threads
 from premodel.errors import DatasetError, InputError, OptionError
-from premodel.profiling.dataset import read_dataset
-from premodel.profiling.zoo_check import DEFAULT_LIMIT, CandidateCheck, Samples, check_zoo, draw_samples
-from premodel.runtime.image import set_threads
-from premodel.runtime.zoo import Zoo, read_zoo
+from premodel.profiling.datasets.registry import read_dataset
+from premodel.zoo.manifest import Zoo, read_zoo
+from premodel.zoo_tools.check import DEFAULT_LIMIT, CandidateCheck, Samples, check_zoo, draw_samples
 
 EXAMPLE = """example:
   premodel zoo check zoo.toml

@@ -8,19 +8,19 @@ import re
 import sys
 from pathlib import Path
 
+from premodel.domains.image.decode import set_threads
 from premodel.errors import DatasetError, InputError, OptionError
-from premodel.profiling.dataset import read_dataset
-from premodel.profiling.zoo_init.draft import Draft, findings
-from premodel.profiling.zoo_init.images import TrialImages
-from premodel.profiling.zoo_init.init import (
+from premodel.profiling.datasets.registry import read_dataset
+from premodel.zoo.label_files import read_label_file
+from premodel.zoo_tools.init.draft import Draft, findings
+from premodel.zoo_tools.init.images import TrialImages
+from premodel.zoo_tools.init.init import (
     DEFAULT_LIMIT,
     draft_models,
     folder_labels,
     refuse_overwriting,
     write_manifest,
 )
-from premodel.runtime.image import set_threads
-from premodel.runtime.label_file import read_label_file
 
 EXAMPLE = """example:
   premodel zoo init big.onnx small.tflite --labels names.txt --out zoo.toml
@@ -59,7 +59,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draft every model, write the manifest, print what was found."""
     # Here, so that the other actions do without what draws it.
-    from premodel.cli.progress import TerminalProgress
+    from premodel.cli.common import TerminalProgress
 
     for option in ("limit", "threads"):
         if getattr(args, option) < 1:

@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 from premodel.errors import ZooError
-from premodel.profiling.known_zoos import KnownZoo, ModelState, cache_directory, known_zoos, model_states
-from premodel.runtime.zoo import read_zoo
+from premodel.zoo.manifest import read_zoo
+from premodel.zoo_tools.known import KnownZoo, ModelState, cache_directory, known_zoos, model_states
 
 EXAMPLE = """example:
   premodel zoo list

@@ -8,11 +8,11 @@ import sys
 import threading
 from pathlib import Path
 
+from premodel.clock import now_ms
 from premodel.errors import InputError, OptionError, PremodelError
-from premodel.profiling.known_zoos import CACHE_VARIABLE, cache_directory, find_manifest, folder_name, shipped_manifests
-from premodel.profiling.pull import DEFAULT_JOBS, MAX_JOBS, Pulled, place_manifest, pull, unreachable
-from premodel.runtime.clock import now_ms
-from premodel.runtime.zoo import Zoo, read_zoo
+from premodel.zoo.manifest import Zoo, read_zoo
+from premodel.zoo_tools.known import CACHE_VARIABLE, cache_directory, find_manifest, folder_name, shipped_manifests
+from premodel.zoo_tools.pull import DEFAULT_JOBS, MAX_JOBS, Pulled, place_manifest, pull, unreachable
 
 EXAMPLE = f"""example:
   premodel zoo pull {next(iter(shipped_manifests()), "ZOO")}

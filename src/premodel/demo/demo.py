@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from premodel.clock import now_ms
 from premodel.demo.digits import sources
 from premodel.demo.folder import Folder
 from premodel.demo.state import Demo, DemoOptions
@@ -12,9 +13,8 @@ from premodel.demo.steps import STEPS
 from premodel.errors import ModelError
 from premodel.evaluation.report.page import require_report_packages
 from premodel.profiling.progress import Progress, Silent
-from premodel.runtime.clock import now_ms
-from premodel.runtime.zoo import read_zoo
 from premodel.training.train import TRAINERS
+from premodel.zoo.manifest import read_zoo
 
 BEST_POLICIES = ("auto", "cascade-routing", "cascade", "select")
 """The first of these that there is stands beside the paper's."""

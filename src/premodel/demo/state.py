@@ -12,12 +12,12 @@ from premodel.evaluation.bench import Bench
 from premodel.evaluation.evaluate import Evaluation
 from premodel.evaluation.report.verdict import Verdict, judge
 from premodel.evaluation.rows import Row
-from premodel.profiling.forms.base import Dataset
+from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.profile import ProfileReport
 from premodel.profiling.progress import Progress
-from premodel.runtime.zoo import Zoo
 from premodel.training.options import Trained
 from premodel.training.tables import Tables
+from premodel.zoo.manifest import Zoo
 
 DEFAULT_OUT = "premodel-demo"
 DEFAULT_IMAGES = 1_000

@@ -14,6 +14,7 @@ import numpy as np
 from premodel.demo.digits import write
 from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE
 from premodel.demo.state import Demo
+from premodel.domains.image.decode import read_file
 from premodel.evaluation.bench import bench
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
@@ -23,14 +24,13 @@ from premodel.evaluation.report.page import Report, write_report
 from premodel.evaluation.report.pictures import Difficulty
 from premodel.evaluation.report.stored import stored_runs
 from premodel.evaluation.report.verdict import best_premodel
-from premodel.profiling.dataset import read_dataset
-from premodel.profiling.forms.base import Dataset
+from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.datasets.registry import read_dataset
+from premodel.profiling.passes.timings import BUSY_CORES
 from premodel.profiling.profile import ProfileOptions, profile
-from premodel.profiling.store import Store
-from premodel.profiling.timing_pass import BUSY_CORES
 from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.engine import Premodel
-from premodel.runtime.image import read_file
+from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
 from premodel.training.model_selection import select_models
 from premodel.training.objective import Objective

@@ -19,7 +19,7 @@ from premodel.evaluation.peers.choice import pick_setting
 from premodel.evaluation.peers.confidence_cascade import alone, chains, stop_when_sure
 from premodel.evaluation.rows import Row, Singles, compare, optimum_column
 from premodel.records import Criterion
-from premodel.runtime.policies.base import CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.selectors.base import Arrays
 from premodel.training.objective import Floor, Objective
 from premodel.training.tables import Tables, top_n
@@ -34,12 +34,12 @@ class FixedChoice(Policy):
         self.candidates = (candidate,)
         self.features = ()
 
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Run it, serve it."""
         del options
-        if 0 in evidence.failed:
+        if 0 in so_far.failed:
             return Stop(None, None, reason="the candidate failed")
-        prediction = evidence.predictions.get(0)
+        prediction = so_far.predictions.get(0)
         return Run(0) if prediction is None else Stop(prediction, 0)
 
     def settings(self) -> dict[str, Any]:
@@ -74,18 +74,18 @@ class MaxProbabilityCascade(Policy):
         self.threshold = threshold
         self.top_n = top_n
 
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Stop when sure enough or at the end, else run the next."""
         del options
-        last = next(reversed(evidence.predictions), None)
-        if last is not None and evidence.predictions[last].probabilities[: self.top_n].sum() >= self.threshold:
-            return Stop(evidence.predictions[last], last)
+        last = next(reversed(so_far.predictions), None)
+        if last is not None and so_far.predictions[last].probabilities[: self.top_n].sum() >= self.threshold:
+            return Stop(so_far.predictions[last], last)
         following = next(
-            (i for i in range(len(self.candidates)) if i not in evidence.predictions and i not in evidence.failed), None
+            (i for i in range(len(self.candidates)) if i not in so_far.predictions and i not in so_far.failed), None
         )
         if following is not None:
             return Run(following)
-        return Stop(None if last is None else evidence.predictions[last], last)
+        return Stop(None if last is None else so_far.predictions[last], last)
 
     def settings(self) -> dict[str, Any]:
         """Order, threshold, and how many labels count."""

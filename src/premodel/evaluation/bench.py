@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.clock import now_ms, summarise
+from premodel.domains.image.decode import Pyramid, decode
 from premodel.errors import DatasetError, ImageError, OptionError, RunError
 from premodel.evaluation.cross_validation import Kind
 from premodel.evaluation.rows import Row, Singles, compare, headline
-from premodel.profiling.forms.base import Dataset
+from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress, Silent
 from premodel.records import Timing
 from premodel.runtime.answer import Answer
 from premodel.runtime.candidate import OpenedCandidate
-from premodel.runtime.clock import now_ms, summarise
 from premodel.runtime.engine import Premodel
-from premodel.runtime.image import Pyramid, decode
 from premodel.training.tables import top_n
 
 WARMUP_IMAGES = 5

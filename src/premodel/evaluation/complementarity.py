@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.metrics import RESAMPLES, best_single, paired_bootstrap
+from premodel.stats import RESAMPLES, best_single, paired_bootstrap
 from premodel.training.tables import Tables
 
 EQUAL_COST = 1.05

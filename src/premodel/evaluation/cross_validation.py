@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import PremodelError
-from premodel.profiling.workers import run_job
+from premodel.profiling.workers.workers import run_job
 from premodel.records import Criterion
 from premodel.runtime.policies.base import FUSED, Policy
 from premodel.training.folds import Fold, stratified_folds

@@ -18,8 +18,8 @@ from premodel.evaluation.diagnosis import WIDTH_POINTS, CandidateFinding, Diagno
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
 from premodel.evaluation.rows import Singles
 from premodel.evaluation.signal import confidence_signals, feature_signals
-from premodel.metrics import paired_bootstrap, wilson
 from premodel.records import Criterion
+from premodel.stats import paired_bootstrap, wilson
 from premodel.training.folds import stratified_subsample
 from premodel.training.labels import optimum
 from premodel.training.tables import Tables

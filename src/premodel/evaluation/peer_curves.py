@@ -12,8 +12,8 @@ from premodel.evaluation.peers.choice import Objectives
 from premodel.evaluation.peers.points import Floats, Points
 from premodel.evaluation.peers.registry import run_peers
 from premodel.evaluation.rows import Row, Singles, compare
-from premodel.metrics import mix_at, paired_bootstrap
 from premodel.records import Criterion
+from premodel.stats import mix_at, paired_bootstrap
 from premodel.training.folds import stratified_folds
 from premodel.training.objective import Objective
 from premodel.training.tables import Tables

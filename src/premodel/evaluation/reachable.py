@@ -11,9 +11,9 @@ from premodel.evaluation.baselines import fit_max_probability
 from premodel.evaluation.complementarity import Points, points_with_interval
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
 from premodel.evaluation.rows import Singles
-from premodel.metrics import paired_bootstrap
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
+from premodel.stats import paired_bootstrap
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.tables import Tables

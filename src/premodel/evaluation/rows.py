@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.evaluation.cross_validation import Kind, Outcome
-from premodel.metrics import best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
 from premodel.records import Criterion
+from premodel.stats import best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
 from premodel.training.labels import optimum
 from premodel.training.simulate import NOBODY
 from premodel.training.tables import Tables

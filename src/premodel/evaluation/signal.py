@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.metrics import auc
 from premodel.records import Criterion
 from premodel.runtime.selectors.scaling import MinMaxScaler
+from premodel.stats import auc
 from premodel.training.folds import Fold, stratified_folds
 from premodel.training.product import product
 from premodel.training.tables import Tables

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from premodel.backends.oip import OipBackend
+from premodel.domains.image.decode import PREPROCESSING_VERSION, Image
+from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
 from premodel.errors import ModelError, OptionError, RunError, ZooError
 from premodel.profiling.work import DECODE, PREPROCESS, RUN, CandidateWork, FeatureWork
-from premodel.runtime.backends.oip import OipBackend
 from premodel.runtime.candidate import OpenedCandidate, open_backend
-from premodel.runtime.candidate_json import candidate_to_json
-from premodel.runtime.features.extractor import EXTRACTOR_VERSION
-from premodel.runtime.image import PREPROCESSING_VERSION, Image
-from premodel.runtime.zoo import Candidate
+from premodel.zoo.candidate_json import candidate_to_json
+from premodel.zoo.manifest import Candidate
 
 UNCOMPARED = ("name", "file", "url", "license")
 """Fields of an entry that may differ between the board's manifest and the workstation's."""

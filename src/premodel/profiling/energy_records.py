@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from premodel.profiling.energy.windows import EnergyRecord
-from premodel.profiling.schema import RUNS, TIMINGS
-from premodel.profiling.store import Store
+from premodel.profiling.meters.windows import EnergyRecord
+from premodel.store.schema import RUNS, TIMINGS
+from premodel.store.store import Store
 
 KEY = "energy"
 

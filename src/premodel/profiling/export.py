@@ -14,7 +14,8 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from premodel.errors import MissingExtraError, OptionError, StoreError
-from premodel.profiling.schema import (
+from premodel.profiling.summary import summarise_store
+from premodel.store.schema import (
     CANDIDATES,
     EXTRACTORS,
     FEATURES,
@@ -25,8 +26,7 @@ from premodel.profiling.schema import (
     SAMPLES,
     STORE,
 )
-from premodel.profiling.store import Store, merge
-from premodel.profiling.summary import summarise_store
+from premodel.store.store import Store, merge
 
 BATCH_ROWS = 1_000
 FIRST_OF = {"labels": "label", "probabilities": "probability"}

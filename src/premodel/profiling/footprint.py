@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from premodel.clock import now_ms
+from premodel.domains.image.decode import decode
 from premodel.errors import PremodelError
 from premodel.runtime.candidate import OpenedCandidate, open_backend, open_network
-from premodel.runtime.clock import now_ms
-from premodel.runtime.image import decode
-from premodel.runtime.zoo import Candidate
+from premodel.zoo.manifest import Candidate
 
 _STATM = Path("/proc/self/statm")
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from premodel.profiling.forms.base import Dataset
+from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from premodel.profiling.forms.base import Dataset
+from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.inventory import Inventory
-from premodel.profiling.timing_pass import BUSY_CORES, TimingResult
+from premodel.profiling.passes.timings import BUSY_CORES, TimingResult
 
 
 def tell_what_was_read(note: Callable[[str], None], dataset: Dataset, inventory: Inventory, relabelled: int) -> None:

@@ -12,28 +12,28 @@ from typing import Any
 
 import cv2
 
+from premodel.clock import now_ms
 from premodel.errors import DatasetError, OptionError
 from premodel.profiling.boards import Board, answering, find_board, latency_notes
-from premodel.profiling.cluster.connection import check_address
-from premodel.profiling.cluster.crew import RayWorkers
-from premodel.profiling.energy.meters import AUTO, check_choice
-from premodel.profiling.energy_pass import EnergyOptions, EnergyResult, measure_energy
-from premodel.profiling.extraction import FeatureResult, extract_all
-from premodel.profiling.forms.base import Dataset
+from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.inventory import Entry, Inventory, take_inventory
+from premodel.profiling.meters.meters import AUTO, check_choice
 from premodel.profiling.notes import tell_how_timing_went, tell_what_was_read
-from premodel.profiling.penultimate import check_candidate, extract_penultimate
-from premodel.profiling.prediction_pass import PredictionResult, predict_all
+from premodel.profiling.passes.energy import EnergyOptions, EnergyResult, measure_energy
+from premodel.profiling.passes.features import FeatureResult, extract_all
+from premodel.profiling.passes.penultimate import check_candidate, extract_penultimate
+from premodel.profiling.passes.predictions import PredictionResult, predict_all
+from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_all
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.register import register_samples, register_zoo
 from premodel.profiling.runs import begin_run, end_run
-from premodel.profiling.store import Store
-from premodel.profiling.timing_pass import TimingOptions, TimingResult, time_all
-from premodel.profiling.workers import LocalWorkers, Workers
+from premodel.profiling.workers.ray_connection import check_address
+from premodel.profiling.workers.ray_pool import RayWorkers
+from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
-from premodel.runtime.clock import now_ms
 from premodel.runtime.conditions import device_name, measure_conditions
-from premodel.runtime.zoo import Candidate, Zoo
+from premodel.store.store import Store
+from premodel.zoo.manifest import Candidate, Zoo
 
 PASSES = ("predictions", "timings", "features", "energy")
 RETIME = ("", "invalid", "all")

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select, update
 
 from premodel.errors import StoreError
-from premodel.profiling.forms.base import Dataset
+from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.inventory import Entry
 from premodel.profiling.samples import sample_row
-from premodel.profiling.schema import CANDIDATES, LABELS, SAMPLES, STORE
-from premodel.profiling.store import Store, merge
-from premodel.runtime.candidate_json import candidate_to_json
-from premodel.runtime.zoo import Candidate
+from premodel.store.schema import CANDIDATES, LABELS, SAMPLES, STORE
+from premodel.store.store import Store, merge
+from premodel.zoo.candidate_json import candidate_to_json
+from premodel.zoo.manifest import Candidate
 
 
 def register_zoo(store: Store, labels: Sequence[str], candidates: Sequence[Candidate], opencv_threads: int) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from premodel.profiling.schema import RUNS
-from premodel.profiling.store import Store
+from premodel.store.schema import RUNS
+from premodel.store.store import Store
 
 
 def begin_run(store: Store, values: Mapping[str, str]) -> int:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from premodel.domains.image.decode import Image, decode, read_file
 from premodel.errors import DatasetError, ImageError
-from premodel.profiling.forms.base import Dataset
+from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.inventory import Entry
-from premodel.runtime.image import Image, decode, read_file
 
 DRAWN_IMAGES = 100
 DRAWN_BYTES = 256_000_000

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
-from premodel.profiling.energy.windows import EnergyRecord
 from premodel.profiling.energy_records import KEY, read_energy
+from premodel.profiling.meters.windows import EnergyRecord
 from premodel.profiling.runs import run_conditions
-from premodel.profiling.schema import CANDIDATES, FEATURES, LABELS, PENULTIMATE, PREDICTIONS, RUNS, SAMPLES, TIMINGS
-from premodel.profiling.store import Store
 from premodel.profiling.timing_records import StoredTiming, read_timings
+from premodel.store.schema import CANDIDATES, FEATURES, LABELS, PENULTIMATE, PREDICTIONS, RUNS, SAMPLES, TIMINGS
+from premodel.store.store import Store
 
 SHOWN_UNREADABLE = 20
 

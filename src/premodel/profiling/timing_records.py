@@ -11,9 +11,9 @@ import numpy as np
 from sqlalchemy import select
 
 from premodel.profiling.footprint import Footprint
-from premodel.profiling.schema import TIMINGS
-from premodel.profiling.store import Store
 from premodel.records import Timing
+from premodel.store.schema import TIMINGS
+from premodel.store.store import Store
 
 UNFINISHED = "unfinished: the run was broken off"
 STATISTICS = ("mean_ms", "median_ms", "p90_ms", "p99_ms", "ci_low_ms", "ci_high_ms")

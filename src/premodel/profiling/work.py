@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from premodel.clock import now_ms
+from premodel.domains.image.decode import Image
+from premodel.domains.image.features.extractor import Extractor
 from premodel.runtime.candidate import OpenedCandidate
-from premodel.runtime.clock import now_ms
-from premodel.runtime.features.extractor import Extractor
-from premodel.runtime.image import Image
 
 PREPROCESS, RUN, DECODE = "preprocess", "run", "decode"
 """Stages."""

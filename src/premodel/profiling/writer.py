@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from sqlalchemy import Table
 
+from premodel.clock import now_ms
 from premodel.errors import StoreError
-from premodel.profiling.store import Store, merge
-from premodel.runtime.clock import now_ms
+from premodel.store.store import Store, merge
 
 FLUSH_MS = 500.0
 FLUSH_ROWS = 2_000

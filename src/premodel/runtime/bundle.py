@@ -11,16 +11,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError, InputError, ModelError
+from premodel.fields import Fields, is_number, is_text, shown
+from premodel.files import file_sha256
 from premodel.records import CRITERIA, Criterion
 from premodel.runtime.arrays import pack_arrays, unpack_arrays
-from premodel.runtime.candidate_json import candidate_from_json, candidate_to_json
 from premodel.runtime.container import Container, open_sealed, write_sealed
-from premodel.runtime.digests import file_sha256
-from premodel.runtime.fields import Fields, is_number, is_text, shown
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.registry import policy_from_parts
-from premodel.runtime.zoo import Candidate
 from premodel.version import __version__
+from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
+from premodel.zoo.manifest import Candidate
 
 FORMAT = "premodel bundle"
 SCHEMA = 2
@@ -321,8 +321,8 @@ def _extractor_version(fields: Fields, policy: Policy) -> str | None:
         raise fields.fail("features", "those of the policy")
     if policy.features:
         # Only here, because a policy without features has no use for the feature code.
-        from premodel.runtime.features.extractor import EXTRACTOR_VERSION
-        from premodel.runtime.features.registry import FEATURE_NAMES
+        from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
+        from premodel.domains.image.features.registry import FEATURE_NAMES
 
         unknown = [name for name in policy.features if name not in FEATURE_NAMES]
         if version != EXTRACTOR_VERSION or unknown:

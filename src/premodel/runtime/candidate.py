@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from premodel.backends.base import Backend, Tensor, TensorSpec
+from premodel.backends.registry import backend_class
+from premodel.domains.image.decode import Image, Pyramid, preprocess
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
-from premodel.runtime.backends.base import Backend, Tensor, TensorSpec
-from premodel.runtime.backends.registry import backend_class
-from premodel.runtime.image import Image, Pyramid, preprocess
 from premodel.runtime.prediction import Distribution, to_distribution, to_prediction
-from premodel.runtime.zoo import Candidate, Model, verify
+from premodel.zoo.manifest import Candidate, Model, verify
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from premodel.clock import now_ms
 from premodel.records import Conditions
-from premodel.runtime.clock import now_ms
 from premodel.version import __version__
 
 LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "openvino")

@@ -12,17 +12,17 @@ from typing import Any, Self
 
 import numpy as np
 
+from premodel.clock import now_ms
+from premodel.domains.image.decode import Pyramid, decode, set_threads
 from premodel.errors import OptionError, PremodelError, RunError
+from premodel.fields import is_number
 from premodel.records import Prediction
 from premodel.runtime.answer import Answer, Explanation, scores_by_name
 from premodel.runtime.bundle import Bundle, read_bundle
 from premodel.runtime.candidate import OpenedCandidate
-from premodel.runtime.clock import now_ms
-from premodel.runtime.fields import is_number
-from premodel.runtime.image import Pyramid, decode, set_threads
 from premodel.runtime.lazy_candidates import LazyCandidates
 from premodel.runtime.model_files import ModelFiles
-from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Run, Trace, serve, serving
+from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Run, Trace, serve, serving
 
 BATCH_WINDOW = 32
 """Decoded images that `predict_batch` holds at once."""
@@ -33,7 +33,7 @@ WARM_SIDE = 64
 class _Input:
     """One input on its way to an answer."""
 
-    evidence: Evidence
+    so_far: AnswersSoFar
     pyramid: Pyramid
     decode_ms: float
     features_ms: float
@@ -114,7 +114,7 @@ class Premodel:
         self._extractor = None
         if self.policy.features:
             # Only here: a policy without features does not pay for importing them.
-            from premodel.runtime.features.extractor import Extractor
+            from premodel.domains.image.features.extractor import Extractor
 
             self._extractor = Extractor(self.policy.features)
         set_threads(threads or 1)
@@ -170,7 +170,7 @@ class Premodel:
         options = CallOptions(max_latency_ms, cost_weight)
         start_ms = now_ms()
         item = self._read(image)
-        trace = serve(self.policy, partial(self._run, item), item.evidence, options)
+        trace = serve(self.policy, partial(self._run, item), item.so_far, options)
         return self._answer(trace, item, start_ms)
 
     def predict_batch(
@@ -210,9 +210,9 @@ class Premodel:
         ImageError, OptionError
             As `predict`.
         """
-        evidence = self._read(image).evidence
-        step = self.policy.next(evidence, CallOptions(max_latency_ms, cost_weight))
-        values = [] if evidence.features is None else evidence.features.tolist()
+        so_far = self._read(image).so_far
+        step = self.policy.next(so_far, CallOptions(max_latency_ms, cost_weight))
+        values = [] if so_far.features is None else so_far.features.tolist()
         return Explanation(
             candidate=self.candidates[step.candidate] if isinstance(step, Run) else None,
             reason=step.reason,
@@ -265,8 +265,8 @@ class Premodel:
         start_ms = now_ms()
         decoded = decode(image)
         decoded_ms = now_ms()
-        evidence = Evidence(features=None if self._extractor is None else self._extractor.extract(decoded.rgb))
-        return _Input(evidence, Pyramid(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
+        so_far = AnswersSoFar(features=None if self._extractor is None else self._extractor.extract(decoded.rgb))
+        return _Input(so_far, Pyramid(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
 
     def _run(self, item: _Input, candidate: int) -> Prediction:
         """Preprocess and run, timed; whatever goes wrong is a RunError."""
@@ -288,7 +288,7 @@ class Premodel:
         for position, image in enumerate(images):
             start_ms = now_ms()
             item = self._read(image)
-            entry = _Waiting(position, item, serving(self.policy, item.evidence, options), 0.0)
+            entry = _Waiting(position, item, serving(self.policy, item.so_far, options), 0.0)
             self._advance(entry, None, start_ms, waiting, answers)
         while waiting:
             candidate = max(waiting, key=lambda index: len(waiting[index]))

@@ -30,7 +30,7 @@ TINY = np.float32(1e-38)
 Evidence32 = NDArray[np.float32]
 
 
-def log_evidence(probabilities: NDArray[np.float32]) -> Evidence32:
+def log_scores(probabilities: NDArray[np.float32]) -> Evidence32:
     """float32, any shape: log((p + FLOOR) / FLOOR), 0 where the probability is 0."""
     return np.asarray(np.log1p(probabilities * np.float32(1 / FLOOR)))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from premodel.errors import OptionError, PremodelError, RemoteError, RunError
 from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
-from premodel.runtime.zoo import Candidate
+from premodel.zoo.manifest import Candidate
 
 FILE_FACTOR = 2.0
 """Memory of an opened network over the size of its file, where it was not measured: its weights once more as the

@@ -13,7 +13,7 @@ from stat import S_ISREG
 
 from premodel.errors import ModelError, OptionError
 from premodel.runtime.bundle import Bundle, copy_embedded
-from premodel.runtime.zoo import Candidate
+from premodel.zoo.manifest import Candidate
 
 SEARCH_VARIABLE = "PREMODEL_MODELS"
 """Environment variable with folders of models, separated as in PATH."""

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.backends.base import Tensor, TensorSpec
 from premodel.errors import RunError
 from premodel.records import TOP_K, Prediction
-from premodel.runtime.backends.base import Tensor, TensorSpec
 
 TOLERANCE = 1e-3
 """How far outside [0, 1] a probability may lie: rounding of half precision; clipped away."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from premodel.errors import BundleError
-from premodel.runtime.fields import Fields
+from premodel.fields import Fields
 
 FIELD = "reference"
 """Where it is in a bundle's evidence; bundles made before there was one have none."""

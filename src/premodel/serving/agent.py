@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, sentence
-from premodel.runtime.clock import now_ms
 from premodel.serving.access import BearerToken, HeaderLimit
 from premodel.serving.board import Board
 from premodel.serving.body import BodyTooLargeError

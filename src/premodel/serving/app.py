@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, sentence
-from premodel.runtime.clock import now_ms
 from premodel.serving.access import BearerToken, HeaderLimit
 from premodel.serving.body import BodyTooLargeError
 from premodel.serving.openapi import openapi_document

@@ -11,19 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.backends.base import Tensor, TensorSpec, check_tensor
+from premodel.backends.oip import AGENT, AGENT_VERSION
+from premodel.clock import now_ms
+from premodel.domains.image.decode import PREPROCESSING_VERSION, Image, decode
+from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
 from premodel.errors import InputError, RunError
-from premodel.runtime.backends.base import Tensor, TensorSpec, check_tensor
-from premodel.runtime.backends.oip import AGENT, AGENT_VERSION
+from premodel.protocol.oip import datatype_of, read_tensor, write_body
 from premodel.runtime.candidate import OpenedCandidate
-from premodel.runtime.candidate_json import candidate_to_json
-from premodel.runtime.clock import now_ms
 from premodel.runtime.conditions import device_name, measure_conditions
-from premodel.runtime.features.extractor import EXTRACTOR_VERSION, Extractor
-from premodel.runtime.image import PREPROCESSING_VERSION, Image, decode
 from premodel.runtime.lazy_candidates import LazyCandidates
-from premodel.runtime.oip import datatype_of, read_tensor, write_body
 from premodel.runtime.prediction import to_prediction
-from premodel.runtime.zoo import Candidate, Zoo
 from premodel.serving.body import unpack
 from premodel.serving.images import check_encoded, read_images
 from premodel.serving.limits import Limits
@@ -31,6 +29,8 @@ from premodel.serving.received import Received
 from premodel.serving.request import read_form
 from premodel.serving.response import InferResponse
 from premodel.serving.signature import INPUT, PLATFORM, VERSION
+from premodel.zoo.candidate_json import candidate_to_json
+from premodel.zoo.manifest import Candidate, Zoo
 
 TENSOR_INPUT, OUTPUT = "input", "output"
 DECODE, FEATURES = "@decode", "@features"

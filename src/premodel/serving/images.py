@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.domains.image.header import read_header
 from premodel.errors import ImageError, InputError
-from premodel.runtime.fields import shown
-from premodel.runtime.image_header import read_header
+from premodel.fields import shown
 from premodel.serving.limits import Limits
 
 SHAPES = "BYTES [n] or [n, 1]: one encoded image each; UINT8 [height, width, 3] or [n, height, width, 3]: RGB"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from premodel.domains.image.decode import MAX_PIXELS
 from premodel.errors import OptionError
-from premodel.runtime.image import MAX_PIXELS
 
 DEFAULT_WORKERS = min(2, os.cpu_count() or 1)
 

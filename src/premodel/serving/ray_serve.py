@@ -18,8 +18,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from premodel.errors import MissingExtraError, OptionError, RunError, sentence
+from premodel.files import read_token
 from premodel.runtime.engine import Premodel
-from premodel.runtime.token_file import read_token
 from premodel.serving.app import make_app
 from premodel.serving.body import BodyTooLargeError, read_body
 from premodel.serving.limits import Limits

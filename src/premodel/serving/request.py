@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import InputError
-from premodel.runtime.fields import shown
+from premodel.fields import shown
 from premodel.runtime.policies.base import CallOptions
 from premodel.serving.images import check_encoded, read_images
 from premodel.serving.limits import Limits

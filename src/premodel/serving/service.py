@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, RunError, sentence
 from premodel.records import TOP_K
 from premodel.runtime.answer import Answer
-from premodel.runtime.clock import now_ms
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.base import CallOptions
 from premodel.runtime.reference import reference_of

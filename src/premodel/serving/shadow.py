@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from premodel.domains.image.decode import decode
 from premodel.errors import OptionError, PremodelError
 from premodel.runtime.answer import Answer
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.engine import Premodel
-from premodel.runtime.image import decode
 
 logger = logging.getLogger(__name__)
 

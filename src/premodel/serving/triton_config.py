@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from premodel.backends.base import TensorSpec
+from premodel.backends.onnx import GPU_PROVIDERS, OnnxBackend
 from premodel.errors import InputError, ModelError
-from premodel.runtime.backends.base import TensorSpec
-from premodel.runtime.backends.onnx import GPU_PROVIDERS, OnnxBackend
-from premodel.runtime.oip import datatype_of
-from premodel.runtime.zoo import Model
+from premodel.protocol.oip import datatype_of
 from premodel.serving.limits import Limits
 from premodel.serving.signature import INPUT, metadata
+from premodel.zoo.manifest import Model
 
 PIXELS = "pixels"
 """The input for decoded images, beside signature.INPUT: an input of Triton has one datatype."""

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from premodel.backends.onnx import DEFAULT_PROVIDERS, GPU_PROVIDERS, OnnxBackend
+from premodel.backends.registry import EXPORTED_RUNTIMES
 from premodel.errors import ModelError, OptionError
+from premodel.fields import NAME
 from premodel.records import TOP_K
-from premodel.runtime.backends.onnx import DEFAULT_PROVIDERS, GPU_PROVIDERS, OnnxBackend
-from premodel.runtime.backends.registry import EXPORTED_RUNTIMES
 from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
-from premodel.runtime.fields import NAME
 from premodel.runtime.model_files import ModelFiles
-from premodel.runtime.zoo import Candidate, Model, verify
 from premodel.serving.signature import VERSION
 from premodel.serving.triton_config import network_config, premodel_config, tensor_entry
 from premodel.version import __version__
+from premodel.zoo.manifest import Candidate, Model, verify
 
 FORMAT = "premodel triton repository"
 MARKER = "premodel.json"

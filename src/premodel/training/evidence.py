@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.records import Criterion
-from premodel.runtime.fusion import log_evidence
+from premodel.runtime.fusion import log_scores
 from premodel.runtime.policies.costs import Costs
 from premodel.training.tables import Tables, top_n
 
@@ -21,7 +21,7 @@ Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class EvidenceTable:
+class LogScoreTable:
     """n samples, m candidates, up to K labels per sample in columns, and one column for all other labels.
 
     Attributes
@@ -67,9 +67,9 @@ class EvidenceTable:
         """The same for a policy over these candidates."""
         return Costs(tuple(self.latency_ms.tolist()), self.before_ms)
 
-    def take(self, rows: Rows) -> EvidenceTable:
+    def take(self, rows: Rows) -> LogScoreTable:
         """The same on some samples."""
-        return EvidenceTable(
+        return LogScoreTable(
             self.evidence[:, rows],
             self.log_count[rows],
             self.truth[rows],
@@ -83,10 +83,10 @@ class EvidenceTable:
             self.top_n,
         )
 
-    def take_candidates(self, columns: Sequence[int]) -> EvidenceTable:
+    def take_candidates(self, columns: Sequence[int]) -> LogScoreTable:
         """The same with some candidates, in this order; the labels' columns stay."""
         chosen = list(columns)
-        return EvidenceTable(
+        return LogScoreTable(
             self.evidence[chosen],
             self.log_count,
             self.truth,
@@ -101,7 +101,7 @@ class EvidenceTable:
         )
 
 
-def evidence_table(tables: Tables, criterion: Criterion, before_ms: float, columns: int = COLUMNS) -> EvidenceTable:
+def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, columns: int = COLUMNS) -> LogScoreTable:
     """The evidence of a whole profile.
 
     Parameters
@@ -122,7 +122,7 @@ def evidence_table(tables: Tables, criterion: Criterion, before_ms: float, colum
         for start in range(0, len(tables), CHUNK)
     ]
     evidence, log_count, truth, own = zip(*parts, strict=True)
-    return EvidenceTable(
+    return LogScoreTable(
         np.concatenate(evidence, axis=1),
         np.concatenate(log_count),
         np.concatenate(truth),
@@ -144,7 +144,7 @@ def _columns_of(
     labels, probabilities = tables.top_labels[rows], tables.top_probabilities[rows]
     kept = _most_probable(labels, probabilities, depth, min(columns, len(tables.label_names)))
     width, m, k = kept.shape[1], labels.shape[1], labels.shape[2]
-    gained = log_evidence(probabilities)
+    gained = log_scores(probabilities)
     evidence = np.zeros((m, len(rows), width), dtype=np.float32)
     own = np.full((len(rows), m, min(depth, k)), width, dtype=np.intp)
     for candidate in range(m):

@@ -19,12 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
-from premodel.metrics import best_single
 from premodel.runtime.policies.base import CallOptions, Policy
 from premodel.runtime.policies.select import Select
 from premodel.runtime.policies.single import Single
 from premodel.runtime.policies.stopping import StoppingPolicy
-from premodel.training.fit.single import train as train_single
+from premodel.stats import best_single
 from premodel.training.non_inferiority import (
     DOUBT,
     least_samples,
@@ -35,6 +34,7 @@ from premodel.training.non_inferiority import (
 from premodel.training.objective import Objective
 from premodel.training.operating_point import weight_grid
 from premodel.training.options import Guarantee, Trained, TrainOptions, plain
+from premodel.training.policies.single import train as train_single
 from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables, top_n
 

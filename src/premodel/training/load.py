@@ -17,7 +17,10 @@ from premodel.profiling.energy_records import KEY, read_energy
 from premodel.profiling.footprint import Footprint
 from premodel.profiling.profile import PASSES
 from premodel.profiling.runs import run_conditions
-from premodel.profiling.schema import (
+from premodel.profiling.timing_records import StoredTiming, decode_subject, features_subject, read_timings
+from premodel.records import TOP_K, Timing
+from premodel.runtime.conditions import device_name
+from premodel.store.schema import (
     CANDIDATES,
     EXTRACTORS,
     FEATURE_COSTS,
@@ -29,13 +32,10 @@ from premodel.profiling.schema import (
     STORE,
     TIMINGS,
 )
-from premodel.profiling.store import Store
-from premodel.profiling.timing_records import StoredTiming, decode_subject, features_subject, read_timings
-from premodel.records import TOP_K, Timing
-from premodel.runtime.candidate_json import candidate_from_json
-from premodel.runtime.conditions import device_name
-from premodel.runtime.zoo import Candidate
+from premodel.store.store import Store
 from premodel.training.tables import FeatureCosts, Tables
+from premodel.zoo.candidate_json import candidate_from_json
+from premodel.zoo.manifest import Candidate
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from premodel.errors import BundleError
 from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.reference import FIELD, Reference
-from premodel.runtime.zoo import Candidate
 from premodel.training.guarantee import state_guarantee
 from premodel.training.options import Trained, TrainOptions, plain
 from premodel.training.reference import training_reference
 from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables
+from premodel.zoo.manifest import Candidate
 
 
 def package(

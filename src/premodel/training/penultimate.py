@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from premodel.profiling.penultimate import penultimate_version
-from premodel.profiling.schema import EXTRACTORS, FEATURES
-from premodel.profiling.store import Store
+from premodel.profiling.passes.penultimate import penultimate_version
+from premodel.store.schema import EXTRACTORS, FEATURES
+from premodel.store.store import Store
 from premodel.training.load import load_candidates
 from premodel.training.tables import FeatureCosts, Tables
 

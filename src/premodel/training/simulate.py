@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError, RunError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import FUSED, TRAINED, CallOptions, Evidence, Policy, Trace, serve
+from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Policy, Trace, serve
 from premodel.runtime.selectors.base import Features, Scores
 from premodel.training.tables import Tables
 
@@ -96,8 +96,8 @@ def simulate(policy: Policy, tables: Tables, options: CallOptions = TRAINED, *, 
     served = _empty(policy, tables)
     scores = policy.score_batch(features) if policy.features and not one_by_one else None
     for row in range(len(tables)):
-        evidence = _evidence(policy, features, scores, row)
-        _record(served, row, *_serve_row(policy, tables, columns, row, evidence, options))
+        so_far = _answers_so_far(policy, features, scores, row)
+        _record(served, row, *_serve_row(policy, tables, columns, row, so_far, options))
     used = np.full(len(tables), bool(policy.features))
     select_ms = _select_ms(policy, tables, columns, features, options)
     tried = served.order >= 0
@@ -106,13 +106,15 @@ def simulate(policy: Policy, tables: Tables, options: CallOptions = TRAINED, *, 
     return replace(served, features_used=used, select_ms=select_ms, latency_ms=latency_ms)
 
 
-def _evidence(policy: Policy, features: Features, scores: Scores | None, row: int) -> Evidence:
+def _answers_so_far(policy: Policy, features: Features, scores: Scores | None, row: int) -> AnswersSoFar:
     """What is known before the first step; policies write to the evidence, so scores are not shared."""
-    return Evidence(features=features[row] if policy.features else None, scores=None if scores is None else scores[row])
+    return AnswersSoFar(
+        features=features[row] if policy.features else None, scores=None if scores is None else scores[row]
+    )
 
 
 def _serve_row(
-    policy: Policy, tables: Tables, columns: NDArray[np.intp], row: int, evidence: Evidence, options: CallOptions
+    policy: Policy, tables: Tables, columns: NDArray[np.intp], row: int, so_far: AnswersSoFar, options: CallOptions
 ) -> tuple[list[int], Trace | None]:
     """The candidates tried, in order, and the trace; None if every candidate failed."""
     tried: list[int] = []
@@ -125,7 +127,7 @@ def _serve_row(
         return prediction
 
     try:
-        return tried, serve(policy, run, evidence, options)
+        return tried, serve(policy, run, so_far, options)
     except RunError:
         return tried, None
 
@@ -181,8 +183,8 @@ def _select_ms(
     rows = np.unique(np.linspace(0, n - 1, min(n, TIMED_SAMPLES)).astype(np.intp))
     times_ms: dict[int, list[float]] = {}
     for position, row in enumerate((rows[0], *rows)):
-        evidence = _evidence(policy, features, None, int(row))
-        _, trace = _serve_row(policy, tables, columns, int(row), evidence, options)
+        so_far = _answers_so_far(policy, features, None, int(row))
+        _, trace = _serve_row(policy, tables, columns, int(row), so_far, options)
         if trace is not None and position:
             times_ms.setdefault(len(trace.ran), []).append(trace.select_ms)
     served = sum(map(len, times_ms.values()))

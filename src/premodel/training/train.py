@@ -1,4 +1,4 @@
-"""Training a policy by name. A new policy is one file of `training/fit` and one line here."""
+"""Training a policy by name. A new policy is one file of `training/policies` and one line here."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from premodel.training.options import Trained, TrainOptions
 from premodel.training.tables import Tables
 
 TRAINERS: dict[str, tuple[str, str]] = {
-    "auto": ("premodel.training.fit.auto", "train"),
-    "paper": ("premodel.training.fit.select", "train_paper"),
-    "select": ("premodel.training.fit.select", "train_select"),
-    "cascade": ("premodel.training.fit.cascade", "train"),
-    "cascade-routing": ("premodel.training.fit.cascade_routing", "train"),
-    "single": ("premodel.training.fit.single", "train"),
+    "auto": ("premodel.training.policies.auto", "train"),
+    "paper": ("premodel.training.policies.select", "train_paper"),
+    "select": ("premodel.training.policies.select", "train_select"),
+    "cascade": ("premodel.training.policies.cascade_routing", "train_cascade"),
+    "cascade-routing": ("premodel.training.policies.cascade_routing", "train"),
+    "single": ("premodel.training.policies.single", "train"),
 }
 """Name -> module and function, (Tables, TrainOptions) -> Trained; loaded when first asked for."""
 

@@ -11,8 +11,8 @@ from premodel.evaluation.cross_validation import Method, cross_validate
 from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.report.reliability import Calibration, calibrations, chance_error
 from premodel.evaluation.report.text import bins_table, calibration_note, calibration_table
-from premodel.metrics import reliability
-from premodel.runtime.policies.base import CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
+from premodel.stats import reliability
 from premodel.training.options import TrainOptions
 from profiles import make_tables, predictable_tables
 
@@ -27,8 +27,8 @@ class Sure(Policy):
     def __init__(self, confidence: float) -> None:
         self.confidence = confidence
 
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
-        return Stop(evidence.predictions[0], 0, self.confidence) if evidence.predictions else Run(0)
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
+        return Stop(so_far.predictions[0], 0, self.confidence) if so_far.predictions else Run(0)
 
     settings = arrays = from_parts = None  # type: ignore[assignment]
 

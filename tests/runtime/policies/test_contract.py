@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from policy_makers import MAKERS
 from premodel.errors import BundleError, OptionError, RunError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Policy, Run, Stop, Trace, serve
+from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop, Trace, serve
 from premodel.runtime.policies.registry import POLICIES, policy_from_parts
 from premodel.training.simulate import simulate
 from profiles import predictable_tables
@@ -23,9 +23,9 @@ BUILT = {name: maker(TABLES) for name, maker in MAKERS.items()}
 each_policy = pytest.mark.parametrize("policy", BUILT.values(), ids=BUILT.keys())
 
 
-def evidence_of(policy: Policy, row: int) -> Evidence:
+def evidence_of(policy: Policy, row: int) -> AnswersSoFar:
     columns = [TABLES.feature_names.index(name) for name in policy.features]
-    return Evidence(features=TABLES.features[row, columns] if policy.features else None)
+    return AnswersSoFar(features=TABLES.features[row, columns] if policy.features else None)
 
 
 def serve_row(policy: Policy, row: int, broken: set[str] = frozenset(), **options: float) -> Trace:  # type: ignore[assignment]
@@ -88,22 +88,22 @@ def test_decides_alike_again_and_after_its_parts_went_through_json(policy: Polic
 @given(data=st.data())
 def test_never_repeats_a_candidate_and_always_ends(policy: Policy, data: st.DataObject) -> None:
     row = data.draw(st.integers(0, len(TABLES) - 1))
-    evidence = evidence_of(policy, row)
+    so_far = evidence_of(policy, row)
     options = CallOptions(
         max_latency_ms=data.draw(st.none() | st.floats(2, 20)), cost_weight=data.draw(st.none() | st.floats(0, 1))
     )
     for _ in range(len(policy.candidates) + 1):
-        step = policy.next(evidence, options)
+        step = policy.next(so_far, options)
         if isinstance(step, Stop):
             return
-        assert step.candidate not in evidence.predictions
-        assert step.candidate not in evidence.failed
+        assert step.candidate not in so_far.predictions
+        assert step.candidate not in so_far.failed
         if data.draw(st.booleans()):
-            evidence.failed.add(step.candidate)
+            so_far.failed.add(step.candidate)
         else:
             prediction = TABLES.prediction(row, TABLES.candidates.index(policy.candidates[step.candidate]))
             assert prediction is not None
-            evidence.predictions[step.candidate] = prediction
+            so_far.predictions[step.candidate] = prediction
     pytest.fail("no end after every candidate was run")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from premodel.errors import RunError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import CallOptions, Evidence, Run, Stop, serve
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Run, Stop, serve
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
@@ -60,8 +60,8 @@ def select(
 
 def first(policy: Select, scores: list[float], failed: set[int] = frozenset(), **options: float) -> str | None:  # type: ignore[assignment]
     """Name of the candidate chosen, None for an abstention."""
-    evidence = Evidence(features=np.array(scores, np.float32), failed=set(failed))
-    step = policy.next(evidence, CallOptions(**options))
+    so_far = AnswersSoFar(features=np.array(scores, np.float32), failed=set(failed))
+    step = policy.next(so_far, CallOptions(**options))
     return policy.candidates[step.candidate] if isinstance(step, Run) else None
 
 
@@ -83,7 +83,7 @@ def test_no_yes_and_no_fallback_is_an_abstention() -> None:
     policy = select(fallback=None)
     assert policy.candidates == ("a", "b", "c")
     assert first(policy, [0.5, 0.4, 0.1]) is None
-    trace = serve(policy, lambda _: PREDICTION, Evidence(features=np.array([0.5, 0.4, 0.1], np.float32)))
+    trace = serve(policy, lambda _: PREDICTION, AnswersSoFar(features=np.array([0.5, 0.4, 0.1], np.float32)))
     assert trace.stop == Stop(None, None, trace.stop.confidence, "no score above 0.5: abstained")
 
 
@@ -147,9 +147,9 @@ def test_budget_passes_over_what_is_too_dear() -> None:
 def test_confidence_only_where_a_score_means_right() -> None:
     features = np.array([0.25, 0.75, 0.25], np.float32)
     for meaning, expected in (("right", 0.75), ("optimum", math.nan)):
-        trace = serve(select(meaning=meaning), lambda _: PREDICTION, Evidence(features=features))
+        trace = serve(select(meaning=meaning), lambda _: PREDICTION, AnswersSoFar(features=features))
         assert trace.stop.confidence == pytest.approx(expected, nan_ok=True)
-    trace = serve(select(), lambda _: PREDICTION, Evidence(features=np.zeros(3, np.float32)))
+    trace = serve(select(), lambda _: PREDICTION, AnswersSoFar(features=np.zeros(3, np.float32)))
     assert math.isnan(trace.stop.confidence), "the fallback has no score"
 
 
@@ -168,7 +168,7 @@ def test_scores_once_for_all_steps() -> None:
             raise RunError("broken")
         return PREDICTION
 
-    trace = serve(policy, run, Evidence(features=np.array([0.9, 0.8], np.float32)))
+    trace = serve(policy, run, AnswersSoFar(features=np.array([0.9, 0.8], np.float32)))
     assert trace.ran == (1,)
     assert trace.failed == {0: "broken"}
     assert len(calls) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from premodel.errors import BundleError, OptionError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import CallOptions, Evidence, Run
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Run
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
 
@@ -20,7 +20,7 @@ def policy() -> Single:
 
 
 def first(failed: set[int] = frozenset(), **options: float) -> str | None:  # type: ignore[assignment]
-    step = policy().next(Evidence(failed=set(failed)), CallOptions(**options))
+    step = policy().next(AnswersSoFar(failed=set(failed)), CallOptions(**options))
     return policy().candidates[step.candidate] if isinstance(step, Run) else None
 
 
@@ -44,14 +44,14 @@ def test_budget_and_cost_weight_move_the_operating_point() -> None:
 
 def test_over_budget_the_most_accurate_within_answers() -> None:
     dear = Single(("a", "b", "c"), (0.9, 0.7, 0.8), Costs((4.0, 2.0, 3.0), 0.5))
-    step = dear.next(Evidence(), CallOptions(max_latency_ms=3.5))
+    step = dear.next(AnswersSoFar(), CallOptions(max_latency_ms=3.5))
     assert isinstance(step, Run)
     assert dear.candidates[step.candidate] == "c"
     assert step.reason == "most accurate within the budget"
 
 
 def test_confidence_is_the_accuracy_in_the_profile() -> None:
-    stop = policy().next(Evidence(predictions={1: PREDICTION}), CallOptions())
+    stop = policy().next(AnswersSoFar(predictions={1: PREDICTION}), CallOptions())
     assert not isinstance(stop, Run)
     assert stop.confidence == 0.9
 

@@ -11,11 +11,9 @@ import pytest
 
 from premodel.errors import BundleError, OptionError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Run, Stop
-from premodel.runtime.policies.cascade import Cascade
-from premodel.runtime.policies.cascade_routing import CascadeRouting
+from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Run, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import NOT_ALLOWED, StoppingParts, sureness
+from premodel.runtime.policies.stopping import NOT_ALLOWED, Cascade, CascadeRouting, StoppingParts, sureness
 
 SMALL, LARGE = 0, 1
 COSTS = Costs((1.0, 4.0), 0.5)
@@ -63,8 +61,8 @@ def policy(kind: Any = CascadeRouting, **other: Any) -> Any:
     return kind(("small", "large"), own.pop("parts", parts()), **own)
 
 
-def after(*ran: tuple[int, Prediction], failed: set[int] | None = None) -> Evidence:
-    return Evidence(predictions=dict(ran), failed=failed or set())
+def after(*ran: tuple[int, Prediction], failed: set[int] | None = None) -> AnswersSoFar:
+    return AnswersSoFar(predictions=dict(ran), failed=failed or set())
 
 
 def test_sureness_by_hand() -> None:
@@ -145,10 +143,10 @@ def test_a_budget_of_a_call_is_kept_to_the_edge() -> None:
 
 def test_what_failed_is_spent() -> None:
     rule, budget = policy(), CallOptions(max_latency_ms=5.5)
-    evidence = after((SMALL, said(3, 0.5)))
-    assert isinstance(rule.next(evidence, budget), Run)
-    evidence.failed.add(LARGE)
-    assert isinstance(rule.next(evidence, budget), Stop)
+    so_far = after((SMALL, said(3, 0.5)))
+    assert isinstance(rule.next(so_far, budget), Run)
+    so_far.failed.add(LARGE)
+    assert isinstance(rule.next(so_far, budget), Stop)
     none_yet = after()
     none_yet.failed.add(LARGE)
     assert rule.next(none_yet, CallOptions(max_latency_ms=4.5)).candidate == SMALL, "late goes before none"

@@ -8,7 +8,7 @@ import pytest
 from premodel.errors import BundleError, OptionError
 from premodel.runtime.selectors.chain import ChainSelector
 from premodel.runtime.selectors.neighbours import NeighbourSearch
-from premodel.training.fit import chain, decision_tree, knn, svm
+from premodel.training.selectors import chain, decision_tree, knn, svm
 
 NAMES = ("contrast", "hue1")
 RNG = np.random.default_rng(5)

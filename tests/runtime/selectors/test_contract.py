@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError, InputError, OptionError
 from premodel.runtime.selectors.base import Arrays, Selector
 from premodel.runtime.selectors.registry import KINDS, selector_from_parts
-from premodel.training.fit.registry import LEVELS, TECHNIQUES, technique_fit
+from premodel.training.selectors.registry import LEVELS, TECHNIQUES, technique_fit
 
 NAMES = ("contrast", "n_keypoints", "hue1", "constant")
 FITS = (*TECHNIQUES, "knn.knn.knn", "knn.svm.decision_tree", "logistic.knn.naive_bayes.knn")

@@ -8,7 +8,7 @@ import pytest
 from premodel.errors import BundleError, OptionError
 from premodel.runtime.selectors.knn import KnnSelector
 from premodel.runtime.selectors.scaling import MinMaxScaler
-from premodel.training.fit.knn import fit
+from premodel.training.selectors.knn import fit
 
 # One feature over the range 0..8, so that scaled = raw / 8, exactly. Rows by number:
 #   0: 0   1: 1   2: 2   3: 3   4: 4   5: 8

@@ -5,7 +5,7 @@ import pytest
 
 from premodel.errors import BundleError, OptionError
 from premodel.runtime.selectors.multi_class import MultiClassSelector
-from premodel.training.fit import multi_class
+from premodel.training.selectors import multi_class
 
 RAW = np.float32([[0], [1], [2], [3], [4], [10]])
 LABELS = np.array([[1, 0], [1, 0], [0, 1], [0, 0], [0, 0], [0, 0]], dtype=np.bool_)

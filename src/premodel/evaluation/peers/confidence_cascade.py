@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from premodel.evaluation.peers.choice import Bools, Setting
 from premodel.evaluation.peers.points import Floats
-from premodel.metrics import upper_hull
 from premodel.records import Criterion
+from premodel.stats import upper_hull
 from premodel.training.tables import Tables, top_n
 
 THRESHOLDS = 41

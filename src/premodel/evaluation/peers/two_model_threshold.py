@@ -17,10 +17,10 @@ from premodel.evaluation.peers.choice import (
     pick_setting,
 )
 from premodel.evaluation.peers.points import Floats, Points
-from premodel.metrics import upper_hull
 from premodel.records import Criterion
-from premodel.training.fit.base import scikit_learn
+from premodel.stats import upper_hull
 from premodel.training.folds import Fold, stratified_folds
+from premodel.training.selectors.base import scikit_learn
 from premodel.training.tables import Tables
 
 SHARES = np.linspace(0, 1, 21)

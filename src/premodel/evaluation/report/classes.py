@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.metrics import paired_bootstrap
+from premodel.stats import paired_bootstrap
 from premodel.training.tables import Tables
 
 LEAST = 10

@@ -15,7 +15,7 @@ from premodel.evaluation.report.colours import BASELINE, PEERS, PREMODEL, SINGLE
 from premodel.evaluation.report.label_places import Place, place_labels, point_box
 from premodel.evaluation.report.verdict import interval, points
 from premodel.evaluation.rows import Row
-from premodel.metrics import upper_hull
+from premodel.stats import upper_hull
 
 MIX_POINTS = 40
 GROUPS = {

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.domains.image.decode import decode
 from premodel.errors import ImageError
 from premodel.evaluation.cross_validation import Outcome
 from premodel.records import Criterion
-from premodel.runtime.image import decode
 from premodel.runtime.policies.base import FUSED
 from premodel.training.simulate import NOBODY
 from premodel.training.tables import Tables

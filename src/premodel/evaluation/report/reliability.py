@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.evaluation.cross_validation import Outcome
-from premodel.metrics import Reliability, reliability
 from premodel.records import Criterion
+from premodel.stats import Reliability, reliability
 from premodel.training.tables import Tables, top_n
 
 BINS = 10

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import select
 
+from premodel.domains.image.decode import read_file
 from premodel.errors import InputError
-from premodel.profiling.forms.huggingface import ParquetSource
-from premodel.profiling.forms.parquet import open_parquet
-from premodel.profiling.schema import CANDIDATES, RUNS, SAMPLES, TIMINGS
-from premodel.profiling.store import Store
+from premodel.profiling.datasets.huggingface import ParquetSource
+from premodel.profiling.datasets.parquet import open_parquet
 from premodel.profiling.timing_records import unpack_runs
-from premodel.runtime.image import read_file
+from premodel.store.schema import CANDIDATES, RUNS, SAMPLES, TIMINGS
+from premodel.store.store import Store
 
 
 class StoredImages:

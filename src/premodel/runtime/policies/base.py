@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.clock import now_ms
 from premodel.errors import OptionError, RunError
 from premodel.records import Prediction
-from premodel.runtime.clock import now_ms
 from premodel.runtime.selectors.base import Arrays, Features, Scores
 
 FUSED = -1
@@ -74,7 +74,7 @@ TRAINED = CallOptions()
 
 
 @dataclass
-class Evidence:
+class AnswersSoFar:
     """What is known of one input so far.
 
     Attributes
@@ -139,7 +139,7 @@ class Policy(ABC):
     features: tuple[str, ...]
 
     @abstractmethod
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Decide the next step; never asks for a candidate already run or failed.
 
         Raises
@@ -206,7 +206,7 @@ class Trace:
         return last
 
 
-def serving(policy: Policy, evidence: Evidence, options: CallOptions) -> Generator[int, Prediction | RunError, Trace]:
+def serving(policy: Policy, so_far: AnswersSoFar, options: CallOptions) -> Generator[int, Prediction | RunError, Trace]:
     """The loop itself, as a generator: yields the candidate to run next, is sent its prediction or failure.
 
     Whoever drives it decides when and where a candidate runs: at once (`serve`), or together with other inputs that
@@ -222,26 +222,26 @@ def serving(policy: Policy, evidence: Evidence, options: CallOptions) -> Generat
     select_ms = 0.0
     while True:
         start = now_ms()
-        step = policy.next(evidence, options)
+        step = policy.next(so_far, options)
         select_ms += now_ms() - start
         steps.append(step)
         if isinstance(step, Stop):
-            if step.prediction is None and failed and not evidence.predictions:
+            if step.prediction is None and failed and not so_far.predictions:
                 reasons = "; ".join(f"{policy.candidates[index]}: {reason}" for index, reason in failed.items())
                 raise RunError(f"no candidate could answer ({reasons})")
-            return Trace(tuple(steps), tuple(evidence.predictions), failed, select_ms)
+            return Trace(tuple(steps), tuple(so_far.predictions), failed, select_ms)
         outcome = yield step.candidate
         if isinstance(outcome, RunError):
-            evidence.failed.add(step.candidate)
+            so_far.failed.add(step.candidate)
             failed[step.candidate] = str(outcome)
         else:
-            evidence.predictions[step.candidate] = outcome
+            so_far.predictions[step.candidate] = outcome
 
 
 def serve(
     policy: Policy,
     run: Callable[[int], Prediction],
-    evidence: Evidence,
+    so_far: AnswersSoFar,
     options: CallOptions = TRAINED,
 ) -> Trace:
     """Serve one input by a policy, running each candidate at once.
@@ -262,7 +262,7 @@ def serve(
     OptionError
         The call's budget cannot be met.
     """
-    loop = serving(policy, evidence, options)
+    loop = serving(policy, so_far, options)
     try:
         candidate = next(loop)
         while True:

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from premodel.errors import BundleError
 from premodel.runtime.policies.base import Policy
-from premodel.runtime.policies.cascade import Cascade
-from premodel.runtime.policies.cascade_routing import CascadeRouting
 from premodel.runtime.policies.select import Select
 from premodel.runtime.policies.single import Single
+from premodel.runtime.policies.stopping import Cascade, CascadeRouting
 
 POLICIES: dict[str, type[Policy]] = {policy.kind: policy for policy in (Single, Select, Cascade, CascadeRouting)}
 

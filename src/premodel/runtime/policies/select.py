@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError
-from premodel.runtime.policies.base import CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
 from premodel.runtime.selectors.registry import selector_from_parts
@@ -96,24 +96,24 @@ class Select(Policy):
         # Rank by latency, then by order: the lower wins a tie. Scores of equal value are told apart by it.
         self._cheapness = np.argsort(np.argsort(self._latency_ms, kind="stable"), kind="stable")
 
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Choose by the rule; serve what the chosen candidate says."""
-        for candidate, prediction in evidence.predictions.items():
+        for candidate, prediction in so_far.predictions.items():
             reason = f"{self.candidates[candidate]} answered"
-            return Stop(prediction, candidate, self._confidence(candidate, evidence.scores), reason)
+            return Stop(prediction, candidate, self._confidence(candidate, so_far.scores), reason)
         within = self.costs.within(self.candidates, options.max_latency_ms)
-        if evidence.scores is None:
-            if evidence.features is None:
+        if so_far.scores is None:
+            if so_far.features is None:
                 raise ValueError("policy select needs features")
-            evidence.scores = self.selector.score(evidence.features)
-        scores = evidence.scores
+            so_far.scores = self.selector.score(so_far.features)
+        scores = so_far.scores
         usable = within
-        if evidence.failed:
+        if so_far.failed:
             usable = within.copy()
-            usable[list(evidence.failed)] = False
+            usable[list(so_far.failed)] = False
         chosen, why = self._choose(scores, usable[: len(self.chain)], options.cost_weight)
         if chosen is None:
-            chosen, instead = self._without_yes(scores, usable, bool(evidence.failed))
+            chosen, instead = self._without_yes(scores, usable, bool(so_far.failed))
             why = f"{why}: {instead}"
         if chosen is None:
             return Stop(None, None, reason=why)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError
-from premodel.runtime.policies.base import CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays
 
@@ -45,9 +45,9 @@ class Single(Policy):
         self.costs = costs
         self._by_accuracy = self._ranked(np.asarray(self.accuracy))
 
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Run the candidate, or its stand-in; serve what it says."""
-        for candidate, prediction in evidence.predictions.items():
+        for candidate, prediction in so_far.predictions.items():
             return Stop(prediction, candidate, self.accuracy[candidate], f"{self.candidates[candidate]} answered")
         within = self.costs.within(self.candidates, options.max_latency_ms)
         order, why = (0, *self._by_accuracy), "always this candidate"
@@ -58,7 +58,7 @@ class Single(Policy):
         for candidate in order:
             if not within[candidate]:
                 why = "most accurate within the budget" if options.cost_weight is None else f"{why}, within the budget"
-            elif candidate in evidence.failed:
+            elif candidate in so_far.failed:
                 why = "stand-in for a candidate that failed"
             else:
                 return Run(candidate, reason=why)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from premodel.errors import BundleError
 from premodel.records import Prediction
-from premodel.runtime.fusion import fused_distribution, fused_prediction, log_evidence, own_mass, top_mass
-from premodel.runtime.policies.base import FUSED, CallOptions, Evidence, Policy, Run, Stop
+from premodel.runtime.fusion import fused_distribution, fused_prediction, log_scores, own_mass, top_mass
+from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays
 
@@ -176,27 +176,27 @@ class StoppingPolicy(Policy):
         """Gains of the candidates that may run next, the cheapest first, so that it wins a tie."""
         return [(j, rows[j][0], rows[j][1], rows[j][2]) for j in self._by_cost if rows[j][0] > NOT_ALLOWED / 2]
 
-    def next(self, evidence: Evidence, options: CallOptions) -> Run | Stop:
+    def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Run the candidate of the highest gain above 0, else serve the answer of the set."""
         point = self.point if options.cost_weight is None else self._point(options.cost_weight)
-        if not evidence.predictions:
-            return self._first(evidence, options, point)
-        ran, distribution, mass = self._state(evidence)
+        if not so_far.predictions:
+            return self._first(so_far, options, point)
+        ran, distribution, mass = self._state(so_far)
         sure = sureness(mass)
         best, gain = -1, 0.0
         for candidate, constant, slope, curve in self._gains[point][ran]:
             value = constant + sure * (slope + sure * curve)
-            if value > gain and candidate not in evidence.failed and self._fits(evidence, candidate, options):
+            if value > gain and candidate not in so_far.failed and self._fits(so_far, candidate, options):
                 best, gain = candidate, value
         if best >= 0:
             return Run(best, reason=f"gain {gain:.4f} above 0 at a probability of {mass:.3f}")
-        return self._stop(evidence, ran, distribution, mass)
+        return self._stop(so_far, ran, distribution, mass)
 
     def _point(self, cost_weight: float) -> int:
         """The point of operation whose weight is nearest in ratio; weight 0 is nearest to the lowest."""
         return int(np.abs(self._log_weights - math.log(max(cost_weight, 1e-12))).argmin())
 
-    def _first(self, evidence: Evidence, options: CallOptions, point: int) -> Run | Stop:
+    def _first(self, so_far: AnswersSoFar, options: CallOptions, point: int) -> Run | Stop:
         """The best start within the budget, of those that have not failed."""
         within = self.costs.within(self.candidates, options.max_latency_ms)
         level = -1
@@ -204,33 +204,33 @@ class StoppingPolicy(Policy):
             left_ms = options.max_latency_ms - self.costs.before_ms
             level = max(0, int(np.searchsorted(self.parts.budgets, left_ms, side="right")) - 1)
         values = self.parts.start[level, point]
-        usable = [j for j in self._by_cost if within[j] and j not in evidence.failed]
+        usable = [j for j in self._by_cost if within[j] and j not in so_far.failed]
         if not usable:
             return Stop(None, None, reason="every candidate that fits has failed")
         chosen = max(usable, key=values.__getitem__)
         return Run(chosen, self._scores, f"highest value as a start: {values[chosen]:.4f}")
 
-    def _fits(self, evidence: Evidence, candidate: int, options: CallOptions) -> bool:
+    def _fits(self, so_far: AnswersSoFar, candidate: int, options: CallOptions) -> bool:
         """Does one more candidate keep the call's budget, end to end."""
         if options.max_latency_ms is None:
             return True
         latency_ms = self.costs.latency_ms
-        spent_ms = sum(latency_ms[ran] for ran in (*evidence.predictions, *evidence.failed))
+        spent_ms = sum(latency_ms[ran] for ran in (*so_far.predictions, *so_far.failed))
         return self.costs.before_ms + (spent_ms + latency_ms[candidate]) <= options.max_latency_ms
 
-    def _state(self, evidence: Evidence) -> tuple[int, NDArray[np.float32] | None, float]:
+    def _state(self, so_far: AnswersSoFar) -> tuple[int, NDArray[np.float32] | None, float]:
         """The set that answered, its fused distribution (None for one candidate), and the mass of its answer."""
-        predictions = evidence.predictions
+        predictions = so_far.predictions
         if len(predictions) == 1:
             ((only, prediction),) = predictions.items()
-            gained = evidence.kept[only] = log_evidence(prediction.probabilities)
+            gained = so_far.kept[only] = log_scores(prediction.probabilities)
             weight = self._weights[1 << only][only]
             return 1 << only, None, own_mass(gained, weight, self.n_labels, self.top_n)
-        ran, kept = 0, evidence.kept
+        ran, kept = 0, so_far.kept
         for index, prediction in predictions.items():
             ran |= 1 << index
             if index not in kept:
-                kept[index] = log_evidence(prediction.probabilities)
+                kept[index] = log_scores(prediction.probabilities)
         members, weights = sorted(predictions), self._weights[ran]
         distribution = fused_distribution(
             [predictions[index].labels for index in members],
@@ -243,17 +243,17 @@ class StoppingPolicy(Policy):
             return ran, distribution, top_mass(distribution, self.top_n)
         return ran, distribution, float(distribution[predictions[member].labels[: self.top_n]].sum())
 
-    def _stop(self, evidence: Evidence, ran: int, distribution: NDArray[np.float32] | None, mass: float) -> Stop:
+    def _stop(self, so_far: AnswersSoFar, ran: int, distribution: NDArray[np.float32] | None, mass: float) -> Stop:
         """Serve what the set says."""
         intercept, slope = self._calibration[ran]
         clipped = min(max(mass, LEAST_MASS), 1 - LEAST_MASS)
         odds = intercept + slope * math.log(clipped / (1 - clipped))
         confidence = 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0
         reason = f"no gain above 0 at a probability of {mass:.3f}"
-        source = next(iter(evidence.predictions)) if distribution is None else self._member[ran]
+        source = next(iter(so_far.predictions)) if distribution is None else self._member[ran]
         if distribution is None or source >= 0:
-            return Stop(evidence.predictions[source], source, confidence, reason)
-        fused: Prediction = fused_prediction(distribution, [one.labels for one in evidence.predictions.values()])
+            return Stop(so_far.predictions[source], source, confidence, reason)
+        fused: Prediction = fused_prediction(distribution, [one.labels for one in so_far.predictions.values()])
         return Stop(fused, FUSED, confidence, reason)
 
     def settings(self) -> dict[str, Any]:
@@ -287,3 +287,39 @@ class StoppingPolicy(Policy):
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"policy {cls.kind} is incomplete", given=f"{type(error).__name__}: {error}") from error
+
+
+class Cascade(StoppingPolicy):
+    """After each run, stop or run a later candidate of one fixed order; `candidates` is that order.
+
+    Source: Viola and Jones, "Rapid object detection using a boosted cascade of simple classifiers", 2001, section 4,
+    for the form.
+
+    Notes
+    -----
+    The order is learned, not that of latency; the next stage may be skipped for a later one; and what a stage serves
+    is fused from all that ran. After a failure the order still holds: what was passed over is not gone back to.
+    """
+
+    kind = "cascade"
+
+    def __init__(self, candidates: Sequence[str], parts: StoppingParts, **more: Any) -> None:
+        super().__init__(candidates, parts, **more)
+        for ran in range(1, 2 ** len(self.candidates)):
+            if (parts.gains[:, ran, : ran.bit_length(), 0] > NOT_ALLOWED / 2).any():
+                raise ValueError("a cascade does not go back in its order")
+
+
+class CascadeRouting(StoppingPolicy):
+    """After each run, stop or run any next candidate, by marginal expected gain against cost.
+
+    Source: Dekoninck, Baader and Vechev, "A unified approach to routing and cascading for LLMs", 2024, section 3.
+
+    Notes
+    -----
+    There the value of a longer cascade is estimated from quality estimates of all models before any of them ran, and
+    every continuation is enumerated. Here continuation values are regressed on how sure the fused answer is, set by
+    set, backwards from all candidates run.
+    """
+
+    kind = "cascade-routing"

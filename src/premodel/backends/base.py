@@ -1,0 +1,154 @@
+"""The contract of a backend: open a model file, predict, close."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import ModelError, RunError
+
+Tensor = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a model file says of its input or output tensor.
+
+    Attributes
+    ----------
+    shape:
+        Dimensions with the batch dimension, 1; a free dimension other than the batch is None.
+    dtype:
+        numpy name, such as "uint8" or "float32".
+    scale, zero_point:
+        Quantisation, real = scale * (stored - zero_point); scale is 0.0 when the tensor is not quantised.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float = 0.0
+    zero_point: int = 0
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Does a tensor of that shape go with this one: as many dimensions, equal where they are not free."""
+        return len(shape) == len(self.shape) and all(
+            theirs in (None, ours) for theirs, ours in zip(self.shape, shape, strict=True)
+        )
+
+
+class Backend(ABC):
+    """One opened model file under one inference runtime.
+
+    A backend turns an input tensor into the raw output tensor and knows nothing of images, labels or
+    probabilities: `domains/image/decode.py` and `runtime/candidate.py` do that, the same for every backend.
+    `predict` may be called from several threads; a runtime that cannot do so locks inside.
+    """
+
+    name: ClassVar[str]
+    extra: ClassVar[str]
+    """The extra of this project that brings the runtime."""
+    recorded: ClassVar[bool] = False
+    """True if it answers only inputs it has seen: a made-up input tells nothing about it."""
+
+    input: TensorSpec
+    output: TensorSpec
+
+    @classmethod
+    @abstractmethod
+    def open(
+        cls,
+        file: Path,
+        *,
+        threads: int,
+        providers: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> Backend:
+        """Open a model file.
+
+        Raises
+        ------
+        MissingExtraError
+            The runtime is not installed.
+        ModelError
+            The file is missing, damaged, or has not exactly one input and one output.
+        OptionError
+            A provider or setting is unknown to the runtime or to the backend.
+        """
+
+    @classmethod
+    def file_settings(cls, file: Path) -> dict[str, Any]:
+        """Settings without which this file cannot be opened; what `zoo init` writes into its manifest entry."""
+        del file
+        return {}
+
+    @abstractmethod
+    def predict(self, tensor: Tensor) -> Tensor:
+        """Run the network on one input of exactly `input.shape` and `input.dtype`; returns the raw output.
+
+        Raises
+        ------
+        RunError
+            The runtime failed.
+        """
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Take inputs of this shape from now on; called before anything is predicted.
+
+        This one is for files that leave the sides free; a runtime that can change fixed ones has its own.
+
+        Raises
+        ------
+        RunError
+            The file does not take that shape, or its output is seen to have another one.
+        """
+        if not self.input.takes(shape):
+            raise RunError("sizes are fixed in the file", given=shape, allowed=self.input.shape)
+        self.input = replace(self.input, shape=shape)
+
+    def _resized(self, shape: tuple[int, ...], output: tuple[int, ...]) -> None:
+        """Note the new shape of the input; RunError if the output that came of it has not the shape it had before."""
+        if not self.output.takes(output):
+            raise RunError("the output's shape changes with the input's", given=output, allowed=self.output.shape)
+        self.input = replace(self.input, shape=shape)
+
+    def hurry(self) -> None:  # noqa: B027 - most have nothing to wait for
+        """From now on fail rather than wait for something that is away: another candidate can answer."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back the memory; closing twice is allowed, predicting afterwards raises RunError."""
+
+
+def check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
+    """Raise RunError unless a tensor has the shape and dtype that the model takes."""
+    if tensor.dtype == spec.dtype and tensor.shape == spec.shape:
+        return
+    if tensor.dtype != spec.dtype or not spec.takes(tensor.shape):
+        raise RunError("wrong input", given=f"{tensor.dtype} {tensor.shape}", allowed=f"{spec.dtype} {spec.shape}")
+
+
+def choose_output(file: Path, names: Sequence[str], wanted: Any) -> int:
+    """Which of a model's outputs to read: the only one, or the one that `settings.output` names; else ModelError."""
+    if wanted is None and len(names) == 1:
+        return 0
+    if wanted not in names:
+        raise ModelError(
+            "model has several outputs" if wanted is None else "model has no such output",
+            where=file,
+            given=wanted,
+            allowed=", ".join(names),
+            do="name one as settings.output in the manifest",
+        )
+    return names.index(wanted)
+
+
+def tensor_digest(tensor: Tensor) -> bytes:
+    """SHA-256 of a tensor's bytes, 32 bytes."""
+    return hashlib.sha256(np.ascontiguousarray(tensor).data).digest()

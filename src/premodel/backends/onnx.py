@@ -1,0 +1,193 @@
+"""ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output
+from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
+
+SETTINGS = ("output", "spinning")
+DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
+GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+GPU_EXTRA = "onnx-gpu"
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+}
+_LIBRARIES = {
+    "CUDAExecutionProvider": "it needs a driver, CUDA and cuDNN of the versions this onnxruntime-gpu was made for",
+    "TensorrtExecutionProvider": "it needs a driver, CUDA, cuDNN and TensorRT of the versions this onnxruntime-gpu was "
+    "made for",
+}
+"""What a provider that is there and does not start most likely lacks."""
+
+
+class OnnxBackend(Backend):
+    """An `.onnx` file under an onnxruntime session.
+
+    Providers: any that this onnxruntime offers, in order; CPUExecutionProvider if none is given. What the first cannot
+    do falls to the next and at last to the CPU, on `threads` threads; a provider that does not start is an error, so
+    that no latency of the CPU is taken for one of the GPU.
+    Settings: `output` names the output of a file that has several; `spinning = true` lets waiting threads spin, which
+    costs power and other processes' time (off by default; meaningless on one thread).
+    A session runs on several threads at once without a lock.
+
+    Attributes
+    ----------
+    input_name, output_name:
+        Of the tensors in the file.
+    free_batch:
+        Does the file leave the batch open, at its input and its output.
+    """
+
+    name: ClassVar[str] = "onnx"
+    extra: ClassVar[str] = "onnx"
+
+    def __init__(self, session: Any, output: Any, failures: tuple[type[Exception], ...]) -> None:
+        feed = session.get_inputs()[0]
+        self.input = _spec(feed)
+        self.output = _spec(output)
+        self.input_name: str = feed.name
+        self.output_name: str = output.name
+        self.free_batch = all(node.shape and _side(node.shape[0]) is None for node in (feed, output))
+        self._session: Any | None = session
+        self._failures = failures
+
+    @classmethod
+    def open(
+        cls,
+        file: Path,
+        *,
+        threads: int,
+        providers: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> OnnxBackend:
+        """Open an `.onnx` file."""
+        settings = settings or {}
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtraError("onnxruntime", cls.extra) from error
+        _check_options(file, providers, settings, onnxruntime.get_available_providers())
+        if not file.is_file():
+            raise ModelError("model file is missing", where=file)
+        failures = runtime_failures()
+        try:
+            session = onnxruntime.InferenceSession(
+                str(file),
+                sess_options=_options(onnxruntime, threads, bool(settings.get("spinning", False))),
+                providers=list(providers or DEFAULT_PROVIDERS),
+                enable_fallback=0,  # else a failure prints to stdout and another provider is measured unasked
+            )
+        except failures as error:
+            raise ModelError(f"model file cannot be opened ({error})", where=file, given="runtime onnx") from error
+        refused = [provider for provider in providers if provider not in session.get_providers()]
+        if refused:
+            raise OptionError(
+                "provider did not start",
+                where=file,
+                given=refused[0],
+                allowed=", ".join(session.get_providers()),
+                do=_LIBRARIES.get(refused[0]),
+            )
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1:
+            raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
+        chosen = choose_output(file, [output.name for output in outputs], settings.get("output"))
+        return cls(session, outputs[chosen], failures)
+
+    def predict(self, tensor: Tensor) -> Tensor:
+        """Run the session."""
+        check_tensor(tensor, self.input)
+        return self._run(tensor)
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Take another size where the file leaves the sides free; run once, as layers behind may not."""
+        if not self.input.takes(shape) or self.input.dtype not in _DTYPES.values():
+            super().resize(shape)  # refuses it; and a type that no manifest can describe is refused later
+            return
+        from onnxruntime import RunOptions
+
+        quiet = RunOptions()
+        quiet.log_severity_level = 4  # what fails is raised
+        self._resized(shape, self._run(np.zeros(shape, self.input.dtype), quiet).shape)
+
+    def _run(self, tensor: Tensor, options: Any = None) -> Tensor:
+        session = self._session
+        if session is None:
+            raise RunError("the model is closed")
+        try:
+            output: Tensor = session.run([self.output_name], {self.input_name: tensor}, options)[0]
+        except self._failures as error:
+            raise RunError(f"onnxruntime failed ({' '.join(str(error).split())})") from error
+        return output
+
+    def close(self) -> None:
+        """Drop the session."""
+        self._session = None
+
+
+def runtime_failures() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises: its own exceptions share no base class, so they are gathered from its module."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception)]
+    return (*own, RuntimeError, ValueError)
+
+
+def _options(onnxruntime: Any, threads: int, spinning: bool) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3  # errors are raised anyway; warnings would go to stderr behind our back
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    return options
+
+
+def _gpu_package() -> str:
+    """What brings the GPU's providers. Both packages hold the module onnxruntime, so one must go first."""
+    return f"install it with: pip uninstall onnxruntime; pip install 'premodel[{GPU_EXTRA}]'"
+
+
+def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, Any], available: Sequence[str]) -> None:
+    for provider in providers:
+        if provider not in available:
+            raise OptionError(
+                "provider is not available in this onnxruntime",
+                where=file,
+                given=provider,
+                allowed=", ".join(available),
+                do=_gpu_package() if provider in GPU_PROVIDERS else None,
+            )
+    for name, value in settings.items():
+        if name not in SETTINGS:
+            raise OptionError("unknown setting for onnx", where=file, given=name, allowed=", ".join(SETTINGS))
+        if name == "spinning" and not isinstance(value, bool):
+            raise OptionError("wrong settings.spinning", where=file, given=value, allowed="true, false")
+
+
+def _names(nodes: Sequence[Any]) -> str:
+    return ", ".join(node.name for node in nodes)
+
+
+def _spec(node: Any) -> TensorSpec:
+    """Free dimensions have a name or nothing in place of a number; a free batch is 1."""
+    shape = [_side(side) for side in node.shape]
+    if shape and shape[0] is None:
+        shape[0] = 1
+    return TensorSpec(tuple(shape), _DTYPES.get(node.type, str(node.type)))
+
+
+def _side(side: Any) -> int | None:
+    """The length of a dimension; None for a free one."""
+    return side if isinstance(side, int) and side > 0 else None

@@ -1,0 +1,39 @@
+"""Runtime name -> backend. A backend is one file of this package; its runtime is imported when it is first opened."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from premodel.backends.base import Backend
+from premodel.errors import ZooError
+
+BACKENDS = {
+    "onnx": "premodel.backends.onnx:OnnxBackend",
+    "litert": "premodel.backends.litert:LitertBackend",
+    "openvino": "premodel.backends.openvino:OpenvinoBackend",
+    "oip": "premodel.backends.oip:OipBackend",
+    "replay": "premodel.backends.replay:ReplayBackend",
+    "triton": "premodel.backends.triton:TritonBackend",
+}
+
+REMOTE_RUNTIMES = ("oip", "triton")
+"""These predict in another process, most often on another machine: there is no model file to open here, and no meter
+or clock here sees their work."""
+EXPORTED_RUNTIMES = ("triton",)
+"""These are in bundles that `premodel export` wrote; no manifest names them."""
+
+
+def backend_class(runtime: str) -> type[Backend]:
+    """The backend of a runtime.
+
+    Raises
+    ------
+    ZooError
+        No backend has that name.
+    """
+    target = BACKENDS.get(runtime)
+    if target is None:
+        raise ZooError("unknown runtime", given=runtime, allowed=", ".join(BACKENDS))
+    module, _, name = target.partition(":")
+    found: type[Backend] = getattr(import_module(module), name)
+    return found

@@ -1,0 +1,1 @@
+"""What an input is: how it is read, prepared, described by features and scored."""

@@ -1,0 +1,1 @@
+"""Images: decoding, preprocessing, views and features."""

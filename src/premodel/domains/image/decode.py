@@ -1,0 +1,286 @@
+"""From an encoded image to a model's input tensor: the same code in profiling and on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.backends.base import Tensor, TensorSpec
+from premodel.domains.image.header import FORMATS, Header, read_header
+from premodel.domains.image.spec import CHANNELS, INTERPOLATIONS, InputSpec
+from premodel.errors import ImageError, ModelError
+from premodel.files import read_regular
+
+PREPROCESSING_VERSION = 1
+"""Raised whenever `decode` or `preprocess` may give other bytes than before; part of every prediction key."""
+
+MAX_PIXELS = 100_000_000
+MAX_FILE_BYTES = 1 << 30
+FREE_SCANS = 16
+MAX_SCANNED_PIXELS = 500_000_000
+"""A progressive JPEG is decoded once per scan, and one of 30 bytes can cost as much as the whole image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A decoded image.
+
+    Attributes
+    ----------
+    rgb:
+        uint8 (height, width, 3), C-contiguous; never written to.
+    """
+
+    rgb: NDArray[np.uint8]
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return int(self.rgb.shape[1])
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int(self.rgb.shape[0])
+
+
+def decode(source: Any) -> Image:
+    """Decode an image.
+
+    Parameters
+    ----------
+    source:
+        A path (str or Path), encoded bytes, a uint8 RGB array (height, width, 3), or a PIL image (recognised by its
+        `convert` method; taken as it stands, without EXIF rotation).
+
+    Notes
+    -----
+    Encoded images follow OpenCV's colour decoding: grey becomes three equal channels, alpha is dropped, not composited,
+    16 bits are scaled to 8, palettes and CMYK are converted, the EXIF orientation is applied, of several frames the
+    first is taken. A file that lacks the end its format demands is refused as truncated, although OpenCV would
+    fill the rest with grey: a half-grey image would be a wrong sample without a word. Wrong bytes inside a whole file
+    are found only where the format has a checksum (PNG).
+
+    Raises
+    ------
+    ImageError
+        The file cannot be read, is empty, truncated, of no known format or damaged, or has more than 100 megapixels,
+        which is refused from the header alone, before anything is allocated.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        return _decode_bytes(data, f"image of {len(data)} bytes")
+    if isinstance(source, str | Path):
+        return _decode_bytes(read_file(Path(source)), str(source))
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if callable(getattr(source, "convert", None)) and hasattr(source, "size"):
+        return _from_pil(source)
+    raise ImageError(
+        "not an image",
+        given=type(source).__name__,
+        allowed="path, bytes, uint8 RGB array (height, width, 3), PIL image",
+    )
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file; ImageError naming it if it cannot be read."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ImageError(
+                "image refused", where=path, given=f"{size} bytes", allowed=f"up to {MAX_FILE_BYTES} bytes"
+            )
+        return read_regular(path, MAX_FILE_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"image cannot be read ({reason})", where=path) from error
+
+
+def _decode_bytes(data: bytes, where: str) -> Image:
+    if not data:
+        raise ImageError("image is empty", where=where)
+    header = read_header(data)
+    if header is None:
+        raise ImageError("not an image, or its header is damaged", where=where, allowed=FORMATS)
+    _check_size(header.width, header.height, where)
+    if header.scans > FREE_SCANS and header.scans * header.width * header.height > MAX_SCANNED_PIXELS:
+        raise ImageError(
+            "image refused before decoding",
+            where=where,
+            given=f"{header.scans} scans of {header.width} x {header.height} pixels",
+            allowed=f"up to {FREE_SCANS} scans, or {MAX_SCANNED_PIXELS // 1_000_000} megapixels in all",
+        )
+    if not header.complete:
+        raise ImageError(f"{header.format} image is truncated", where=where, given=f"{len(data)} bytes")
+    return Image(_imdecode(data, header, where))
+
+
+def _imdecode(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
+    try:
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise ImageError(f"{header.format} image cannot be decoded ({error.err})", where=where) from error
+    if rgb is None:
+        raise ImageError(f"{header.format} image is damaged", where=where, given=f"{len(data)} bytes")
+    return rgb  # type: ignore[return-value]
+
+
+def _check_size(width: int, height: int, where: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            "image refused before decoding",
+            where=where,
+            given=f"{width} x {height} pixels",
+            allowed=f"up to {MAX_PIXELS // 1_000_000} megapixels",
+        )
+
+
+def _from_array(array: NDArray[Any]) -> Image:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ImageError(
+            "wrong image array", given=f"{array.dtype} {array.shape}", allowed="uint8 RGB (height, width, 3)"
+        )
+    _check_size(array.shape[1], array.shape[0], "image array")
+    return Image(np.ascontiguousarray(array))
+
+
+def _from_pil(picture: Any) -> Image:
+    width, height = picture.size
+    _check_size(width, height, "PIL image")
+    try:
+        rgb = np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:  # what PIL raises while decoding lazily
+        raise ImageError(f"PIL image cannot be decoded ({error})") from error
+    return _from_array(rgb)
+
+
+class Pyramid:
+    """The resized crops of one image, shared by all candidates that need the same; not for use by several threads.
+
+    A shared crop has the very bytes of an unshared one: it is computed by the same call, once.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self._levels: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
+
+    def level(self, spec: InputSpec, mirror: bool) -> NDArray[np.uint8]:
+        """uint8 (height, width, 3) RGB of `spec.size`, not to be written to."""
+        key = (*_box(self.image, spec), spec.size, spec.interpolation, mirror)
+        found = self._levels.get(key)
+        if found is None:
+            found = cv2.flip(self.level(spec, False), 1) if mirror else _resized(self.image, spec)  # type: ignore[assignment]
+            self._levels[key] = found  # type: ignore[assignment]
+        return found  # type: ignore[return-value]
+
+
+def preprocess(
+    image: Image,
+    spec: InputSpec,
+    *,
+    mirror: bool = False,
+    pyramid: Pyramid | None = None,
+    quantisation: TensorSpec | None = None,
+) -> Tensor:
+    """Make a model's input tensor: crop, resize, mirror, channels, values, layout.
+
+    Parameters
+    ----------
+    image:
+        The decoded image.
+    spec:
+        What the manifest says.
+    mirror:
+        Flip left and right, after the resize.
+    pyramid:
+        Cache of the resized crops of this very image.
+    quantisation:
+        Input of the model file; needed only for integer inputs with mean and std.
+
+    Returns
+    -------
+    Tensor
+        C-contiguous, of `spec.shape` and `spec.dtype`; may share memory with the pyramid and is not to be written to.
+
+    Raises
+    ------
+    ModelError
+        The spec asks for quantisation and the model file states none.
+
+    Notes
+    -----
+    Every value is looked up in a table of 256 entries per channel, computed in float64 and rounded once to the input's
+    type: exact, and faster than arithmetic on each pixel.
+    """
+    pixels = (pyramid if pyramid is not None and pyramid.image is image else Pyramid(image)).level(spec, mirror)
+    if spec.channels == "BGR":
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
+    elif spec.channels == "GRAY":
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]  # type: ignore[assignment]
+    table = value_table(spec, *((quantisation.scale, quantisation.zero_point) if quantisation else (0.0, 0)))
+    if spec.layout == "NHWC":
+        values: Tensor = pixels if table is None else cv2.LUT(pixels, table)
+        tensor = values.reshape(spec.shape)
+    else:
+        tensor = np.empty(spec.shape, np.uint8 if table is None else table.dtype)
+        for channel in range(pixels.shape[2]):
+            if table is None:
+                cv2.extractChannel(pixels, channel, tensor[0, channel])
+            else:
+                cv2.LUT(cv2.extractChannel(pixels, channel), table[:, :, channel], tensor[0, channel])
+    return tensor.astype(np.float16) if spec.dtype == "float16" else tensor
+
+
+@lru_cache(maxsize=256)
+def value_table(spec: InputSpec, scale: float, zero_point: int) -> Tensor | None:
+    """What each pixel value becomes, (1, 256, channels); None if pixels are fed as they are."""
+    depth = CHANNELS[spec.channels]
+    pixel = np.arange(256, dtype=np.float64)[None, :, None].repeat(depth, axis=2)
+    integer = spec.dtype in ("uint8", "int8")
+    if integer and spec.mean is None and spec.std is None:
+        return None if spec.dtype == "uint8" else np.ascontiguousarray((pixel - 128).astype(np.int8))
+    mean, std = np.array(spec.mean or (0.0,) * depth), np.array(spec.std or (1.0,) * depth)
+    values = (pixel / 255 - mean) / std
+    if not integer:
+        return np.ascontiguousarray(values.astype(np.float32))
+    if scale == 0.0:
+        raise ModelError(
+            "input.mean and input.std are given for an integer input, but the model file states no quantisation",
+            given=f"dtype {spec.dtype}",
+            do="leave mean and std out, pixels are then fed as they are",
+        )
+    limits = np.iinfo(spec.dtype)
+    quantised = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max)
+    return np.ascontiguousarray(quantised.astype(spec.dtype))
+
+
+def _box(image: Image, spec: InputSpec) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the crop."""
+    height, width = image.height, image.width
+    if spec.resize == "center-crop":
+        box_height = box_width = max(1, round(spec.crop_fraction * min(height, width)))
+    else:
+        box_height = max(1, round(spec.crop_fraction * height))
+        box_width = max(1, round(spec.crop_fraction * width))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+
+
+def _resized(image: Image, spec: InputSpec) -> NDArray[np.uint8]:
+    top, left, box_height, box_width = _box(image, spec)
+    crop = image.rgb[top : top + box_height, left : left + box_width]
+    height, width = spec.size
+    if (box_height, box_width) == (height, width):
+        return np.ascontiguousarray(crop)
+    return cv2.resize(crop, (width, height), interpolation=INTERPOLATIONS[spec.interpolation])  # type: ignore[return-value]
+
+
+def set_threads(threads: int) -> None:
+    """Threads of OpenCV's own pool, for the whole process: set by whoever measures or serves, never left to guess."""
+    cv2.setNumThreads(threads)

@@ -1,0 +1,60 @@
+"""The contract of a feature family: a few named numbers that are computed together."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from premodel.domains.image.features.intermediates import Intermediates
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What one number means.
+
+    Attributes
+    ----------
+    name:
+        The name used in tables, bundles and reports; unique among all families.
+    unit:
+        Unit in words, such as "grey levels" or "fraction of edge pixels".
+    low, high:
+        Closed range that the value never leaves, whatever the image.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+
+
+class FeatureFamily(ABC):
+    """Features that are computed together, and are therefore paid for together.
+
+    A family is made once per extractor: what is worth keeping between images (a detector, a table) is made in
+    its constructor. It keeps nothing of an image: `compute` may be called from several threads at once.
+
+    Attributes
+    ----------
+    name:
+        Name of the family as a part of the cost; unique among families and intermediates.
+    features:
+        The numbers, in the order in which `compute` gives them.
+    needs:
+        The intermediates that `compute` reads; it may read no others.
+    """
+
+    name: ClassVar[str]
+    features: ClassVar[tuple[Feature, ...]]
+    needs: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def compute(self, shared: Intermediates) -> Sequence[float]:
+        """Compute the numbers of one image, one per entry of `features`, finite for every image."""
+
+
+def histogram(name: str, bins: int, unit: str) -> tuple[Feature, ...]:
+    """Features of a normalised histogram: `name1` .. `name<bins>`, fractions in [0, 1]."""
+    return tuple(Feature(f"{name}{i}", unit, 0.0, 1.0) for i in range(1, bins + 1))

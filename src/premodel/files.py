@@ -1,0 +1,89 @@
+"""Reading files whose paths come from somebody else: never a device or a pipe, never more than a limit."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import stat
+from pathlib import Path
+
+from premodel.errors import ModelError, OptionError
+
+
+def require_regular(path: Path) -> None:
+    """Raise OSError unless this is a regular file: a device never ends, and a pipe may never begin."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """All bytes of a regular file; OSError if it cannot be read or is larger."""
+    require_regular(path)
+    with path.open("rb") as stream:
+        data = stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes")
+    return data
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a regular file is there; False also for a name that no file can have."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, read in pieces; ModelError if it cannot be read."""
+    return _hash_file(path, "sha256", b"")
+
+
+def file_git_blob_sha1(path: Path) -> str:
+    """SHA-1 as Git computes it for a blob: over "blob <size>", a zero byte and the content."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ModelError(f"model file cannot be read ({error.strerror})", where=path) from error
+    return _hash_file(path, "sha1", b"blob %d\0" % size)
+
+
+def _hash_file(path: Path, algorithm: str, prefix: bytes) -> str:
+    digest = hashlib.new(algorithm, prefix, usedforsecurity=False)
+    try:
+        require_regular(path)
+        with path.open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise ModelError(f"model file cannot be read ({error.strerror})", where=path) from error
+    return digest.hexdigest()
+
+
+MIN_TOKEN = 16
+MAX_TOKEN_FILE_BYTES = 4096
+
+
+def read_token(path: Path) -> str:
+    """The token in a file, white space around it dropped.
+
+    Raises
+    ------
+    OptionError
+        The file cannot be read, or holds no token of printable ASCII characters without spaces.
+    """
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_TOKEN_FILE_BYTES + 1).decode("ascii").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not ASCII text"
+        raise OptionError(f"token file cannot be read ({reason})", where=path) from error
+    if not MIN_TOKEN <= len(text) <= MAX_TOKEN_FILE_BYTES or not text.isprintable() or " " in text:
+        raise OptionError(
+            "token file holds no token",
+            where=path,
+            given=f"{len(text)} characters",
+            allowed=f"one line of {MIN_TOKEN} or more printable characters without spaces",
+            do="make one with: openssl rand -hex 32",
+        )
+    return text

@@ -1,0 +1,59 @@
+"""Cross-validated premodels as rows of tables and points of figures: the same for every experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from premodel.evaluation.rows import Row, optimum_column
+from premodel.paper.results import Cell, DataTable, Point, PointFigure
+from premodel.paper.study import Served, Study
+
+HEADER = (
+    "right, %", "interval from, %", "to, %", "latency, ms", "gain on best single, points", "from, points", "to, points",
+    "gain on random mix, points", "from, points", "to, points", "answered, %",
+)  # fmt: skip
+
+
+def served_table(name: str, caption: str, first: str, rows: Sequence[tuple[str, Served]]) -> DataTable:
+    """One line per premodel: accuracy, latency, and both comparisons with their intervals."""
+    return DataTable(name, caption, (first, *HEADER), tuple((label, *_cells(one.row)) for label, one in rows))
+
+
+def _cells(row: Row) -> tuple[Cell, ...]:
+    mix, mix_ci = row.extra["gain_points_vs_mix"], row.extra["mix_ci"]
+    return (
+        100 * row.accuracy, 100 * row.accuracy_ci[0], 100 * row.accuracy_ci[1], row.latency_ms,
+        row.gain_points_vs_best, *row.gain_ci, mix, *mix_ci, 100 * row.coverage,
+    )  # fmt: skip
+
+
+def point(name: str, row: Row) -> Point:
+    """Latency and accuracy of a row."""
+    return Point(name, row.latency_ms, 100 * row.accuracy, 100 * row.accuracy_ci[0], 100 * row.accuracy_ci[1])
+
+
+def single_points(study: Study) -> tuple[Point, ...]:
+    """The single candidates."""
+    found = []
+    for index, name in enumerate(study.singles.names):
+        low, high = study.accuracy_ci(study.correct[:, index])
+        found.append(
+            Point(name, float(study.singles.latency_ms[index]), 100 * float(study.singles.accuracy[index]), low, high)
+        )
+    return tuple(found)
+
+
+def oracle_point(study: Study) -> Point:
+    """The oracle: cheapest right candidate, the cheapest of all where none is right."""
+    best = optimum_column(study.tables, study.criterion)
+    low, high = study.accuracy_ci(best >= 0)
+    latency_ms = study.singles.latency_ms
+    ran = latency_ms[[int(latency_ms.argmin()) if one < 0 else one for one in best.tolist()]]
+    return Point("oracle", float(ran.mean()), 100 * float((best >= 0).mean()), low, high)
+
+
+def served_figure(name: str, label: str, study: Study, groups: Sequence[tuple[str, Sequence[Point]]]) -> PointFigure:
+    """Premodels in groups, beside the single candidates."""
+    every = (("single candidates", single_points(study)), *((title, tuple(points)) for title, points in groups))
+    label += " The dashed line is the random mix of single candidates."
+    return PointFigure(name, label, "latency, ms, end to end", "right, %", every, mix=True)

@@ -1,0 +1,121 @@
+"""What every form of a data set becomes: named, labelled rows whose bytes are read on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.domains.image.decode import read_file
+from premodel.errors import ImageError
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".hdr", ".exr", ".sr", ".ras"}
+)
+"""Files that a folder is searched for. Files named by a list or a table may have any name."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The bytes of one row, or why they could not be read."""
+
+    row: int
+    data: bytes | None
+    reason: str = ""
+
+
+class Source(Protocol):
+    """Gives the bytes of rows.
+
+    Attributes
+    ----------
+    paths:
+        The file of each row; None if the bytes lie inside tables.
+    """
+
+    @property
+    def paths(self) -> Sequence[Path] | None:
+        """The file of each row, or None."""
+        ...
+
+    def read(self, rows: Sequence[int]) -> Iterator[Payload]:
+        """Bytes of these rows, in rising order of row; never all in memory at once."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """n labelled images.
+
+    Attributes
+    ----------
+    root:
+        The folder or file it was read from.
+    form:
+        "folders", "table", "ilsvrc" or "huggingface".
+    names:
+        Name of each row for messages, n: a path relative to the root, or "file.parquet#row".
+    labels:
+        int32 (n,), the true label.
+    source:
+        Gives the bytes of rows.
+    missing:
+        Names that a list holds but that have no file; only the ilsvrc form allows them.
+    notes:
+        What the user should know about how the labels were read.
+    """
+
+    root: Path
+    form: str
+    names: Sequence[str]
+    labels: NDArray[np.int32]
+    source: Source
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def paths(self) -> Sequence[Path] | None:
+        """The file of each row; None if the bytes lie inside tables."""
+        return self.source.paths
+
+    def read(self, rows: Sequence[int] | None = None) -> Iterator[Payload]:
+        """Bytes of these rows (all if None), in rising order of row."""
+        return self.source.read(range(len(self)) if rows is None else sorted(rows))
+
+    def draw(self, limit: int | None, seed: int = 0) -> list[int]:
+        """`limit` rows drawn at random, in rising order; all rows if `limit` is None or not below n.
+
+        The rows of a smaller limit are among those of a larger one.
+        """
+        n = len(self)
+        if limit is None or limit >= n:
+            return list(range(n))
+        return sorted(int(row) for row in np.random.default_rng(seed).permutation(n)[:limit])
+
+
+class FileSource:
+    """Rows that are files."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The files."""
+        return self._paths
+
+    def read(self, rows: Sequence[int]) -> Iterator[Payload]:
+        """Bytes of each file; a file that cannot be read gives the reason."""
+        for row in rows:
+            try:
+                yield Payload(row, read_file(self._paths[row]))
+            except ImageError as error:
+                yield Payload(row, None, str(error))

@@ -1,1 +1,0 @@
-"""The forms of a labelled data set, one file each."""

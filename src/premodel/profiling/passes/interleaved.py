@@ -1,0 +1,143 @@
+"""Interleaved timing: all that is timed takes turns, in random order, on randomly drawn real images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from premodel.clock import MIN_RUNS, MIN_SECONDS, now_ms, summarise
+from premodel.domains.image.decode import Image, decode
+from premodel.errors import RunError
+from premodel.records import Timing
+
+WARMUP_ROUNDS = 5
+WARMUP_MS = 500.0
+CHECK_MS = 1000.0
+"""How often verdicts are taken and unfinished records are handed over."""
+
+
+class Work(Protocol):
+    """One thing to be timed on a decoded image: gives its milliseconds by stage; raises RunError if it fails."""
+
+    def __call__(self, image: Image) -> dict[str, float]:
+        """Do it once."""
+        ...
+
+
+@dataclass
+class Subject:
+    """What is timed, and its runs so far.
+
+    Attributes
+    ----------
+    name:
+        Key of its record.
+    work:
+        Does it once. None for decoding, which every round begins with.
+    runs_ms:
+        Sum over the stages, of each run.
+    stages_ms:
+        Sum over the runs, of each stage.
+    failure:
+        Why it failed last; empty if it never did.
+    """
+
+    name: str
+    work: Work | None
+    runs_ms: list[float] = field(default_factory=list)
+    stages_ms: dict[str, float] = field(default_factory=dict)
+    failure: str = ""
+
+    def add(self, stages: dict[str, float]) -> None:
+        """Add one run."""
+        self.runs_ms.append(sum(stages.values()))
+        for stage, spent_ms in stages.items():
+            self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + spent_ms
+
+    def timing(self) -> Timing:
+        """The record so far, with its verdict."""
+        timing = summarise(self.runs_ms)
+        return (
+            timing if timing.count or not self.failure else replace(timing, reason=f"every run failed: {self.failure}")
+        )
+
+    def fraction(self) -> float:
+        """How much of the least that a valid record needs is done, in [0, 1]."""
+        return min(1.0, len(self.runs_ms) / MIN_RUNS, sum(self.runs_ms) / (MIN_SECONDS * 1e3))
+
+
+def time_interleaved(
+    subjects: Sequence[Subject],
+    others: Sequence[Subject],
+    images: Sequence[bytes],
+    max_seconds: float,
+    seed: int,
+    hand_over: Callable[[Iterable[Subject], bool], None],
+) -> None:
+    """Time subjects until each record is valid, or for `max_seconds`.
+
+    Parameters
+    ----------
+    subjects:
+        What is to be timed; their runs are added to.
+    others:
+        What has a valid record already; it only takes part.
+    images:
+        Encoded images that decode.
+    hand_over:
+        Called every second with the subjects still being timed (False), and with subjects that are done (True).
+
+    Notes
+    -----
+    One that is done keeps taking part, one drawn at random in each round: caches and branch predictors are then as
+    disturbed for the last subject as for the first, and as they are in a deployment with several networks.
+    """
+    rng = np.random.default_rng(seed)
+    _warm_up([*subjects, *others], images, rng)
+    active = list(subjects)
+    resting = [subject for subject in others if subject.work is not None]
+    start = checked = now_ms()
+    while active:
+        turns = [subject for subject in active if subject.work is not None]
+        if resting:
+            turns.append(resting[int(rng.integers(len(resting)))])
+        decoding = next((subject for subject in active if subject.work is None), None)
+        _round(turns, decoding, images[int(rng.integers(len(images)))], rng)
+        now = now_ms()
+        if now - checked < CHECK_MS and now - start < max_seconds * 1e3:
+            continue
+        checked = now
+        out_of_time = now - start >= max_seconds * 1e3
+        done = [subject for subject in active if out_of_time or subject.timing().valid]
+        active = [subject for subject in active if subject not in done]
+        resting.extend(subject for subject in done if subject.work is not None)
+        hand_over(done, True)
+        hand_over(active, False)
+
+
+def _warm_up(subjects: Sequence[Subject], images: Sequence[bytes], rng: np.random.Generator) -> None:
+    start = now_ms()
+    rounds = 0
+    warming = [Subject(subject.name, subject.work) for subject in subjects if subject.work is not None]
+    while rounds < WARMUP_ROUNDS or now_ms() - start < WARMUP_MS:
+        _round(warming, None, images[int(rng.integers(len(images)))], rng)
+        rounds += 1
+
+
+def _round(turns: Sequence[Subject], decoding: Subject | None, data: bytes, rng: np.random.Generator) -> None:
+    start = now_ms()
+    image = decode(data)
+    spent_ms = now_ms() - start
+    if decoding is not None:
+        decoding.add({"decode": spent_ms})
+    for index in rng.permutation(len(turns)):
+        subject = turns[index]
+        if subject.work is None:
+            continue
+        try:
+            subject.add(subject.work(image))
+        except RunError as error:
+            subject.failure = str(error)

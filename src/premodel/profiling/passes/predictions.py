@@ -1,0 +1,259 @@
+"""Prediction pass: every candidate's answer to every sample, each exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import select
+
+from premodel.clock import now_ms
+from premodel.domains.image.decode import Image, Pyramid, set_threads
+from premodel.errors import ModelError, RunError
+from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.inventory import Entry
+from premodel.profiling.progress import Progress
+from premodel.profiling.samples import Opening, Task, sample_row, tasks_of, try_open
+from premodel.profiling.workers.workers import Workers
+from premodel.profiling.writer import Writer
+from premodel.runtime.candidate import OpenedCandidate, open_candidates
+from premodel.runtime.prediction import rank_of, to_prediction
+from premodel.store.schema import PREDICTIONS, SAMPLES
+from premodel.store.store import Store
+from premodel.zoo.manifest import Candidate
+
+GATHER_MS = 200.0
+"""Answers to one sample are gathered this long, so that slow candidates' answers do not wait for one another."""
+
+HOPELESS = 50
+"""A candidate that has failed on this many samples and succeeded on none stops the pass."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One candidate's answer to one sample, as the store keeps it; `reason` is empty unless it failed."""
+
+    candidate: int
+    reason: str
+    truth_rank: int
+    entropy: float | None
+    latency_ms: float | None
+    labels: bytes | None
+    probabilities: bytes | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Some of the answers asked for one sample; none if its image could not be opened.
+
+    `opening` comes with the first of them and is None with the others.
+    """
+
+    entry: Entry
+    opening: Opening | None
+    answers: tuple[Answer, ...]
+
+
+@dataclass
+class PredictionJob:
+    """Opens the candidates once, decodes each image once, and shares its resized crops among them."""
+
+    candidates: tuple[Candidate, ...]
+    opencv_threads: int
+    _opened: list[OpenedCandidate] = field(default_factory=list)
+
+    def with_candidates(self, candidates: tuple[Candidate, ...]) -> PredictionJob:
+        """See `SampleJob`."""
+        return replace(self, candidates=candidates)
+
+    def open(self) -> None:
+        """Open the candidates; raises as `open_candidates`."""
+        set_threads(self.opencv_threads)
+        self._opened = open_candidates(self.candidates)
+
+    def work(self, task: Task) -> Iterator[Answers]:
+        """Answer one sample by the candidates that are wanted; slow ones' answers are given as they come."""
+        image, opening = try_open(task)
+        if image is None:
+            yield Answers(task.entry, opening, ())
+            return
+        pyramid = Pyramid(image)
+        first: Opening | None = opening
+        answers: list[Answer] = []
+        start = now_ms()
+        for index in task.wanted:
+            answers.append(_answer(self._opened[index], index, image, pyramid, task.entry.label))
+            if now_ms() - start >= GATHER_MS:
+                yield Answers(task.entry, first, tuple(answers))
+                first, answers, start = None, [], now_ms()
+        if answers:
+            yield Answers(task.entry, first, tuple(answers))
+
+    def rest(self, task: Task, result: Answers) -> Task | None:
+        """The candidates that have not answered yet."""
+        answered = {answer.candidate for answer in result.answers}
+        wanted = tuple(index for index in task.wanted if index not in answered)
+        return replace(task, wanted=wanted) if answered and wanted else None
+
+    def close(self) -> None:
+        """Close the candidates."""
+        for opened in self._opened:
+            opened.close()
+        self._opened = []
+
+
+def _answer(opened: OpenedCandidate, index: int, image: Image, pyramid: Pyramid, label: int) -> Answer:
+    start = now_ms()
+    try:
+        distribution = opened.distribution(opened.prepare(image, pyramid))
+        prediction = to_prediction(distribution)
+        latency_ms = now_ms() - start
+    except RunError as error:
+        return Answer(index, str(error), opened.candidate.n_labels, None, None, None, None)
+    return Answer(
+        index,
+        "",
+        rank_of(distribution, label),
+        prediction.entropy,
+        latency_ms,
+        prediction.labels.astype("<i4").tobytes(),
+        prediction.probabilities.astype("<f4").tobytes(),
+    )
+
+
+@dataclass
+class PredictionResult:
+    """What the pass did.
+
+    Attributes
+    ----------
+    predictions, failed:
+        Answers newly stored, and those among them that failed, by candidate name.
+    kept:
+        Answers that were in the store already.
+    unreadable:
+        (name, reason) of images that could not be opened.
+    opened:
+        Images that could be.
+    """
+
+    predictions: int = 0
+    kept: int = 0
+    opened: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+def predict_all(
+    store: Store,
+    candidates: Sequence[Candidate],
+    dataset: Dataset,
+    entries: Sequence[Entry],
+    workers: Workers,
+    progress: Progress,
+    opencv_threads: int = 1,
+) -> PredictionResult:
+    """Store the answers that are missing: of new samples, new candidates, changed labels, and those that failed before.
+
+    Raises
+    ------
+    ModelError
+        A candidate fails on every sample it is given; the answers so far, failures included, are stored.
+    StoreError
+        The store cannot be written to; what was committed is kept.
+    """
+    distinct = tuple({candidate.prediction_key: candidate for candidate in candidates}.values())
+    known = [_known(store, candidate.prediction_key) for candidate in distinct]
+    wanted: dict[str, tuple[int, ...]] = {}
+    for entry in entries:
+        lacking = tuple(index for index, truths in enumerate(known) if truths.get(entry.sample) != entry.label)
+        if lacking:
+            wanted[entry.sample] = lacking
+    result = PredictionResult(kept=len(distinct) * len(entries) - sum(map(len, wanted.values())))
+    if not wanted:
+        return result
+    succeeded = [bool(truths) for truths in known]
+    job = PredictionJob(distinct, opencv_threads)
+    if workers.apart:
+        job = PredictionJob(tuple(candidate.with_threads(1) for candidate in distinct), opencv_threads=1)
+    progress.begin("predicting", sum(map(len, wanted.values())), "predictions")
+    try:
+        with Writer(store) as writer:
+            for answers in workers.run(job, tasks_of(dataset, entries, wanted), len(wanted)):
+                _store_answers(writer, answers, distinct, dataset, result)
+                opened = answers.opening is None or not answers.opening.reason
+                progress.advance(len(answers.answers) if opened else len(wanted[answers.entry.sample]))
+                _check_hope(distinct, answers, succeeded, result)
+    finally:
+        progress.end()
+    for candidate, success in zip(distinct, succeeded, strict=True):
+        _give_up_if_hopeless(candidate, success, result, minimum=1)
+    return result
+
+
+def _known(store: Store, prediction_key: str) -> dict[str, int]:
+    """The label that each stored answer's rank is about, by sample; failures are left out, to be tried again."""
+    query = select(PREDICTIONS.c.sample, PREDICTIONS.c.truth).where(
+        PREDICTIONS.c.prediction_key == prediction_key, PREDICTIONS.c.status == "ok"
+    )
+    with store.reading() as connection:
+        return {str(sample): int(truth) for sample, truth in connection.execute(query)}
+
+
+def _store_answers(
+    writer: Writer, answers: Answers, candidates: Sequence[Candidate], dataset: Dataset, result: PredictionResult
+) -> None:
+    entry, opening = answers.entry, answers.opening
+    name = dataset.names[entry.row]
+    if opening is not None and opening.reason:
+        result.unreadable.append((name, opening.reason))
+    if opening is not None and not opening.changed:
+        result.opened += not opening.reason
+        writer.add(SAMPLES, sample_row(entry, name, opening))
+    for answer in answers.answers:
+        candidate = candidates[answer.candidate]
+        writer.add(PREDICTIONS, _row(candidate.prediction_key, entry, answer))
+        result.predictions += 1
+        if answer.reason:
+            result.failed[candidate.name] = result.failed.get(candidate.name, 0) + 1
+
+
+def _row(prediction_key: str, entry: Entry, answer: Answer) -> dict[str, Any]:
+    return {
+        "prediction_key": prediction_key,
+        "sample": entry.sample,
+        "truth": entry.label,
+        "truth_rank": answer.truth_rank,
+        "status": "failed" if answer.reason else "ok",
+        "reason": answer.reason,
+        "entropy": answer.entropy,
+        "latency_ms": answer.latency_ms,
+        "labels": answer.labels,
+        "probabilities": answer.probabilities,
+    }
+
+
+def _check_hope(
+    candidates: Sequence[Candidate], answers: Answers, succeeded: list[bool], result: PredictionResult
+) -> None:
+    for answer in answers.answers:
+        if not answer.reason:
+            succeeded[answer.candidate] = True
+        elif not succeeded[answer.candidate]:
+            _give_up_if_hopeless(candidates[answer.candidate], False, result, HOPELESS, answer.reason)
+
+
+def _give_up_if_hopeless(
+    candidate: Candidate, succeeded: bool, result: PredictionResult, minimum: int, reason: str = ""
+) -> None:
+    failed = result.failed.get(candidate.name, 0)
+    if succeeded or failed < minimum:
+        return
+    raise ModelError(
+        f"candidate {candidate.name} fails on every image" + (f": {reason}" if reason else ""),
+        where=candidate.model.file,
+        given=f"{failed} images tried",
+        allowed="an answer to at least one",
+        do="mend its entry in the manifest, or leave it out",
+    )

@@ -1,0 +1,260 @@
+"""Timing pass: the timing record of every candidate, of decoding and of the features, on this device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from premodel.domains.image.decode import set_threads
+from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
+from premodel.profiling.boards import Board, BoardCandidateWork, BoardDecodeWork, BoardFeatureWork
+from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.footprint import Footprint, measure_footprint
+from premodel.profiling.inventory import Entry
+from premodel.profiling.passes.interleaved import Subject, time_interleaved
+from premodel.profiling.progress import Progress
+from premodel.profiling.samples import draw_images
+from premodel.profiling.timing_records import (
+    UNFINISHED,
+    StoredTiming,
+    decode_subject,
+    features_subject,
+    pack_runs,
+    read_timings,
+    timing_row,
+    unpack_runs,
+)
+from premodel.profiling.work import PREPROCESS, CandidateWork, FeatureWork
+from premodel.runtime.candidate import OpenedCandidate, open_candidates
+from premodel.runtime.conditions import OtherLoad
+from premodel.store.schema import FEATURE_COSTS, TIMINGS
+from premodel.store.store import Store, merge
+from premodel.zoo.manifest import Candidate
+
+BUSY_CORES = 0.2
+"""Cores busy with other programs above which the user is warned."""
+
+
+@dataclass(frozen=True)
+class TimingOptions:
+    """How to time.
+
+    Attributes
+    ----------
+    device:
+        Name under which the records are kept.
+    opencv_threads:
+        Threads of OpenCV; those of a candidate are its own.
+    run:
+        Number of the run in the store.
+    max_seconds:
+        Cap on the interleaved measuring, warm-up and footprints not included.
+    retime:
+        "" keeps all records there are, "invalid" measures the INVALID ones again, "all" all of them.
+    seed:
+        Of the order and of the images.
+    board:
+        The machine whose clock is used; None for this one's.
+    """
+
+    device: str
+    opencv_threads: int
+    run: int
+    max_seconds: float = 120.0
+    retime: str = ""
+    seed: int = 0
+    board: Board | None = None
+
+
+@dataclass
+class TimingResult:
+    """What the pass did: subjects timed, records kept from before, and cores that other programs kept busy."""
+
+    timed: list[str] = field(default_factory=list)
+    kept: int = 0
+    invalid: list[str] = field(default_factory=list)
+    other_cores: float | None = None
+
+
+def time_all(
+    store: Store,
+    candidates: Sequence[Candidate],
+    dataset: Dataset,
+    entries: Sequence[Entry],
+    options: TimingOptions,
+    progress: Progress,
+) -> TimingResult:
+    """Store the timing records that are missing on this device.
+
+    A record broken off by the end of its run is continued; an INVALID one is kept unless asked otherwise.
+
+    Raises
+    ------
+    DatasetError
+        No image can be decoded.
+    StoreError
+        The store cannot be written to.
+    """
+    keys = [candidate.timing_key for candidate in candidates]
+    decoding, features = (
+        decode_subject(options.opencv_threads),
+        features_subject(EXTRACTOR_VERSION, options.opencv_threads),
+    )
+    stored = read_timings(store, options.device)
+    wanted = [
+        name for name in dict.fromkeys([*keys, decoding, features]) if _is_wanted(stored.get(name), options.retime)
+    ]
+    result = TimingResult(kept=len({*keys, decoding, features}) - len(wanted))
+    names = {decoding: "decode", features: "features"} | {c.timing_key: c.name for c in candidates}
+    if wanted:
+        images = draw_images(dataset, entries, options.seed)
+        set_threads(options.opencv_threads)
+        session = _Session(store, options, progress, stored)
+        distinct = {candidate.timing_key: candidate for candidate in candidates}
+        session.weigh([distinct[name] for name in wanted if name in distinct], images[0])
+        session.time(distinct, decoding, features, wanted, images)
+        result.other_cores = session.other_cores
+        result.timed = [names[name] for name in wanted]
+        stored = read_timings(store, options.device)
+    result.invalid = [names[name] for name in names if name in stored and not stored[name].timing.valid]
+    return result
+
+
+def _is_wanted(record: StoredTiming | None, retime: str) -> bool:
+    if record is None or retime == "all" or record.unfinished:
+        return True
+    return retime == "invalid" and not record.timing.valid
+
+
+class _Session:
+    """One timing pass: weighs networks, times subjects, stores their records as they come."""
+
+    def __init__(
+        self, store: Store, options: TimingOptions, progress: Progress, stored: dict[str, StoredTiming]
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._progress = progress
+        self._stored = stored
+        self._footprints: dict[str, Footprint] = {}
+        self._percent = 0
+        self.other_cores: float | None = None
+
+    def weigh(self, candidates: Sequence[Candidate], data: bytes) -> None:
+        """Measure load time and memory, once for each network."""
+        networks: dict[str, Footprint] = {}
+        self._progress.begin("weighing networks", len(candidates), "candidates")
+        try:
+            for candidate in candidates:
+                key = candidate.network_key
+                if key not in networks:
+                    networks[key] = measure_footprint(candidate, data)
+                self._footprints[candidate.timing_key] = networks[key]
+                self._progress.advance()
+        finally:
+            self._progress.end()
+
+    def time(
+        self,
+        candidates: dict[str, Candidate],
+        decoding: str,
+        features: str,
+        wanted: Sequence[str],
+        images: Sequence[bytes],
+    ) -> None:
+        """Time what is wanted among all candidates."""
+        opened = open_candidates(candidates.values())
+        try:
+            subjects = self._subjects(list(candidates), opened, decoding, features, images)
+            for subject in subjects:
+                self._resume(subject)
+            todo = [subject for subject in subjects if subject.name in wanted]
+            others = [subject for subject in subjects if subject.name not in wanted]
+            load = OtherLoad()
+            self._progress.begin("timing", 100, "%")
+            self._all = todo
+            try:
+                options = self._options
+                time_interleaved(todo, others, images, options.max_seconds, options.seed, self._hand_over)
+            finally:
+                self._progress.end()
+            self.other_cores = None if self._on_board else load.cores()
+        finally:
+            for one in opened:
+                one.close()
+
+    @property
+    def _on_board(self) -> bool:
+        """Is the clock that of another machine."""
+        return self._options.board is not None and self._options.board.has_clock
+
+    def _subjects(
+        self, keys: Sequence[str], opened: Sequence[OpenedCandidate], decoding: str, features: str,
+        images: Sequence[bytes],
+    ) -> list[Subject]:  # fmt: skip
+        """What is timed, each by the clock of the machine that runs it."""
+        if not self._on_board:
+            subjects = [Subject(key, CandidateWork(one)) for key, one in zip(keys, opened, strict=True)]
+            return [*subjects, Subject(features, FeatureWork()), Subject(decoding, None)]
+        seed = self._options.seed
+        works = [BoardCandidateWork(one, images, seed + index) for index, one in enumerate(opened)]
+        subjects = [Subject(key, work) for key, work in zip(keys, works, strict=True)]
+        subjects.append(Subject(features, BoardFeatureWork(opened[0], images, seed + len(works))))
+        return [*subjects, Subject(decoding, BoardDecodeWork(opened[0], images, seed + len(works) + 1))]
+
+    def _resume(self, subject: Subject) -> None:
+        """Take over the runs of a record that was broken off; parts of features are not kept, so those start anew."""
+        record = self._stored.get(subject.name)
+        if record is None or not record.unfinished or not isinstance(subject.work, CandidateWork):
+            return
+        runs = unpack_runs(record.runs_ms)
+        subject.runs_ms.extend(runs)
+        subject.stages_ms[PREPROCESS] = record.preprocess_mean_ms * len(runs)
+
+    def _hand_over(self, subjects: Iterable[Subject], done: bool) -> None:
+        rows = [self._row(subject, done) for subject in subjects]
+        costs = [cost for subject in subjects if done for cost in self._costs(subject)]
+
+        def work(connection: Connection) -> None:
+            merge(connection, TIMINGS, rows)
+            merge(connection, FEATURE_COSTS, costs)
+
+        if rows:
+            self._store.write(work)
+        percent = int(100 * sum(subject.fraction() for subject in self._all) / max(1, len(self._all)))
+        self._progress.advance(max(0, percent - self._percent))
+        self._percent = max(percent, self._percent)
+
+    def _row(self, subject: Subject, done: bool) -> dict[str, Any]:
+        timing = subject.timing()
+        if not done:
+            timing = replace(timing, valid=False, reason=UNFINISHED)
+        elif not timing.valid and timing.count:
+            timing = replace(timing, reason=f"{timing.reason}; stopped after {self._options.max_seconds:g} s")
+        before = self._stored.get(subject.name)
+        record = StoredTiming(
+            timing,
+            self._footprints.get(subject.name, Footprint()),
+            subject.stages_ms.get(PREPROCESS, math.nan) / max(1, timing.count),
+            before.energy_mj if before else math.nan,  # another pass measures it
+            pack_runs(subject.runs_ms),
+            self._options.run,
+        )
+        return timing_row(self._options.device, subject.name, record)
+
+    def _costs(self, subject: Subject) -> list[dict[str, Any]]:
+        """The mean of each part of the features."""
+        if not isinstance(subject.work, FeatureWork) or not subject.runs_ms:
+            return []
+        count = len(subject.runs_ms)
+        key = {
+            "device": self._options.device,
+            "version": EXTRACTOR_VERSION,
+            "threads": self._options.opencv_threads,
+            "count": count,
+        }
+        return [{**key, "part": part, "mean_ms": total / count} for part, total in subject.stages_ms.items()]

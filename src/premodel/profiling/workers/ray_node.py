@@ -1,0 +1,132 @@
+"""What a worker does on a node: it opens the job's models once, then works on batches of samples."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from premodel.clock import now_ms
+from premodel.domains.image.decode import PREPROCESSING_VERSION, read_file
+from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
+from premodel.errors import ImageError, ModelError, PremodelError
+from premodel.files import file_sha256, is_regular
+from premodel.profiling.samples import Task
+from premodel.version import __version__
+
+GATHER_MS = 300.0
+"""Results of quick samples are gathered this long before they are sent."""
+
+CODE = f"premodel {__version__}, features {EXTRACTOR_VERSION}, preprocessing {PREPROCESSING_VERSION}"
+"""What driver and nodes must agree on for their results to be the same."""
+
+
+@dataclass
+class Report:
+    """Some results of a batch.
+
+    Attributes
+    ----------
+    results:
+        Each with the number of its task.
+    lacking:
+        Numbers of tasks whose image is not on this node: they are not done, and wait for its bytes.
+    failure:
+        Why the job cannot go on; empty if it can.
+    finished:
+        Numbers of the tasks finished since the last report.
+    busy_ms:
+        What they took.
+    """
+
+    results: list[tuple[int, Any]] = field(default_factory=list)
+    lacking: list[int] = field(default_factory=list)
+    failure: str = ""
+    finished: list[int] = field(default_factory=list)
+    busy_ms: float = 0.0
+
+
+class NodeWorker:
+    """One process of a node, with one core."""
+
+    def __init__(self) -> None:
+        self._job: Any = None
+
+    def meet(self, code: str, files: Mapping[Path, str]) -> tuple[str, list[Path]]:
+        """Why this node cannot take part, empty if it can; and the files, of these digests, that it has not."""
+        if code != CODE:
+            return f"another release than the driver's: {CODE}, wanted: {code}", []
+        return "", [file for file, digest in files.items() if not _has(file, digest)]
+
+    def open(self, job: Any, files: Sequence[Path], *contents: bytes) -> str:
+        """Open the job with the contents of files that are not here; why it cannot be, empty if it could."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="premodel-") as folder:
+                if files:
+                    here = _unpack(Path(folder), files, contents)
+                    job = job.with_candidates(
+                        tuple(one.with_file(here.get(one.model.file, one.model.file)) for one in job.candidates)
+                    )
+                job.open()
+        except PremodelError as error:
+            return str(error)
+        self._job = job
+        return ""
+
+    def work(self, batch: Sequence[tuple[int, Task]]) -> Iterator[Report]:
+        """Do a batch, giving reports as they fill."""
+        report, start = Report(), now_ms()
+        for number, task in batch:
+            here = localised(task)
+            if here is None:
+                report.lacking.append(number)
+                continue
+            try:
+                for result in self._job.work(here):
+                    report.results.append((number, result))
+                    report.busy_ms = now_ms() - start
+                    if report.busy_ms >= GATHER_MS:
+                        yield report
+                        report, start = Report(), now_ms()
+            except PremodelError as error:
+                report.failure = str(error)
+                yield report
+                return
+            report.finished.append(number)
+        report.busy_ms = now_ms() - start
+        yield report
+
+
+def localised(task: Task) -> Task | None:
+    """The task with the bytes of its image, read from this node's disk where they lie there; None if they do not."""
+    if task.path is None:
+        return task
+    try:
+        data = read_file(task.path)
+    except ImageError:
+        return None
+    if hashlib.sha256(data).hexdigest() != task.entry.sample:
+        return None  # another file of that name, or a changed one: the driver's bytes will tell
+    return replace(task, path=None, data=data)
+
+
+def _has(file: Path, digest: str) -> bool:
+    try:
+        return is_regular(file) and file_sha256(file) == digest
+    except (OSError, ModelError):
+        return False
+
+
+def _unpack(folder: Path, files: Sequence[Path], contents: Sequence[bytes]) -> dict[Path, Path]:
+    """Write contents below a folder; what belongs together, such as model.xml and model.bin, stays side by side."""
+    numbers: dict[Path, int] = {}
+    here: dict[Path, Path] = {}
+    for file, data in zip(files, contents, strict=True):
+        number = numbers.setdefault(file.with_suffix(""), len(numbers))
+        here[file] = folder / str(number) / file.name
+        here[file].parent.mkdir(exist_ok=True)
+        here[file].write_bytes(data)
+    return here

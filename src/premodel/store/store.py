@@ -1,0 +1,215 @@
+"""Opening a store: any database that SQLAlchemy speaks, SQLite by default."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Connection, Table, bindparam, insert, inspect, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.sql import ClauseElement
+
+from premodel.errors import StoreError
+from premodel.store import engines
+from premodel.store.database_errors import advice, first_line, is_clash, is_lost
+from premodel.store.engines import (
+    connect_to_make,
+    connect_to_read,
+    connect_to_write,
+    open_engine,
+    store_name,
+    store_url,
+)
+from premodel.store.schema import METADATA, SCHEMA_VERSION, STORE
+from premodel.version import __version__
+
+ATTEMPTS = 5
+RETRY_SECONDS = 0.2
+PROFILE_COMMAND = "premodel profile ZOO.toml DATA --store STORE"
+T = TypeVar("T")
+
+
+class Store:
+    """One profile's database.
+
+    Parameters
+    ----------
+    where:
+        A file of SQLite, or an SQLAlchemy URL (it contains "://").
+    create:
+        Make the tables if the database is empty or the file is not there; else that is an error.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be opened, holds other tables than a store's, is of another schema version, or is empty
+        and is not to be created.
+    """
+
+    def __init__(self, where: str | Path, *, create: bool = False) -> None:
+        self.url = store_url(where)
+        self.name = store_name(where)
+        file = Path(self.url.database or "") if self.url.drivername == "sqlite" else None
+        if file is not None and not file.exists():
+            if not create:
+                raise StoreError("there is no such store", where=self.name, do=f"make it with: {PROFILE_COMMAND}")
+            if not file.parent.is_dir():
+                raise StoreError("the folder of the store is not there", where=self.name, given=file.parent)
+        self._engine = open_engine(self.url, self.name, writes=create)
+        try:
+            if file is not None and not create:
+                self._open_readable(file)
+            self._check(create)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; closing twice is allowed."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One transaction that sees one state of the store; StoreError if the database fails."""
+        with _told(self.name), connect_to_read(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, committed at the end, or rolled back whole; StoreError if the database fails.
+
+        One writer at a time: the next waits. IntegrityError passes, for `write` to try again.
+        """
+        with _told(self.name), connect_to_write(self._engine) as connection, connection.begin():
+            connection.execute(select(STORE.c.value).where(STORE.c.name == "schema_version").with_for_update())
+            yield connection
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do the work in one transaction.
+
+        It is done again from the start where another writer was faster with the same keys, and where the server was
+        restarted meanwhile, which is waited for. So the work must be one that may be done twice.
+        """
+        clashes = 0
+        deadline: float | None = None
+        while True:
+            try:
+                with self.writing() as connection:
+                    return work(connection)
+            except IntegrityError as error:
+                clashes += 1
+                if clashes == ATTEMPTS:
+                    raise StoreError(
+                        f"rows of another writer are in the way ({first_line(error.orig)})", where=self.name
+                    ) from error
+            except StoreError as error:
+                cause = error.__cause__
+                deadline = time.monotonic() + engines.BUSY_SECONDS if deadline is None else deadline
+                again = isinstance(cause, DBAPIError) and (is_clash(cause) or is_lost(cause))
+                if not again or time.monotonic() >= deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
+
+    def _open_readable(self, file: Path) -> None:
+        """Fall back to reading a file that lies where nothing may be written, such as a read-only disk."""
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+        except DBAPIError as error:
+            unwritable = any(sign in str(error.orig) for sign in ("unable to open", "readonly"))
+            if not unwritable or file.with_name(file.name + "-wal").exists():
+                return  # the check that follows tells what is wrong
+            self._engine.dispose()
+            frozen = f"file:{file.absolute().as_posix().replace('?', '%3f').replace('#', '%23')}"
+            url = URL.create("sqlite", database=frozen, query={"mode": "ro", "immutable": "1", "uri": "true"})
+            self._engine = open_engine(url, self.name, writes=False)
+
+    def _check(self, create: bool) -> None:
+        tables, version = self._state()
+        unmade = not tables or (STORE.name in tables and version is None)
+        if unmade and create:
+            with _told(self.name), connect_to_make(self._engine) as connection, connection.begin():
+                _create(connection)
+            tables, version = self._state()
+        elif unmade:
+            raise StoreError("the store is empty", where=self.name, do=f"fill it with: {PROFILE_COMMAND}")
+        if not tables.issuperset(METADATA.tables):
+            raise StoreError(
+                "the database is not a premodel store, or is damaged",
+                where=self.name,
+                given="tables " + ", ".join(sorted(tables)[:8]),
+                allowed="a store, or an empty database",
+            )
+        if version != str(SCHEMA_VERSION):
+            raise StoreError(
+                "the store is of another schema version",
+                where=self.name,
+                given=version,
+                allowed=SCHEMA_VERSION,
+                do="use the release of premodel that made it, or profile into a new store",
+            )
+
+    def _state(self) -> tuple[set[str], str | None]:
+        """The tables, and the schema version; both of one transaction, so that no half-made store is seen."""
+        with self.reading() as connection:
+            tables = set(inspect(connection).get_table_names())
+            if STORE.name not in tables:
+                return tables, None
+            version = connection.scalar(select(STORE.c.value).where(STORE.c.name == "schema_version"))
+        return tables, version
+
+
+def merge(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, each replacing the row of the same key if there is one; keys are unique within `rows`.
+
+    Notes
+    -----
+    Delete and insert in one transaction instead of an upsert, which every engine spells differently. The statements go
+    to the driver as they are: SQLAlchemy's handling of each row would add a third to the time.
+    """
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    _execute_many(connection, table.delete().where(*(table.c[name] == bindparam(name) for name in keys)), rows)
+    names = list(rows[0])
+    _execute_many(connection, insert(table).values({name: bindparam(name) for name in names}), rows)
+
+
+def _execute_many(connection: Connection, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> None:
+    compiled: Any = statement.compile(dialect=connection.dialect)
+    if compiled.positional:
+        values: list[Any] = [tuple(row[name] for name in compiled.positiontup) for row in rows]
+    else:
+        values = [dict(row) for row in rows]
+    connection.exec_driver_sql(compiled.string, values)
+
+
+def _create(connection: Connection) -> None:
+    # MySQL commits each table as it is made: the first marks the others as ours if this process is killed now.
+    STORE.create(connection, checkfirst=True)
+    METADATA.create_all(connection)
+    known = connection.execute(select(STORE.c.name)).first()
+    if known is None:
+        rows = {"schema_version": str(SCHEMA_VERSION), "made_by": f"premodel {__version__}"}
+        connection.execute(insert(STORE), [{"name": name, "value": value} for name, value in rows.items()])
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Turn what the database says into one line."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise StoreError(f"the database failed: {first_line(error.orig)}", where=name, do=advice(error)) from error

@@ -1,1 +1,0 @@
-"""One file per selector or policy, named as its twin in runtime: how it is fitted."""

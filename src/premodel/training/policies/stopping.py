@@ -1,0 +1,340 @@
+"""What `cascade` and `cascade-routing` learn: fusion, calibration and gains for every set of a pool of candidates.
+
+A set of candidates is a number whose bit j says that candidate j answered, as in `runtime.policies.stopping`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.runtime.policies.stopping import NOT_ALLOWED, SCALE, StoppingParts
+from premodel.training.calibration import Calibration, fit_calibration, logit
+from premodel.training.evidence import LogScoreTable
+from premodel.training.folds import Fold
+from premodel.training.policies.fusion import fit_set, fused
+from premodel.training.product import product
+
+RIDGE = 1e-4
+"""Of the regression of gains, per sample, on its slopes."""
+FIT_ROWS = 8_000
+"""Most samples that weights and gains are fitted on; evenly spaced ones of more."""
+BUDGET_ROWS = 300
+"""Samples that starts under a budget are computed on."""
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+@lru_cache(maxsize=16)
+def members_of(count: int) -> tuple[tuple[int, ...], ...]:
+    """The candidates of each of the 2 ** count sets."""
+    return tuple(tuple(j for j in range(count) if number >> j & 1) for number in range(2**count))
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """Every set of p candidates on n samples; row 0 of each array, the empty set, has no use.
+
+    Attributes
+    ----------
+    mass:
+        float32 (2 ** p, n), probability that the set's fused distribution gives to the answer it serves.
+    teacher:
+        float32 (2 ** p, n), probability that the distribution of all p together gives to that answer.
+    right:
+        bool (2 ** p, n), was that answer right.
+    """
+
+    mass: Floats32
+    teacher: Floats32
+    right: Bools
+
+    @property
+    def basis(self) -> Floats32:
+        """float32 (2 ** p, n, 3): 1, s and s * s of every state."""
+        s = (logit(self.mass) / SCALE).astype(np.float32)
+        return np.stack([np.ones_like(s), s, s * s], axis=2)
+
+
+def fit_all_weights(table: LogScoreTable) -> Floats:
+    """float64 (2 ** p, p): fusion weights of every set."""
+    count = len(table.names)
+    weights = np.zeros((2**count, count))
+    for number, members in enumerate(members_of(count)):
+        if members:
+            weights[number, list(members)] = fit_set(table, list(members))
+    return weights
+
+
+def compute_states(table: LogScoreTable, weights: Floats, member: NDArray[np.int8]) -> States:
+    """Every set on every sample, given the weights of fusion and who answers for each set."""
+    count, n = len(table.names), len(table)
+    full = _padded(fused(list(table.evidence), table.log_count, weights[-1]))
+    found = States(
+        np.zeros((2**count, n), np.float32), np.zeros((2**count, n), np.float32), np.zeros((2**count, n), np.bool_)
+    )
+    for number, members in enumerate(members_of(count)):
+        if not members:
+            continue
+        own = list(members)
+        shares = _padded(fused([table.evidence[j] for j in own], table.log_count, weights[number, own]))
+        if len(own) == 1 or member[number] >= 0:
+            serves = own[0] if len(own) == 1 else int(member[number])
+            answer = table.own[:, serves]
+            found.right[number] = table.correct[:, serves]
+        else:
+            answer = top_columns(shares, table.top_n)
+            found.right[number] = ((answer == table.truth[:, None]) & (answer < shares.shape[1] - 1)).any(axis=1)
+        found.mass[number] = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
+        found.teacher[number] = np.take_along_axis(full, answer, axis=1).sum(axis=1)
+    return found
+
+
+def top_columns(shares: Floats32, top_n: int) -> NDArray[np.intp]:
+    """intp (n, top_n): columns of the most probable labels; of equal ones the first, as labels rise with columns."""
+    if top_n == 1:
+        return np.asarray(shares.argmax(axis=1)[:, None])
+    return np.argsort(-shares, axis=1, kind="stable")[:, :top_n]
+
+
+def _padded(shares: Floats32) -> Floats32:
+    """The same without what all other labels have together: no answer names one of them."""
+    shares[:, -1] = 0
+    return shares
+
+
+def cross_fit(table: LogScoreTable, folds: Sequence[Fold]) -> States:
+    """States of every sample under weights fitted without its fold; every set of several serves its fused answer."""
+    count, n = len(table.names), len(table)
+    found = States(
+        np.zeros((2**count, n), np.float32), np.zeros((2**count, n), np.float32), np.zeros((2**count, n), np.bool_)
+    )
+    nobody = np.full(2**count, -1, np.int8)
+    for fold in folds:
+        weights = fit_all_weights(table.take(thinned(fold.train)))
+        states = compute_states(table.take(fold.test), weights, nobody)
+        found.mass[:, fold.test] = states.mass
+        found.teacher[:, fold.test] = states.teacher
+        found.right[:, fold.test] = states.right
+    return found
+
+
+def thinned(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """At most FIT_ROWS of the rows, evenly spaced."""
+    return rows if len(rows) <= FIT_ROWS else rows[np.arange(FIT_ROWS) * len(rows) // FIT_ROWS]
+
+
+def who_answers(right: Bools, correct: Bools) -> NDArray[np.int8]:
+    """The member whose own answer each set serves, -1 where fusion is at least as accurate as every member.
+
+    Parameters
+    ----------
+    right:
+        bool (2 ** p, n), was each set's fused answer right.
+    correct:
+        bool (n, p), was each candidate right.
+    """
+    accuracy = correct.mean(axis=0)
+    member = np.full(len(right), -1, np.int8)
+    for number, members in enumerate(members_of(correct.shape[1])):
+        if len(members) > 1:
+            best = max(members, key=accuracy.__getitem__)
+            if right[number].mean() < accuracy[best]:
+                member[number] = best
+    return member
+
+
+@dataclass(frozen=True, eq=False)
+class SetFit:
+    """A pool fitted on training rows, not yet for any cost.
+
+    Attributes
+    ----------
+    weights:
+        float64 (2 ** p, p).
+    member:
+        int8 (2 ** p,).
+    reward:
+        Calibrates what the teacher says of an answer.
+    confidence:
+        Calibrates what a set says of its own answer; `own` has 2 ** p values.
+    """
+
+    weights: Floats
+    member: NDArray[np.int8]
+    reward: Calibration
+    confidence: Calibration
+
+
+def fit_sets(table: LogScoreTable, folds: Sequence[Fold]) -> SetFit:
+    """Weights on all rows; who answers and both calibrations on states that were fitted without the sample's fold."""
+    crossed = cross_fit(table, folds)
+    member = who_answers(crossed.right, table.correct)
+    weights = fit_all_weights(table.take(thinned(np.arange(len(table)))))
+    right, teacher, mass = crossed.right[1:].T, crossed.teacher[1:].T, crossed.mass[1:].T
+    reward = fit_calibration(teacher, right, own=None)
+    confidence = fit_calibration(mass, right)
+    own = np.concatenate([[0.0], confidence.own])
+    return SetFit(weights, member, reward, Calibration(confidence.intercept, confidence.slope, own))
+
+
+def allowed_after(count: int, order: Sequence[int] | None = None) -> Bools:
+    """bool (2 ** p, p): may the candidate run next after the set; with an order, only if it is later than all of it."""
+    place = np.zeros(count, np.intp) if order is None else np.argsort(np.asarray(order))
+    allowed = np.zeros((2**count, count), np.bool_)
+    for number, members in enumerate(members_of(count)):
+        for j in range(count):
+            allowed[number, j] = j not in members and (order is None or all(place[j] > place[i] for i in members))
+    return allowed
+
+
+@dataclass(frozen=True, eq=False)
+class Gains:
+    """What backward induction found, for q cost weights.
+
+    Attributes
+    ----------
+    gains:
+        float32 (q, 2 ** p, p, 3), as of `StoppingParts`.
+    start:
+        float32 (q, p), mean value of running each candidate first.
+    """
+
+    gains: Floats32
+    start: Floats32
+
+
+def backward_induction(
+    basis: Floats32, reward: Floats32, latency_ms: Floats, cost_weight: Floats, allowed: Bools
+) -> Gains:
+    """Gains of every candidate after every set, from the largest sets down.
+
+    Parameters
+    ----------
+    basis:
+        float32 (2 ** p, n, 3) of the states.
+    reward:
+        float32 (2 ** p, n), probability that the answer of the state is right.
+    latency_ms:
+        (p,).
+    cost_weight:
+        (q,), accuracy per ms.
+    allowed:
+        bool (2 ** p, p).
+
+    Notes
+    -----
+    The gain of a candidate is regressed on the basis by least squares; the value of a state is what following the
+    regressed gains brings, not the regressed value itself, so errors of regression do not add up going backward.
+    """
+    sets, n, _ = basis.shape
+    count, points = len(latency_ms), len(cost_weight)
+    gains = np.zeros((points, sets, count, 3), np.float32)
+    gains[:, :, :, 0] = NOT_ALLOWED
+    values: list[Floats32 | None] = [None] * sets
+    price = (cost_weight[:, None] * latency_ms).astype(np.float32)
+    penalty = RIDGE * n * np.diag([0.0, 1.0, 1.0]) + 1e-9 * np.eye(3)
+    for number in sorted(range(1, sets), key=lambda one: -one.bit_count()):
+        following = [j for j in range(count) if allowed[number, j] and values[number | 1 << j] is not None]
+        stay = np.repeat(reward[number][:, None], points, axis=1)
+        values[number] = stay
+        if not following:
+            continue
+        own = basis[number]
+        project = np.linalg.solve(product(own.T, own).astype(np.float64) + penalty, own.T.astype(np.float64))
+        best = np.zeros((n, points), np.float32)
+        for j in following:
+            then = values[number | 1 << j]
+            if then is None:
+                continue
+            then = then - price[:, j]
+            coefficients = product(project, then - reward[number][:, None]).astype(np.float32)
+            gains[:, number, j] = coefficients.T
+            gain = product(own, coefficients)
+            better = gain > best
+            best[better] = gain[better]
+            stay[better] = then[better]
+    start = np.full((points, count), -np.inf, np.float32)
+    for j in range(count):
+        first = values[1 << j]
+        if first is not None:
+            start[:, j] = first.mean(axis=0) - price[:, j]
+    return Gains(gains, start)
+
+
+def walk(states: States, basis: Floats32, found: Gains, latency_ms: Floats) -> tuple[Bools, Floats]:
+    """Serve n samples at every point of operation, as the policy would without a budget.
+
+    Returns
+    -------
+    bool (n, q), was the answer right; float64 (n, q), latency of the candidates run.
+    """
+    n, count = basis.shape[1], len(latency_ms)
+    first = found.start.argmax(axis=1)
+    at = np.repeat((1 << first)[None, :], n, axis=0)
+    spent = np.repeat(latency_ms[first][None, :], n, axis=0)
+    for number in sorted(range(1, 2**count), key=int.bit_count):
+        here = at == number
+        if not here.any() or number == 2**count - 1:
+            continue
+        gain = np.einsum("nb,qjb->nqj", basis[number], found.gains[:, number], optimize=True)
+        chosen = gain.argmax(axis=2)
+        go = here & (np.take_along_axis(gain, chosen[:, :, None], axis=2)[:, :, 0] > 0)
+        spent[go] += latency_ms[chosen[go]]
+        at[go] = number | 1 << chosen[go]
+    return states.right[at, np.arange(n)[:, None]], spent
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A fitted pool on its training rows, with its gains.
+
+    Attributes
+    ----------
+    basis, reward:
+        float32 (2 ** p, n, 3) and (2 ** p, n) of the states.
+    gains:
+        At every cost weight.
+    """
+
+    basis: Floats32
+    reward: Floats32
+    gains: Gains
+
+
+def solve_sets(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> Solved:
+    """Backward induction for a fitted pool, on at most FIT_ROWS of its training rows."""
+    table = table.take(thinned(np.arange(len(table))))
+    states = compute_states(table, fit.weights, fit.member)
+    basis, reward = states.basis, fit.reward(states.teacher.T).T.astype(np.float32)
+    return Solved(basis, reward, backward_induction(basis, reward, table.latency_ms, cost_weight, allowed))
+
+
+def stopping_parts(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> StoppingParts:
+    """All that the policy needs, with the best starts under every budget that makes a difference."""
+    solved = solve_sets(table, fit, cost_weight, allowed)
+    basis, reward, found = solved.basis, solved.reward, solved.gains
+    count = len(table.names)
+    cost_ms = np.array([sum(table.latency_ms[j] for j in members) for members in members_of(count)])
+    budgets = np.unique(np.round(cost_ms[1:], 9))
+    some = np.unique(np.linspace(0, basis.shape[1] - 1, min(basis.shape[1], BUDGET_ROWS)).astype(np.intp))
+    few, their = np.ascontiguousarray(basis[:, some]), np.ascontiguousarray(reward[:, some])
+    start = np.empty((len(budgets), len(cost_weight), count), np.float32)
+    for level, budget in enumerate(budgets):
+        if level == len(budgets) - 1:
+            start[level] = found.start
+            continue
+        fits = cost_ms <= budget + 1e-9
+        within = allowed & fits[np.arange(2**count)[:, None] | (1 << np.arange(count))[None, :]]
+        limited = backward_induction(few, their, table.latency_ms, cost_weight, within).start
+        start[level] = np.where(fits[1 << np.arange(count)], limited, -np.inf)
+    calibration = np.stack([fit.confidence.intercept + fit.confidence.own, np.full(2**count, fit.confidence.slope)], 1)
+    return StoppingParts(
+        fit.weights.astype(np.float32), fit.member, calibration, cost_weight, found.gains, budgets, start
+    )

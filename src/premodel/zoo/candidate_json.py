@@ -1,0 +1,61 @@
+"""A candidate as JSON, in stores and bundles."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from premodel.domains.image.views import read_view
+from premodel.errors import InputError, ZooError
+from premodel.fields import Fields
+from premodel.zoo.manifest import Candidate, read_model
+
+
+def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[str, Any]:
+    """A candidate as plain JSON types; its file is relative to `folder` if beneath it, else absolute."""
+    model = candidate.model
+    file = model.file.absolute()
+    if folder is not None and file.is_relative_to(folder.absolute()):
+        file = file.relative_to(folder.absolute())
+    data = {
+        "name": model.name,
+        "file": file.as_posix(),
+        "sha256": model.digest,
+        "url": model.url,
+        "license": model.license,
+        "runtime": model.runtime,
+        "label_offset": model.label_offset,
+        "threads": model.threads,
+        "providers": list(model.providers),
+        "settings": dict(model.settings),
+        "input": {name: value for name, value in _plain(asdict(model.input)).items() if value is not None},
+        "output": {"activation": model.activation},
+        "view": {name: value for name, value in _plain(asdict(candidate.view)).items() if value is not None},
+        "labels": candidate.n_labels,
+    }
+    for name in ("url", "license"):
+        if not data[name]:
+            del data[name]
+    return data
+
+
+def candidate_from_json(data: Any, folder: Path, error: type[InputError] = ZooError) -> Candidate:
+    """The candidate that `candidate_to_json` wrote; relative files lie beneath `folder`.
+
+    Raises
+    ------
+    ZooError, or `error`
+        A field is missing, unknown or wrong.
+    """
+    fields = Fields(data, "candidate", error)
+    n_labels = fields.integer("labels", 1, 1 << 24)
+    model = read_model(fields, folder)
+    view_fields = fields.table("view")
+    view = read_view(view_fields, view_fields.text("name", ""))
+    fields.done()
+    return Candidate(model, view, n_labels)
+
+
+def _plain(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}

@@ -1,0 +1,381 @@
+"""The zoo: the manifest of candidates, read and checked, and the keys under which their answers are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from premodel.backends.registry import BACKENDS, EXPORTED_RUNTIMES, REMOTE_RUNTIMES
+from premodel.domains.image.decode import PREPROCESSING_VERSION
+from premodel.domains.image.spec import InputSpec, read_input_spec
+from premodel.domains.image.views import View, read_view
+from premodel.errors import ModelError, ZooError
+from premodel.fields import Fields, is_json, read_toml, shown
+from premodel.files import file_git_blob_sha1, file_sha256, is_regular
+from premodel.zoo.label_files import MIN_LABELS, WAITING, check_remote, read_label_file
+
+TASKS = ("image-classification",)
+ACTIVATIONS = ("softmax", "none")
+MAX_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class Model:
+    """One pretrained network file and how to feed and read it.
+
+    Attributes
+    ----------
+    name:
+        Unique in the zoo.
+    file:
+        Absolute path, or beneath the manifest's folder.
+    sha256, git_blob_sha1:
+        What the file must hash to, as the manifest says; either or both may be None.
+    url, license:
+        Where it comes from; empty if not stated. With a remote runtime, `url` is the server that runs it.
+    runtime:
+        Name of the backend.
+    label_offset:
+        Output i + label_offset is label i; the outputs before it (a "background" class) are dropped.
+    input:
+        How an image becomes its input.
+    activation:
+        What the outputs are: "softmax" for probabilities, "none" for logits.
+    threads:
+        Threads of the runtime.
+    providers, settings:
+        What the runtime is told; the backend knows which are allowed.
+    """
+
+    name: str
+    file: Path
+    runtime: str
+    input: InputSpec
+    activation: str
+    sha256: str | None = None
+    git_blob_sha1: str | None = None
+    url: str = ""
+    license: str = ""
+    label_offset: int = 0
+    threads: int = 1
+    providers: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_remote(self) -> bool:
+        """Does it run on another machine, so that its file need not be here."""
+        return self.runtime in REMOTE_RUNTIMES
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file: the manifest's if it states one, else computed from the file.
+
+        Raises
+        ------
+        ModelError
+            The manifest states none and the file is missing or cannot be read.
+        """
+        if self.sha256 is not None:
+            return self.sha256
+        require_file(self)
+        return file_sha256(self.file)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model with its settings and view: what is chosen among, and timed.
+
+    Attributes
+    ----------
+    model, view:
+        What it is made of.
+    n_labels:
+        Labels of the zoo.
+    """
+
+    model: Model
+    view: View
+    n_labels: int
+
+    @property
+    def name(self) -> str:
+        """The model's name, followed by @ and the view's if it has one."""
+        return f"{self.model.name}@{self.view.name}" if self.view.name else self.model.name
+
+    @cached_property
+    def input(self) -> InputSpec:
+        """The model's input with the view's crop and size."""
+        own, view = self.model.input, self.view
+        crop_fraction = own.crop_fraction if view.crop_fraction is None else view.crop_fraction
+        return replace(own, crop_fraction=crop_fraction, size=view.size or own.size)
+
+    @property
+    def threads(self) -> int:
+        """Threads of the runtime."""
+        return self.model.threads
+
+    @property
+    def home(self) -> Candidate:
+        """What a remote candidate is on the machine that runs it, where the manifest says with what; else itself.
+
+        Answers and times of both are kept under the same keys: what a board measured belongs to the very candidate
+        that a workstation opens from the same file, and that a bundle for the board holds.
+        """
+        model = self.model
+        if not model.is_remote or "remote_runtime" not in model.settings:
+            return self
+        runtime, settings = model.settings["remote_runtime"], model.settings.get("remote_settings", {})
+        return replace(self, model=replace(model, runtime=runtime, settings=settings, url=""))
+
+    @property
+    def network_key(self) -> str:
+        """Candidates with equal keys can share one opened network."""
+        parts = self._network()
+        if self.model.is_remote:
+            parts["url"] = self.model.url
+        if self.view.size is not None:
+            parts["size"] = self.view.size
+        return _digest(parts)
+
+    @cached_property
+    def prediction_key(self) -> str:
+        """SHA-256 over everything that decides the answer; two candidates with one key give the same answers."""
+        return _digest(self.home._answer())
+
+    @cached_property
+    def timing_key(self) -> str:
+        """SHA-256 over everything that decides the answer or the time it takes, but for the device."""
+        home = self.home
+        return _digest({**home._answer(), **home._network()})
+
+    def with_threads(self, threads: int) -> Candidate:
+        """The same candidate on another number of threads."""
+        return replace(self, model=replace(self.model, threads=threads))
+
+    def with_file(self, file: Path) -> Candidate:
+        """The same candidate with its model file elsewhere."""
+        return replace(self, model=replace(self.model, file=file))
+
+    def _network(self) -> dict[str, Any]:
+        model = self.model
+        return {
+            "digest": model.digest,
+            "runtime": model.runtime,
+            "threads": model.threads,
+            "providers": model.providers,
+            "settings": _lasting(model),
+        }
+
+    def _answer(self) -> dict[str, Any]:
+        model = self.model
+        return {
+            "digest": model.digest,
+            "runtime": model.runtime,
+            "input": asdict(self.input),
+            "mirror": self.view.mirror,
+            "label_offset": model.label_offset,
+            "activation": model.activation,
+            "labels": self.n_labels,
+            "providers": model.providers,
+            "settings": _lasting(model),
+            "preprocessing": PREPROCESSING_VERSION,
+        }
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """Candidates over one list of labels, in the manifest's order.
+
+    Attributes
+    ----------
+    file:
+        The manifest.
+    """
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    file: Path
+
+    def candidate(self, name: str) -> Candidate:
+        """The candidate of that name; ZooError naming those there are."""
+        for candidate in self.candidates:
+            if candidate.name == name:
+                return candidate
+        names = ", ".join(candidate.name for candidate in self.candidates)
+        raise ZooError("unknown candidate", where=self.file, given=name, allowed=names)
+
+
+def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
+    """Read and check a manifest.
+
+    Parameters
+    ----------
+    path:
+        The manifest, TOML.
+    require_files:
+        Every model file must be there.
+
+    Raises
+    ------
+    ZooError
+        The manifest or its label file cannot be read, or a field is missing, unknown or wrong: the message names file,
+        entry, field, value and what is allowed.
+    ModelError
+        A file is required and absent.
+    """
+    path = Path(path)
+    fields = Fields(read_toml(path), str(path))
+    name = fields.text("name")
+    task = fields.text("task", allowed=TASKS)
+    labels = _labels(fields, path)
+    entries = fields.tables("models")
+    fields.done()
+    if not entries:
+        raise ZooError("no [[models]] entry", where=path, do="a zoo has at least one model")
+    candidates: list[Candidate] = []
+    for number, entry in enumerate(entries):
+        candidates.extend(_entry(entry, f"{path}: models[{number}]", path.parent, len(labels)))
+    _refuse_twins(candidates, path)
+    if require_files:
+        for candidate in candidates:
+            require_file(candidate.model)
+    return Zoo(name, task, labels, tuple(candidates), path)
+
+
+def require_file(model: Model) -> None:
+    """Raise ModelError, saying how to get it, if the model file is not there; a remote model needs none here."""
+    if not model.is_remote and not is_regular(model.file):
+        do = "put it there, or correct the manifest"
+        if model.url:
+            do = "fetch it with: premodel zoo pull ZOO --dest FOLDER, the folder of ZOO"
+        raise ModelError(f"model file of {model.name} is missing", where=model.file, do=do)
+
+
+def verify(model: Model) -> None:
+    """Check a model file against the digests of its manifest entry, where it states any; a server does so itself.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, cannot be read, or hashes to something else; both digests are named.
+    """
+    require_file(model)
+    if model.is_remote:
+        return
+    for kind, expected in (("sha256", model.sha256), ("git_blob_sha1", model.git_blob_sha1)):
+        if expected is not None:
+            found = file_sha256(model.file) if kind == "sha256" else file_git_blob_sha1(model.file)
+            if found != expected:
+                raise ModelError(
+                    f"model file of {model.name} has the wrong {kind}", where=model.file, given=found, allowed=expected
+                )
+
+
+def _lasting(model: Model) -> Mapping[str, Any]:
+    """Settings that may change an answer or its time: not how long a server is waited for."""
+    return {name: value for name, value in model.settings.items() if not (model.is_remote and name in WAITING)}
+
+
+def _digest(parts: Mapping[str, Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _labels(fields: Fields, path: Path) -> tuple[str, ...]:
+    """The names in the label file, or those the manifest lists itself."""
+    if isinstance(fields.value("labels"), list):
+        labels = fields.texts("labels")
+        if len(labels) < MIN_LABELS:
+            raise fields.fail("labels", f"{MIN_LABELS} names or more, or the path of a label file")
+        return labels
+    return read_label_file(_inside(fields, "labels", path.parent))
+
+
+def _inside(fields: Fields, name: str, folder: Path) -> Path:
+    """A path of the manifest: absolute, or beneath the manifest's folder even through symbolic links."""
+    path = Path(fields.text(name))
+    if path.is_absolute():
+        return path
+    try:
+        escapes = not (folder / path).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links
+        escapes = True
+    if escapes:
+        raise fields.fail(name, f"a path beneath {folder.resolve()}, or an absolute one")
+    return folder / path
+
+
+def _entry(entry: Any, where: str, folder: Path, n_labels: int) -> list[Candidate]:
+    """The candidates of one [[models]] entry: as the entry says, then one per view."""
+    fields = Fields(entry, where)
+    named = entry.get("name")
+    if isinstance(named, str):
+        fields.where = f"{where} ({shown(named)})"
+    model = read_model(fields, folder)
+    if model.runtime in EXPORTED_RUNTIMES:
+        raise fields.fail("runtime", ", ".join(name for name in BACKENDS if name not in EXPORTED_RUNTIMES))
+    candidates = [Candidate(model, View(), n_labels)]
+    for number, item in enumerate(fields.tables("views")):
+        view_fields = Fields(item, fields.where, fields.error, f"views[{number}].")
+        view = read_view(view_fields, view_fields.name("name"))
+        if view.size == model.input.size:
+            view = replace(view, size=None)  # the model's own: its opened network will do
+        if view == View(view.name):
+            raise ZooError(
+                f"views[{number}] ({view.name}) changes nothing",
+                where=fields.where,
+                do="give it crop_fraction, size or mirror = true",
+            )
+        if view.size is not None and model.is_remote:
+            raise view_fields.fail("size", "none for a model on a server: the size is the server's")
+        candidates.append(Candidate(model, view, n_labels))
+    fields.done()
+    return candidates
+
+
+def read_model(fields: Fields, folder: Path) -> Model:
+    """The model of an entry, its views left to be read; the error class of `fields` if a field is wrong."""
+    name = fields.name("name")
+    output = fields.table("output")
+    activation = output.text("activation", allowed=ACTIVATIONS)
+    output.done()
+    settings = fields.value("settings", {})
+    if not isinstance(settings, Mapping) or not is_json(settings):
+        raise fields.fail("settings", "a table of strings, numbers, booleans, lists and tables")
+    runtime = fields.text("runtime", allowed=tuple(BACKENDS))
+    remote = runtime in REMOTE_RUNTIMES
+    model = Model(
+        name=name,
+        file=folder / name if remote and not fields.has("file") else _inside(fields, "file", folder),
+        runtime=runtime,
+        input=read_input_spec(fields.table("input")),
+        activation=activation,
+        sha256=fields.digest("sha256", 64),
+        git_blob_sha1=fields.digest("git_blob_sha1", 40),
+        url=fields.text("url", ""),
+        license=fields.text("license", ""),
+        label_offset=fields.integer("label_offset", 0, 1 << 16, 0),
+        threads=fields.integer("threads", 1, MAX_THREADS, 1),
+        providers=fields.texts("providers"),
+        settings=dict(settings),
+    )
+    if remote:
+        check_remote(fields, runtime, model.url, model.sha256, model.settings)
+    return model
+
+
+def _refuse_twins(candidates: list[Candidate], path: Path) -> None:
+    seen: set[str] = set()
+    for candidate in candidates:
+        if candidate.name in seen:
+            raise ZooError(
+                "duplicate name", where=path, given=candidate.name, do="every model and view has its own name"
+            )
+        seen.add(candidate.name)

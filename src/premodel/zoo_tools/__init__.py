@@ -1,0 +1,1 @@
+"""Commands on manifests: draft, check and download."""

@@ -1,0 +1,197 @@
+"""Does a zoo do what its manifest says: digests, files, contradictions, a first run, and a look at its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from premodel.clock import now_ms
+from premodel.domains.image.decode import Image, Pyramid, decode
+from premodel.errors import ImageError, PremodelError, RunError
+from premodel.profiling.datasets.base import Dataset
+from premodel.runtime.candidate import NetworkPool, OpenedCandidate
+from premodel.runtime.prediction import rank_of
+from premodel.stats import wilson
+from premodel.zoo.manifest import Candidate, Zoo
+
+DEFAULT_LIMIT = 200
+
+
+@dataclass
+class CandidateCheck:
+    """What was found out about one candidate.
+
+    Attributes
+    ----------
+    candidate:
+        Its name.
+    digest:
+        Which digest of the manifest the file was verified against: "sha256", "git_blob_sha1", both, or "" for none.
+    open_ms:
+        Time to verify and open the file; 0 where the network was open already.
+    samples, top1, top5:
+        Labelled images run, and how many had the truth first, or among the first five.
+    errors, warnings:
+        One line each.
+    """
+
+    candidate: str
+    runtime: str
+    input: str
+    digest: str
+    open_ms: float = 0.0
+    samples: int = 0
+    top1: int = 0
+    top5: int = 0
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; accuracies are None without labelled images."""
+        return {
+            "candidate": self.candidate,
+            "runtime": self.runtime,
+            "input": self.input,
+            "digest": self.digest,
+            "open_ms": round(self.open_ms, 3),
+            "samples": self.samples,
+            "top1": self.top1 / self.samples if self.samples else None,
+            "top5": self.top5 / self.samples if self.samples else None,
+            "errors": self.errors,
+            "warnings": self.warnings,
+        }
+
+
+@dataclass
+class Samples:
+    """Labelled images for a check.
+
+    Attributes
+    ----------
+    images, labels:
+        What could be read.
+    unreadable:
+        Reasons of what could not.
+    """
+
+    images: list[Image] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def draw_samples(dataset: Dataset, limit: int = DEFAULT_LIMIT) -> Samples:
+    """Decode up to `limit` images, drawn at random with a fixed seed; unreadable ones are kept as reasons."""
+    samples = Samples()
+    for payload in dataset.read(dataset.draw(limit)):
+        try:
+            if payload.data is None:
+                raise ImageError(payload.reason)
+            samples.images.append(decode(payload.data))
+        except ImageError as error:
+            samples.unreadable.append(f"{dataset.names[payload.row]}: {error}")
+        else:
+            samples.labels.append(int(dataset.labels[payload.row]))
+    return samples
+
+
+def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = None) -> Iterator[CandidateCheck]:
+    """Check one candidate after the other; a broken one does not end the check.
+
+    Parameters
+    ----------
+    zoo:
+        The manifest, read.
+    samples:
+        Labelled images to run; without them every network is run once, on a made-up image.
+    threads:
+        Threads of every runtime; None for what each manifest entry says.
+    """
+    pool = NetworkPool()
+    try:
+        for given in zoo.candidates:
+            candidate = given if threads is None else given.with_threads(threads)
+            check = _describe(candidate)
+            try:
+                start = now_ms()
+                opened = pool.open(candidate)
+                check.open_ms = now_ms() - start
+                if samples is not None:
+                    _accuracy(opened, samples, check)
+                elif not opened.network.backend.recorded:
+                    opened.predict(made_up_image())
+            except PremodelError as error:
+                check.errors.append(str(error))
+            yield check
+    finally:
+        pool.close()
+
+
+def _describe(candidate: Candidate) -> CandidateCheck:
+    model, spec = candidate.model, candidate.input
+    verified = [name for name in ("sha256", "git_blob_sha1") if getattr(model, name) is not None]
+    height, width = spec.size
+    return CandidateCheck(
+        candidate=candidate.name,
+        runtime=model.runtime,
+        input=f"{spec.dtype} {height}x{width} {spec.channels} {spec.layout}",
+        digest=", ".join(verified),
+        warnings=[] if verified else ["the manifest states no digest: another file would go unnoticed"],
+    )
+
+
+def made_up_image() -> Image:
+    """uint8 (256, 256, 3): a colour gradient with noise, always the same."""
+    y, x = np.mgrid[0:256, 0:256]
+    smooth = np.stack([x, y, 255 - (x + y) // 2], axis=2)
+    noise = np.random.default_rng(0).integers(-40, 41, smooth.shape)
+    return Image(np.ascontiguousarray(np.clip(smooth + noise, 0, 255).astype(np.uint8)))
+
+
+def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) -> None:
+    """Count right answers; warn if they are no more than chance, and say what a shifted label_offset would give."""
+    failures: list[str] = []
+    shifted = {-1: 0, 1: 0}
+    ran: list[int] = []
+    for image, label in zip(samples.images, samples.labels, strict=True):
+        try:
+            distribution = opened.distribution(opened.prepare(image, Pyramid(image)))
+        except RunError as error:
+            failures.append(str(error))
+            continue
+        rank = rank_of(distribution, label)
+        ran.append(label)
+        check.top1 += rank == 0
+        check.top5 += rank < 5
+        answer = int(distribution.argmax())
+        for shift in shifted:
+            shifted[shift] += answer + shift == label
+    check.samples = len(ran)
+    if failures:
+        text = f"{len(failures)} of {len(samples.images)} runs failed, first: {failures[0]}"
+        (check.warnings if ran else check.errors).append(text)
+    if ran:
+        check.warnings.extend(_chance_warning(check, ran, shifted, opened.candidate))
+
+
+def _chance_warning(
+    check: CandidateCheck, labels: list[int], shifted: dict[int, int], candidate: Candidate
+) -> Iterator[str]:
+    """A warning if the accuracy's 95 % interval reaches down to chance.
+
+    Chance is the better of guessing evenly and of always naming the commonest label of these images.
+    """
+    n = len(labels)
+    chance = max(1 / candidate.n_labels, int(np.bincount(labels).max()) / n)
+    if wilson(check.top1, n)[0] > chance:
+        return
+    text = f"accuracy {100 * check.top1 / n:.1f} % on {n} images is not above chance ({100 * chance:.1f} %)"
+    best = max(shifted, key=lambda shift: shifted[shift])
+    if wilson(shifted[best], n)[0] > chance and shifted[best] > check.top1:
+        # An answer one below the truth means that one output too many was dropped, and the other way round.
+        offset = candidate.model.label_offset - best
+        yield f"{text}; with label_offset = {offset} it would be {100 * shifted[best] / n:.1f} %"
+    else:
+        yield f"{text}; check label_offset, channels, mean, std and crop_fraction, or give more images"

@@ -1,0 +1,215 @@
+"""One manifest entry in the making, and the manifest's text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from premodel.fields import NAME
+from premodel.zoo_tools.init.conventions import Convention
+from premodel.zoo_tools.init.inspect import Inspected
+from premodel.zoo_tools.init.search import Decision, Found, Rival
+
+UNKNOWN_LICENCE = "unknown"
+ASPECT_NAMES = {"colour": "channels and values", "crop": "crop", "interpolation": "interpolation"}
+SHOWN_RIVALS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """One model, ready to be written.
+
+    Attributes
+    ----------
+    name:
+        In the manifest.
+    inspected:
+        What the file says; its backend may be closed by now.
+    offset, activation, activation_seen:
+        label_offset and activation, and what the latter was seen from.
+    convention:
+        The preprocessing: found, or guessed where `found` is None.
+    license:
+        As given, or "unknown".
+    """
+
+    name: str
+    inspected: Inspected
+    offset: int
+    activation: str
+    activation_seen: str
+    convention: Convention
+    license: str
+    found: Found | None = None
+
+    @property
+    def clear(self) -> bool:
+        """Nothing was guessed and nothing stayed undecided."""
+        return self.found is not None and self.found.clear
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        inspected, found = self.inspected, self.found
+        data: dict[str, Any] = {
+            "name": self.name,
+            "file": str(inspected.file),
+            "sha256": inspected.sha256,
+            "runtime": inspected.runtime,
+            "outputs": inspected.outputs,
+            "label_offset": self.offset,
+            "activation": self.activation,
+            "license": self.license,
+            "input": asdict(self.convention.spec(inspected)),
+            "clear": self.clear,
+        }
+        if found is not None:
+            data |= {
+                "images": found.images,
+                "accuracy": found.accuracy,
+                "accuracy_ci": list(found.accuracy_ci),
+                "above_chance": found.above_chance,
+                "runs": found.runs,
+                "decisions": [decision.to_json() for decision in found.decisions],
+                "warnings": list(found.warnings),
+            }
+        return data
+
+
+def safe_name(text: str, taken: Sequence[str] = ()) -> str:
+    """A name for the manifest from a file's stem, unlike those taken."""
+    name = re.sub(r"[^A-Za-z0-9._+-]+", "_", text).lstrip("._+-") or "model"
+    number = 2
+    unique = name
+    while unique in taken or not NAME.fullmatch(unique):
+        unique = f"{name}-{number}"
+        number += 1
+    return unique
+
+
+def manifest_text(name: str, labels: Path | Sequence[str], drafts: Sequence[Draft], folder: Path) -> str:
+    """The manifest, TOML, with what was found and what was guessed in comments.
+
+    Parameters
+    ----------
+    name:
+        Of the zoo.
+    labels:
+        The label file, or the names themselves.
+    drafts:
+        The models.
+    folder:
+        Where the manifest will lie: files beneath it are written relative to it, others absolute.
+    """
+    said = place(labels, folder) if isinstance(labels, Path) else list(labels)
+    lines = [f"name = {toml(name)}", 'task = "image-classification"', f"labels = {toml(said)}"]
+    for draft in drafts:
+        lines += ["", *(f"# {line}" for line in findings(draft)), *_entry(draft, folder)]
+    return "\n".join(lines) + "\n"
+
+
+def findings(draft: Draft) -> list[str]:
+    """What is known about a draft and how, one line each."""
+    inspected = draft.inspected
+    lines = [f"the file says: {inspected.describe()}"]
+    if inspected.guessed:
+        lines.append(f"not said by the file: {', '.join(inspected.guessed)}")
+    lines.append(f"activation {draft.activation}: {draft.activation_seen}")
+    found = draft.found
+    if found is None:
+        lines.append("guessed, not measured: channels, resize, crop_fraction, interpolation" + _guessed_values(draft))
+        return lines
+    low, high = (100 * bound for bound in found.accuracy_ci)
+    lines.append(
+        f"top-1 {100 * found.accuracy:.1f} % [{low:.1f}, {high:.1f}] on {found.images} images, which also chose the "
+        "preprocessing"
+    )
+    for decision in found.decisions:
+        lines.extend(_decision_lines(decision, found.images))
+    lines.extend(f"warning: {text}" for text in found.warnings)
+    return lines
+
+
+def place(file: Path, folder: Path) -> str:
+    """How a manifest in `folder` names a file: relative if it lies beneath, be it through links, else absolute."""
+    try:
+        return file.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        return file.absolute().as_posix()
+
+
+def toml(value: Any) -> str:
+    """A TOML value: strings, numbers, lists of them."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    return repr(value)
+
+
+def _guessed_values(draft: Draft) -> str:
+    values = "" if draft.inspected.is_integer else ", mean, std"
+    return f"{values}; labelled images (--data) would tell"
+
+
+def _decision_lines(decision: Decision, images: int) -> list[str]:
+    """The verdict on one aspect, then the choices that it could not rule out."""
+    name = f"{ASPECT_NAMES[decision.aspect]}: {decision.chosen}"
+    if not decision.others:
+        return [name]
+    if decision.clear:
+        next_best = decision.others[0]
+        return [f"{name}, clearly: {_gap(next_best, images)} ahead of {next_best.name}"]
+    rivals = decision.rivals
+    if not rivals:
+        return [f"{name}, not clear: too few images"]
+    lines = [f"{name}, not clear; also possible:"]
+    for rival in rivals[:SHOWN_RIVALS]:
+        if rival.identical:
+            lines.append(f"  {rival.name}: the same answers on all of these images")
+        else:
+            lines.append(f"  {rival.name}: {_gap(rival, images)} behind")
+    if len(rivals) > SHOWN_RIVALS:
+        lines.append(f"  and {len(rivals) - SHOWN_RIVALS} more")
+    return lines
+
+
+def _gap(rival: Rival, images: int) -> str:
+    low, high = (100 * bound for bound in rival.behind_ci)
+    text = f"{100 * rival.behind:.1f} points [{low:.1f}, {high:.1f}]"
+    # Those that dropped out of the race saw fewer images.
+    return text if rival.images == images else f"{text}, on {rival.images} images,"
+
+
+def _entry(draft: Draft, folder: Path) -> list[str]:
+    inspected = draft.inspected
+    spec = draft.convention.spec(inspected)
+    fields: dict[str, Any] = {
+        "size": spec.size,
+        "layout": spec.layout,
+        "dtype": spec.dtype,
+        "channels": spec.channels,
+        "resize": spec.resize,
+        "crop_fraction": spec.crop_fraction,
+        "interpolation": spec.interpolation,
+        "mean": spec.mean,
+        "std": spec.std,
+    }
+    table = ", ".join(f"{name} = {toml(value)}" for name, value in fields.items() if value is not None)
+    settings = ", ".join(f"{name} = {toml(value)}" for name, value in inspected.settings.items())
+    note = "  # look it up and state it" if draft.license == UNKNOWN_LICENCE else ""
+    return [
+        "[[models]]",
+        f"name = {toml(draft.name)}",
+        f"file = {toml(place(inspected.file, folder))}",
+        f"sha256 = {toml(inspected.sha256)}",
+        f"license = {toml(draft.license)}{note}",
+        f"runtime = {toml(inspected.runtime)}",
+        f"label_offset = {draft.offset}",
+        *([f"settings = {{ {settings} }}"] if settings else []),
+        f"input = {{ {table} }}",
+        f"output = {{ activation = {toml(draft.activation)} }}",
+    ]

@@ -1,0 +1,67 @@
+"""Labelled images for a search: decoded once, as far as the memory set aside for them goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.domains.image.decode import Image, decode
+from premodel.errors import DatasetError, ImageError
+from premodel.profiling.datasets.base import Dataset
+
+KEPT_BYTES = 512_000_000
+"""Decoded images kept in memory; those beyond are decoded again whenever they are needed."""
+
+
+class TrialImages:
+    """Up to `limit` readable images of a data set, drawn and ordered at random with a fixed seed.
+
+    Attributes
+    ----------
+    labels:
+        int32 (n,), the truth.
+    unreadable:
+        What could not be read, and why.
+    """
+
+    def __init__(self, dataset: Dataset, limit: int, seed: int = 0, kept_bytes: int = KEPT_BYTES) -> None:
+        self._dataset = dataset
+        self._kept: dict[int, Image] = {}
+        self.unreadable: list[str] = []
+        rows = []
+        kept = 0
+        for payload in dataset.read(dataset.draw(limit, seed)):
+            try:
+                if payload.data is None:
+                    raise ImageError(payload.reason)
+                image = decode(payload.data)
+            except ImageError as error:
+                self.unreadable.append(f"{dataset.names[payload.row]}: {error}")
+                continue
+            rows.append(payload.row)
+            kept += image.rgb.nbytes
+            if kept <= kept_bytes:
+                self._kept[payload.row] = image
+        if not rows:
+            first = self.unreadable[0] if self.unreadable else "the data set is empty"
+            raise DatasetError("no image could be read", where=dataset.root, given=first)
+        # Data sets are sorted by class more often than not: any first part of these is a fair sample.
+        self._rows = np.random.default_rng(seed).permutation(rows)
+        self.labels: NDArray[np.int32] = np.asarray(dataset.labels)[self._rows].astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
+        """Index and image."""
+        for index in indices:
+            row = int(self._rows[index])
+            image = self._kept.get(row)
+            if image is None:
+                (payload,) = self._dataset.read([row])
+                if payload.data is None:
+                    raise ImageError(payload.reason, where=self._dataset.names[row])
+                image = decode(payload.data)
+            yield index, image

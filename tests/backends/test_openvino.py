@@ -1,0 +1,138 @@
+"""What only OpenVINO has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from premodel.backends.openvino import OpenvinoBackend, runtime_failures
+from premodel.errors import ModelError, OptionError, RunError
+from premodel.files import file_sha256
+from tiny_models import write_onnx
+
+openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+
+RNG = np.random.default_rng(0)
+WEIGHTS = RNG.normal(0, 0.5, (48, 5)).astype(np.float32)
+BIAS = np.zeros(5, np.float32)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    write_onnx(tmp_path / "m.onnx", WEIGHTS, BIAS, [1, 3, 4, 4])
+    return tmp_path / "m.onnx"
+
+
+@pytest.fixture
+def ir(file: Path) -> Path:
+    openvino.save_model(openvino.Core().read_model(str(file)), str(file.with_suffix(".xml")), compress_to_fp16=False)
+    return file.with_suffix(".xml")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
+def test_input_types(tmp_path: Path, dtype: str) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], dtype=dtype)
+    backend = OpenvinoBackend.open(file, threads=1)
+    assert backend.input.dtype == dtype
+    tensor = RNG.integers(0, 5, (1, 3, 4, 4)).astype(dtype)
+    logits = tensor.reshape(1, -1).astype(np.float64) @ WEIGHTS
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(backend.predict(tensor), expected, rtol=1e-3)
+
+
+def test_free_sides_take_any_size_the_network_can(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, ["batch", 3, "height", "width"])
+    backend = OpenvinoBackend.open(file, threads=1)
+    assert backend.input.shape == (1, 3, None, None)
+    assert backend.predict(np.zeros((1, 3, 2, 8), np.float32)).shape == (1, 5)
+    with pytest.raises(RunError, match="openvino failed") as caught:
+        backend.predict(np.zeros((1, 3, 5, 5), np.float32))
+    assert "\n" not in str(caught.value)
+
+
+def test_threads_and_precision_reach_the_runtime(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    compile_model = openvino.Core.compile_model
+
+    def spy(core: Any, *args: Any) -> Any:
+        compiled.append(compile_model(core, *args))
+        return compiled[-1]
+
+    monkeypatch.setattr(openvino.Core, "compile_model", spy)
+    OpenvinoBackend.open(file, threads=1)
+    OpenvinoBackend.open(file, threads=2)
+    assert [one.get_property("INFERENCE_NUM_THREADS") for one in compiled] == [1, 2]
+    assert [one.get_property("NUM_STREAMS") for one in compiled] == [1, 1]
+    assert {one.get_property("INFERENCE_PRECISION_HINT") for one in compiled} == {openvino.Type.f32}
+
+
+def test_devices_and_settings_are_checked(file: Path) -> None:
+    OpenvinoBackend.open(file, threads=1, providers=["CPU"], settings={"precision": "f32"})
+    for providers in (["TPU"], ["CPU", "CPU"]):
+        with pytest.raises(
+            OptionError, match=r"not a device that this OpenVINO sees; given: .*; allowed: one of .*CPU"
+        ):
+            OpenvinoBackend.open(file, threads=1, providers=providers)
+    with pytest.raises(OptionError, match=r"settings\.precision; given: f8; allowed: f32, f16, bf16"):
+        OpenvinoBackend.open(file, threads=1, settings={"precision": "f8"})
+
+
+def test_several_outputs_need_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], outputs=["main", "aux"])
+    with pytest.raises(ModelError, match=r"several outputs; allowed: main, aux; name one as settings.output"):
+        OpenvinoBackend.open(file, threads=1)
+    backend = OpenvinoBackend.open(file, threads=1, settings={"output": "aux"})
+    assert backend.predict(np.zeros((1, 3, 4, 4), np.float32)).shape == (1, 5)
+
+
+def test_its_own_form_with_the_digest_of_its_weights(file: Path, ir: Path) -> None:
+    settings = OpenvinoBackend.file_settings(ir)
+    assert settings == {"weights_sha256": file_sha256(ir.with_suffix(".bin"))}
+    assert OpenvinoBackend.file_settings(file) == {}
+    tensor = RNG.random((1, 3, 4, 4), np.float32)
+    expected = OpenvinoBackend.open(file, threads=1).predict(tensor)
+    found = OpenvinoBackend.open(ir, threads=1, settings=settings).predict(tensor)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_other_weights_than_stated_are_noticed(ir: Path) -> None:
+    settings = OpenvinoBackend.file_settings(ir)
+    weights = ir.with_suffix(".bin")
+    content = bytearray(weights.read_bytes())
+    content[10] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"state settings.weights_sha256 = '{file_sha256(weights)}'"):
+        OpenvinoBackend.open(ir, threads=1, settings=settings)
+    with pytest.raises(ModelError, match=r"given: no settings\.weights_sha256"):
+        OpenvinoBackend.open(ir, threads=1)
+    weights.unlink()
+    with pytest.raises(ModelError, match=r"m\.bin"):
+        OpenvinoBackend.open(ir, threads=1, settings=settings)
+
+
+@pytest.mark.parametrize("text", [b"<?xml version='1.0'?>\n<net", b"<?xml version='1.0'?>\n<net name='a'></net>"])
+def test_a_damaged_file_of_its_own_form_is_one_line(ir: Path, text: bytes) -> None:
+    settings = OpenvinoBackend.file_settings(ir)
+    ir.write_bytes(text)
+    with pytest.raises(ModelError, match=r"m\.xml") as caught:
+        OpenvinoBackend.open(ir, threads=1, settings=settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_of_the_runtimes_own_errors_are_known() -> None:
+    names = {failure.__name__ for failure in runtime_failures(openvino)}
+    assert {"GeneralFailure", "OpConversionFailure", "RuntimeError"} <= names
+
+
+def test_nothing_is_printed(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    OpenvinoBackend.open(file, threads=2).predict(np.zeros((1, 3, 4, 4), np.float32))
+    file.write_bytes(b"not a model\n" * 40)
+    with pytest.raises(ModelError):
+        OpenvinoBackend.open(file, threads=1)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,416 @@
+"""One contract for every form of a data set, and what each form says of bad input."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from premodel.errors import DatasetError, PremodelError
+from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.datasets.registry import read_dataset
+
+LABELS = ("n00000001 cat", "n00000002 dog", "n00000003 very big horse")
+TRUTH = (2, 0, 1, 1, 0, 2, 0)
+
+
+def encoded(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)
+    return bytes(cv2.imencode(".png", pixels)[1])
+
+
+IMAGES = tuple(encoded(seed) for seed in range(len(TRUTH)))
+Made = tuple[Path, Path | None]
+
+
+def folders(root: Path) -> Made:
+    for number, (data, label) in enumerate(zip(IMAGES, TRUTH, strict=True)):
+        folder = root / LABELS[label].split()[0] / ("deeper" if number % 2 else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(data)
+    return root, None
+
+
+def files(root: Path) -> list[str]:
+    (root / "val").mkdir(parents=True, exist_ok=True)
+    names = [f"img {number}.JPEG" for number in range(len(IMAGES))]
+    for name, data in zip(names, IMAGES, strict=True):
+        (root / "val" / name).write_bytes(data)
+    return names
+
+
+def csv_table(root: Path) -> Made:
+    rows = [f"val/{name},{label},x\n" for name, label in zip(files(root), TRUTH, strict=True)]
+    table = root / "labels.csv"
+    table.write_text("path,label,source\n" + "".join(rows), encoding="utf-8-sig")
+    return root, table
+
+
+def csv_as_data(root: Path) -> Made:
+    _, table = csv_table(root)
+    assert table is not None
+    return table, None
+
+
+def csv_elsewhere(root: Path) -> Made:
+    _, table = csv_table(root)
+    assert table is not None
+    (root.parent / "elsewhere").mkdir()
+    return root, table.rename(root.parent / "elsewhere" / "t.csv")
+
+
+def tsv_with_names(root: Path) -> Made:
+    table = root / "labels.tsv"
+    names = files(root)
+    table.write_text(
+        "label\tpath\n" + "".join(f"{LABELS[label]}\tval/{name}\n" for name, label in zip(names, TRUTH, strict=True))
+    )
+    return root, table
+
+
+def parquet_table(root: Path) -> Made:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    names = [f"val/{name}" for name in files(root)]
+    pyarrow.parquet.write_table(pa.table({"path": names, "label": list(TRUTH)}), root / "labels.parquet")
+    return root, root / "labels.parquet"
+
+
+def ilsvrc(root: Path) -> Made:
+    listing = root / "val.txt"
+    listing.write_text("".join(f"{name} {label}\n" for name, label in zip(files(root), TRUTH, strict=True)))
+    return root, listing
+
+
+def ilsvrc_ids(root: Path) -> Made:
+    listing = root.parent / "val.txt"
+    listing.write_text(
+        "".join(f"{name} {LABELS[label].split()[0]}\n" for name, label in zip(files(root), TRUTH, strict=True))
+    )
+    return root, listing
+
+
+def huggingface_bytes(images: tuple[bytes, ...], labels: tuple[int, ...], file: Path, **options: object) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    column = pa.array([{"bytes": data, "path": None} for data in images], kind)
+    table = pa.table({"image": column, "label": pa.array(labels, pa.int64())})
+    names = options.pop("class_names", None)
+    if names is not None:
+        info = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(info)})
+    pyarrow.parquet.write_table(table, file, **options)
+    return file
+
+
+def huggingface(root: Path) -> Made:
+    return huggingface_bytes(IMAGES, TRUTH, root / "test.parquet", row_group_size=3), None
+
+
+def huggingface_shards(root: Path) -> Made:
+    huggingface_bytes(IMAGES[:4], TRUTH[:4], root / "test-00000-of-00002.parquet", row_group_size=3)
+    huggingface_bytes(IMAGES[4:], TRUTH[4:], root / "test-00001-of-00002.parquet")
+    return root, None
+
+
+def huggingface_other_order(root: Path) -> Made:
+    """The file's class 0 is the zoo's label 2, and so on."""
+    names = ["very big horse", "cat", "dog"]
+    own = tuple((2, 0, 1).index(label) for label in TRUTH)
+    return huggingface_bytes(IMAGES, own, root / "test.parquet", class_names=names), None
+
+
+FORMS: dict[Callable[[Path], Made], str] = {
+    folders: "folders",
+    csv_table: "table",
+    csv_as_data: "table",
+    csv_elsewhere: "table",
+    tsv_with_names: "table",
+    parquet_table: "table",
+    ilsvrc: "ilsvrc",
+    ilsvrc_ids: "ilsvrc",
+    huggingface: "huggingface",
+    huggingface_shards: "huggingface",
+    huggingface_other_order: "huggingface",
+}
+
+
+@pytest.fixture(params=FORMS, ids=lambda form: form.__name__)
+def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
+    root = tmp_path / "data"
+    root.mkdir()
+    data, labels = request.param(root)
+    found = read_dataset(data, labels, label_names=LABELS)
+    assert found.form == FORMS[request.param]
+    return found
+
+
+def test_every_image_has_its_label(dataset: Dataset) -> None:
+    assert len(dataset) == len(IMAGES)
+    assert dataset.labels.dtype == np.int32
+    label_of = {hashlib.sha256(data).digest(): label for data, label in zip(IMAGES, TRUTH, strict=True)}
+    found = {payload.row: payload.data for payload in dataset.read()}
+    assert sorted(found) == list(range(len(IMAGES)))
+    assert [
+        label_of[hashlib.sha256(found[row] or b"").digest()] for row in range(len(IMAGES))
+    ] == dataset.labels.tolist()
+    assert dataset.missing == ()
+    assert dataset.notes == ()
+
+
+def test_some_rows_are_read_in_rising_order(dataset: Dataset) -> None:
+    whole = {payload.row: payload.data for payload in dataset.read()}
+    some = list(dataset.read([5, 0, 3]))
+    assert [payload.row for payload in some] == [0, 3, 5]
+    assert all(payload.data == whole[payload.row] for payload in some)
+    assert list(dataset.read([])) == []
+
+
+def test_names_are_distinct_and_paths_hold_the_bytes(dataset: Dataset) -> None:
+    assert len(set(dataset.names)) == len(IMAGES)
+    if dataset.paths is not None:
+        assert [path.read_bytes() for path in dataset.paths] == [payload.data for payload in dataset.read()]
+
+
+def test_a_smaller_draw_lies_in_a_larger_one(dataset: Dataset) -> None:
+    draws = [set(dataset.draw(limit)) for limit in range(1, 9)]
+    assert [len(draw) for draw in draws] == [1, 2, 3, 4, 5, 6, 7, 7]
+    assert all(small <= large for small, large in pairwise(draws))
+    assert dataset.draw(3) == dataset.draw(3) == sorted(dataset.draw(3))
+    assert dataset.draw(None) == list(range(7))
+
+
+def refuse(message: str, data: Path, labels: Path | None = None, error: type[PremodelError] = DatasetError) -> str:
+    with pytest.raises(error, match=message) as caught:
+        read_dataset(data, labels, label_names=LABELS)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.exit_code == 2
+    return text
+
+
+def test_unknown_folder(tmp_path: Path) -> None:
+    folders(tmp_path)
+    (tmp_path / "unicorn").mkdir()
+    folders_found = read_dataset(tmp_path, label_names=LABELS)
+    assert len(folders_found) == 7  # an empty folder is no class
+    (tmp_path / "unicorn" / "a.jpg").write_bytes(b"x")
+    refuse("unicorn: unknown label; given: 'unicorn'; allowed: 0 to 2", tmp_path)
+
+
+def test_folders_by_index_and_name_are_read_one_way(tmp_path: Path) -> None:
+    for name in ("0", "2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(IMAGES[0])
+    assert read_dataset(tmp_path, label_names=LABELS).labels.tolist() == [0, 2]
+
+
+def test_other_and_hidden_files_are_left_out_and_counted(tmp_path: Path) -> None:
+    folders(tmp_path)
+    (tmp_path / "n00000001" / "notes.txt").write_text("x")
+    (tmp_path / "n00000001" / ".hidden.png").write_bytes(IMAGES[0])
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "a.png").write_bytes(IMAGES[0])
+    found = read_dataset(tmp_path, label_names=LABELS)
+    assert len(found) == 7
+    assert found.notes == ("1 files without the suffix of an image were left out",)
+
+
+def test_a_folder_without_classes(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGES[0])
+    text = refuse("no folder per class holds an image; given: 1 images directly", tmp_path)
+    assert "--labels" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column path and label; given: an empty file"),
+        ("path,label\n", "the table has no rows"),
+        ("file,label\nval/img 0.JPEG,0\n", "no column path; given: file, label"),
+        ("path,label\nval/img 0.JPEG\n", "line 2: no label"),
+        ("path,label\n,1\n", "line 2: no path"),
+        ("path,label\nval/img 0.JPEG,0\nval/img 1.JPEG,3\n", "line 3: unknown label; given: '3'; allowed: 0 to 2"),
+        ("path,label\nval/img 0.JPEG,0\nnone.jpg,1\n", "line 3: the file is not there; given: none.jpg"),
+        ("path,label\nval,1\n", "line 2: the file is not there; given: val"),
+        ('path,label\n"val,1\n', "not a CSV table"),
+        ("path,label\nval/img 0.JPEG,0\0\n", "line 2: unknown label|not a CSV table"),
+    ],
+)
+def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
+    files(tmp_path)
+    table = tmp_path / "t.csv"
+    table.write_text(text)
+    assert str(table) in refuse(message, tmp_path, table)
+
+
+def test_a_table_that_is_no_text(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b"path,label\n\xff\xfe,1\n")
+    refuse("not a CSV table", tmp_path, table)
+
+
+def test_a_subset_of_a_list_is_usable_and_the_rest_counted(tmp_path: Path) -> None:
+    _, listing = ilsvrc(tmp_path)
+    assert listing is not None
+    with listing.open("a") as stream:
+        stream.writelines(f"absent_{number}.JPEG 1\n" for number in range(40))
+    found = read_dataset(tmp_path, listing, label_names=LABELS)
+    assert len(found) == 7
+    assert len(found.missing) == 40
+    assert found.missing[0] == "absent_0.JPEG"
+
+
+def test_a_list_without_any_of_its_images(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    listing = tmp_path / "val.txt"
+    listing.write_text("a.JPEG 0\nb.JPEG 1\n")
+    refuse("none of the listed images is there; given: 2 names", tmp_path, listing)
+
+
+def test_images_anywhere_below_unless_two_have_the_name(tmp_path: Path) -> None:
+    _, listing = ilsvrc(tmp_path)
+    assert listing is not None
+    (tmp_path / "val").rename(tmp_path / "pictures")
+    assert len(read_dataset(tmp_path, listing, label_names=LABELS)) == 7
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "img 3.JPEG").write_bytes(IMAGES[0])
+    text = refuse("line 4: two files have this name", tmp_path, listing)
+    assert "more" in text
+    assert "pictures" in text
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "img 3.JPEG").write_bytes(IMAGES[3])
+    assert len(read_dataset(tmp_path, listing, label_names=LABELS)) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the list is empty"),
+        ("img 0.JPEG 0\n490\n", "line 2: not a name and a label; given: '490'"),
+        ("img 0.JPEG 0\n\nimg 1.JPEG 77\n", "line 3: unknown label; given: '77'"),
+    ],
+)
+def test_bad_lists(tmp_path: Path, text: str, message: str) -> None:
+    files(tmp_path)
+    listing = tmp_path / "val.txt"
+    listing.write_text(text)
+    refuse(message, tmp_path, listing)
+
+
+def test_bad_parquet(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1 no")
+    refuse("not a readable Parquet file", tmp_path / "damaged.parquet")
+    pyarrow.parquet.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    refuse("no column path and label; given: a", tmp_path / "other.parquet")
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": IMAGES[0], "path": None}], kind)
+    pyarrow.parquet.write_table(pa.table({"image": images}), tmp_path / "no_label.parquet")
+    refuse("the columns image and label are needed; given: image", tmp_path / "no_label.parquet")
+    huggingface_bytes(IMAGES[:2], (0, 3), tmp_path / "bad_label.parquet")
+    refuse("bad_label.parquet, row 1: unknown label; given: 3", tmp_path / "bad_label.parquet")
+    huggingface_bytes(IMAGES[:2], (0, -1), tmp_path / "no_truth.parquet")
+    refuse("row 1: unknown label; given: -1", tmp_path / "no_truth.parquet")
+
+
+def test_parquet_rows_without_bytes(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    (tmp_path / "there.png").write_bytes(IMAGES[0])
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [{"bytes": None, "path": "there.png"}, {"bytes": None, "path": "gone.png"}, None]
+    pyarrow.parquet.write_table(pa.table({"image": pa.array(rows, kind), "label": [0, 1, 2]}), tmp_path / "t.parquet")
+    found = list(read_dataset(tmp_path / "t.parquet", label_names=LABELS).read())
+    assert found[0].data == IMAGES[0]
+    assert [payload.data for payload in found[1:]] == [None, None]
+    assert "gone.png" in found[1].reason
+    assert "neither bytes nor a path" in found[2].reason
+
+
+def test_class_names_that_are_not_the_zoos_are_told(tmp_path: Path) -> None:
+    file = huggingface_bytes(IMAGES, TRUTH, tmp_path / "t.parquet", class_names=["a", "b", "c"])
+    found = read_dataset(file, label_names=LABELS)
+    assert found.labels.tolist() == list(TRUTH)
+    assert "taken as indices" in found.notes[0]
+
+
+def test_what_is_not_there_or_of_no_form(tmp_path: Path) -> None:
+    refuse("nothing: not there", tmp_path / "nothing")
+    refuse("nothing.csv: not there", tmp_path, tmp_path / "nothing.csv")
+    (tmp_path / "a.zip").write_bytes(b"x")
+    refuse("unknown form", tmp_path / "a.zip")
+    refuse("labels go with a folder", tmp_path / "a.zip", tmp_path / "a.zip")
+
+
+def test_a_file_that_cannot_be_read_gives_the_reason(tmp_path: Path) -> None:
+    _, table = csv_table(tmp_path)
+    dataset = read_dataset(tmp_path, table, label_names=LABELS)
+    (tmp_path / "val" / "img 2.JPEG").unlink()
+    found = list(dataset.read())
+    assert found[2].data is None
+    assert "img 2.JPEG" in found[2].reason
+    assert sum(payload.data is not None for payload in found) == 6
+
+
+def test_bytes_are_not_all_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that looks at one row of 300 makes pyarrow decode one batch, not the file."""
+    pytest.importorskip("pyarrow")
+    many = tuple(IMAGES[number % 7] for number in range(300))
+    file = huggingface_bytes(many, tuple(TRUTH[number % 7] for number in range(300)), tmp_path / "t.parquet")
+    dataset = read_dataset(file, label_names=LABELS)
+    seen = []
+    from premodel.profiling.datasets import huggingface as form
+
+    real = form.open_parquet
+
+    class Counting:
+        def __init__(self, path: Path) -> None:
+            self._file = real(path)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._file, name)
+
+        def iter_batches(self, *args: object, **options: object) -> object:
+            for batch in self._file.iter_batches(*args, **options):
+                seen.append(batch.num_rows)
+                yield batch
+
+    monkeypatch.setattr(form, "open_parquet", Counting)
+    assert next(iter(dataset.read([70]))).data == many[70]
+    assert sum(seen) <= 128
+
+
+def test_real_lists(imagenet: Path) -> None:
+    names = (imagenet / "synset_words.txt").read_text().splitlines()
+    table = read_dataset(imagenet, imagenet / "labels.csv", label_names=names)
+    listed = read_dataset(imagenet, imagenet / "ilsvrc2012_val_labels.txt", label_names=names)
+    assert (len(table), len(listed), len(listed.missing)) == (1500, 900, 49_100)
+    by_name = {Path(name).name: label for name, label in zip(table.names, table.labels, strict=True)}
+    assert all(by_name[name] == label for name, label in zip(listed.names, listed.labels, strict=True))
+
+
+def test_real_parquet(shared: Path) -> None:
+    pytest.importorskip("pyarrow")
+    names = (shared / "cifar10" / "labels.txt").read_text().split()
+    dataset = read_dataset(shared / "cifar10" / "test.parquet", label_names=names)
+    assert len(dataset) == 8000
+    payloads = list(dataset.read([0, 999, 1000, 7999]))
+    assert [payload.row for payload in payloads] == [0, 999, 1000, 7999]
+    for payload in payloads:
+        assert cv2.imdecode(np.frombuffer(payload.data or b"", np.uint8), cv2.IMREAD_COLOR).shape == (32, 32, 3)
+    assert io.BytesIO(payloads[0].data or b"").read(2) == b"\xff\xd8"

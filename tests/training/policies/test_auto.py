@@ -1,0 +1,116 @@
+"""The choice among policies, where the right choice is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from premodel.errors import OptionError
+from premodel.training.objective import Floor, Objective
+from premodel.training.options import Trained, TrainOptions
+from premodel.training.policies.auto import FEATURES, OUTPUTS, SINGLE
+from premodel.training.simulate import simulate
+from premodel.training.tables import FeatureCosts, Tables
+from premodel.training.train import train
+from telling import noisy_tables, telling_tables
+
+
+def without_features(tables: Tables) -> Tables:
+    return dataclasses.replace(
+        tables, features=np.zeros((len(tables), 0), np.float32), feature_names=(), feature_costs=FeatureCosts()
+    )
+
+
+def auto(tables: Tables, floor: str | None = None, **objective: Any) -> Trained:
+    parsed = None if floor is None else Floor.parse(floor)
+    return train(tables, TrainOptions(objective=Objective(parsed, **objective)))
+
+
+def chosen(found: Trained) -> str:
+    return str(found.evidence["auto"]["chosen"])
+
+
+def test_auto_is_the_default() -> None:
+    assert TrainOptions().policy == "auto"
+
+
+def test_a_cascade_is_chosen_where_confidence_tells_everything() -> None:
+    small = np.random.default_rng(0).random(300) < 0.7
+    tables = without_features(telling_tables(np.stack([small, np.ones(300)], axis=1), latency_ms=(1.0, 4.0)))
+    found = auto(tables)
+    assert chosen(found) in OUTPUTS
+    served = simulate(found.policy, tables)
+    assert (served.labels[:, 0] == tables.truth).all()
+    assert served.latency_ms.mean() < 3
+
+
+def test_one_alone_is_chosen_where_nothing_tells() -> None:
+    """Sureness says nothing, and the others are hardly cheaper than the best, which is right far more often."""
+    rng = np.random.default_rng(1)
+    correct = rng.random((300, 3)) < np.asarray([0.5, 0.5, 0.9])
+    tables = without_features(telling_tables(correct, sure=0.6, unsure=0.6, latency_ms=(3.5, 3.6, 4.0)))
+    found = auto(tables)
+    assert chosen(found) == SINGLE
+    assert found.policy.kind == "single"
+    assert found.policy.candidates[0] == "c2"
+    assert "chosen: single, no premodel does better than one candidate alone" in found.account
+
+
+def test_select_is_chosen_where_a_feature_tells_and_sureness_does_not() -> None:
+    """Four groups of inputs, a feature names the group; the cheap candidate is right on all but the last group."""
+    rng = np.random.default_rng(2)
+    group = rng.integers(0, 4, 400)
+    correct = np.stack([group < 3, np.ones(400)], axis=1)
+    tables = telling_tables(correct, sure=0.6, unsure=0.6, latency_ms=(1.0, 9.0))
+    features = np.stack([group == 3, rng.random(400), rng.random(400)], axis=1).astype(np.float32)
+    found = auto(dataclasses.replace(tables, features=features))
+    assert chosen(found) in FEATURES
+    assert found.policy.features
+
+
+def test_the_losers_figures_are_kept() -> None:
+    found = auto(noisy_tables(150, 3))
+    records = {record["policy"]: record for record in found.evidence["auto"]["policies"]}
+    assert set(records) == {SINGLE, *OUTPUTS, *FEATURES}
+    assert records[SINGLE]["samples"] == 150
+    for record in records.values():
+        assert (record["samples"] == 150) is (record["given_up"] is None)
+        assert 0 <= record["accuracy"] <= 1
+    assert found.account[0].startswith("policies compared on 150 samples in 5 folds")
+    assert found.account[-1].startswith("decides: ")
+
+
+def test_without_features_policies_that_need_them_are_left_out() -> None:
+    found = auto(without_features(noisy_tables(100, 3)))
+    assert {record["policy"] for record in found.evidence["auto"]["policies"]} == {SINGLE, *OUTPUTS}
+
+
+def test_a_policy_that_refuses_the_objective_says_why() -> None:
+    found = auto(noisy_tables(100, 3), cost_weight=0.02)
+    records = {record["policy"]: record for record in found.evidence["auto"]["policies"]}
+    assert "policy paper has no cost-weight" in records["paper"]["given_up"]
+
+
+def test_a_floor_that_no_single_candidate_reaches() -> None:
+    """Three that err independently: fused they are right more often than the best of them."""
+    correct = np.random.default_rng(3).random((600, 3)) < 0.8
+    tables = without_features(telling_tables(correct, sure=0.7, unsure=0.5, noise=0.1, latency_ms=(1.0, 1.1, 1.2)))
+    found = auto(tables, floor="best+3pt")
+    assert chosen(found) in OUTPUTS
+    assert "one candidate alone misses the objective" in found.evidence["auto"]["why"]
+
+
+@pytest.mark.parametrize("option", [{"technique": "knn"}, {"labels": "right"}, {"fallback": "c0"}])
+def test_options_of_one_policy_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=r"policy auto has no .*; name a policy that has one"):
+        train(noisy_tables(50, 3), TrainOptions(**option))
+
+
+def test_too_few_samples() -> None:
+    with pytest.raises(OptionError, match="too few samples to compare policies; given: 4; allowed: 5 or more"):
+        auto(noisy_tables(4, 3))
+    tiny = noisy_tables(8, 3)
+    assert chosen(auto(tiny)) in {SINGLE, *FEATURES}

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from premodel.training.evidence import log_score_table
+from premodel.training.policies.fusion import MOST, TOTAL, fit_set, fit_weights, fused
+from telling import noisy_tables, telling_tables
+
+
+def test_a_candidate_that_says_nothing_about_the_truth_gets_no_weight() -> None:
+    rng = np.random.default_rng(0)
+    correct = np.stack([rng.random(3000) < 0.8, rng.random(3000) < 1 / 12], axis=1)
+    table = log_score_table(telling_tables(correct, sure=0.6, unsure=0.6, noise=0.05), "top1", 1.0)
+    good, noise = fit_set(table, [0, 1])
+    assert good > 5 * noise
+    assert noise < 0.15
+
+
+def test_copies_share_the_weight_of_one() -> None:
+    table = log_score_table(noisy_tables(2000, 1), "top1", 1.0)
+    alone = fit_set(table, [0])
+    both = fit_weights([table.evidence[0]] * 2, table.log_count, table.truth)
+    assert both[0] == pytest.approx(both[1], rel=1e-3)
+    assert both.sum() == pytest.approx(alone.sum(), rel=0.05)
+
+
+def test_without_samples_to_speak_of_it_stays_where_it_is_drawn_to() -> None:
+    table = log_score_table(noisy_tables(1, 3), "top1", 1.0)
+    assert fit_set(table, [0, 1, 2]).tolist() == pytest.approx([TOTAL / 3] * 3, abs=0.3)
+
+
+def test_it_is_the_most_likely_one() -> None:
+    """No small step away from the weights makes the truth more probable, the ridge counted."""
+    table = log_score_table(noisy_tables(400, 3), "top1", 1.0)
+    found = fit_weights(list(table.evidence), table.log_count, table.truth, steps=30)
+
+    def cost(weights: np.ndarray) -> float:
+        shares = fused(list(table.evidence), table.log_count, weights).astype(np.float64)
+        likely = np.log(shares[np.arange(len(table)), table.truth]).sum()
+        return float(-likely + 10.0 * ((weights - TOTAL / 3) ** 2).sum())
+
+    for step in np.vstack([0.03 * np.eye(3), -0.03 * np.eye(3)]):
+        assert cost(found + step) > cost(found)
+
+
+def test_weights_stay_within_bounds() -> None:
+    table = log_score_table(telling_tables(np.ones((500, 2)), sure=0.15), "top1", 1.0)
+    found = fit_set(table, [0, 1])
+    assert (found >= 0).all()
+    assert (found <= MOST).all()
+
+
+def test_many_candidates_alike_do_not_upset_the_fit() -> None:
+    """Thirty near copies, as views of few networks are: no step within the bounds makes the truth more probable."""
+    rng = np.random.default_rng(0)
+    table = log_score_table(noisy_tables(300, 6), "top1", 1.0)
+    views = [2 * own * (rng.random(own.shape) < 0.9).astype(np.float32) for own in table.evidence for _ in range(5)]
+
+    def likely(weights: np.ndarray) -> float:
+        shares = fused(views, table.log_count, weights).astype(np.float64)
+        penalty = 10.0 * float(((weights - TOTAL / 30) ** 2).sum())
+        return float(np.log(shares[np.arange(len(table)), table.truth]).sum()) - penalty
+
+    found = fit_weights(views, table.log_count, table.truth, steps=12)
+    assert (found == 0).any()  # some are at the bound, where the others must move as if it were not there
+    for step in np.vstack([0.02 * np.eye(30), -0.02 * np.eye(30)]):
+        assert likely(np.maximum(found + step, 0)) <= likely(found) + 1e-3

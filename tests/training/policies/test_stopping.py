@@ -1,0 +1,180 @@
+"""What training learns for sets of candidates; the policies that come of it are in test_cascade_routing.py."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from premodel.runtime.policies.stopping import Cascade, CascadeRouting, StoppingPolicy
+from premodel.stats import reliability
+from premodel.training.evidence import log_score_table
+from premodel.training.folds import stratified_folds
+from premodel.training.policies.stopping import (
+    Gains,
+    States,
+    allowed_after,
+    backward_induction,
+    compute_states,
+    cross_fit,
+    fit_all_weights,
+    fit_sets,
+    members_of,
+    solve_sets,
+    stopping_parts,
+    thinned,
+    walk,
+    who_answers,
+)
+from premodel.training.simulate import simulate
+from telling import noisy_tables, telling_tables
+
+TABLES = noisy_tables(800, 3)
+TABLE = log_score_table(TABLES, "top1", 0.3)
+
+
+def folds(n: int = 5) -> list:
+    return stratified_folds(TABLES.truth, TABLE.correct.sum(axis=1), n)
+
+
+def test_members_by_hand() -> None:
+    assert members_of(2) == ((), (0,), (1,), (0, 1))
+    assert members_of(3)[5] == (0, 2)
+
+
+def test_allowed_by_hand() -> None:
+    # sets 1, 2 and 3 of two candidates
+    assert allowed_after(2)[1:].tolist() == [[False, True], [True, False], [False, False]]
+    assert allowed_after(2, (0, 1))[1:].tolist() == [[False, True], [False, False], [False, False]]
+    assert allowed_after(2, (1, 0))[1:].tolist() == [[False, False], [True, False], [False, False]]
+
+
+def test_backward_induction_of_two_samples_by_hand() -> None:
+    """s is -1 on the first sample and 1 on the second; the small one is right with 0.4 and 1, both together always.
+
+    Running the large one brings 0.6 less 0.1 * 2 = 0.4 on the first and -0.2 on the second: 0.1 - 0.3 s.
+    So the small one first is worth the mean of 0.8 and 1, less its own 0.1; the large one first 1 - 0.2.
+    """
+    s = np.asarray([-1.0, 1.0], np.float32)
+    basis = np.repeat(np.stack([np.ones(2), s, s * s], axis=1)[None], 4, axis=0).astype(np.float32)
+    reward = np.asarray([[0, 0], [0.4, 1], [1, 1], [1, 1]], np.float32)
+    found = backward_induction(basis, reward, np.asarray([1.0, 2.0]), np.asarray([0.1]), allowed_after(2))
+    gain = basis[1] @ found.gains[0, 1, 1]
+    assert gain.tolist() == pytest.approx([0.4, -0.2], abs=1e-3)
+    assert found.start[0].tolist() == pytest.approx([0.8, 0.8], abs=1e-6)
+    dear = backward_induction(basis, reward, np.asarray([1.0, 2.0]), np.asarray([0.5]), allowed_after(2))
+    assert (basis[1] @ dear.gains[0, 1, 1] < 0).all()
+    assert dear.start[0].tolist() == pytest.approx([0.2, 0.0], abs=1e-6)
+
+
+def test_walking_by_hand() -> None:
+    """Always from the small one to the large one at the first weight, never at the second."""
+    basis = np.ones((4, 2, 3), np.float32)
+    gains = np.zeros((2, 4, 2, 3), np.float32)
+    gains[..., 0] = -1
+    gains[0, 1, 1, 0] = 1
+    states = States(
+        np.zeros((4, 2), np.float32),
+        np.zeros((4, 2), np.float32),
+        np.asarray([[0, 0], [0, 1], [1, 1], [1, 0]], np.bool_),
+    )
+    start = np.asarray([[1, 0], [1, 0]], np.float32)
+    right, spent = walk(states, basis, Gains(gains, start), np.asarray([1.0, 4.0]))
+    assert right.tolist() == [[True, False], [False, True]]
+    assert spent.tolist() == [[5.0, 1.0], [5.0, 1.0]]
+
+
+def test_cross_fitted_states_are_those_of_fits_without_the_fold() -> None:
+    division = folds(4)
+    crossed = cross_fit(TABLE, division)
+    for fold in division[:2]:
+        weights = fit_all_weights(TABLE.take(fold.train))
+        own = compute_states(TABLE.take(fold.test), weights, np.full(8, -1, np.int8))
+        assert np.array_equal(crossed.right[:, fold.test], own.right)
+        assert np.array_equal(crossed.mass[:, fold.test], own.mass)
+    assert np.array_equal(crossed.right[[1, 2, 4]].T, TABLE.correct)
+
+
+def test_fusion_never_hurts() -> None:
+    """Where the fused answer of a set is less accurate than its best member, that member answers."""
+    right = np.zeros((4, 10), np.bool_)
+    correct = np.zeros((10, 2), np.bool_)
+    correct[:5, 0] = correct[:7, 1] = True
+    right[3, :6] = True
+    assert who_answers(right, correct).tolist() == [-1, -1, -1, 1]
+    right[3, :7] = True
+    assert who_answers(right, correct).tolist() == [-1, -1, -1, -1], "equal is no loss"
+
+
+def test_fusion_never_hurts_out_of_fold() -> None:
+    crossed = cross_fit(TABLE, folds())
+    fit = fit_sets(TABLE, folds())
+    states = compute_states(TABLE, fit.weights, fit.member)
+    for number, members in enumerate(members_of(3)):
+        if len(members) < 2:
+            continue
+        best = TABLE.correct[:, list(members)].mean(axis=0).max()
+        if fit.member[number] < 0:
+            assert crossed.right[number].mean() >= best
+        else:
+            assert crossed.right[number].mean() < best
+            assert states.right[number].mean() == best
+
+
+def test_a_set_that_fuses_badly_is_not_fused() -> None:
+    """A candidate that is always sure and mostly wrong: drawn to share the weight, it spoils what it is fused with."""
+    rng = np.random.default_rng(5)
+    correct = np.stack([rng.random(12) < 0.1, np.ones(12)], axis=1)
+    tables = telling_tables(correct, sure=0.99, unsure=0.99)
+    shares = tables.top_probabilities.copy()
+    shares[:, 1] = np.asarray([0.3] + [0.7 / 11] * 11, np.float32)
+    table = log_score_table(dataclasses.replace(tables, top_probabilities=shares), "top1", 0.3)
+    fit = fit_sets(table, stratified_folds(tables.truth, correct.sum(axis=1).astype(int), 3))
+    assert fit.member.tolist() == [-1, -1, -1, 1]
+
+
+@pytest.mark.parametrize("criterion", ["top1", "top5"])
+def test_confidence_is_calibrated_on_samples_it_was_not_fitted_on(criterion: str) -> None:
+    tables = noisy_tables(4000, 3, seed=1)
+    table = log_score_table(tables, criterion, 0.3)  # type: ignore[arg-type]
+    train, test = table.take(np.arange(2000)), table.take(np.arange(2000, 4000))
+    fit = fit_sets(train, stratified_folds(train.truth_class, train.correct.sum(axis=1), 5))
+    states = compute_states(test, fit.weights, fit.member)
+    said = fit.confidence(states.mass.T)[:, 1:]
+    assert reliability(said.ravel(), states.right[1:].T.ravel()).error < 0.04
+    for number in range(1, 8):
+        assert abs(said[:, number - 1].mean() - states.right[number].mean()) < 0.04
+
+
+def test_many_rows_are_thinned_evenly() -> None:
+    rows = np.arange(24_000)
+    assert len(thinned(rows)) == 8_000
+    assert thinned(rows)[:3].tolist() == [0, 3, 6]
+    assert thinned(rows[:50]).tolist() == list(range(50))
+
+
+@pytest.mark.parametrize("criterion", ["top1", "top5"])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_the_tables_walk_where_the_device_walks(criterion: str, ordered: bool) -> None:
+    """Every sample at every cost weight: the same candidates, the same answer right or wrong."""
+    table = log_score_table(TABLES, criterion, 0.3)  # type: ignore[arg-type]
+    fit = fit_sets(table, folds())
+    weights = np.asarray([0.0, 0.01, 0.05])
+    allowed = allowed_after(3, range(3) if ordered else None)
+    parts = stopping_parts(table, fit, weights, allowed)
+    states = compute_states(table, fit.weights, fit.member)
+    solved = solve_sets(table, fit, weights, allowed)
+    right, spent = walk(states, states.basis, solved.gains, table.latency_ms)
+    kind: type[StoppingPolicy] = Cascade if ordered else CascadeRouting
+    for point in range(3):
+        policy = kind(
+            table.names, parts, point=point, accuracy=[0.5] * 3, costs=table.costs, n_labels=12, top_n=table.top_n
+        )
+        served = simulate(policy, TABLES)
+        came = (served.labels[:, : table.top_n] == TABLES.truth[:, None]).any(axis=1)
+        ran_ms = np.where(served.ran, table.latency_ms, 0).sum(axis=1)
+        # A gain within rounding of 0 may fall either way.
+        assert np.mean(ran_ms == spent[:, point]) >= 0.998
+        same = ran_ms == spent[:, point]
+        assert np.mean(came[same] == right[same, point]) >= 0.998

@@ -1,0 +1,167 @@
+"""Checking a zoo: every fault is found, named, and does not hide the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from premodel.profiling.datasets.registry import read_dataset
+from premodel.zoo.manifest import read_zoo
+from premodel.zoo_tools.check import CandidateCheck, Samples, check_zoo, draw_samples
+from tiny_models import write_onnx
+from zoos import SmallZoo, write_zoo
+
+RNG = np.random.default_rng(5)
+RIGHT = np.ones((40, 3), bool)
+
+
+def samples_of(small: SmallZoo, limit: int = 200) -> Samples:
+    names = read_zoo(small.zoo).labels
+    return draw_samples(read_dataset(small.data, small.labels, label_names=names), limit)
+
+
+def check(small: SmallZoo, samples: Samples | None = None) -> dict[str, CandidateCheck]:
+    return {found.candidate: found for found in check_zoo(read_zoo(small.zoo), samples)}
+
+
+def test_a_good_zoo_is_counted(tmp_path: Path) -> None:
+    correct = RIGHT.copy()
+    correct[:10, 1] = False
+    small = write_zoo(tmp_path, correct=correct, n_labels=9)
+    found = check(small, samples_of(small))
+    assert [(item.samples, item.top1) for item in found.values()] == [(40, 40), (40, 30), (40, 40)]
+    assert all(not item.errors and not item.warnings and item.digest == "sha256" for item in found.values())
+    top5 = sum(
+        small.truth[i] in np.argsort(-small.probabilities[i, 1], kind="stable")[:5] for i in range(len(small.truth))
+    )
+    assert found["m1"].top5 == top5
+    report = found["m1"].to_json()
+    assert (report["top1"], report["samples"], report["input"]) == (0.75, 40, "uint8 8x8 RGB NHWC")
+
+
+def test_without_images_files_are_opened_but_recordings_not_asked(tmp_path: Path) -> None:
+    small = write_zoo(tmp_path, correct=RIGHT)
+    found = check(small)
+    assert [(item.samples, item.errors, item.to_json()["top1"]) for item in found.values()] == [(0, [], None)] * 3
+
+
+def test_broken_candidates_do_not_hide_each_other(tmp_path: Path) -> None:
+    small = write_zoo(tmp_path, correct=np.ones((5, 4), bool))
+    models = tmp_path / "models"
+    (models / "m0.npz").write_bytes(b"")
+    (models / "m1.npz").unlink()
+    text = small.zoo.read_text().split("[[models]]")
+    text[3] = text[3].replace("size = [8, 8]", "size = [9, 9]")
+    small.zoo.write_text("[[models]]".join(text))
+    found = check(small, samples_of(small))
+    assert "wrong sha256" in found["m0"].errors[0]
+    assert "is missing" in found["m1"].errors[0]
+    assert "contradicts" in found["m2"].errors[0]
+    assert not found["m3"].errors
+    assert found["m3"].top1 == 5
+
+
+def test_no_digest_is_a_warning(tmp_path: Path) -> None:
+    small = write_zoo(tmp_path, correct=RIGHT)
+    small.zoo.write_text("\n".join(line for line in small.zoo.read_text().splitlines() if "sha256" not in line))
+    assert all("states no digest" in item.warnings[0] for item in check(small).values())
+
+
+def test_chance_is_a_warning_and_skill_is_not(tmp_path: Path) -> None:
+    correct = np.column_stack([np.arange(60) % 5 == 0, np.arange(60) % 2 == 0])
+    small = write_zoo(tmp_path, correct=correct, truth=np.arange(60) % 5, n_labels=5)
+    found = check(small, samples_of(small))
+    assert "accuracy 20.0 % on 60 images is not above chance (20.0 %)" in found["m0"].warnings[0]
+    assert not found["m1"].warnings
+
+
+def test_always_naming_the_commonest_label_is_chance(tmp_path: Path) -> None:
+    truth = np.where(np.arange(50) < 40, 2, np.arange(50) % 2)
+    probabilities = np.tile(np.array([0.1, 0.1, 0.8]), (50, 1, 1))
+    small = write_zoo(tmp_path, probabilities, truth=truth)
+    assert "not above chance (80.0 %)" in check(small, samples_of(small))["m0"].warnings[0]
+
+
+@pytest.mark.parametrize(("given", "needed"), [(0, 1), (2, 1)])
+def test_a_shifted_label_offset_is_recognised(tmp_path: Path, given: int, needed: int) -> None:
+    """The network has 2 + 6 outputs of which output label + `needed` means label; the manifest says `given`."""
+    truth = np.arange(48) % 5 + (1 if given == 2 else 0)
+    outputs = np.full((48, 1, 6 + given), 0.01)
+    outputs[np.arange(48), 0, truth + needed] = 0.8
+    small = write_zoo(tmp_path, outputs, truth=truth)
+    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\ne\nf\n")
+    text = small.zoo.read_text().replace('runtime = "replay"', f'runtime = "replay"\nlabel_offset = {given}')
+    small.zoo.write_text(text)
+    warning = check(small, samples_of(small))["m0"].warnings[0]
+    assert f"with label_offset = {needed} it would be 100.0 %" in warning
+
+
+def test_failing_runs_are_counted(tmp_path: Path) -> None:
+    probabilities = RNG.dirichlet(np.ones(4), (6, 2))
+    probabilities[:2, 0] = np.nan
+    probabilities[:, 1] = 0.25
+    truth = probabilities[:, 0].argmax(1)
+    truth[2:4] = (0, 1)
+    small = write_zoo(tmp_path, probabilities, truth=truth)
+    found = check(small, samples_of(small))
+    assert found["m0"].samples == 4
+    assert "2 of 6 runs failed, first: output holds NaN" in found["m0"].warnings[0]
+    assert found["m1"].samples == 0
+    assert "6 of 6 runs failed, first: constant output" in found["m1"].errors[0]
+
+
+def test_limit_and_unreadable_images(tmp_path: Path) -> None:
+    small = write_zoo(tmp_path, correct=RIGHT)
+    small.images[3].write_bytes(b"no image")
+    small.images[4].write_bytes(b"")
+    everything = samples_of(small)
+    assert len(everything.images) == len(everything.labels) == 38
+    assert any("00003.png" in reason for reason in everything.unreadable)
+    assert any("00004.png" in reason for reason in everything.unreadable)
+    assert len(samples_of(small, 7).images) + len(samples_of(small, 7).unreadable) == 7
+
+
+def onnx_zoo(folder: Path, **network: Any) -> Path:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    (folder / "labels.txt").write_text("a\nb\nc\n")
+    weights = network.pop("weights", RNG.normal(0, 0.1, (48, 3)).astype(np.float32))
+    write_onnx(folder / "m.onnx", weights, np.zeros(3, np.float32), [1, 3, 4, 4], **network)
+    (folder / "zoo.toml").write_text("""
+name = "z"
+task = "image-classification"
+labels = "labels.txt"
+[[models]]
+name = "m"
+file = "m.onnx"
+runtime = "onnx"
+output = { activation = "softmax" }
+[models.input]
+size = [4, 4]
+layout = "NCHW"
+dtype = "float32"
+resize = "squash"
+crop_fraction = 1
+interpolation = "area"
+""")
+    return folder / "zoo.toml"
+
+
+def test_a_network_is_run_once_even_without_images(tmp_path: Path) -> None:
+    (good,) = check_zoo(read_zoo(onnx_zoo(tmp_path)))
+    assert not good.errors
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        ({"softmax": False, "weights": np.full((48, 3), [1, -2, 3], np.float32)}, "activation = 'none'"),
+        ({"weights": np.zeros((48, 3), np.float32)}, "constant output"),
+        ({"weights": np.full((48, 3), [1, np.nan, 2], np.float32)}, "NaN"),
+    ],
+)
+def test_a_senseless_network_is_found_without_images(tmp_path: Path, network: dict[str, Any], says: str) -> None:
+    (found,) = check_zoo(read_zoo(onnx_zoo(tmp_path, **network)))
+    assert says in found.errors[0]
