@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.arrays import pack_arrays, unpack_arrays
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, tensor_digest
 from premodel.clock import now_ms
 from premodel.errors import BundleError, ModelError, OptionError, RunError
-from premodel.runtime.arrays import pack_arrays, unpack_arrays
 
 SCHEMA = 1
 _SPIN_MS = 0.2

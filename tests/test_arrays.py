@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from premodel.arrays import SUFFIX, pack_arrays, unpack_arrays
 from premodel.errors import BundleError
-from premodel.runtime.arrays import SUFFIX, pack_arrays, unpack_arrays
 from premodel.runtime.container import write_members
 
 DTYPES = st.sampled_from([np.bool_, np.int8, np.int64, np.uint16, np.float32, np.float64]).map(np.dtype)
