@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from premodel.arrays import SUFFIX, pack_arrays, unpack_arrays
+from premodel.container import write_members
 from premodel.errors import BundleError
-from premodel.runtime.container import write_members
 
 DTYPES = st.sampled_from([np.bool_, np.int8, np.int64, np.uint16, np.float32, np.float64]).map(np.dtype)
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from premodel.container import Container, write_members
 from premodel.errors import BundleError
-from premodel.runtime.container import Container, write_members
 
 KINDS = "biufU"
 """Kinds of dtype that are written and read: bool, integers, floats and text."""

@@ -22,12 +22,12 @@ import numpy as np
 from bundles import Made, make_bundle
 from faults.mutations import mutate_bytes, mutate_plain, mutate_text
 from policy_makers import MAKERS
+from premodel.container import open_sealed, write_sealed
 from premodel.domains.image.decode import decode
 from premodel.domains.image.features.extractor import Extractor
 from premodel.errors import PremodelError
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.runtime.bundle import ARRAYS, HEADER, read_bundle
-from premodel.runtime.container import open_sealed, write_sealed
 from premodel.runtime.engine import Premodel
 from premodel.zoo.manifest import read_zoo, verify
 from serving_client import INFER, binary_request

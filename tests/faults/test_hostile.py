@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from faults.hostile import KINDS, OUTCOMES, Ground, lay_ground, run_case, serve_ground, written
+from premodel.container import open_sealed, write_sealed
 from premodel.domains.image.decode import decode
 from premodel.errors import BundleError, ImageError, ModelError, ZooError
 from premodel.files import file_sha256
 from premodel.runtime.bundle import HEADER, read_bundle
-from premodel.runtime.container import open_sealed, write_sealed
 from premodel.zoo.manifest import read_zoo, verify
 
 CASES = 300

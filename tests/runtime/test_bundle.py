@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from bundles import Made, bundle_of, make_bundle
 from policy_makers import MAKERS
+from premodel.container import DIGITS, SEAL, open_sealed, write_members
 from premodel.errors import BundleError, ModelError
 from premodel.runtime.bundle import ARRAYS, HEADER, MODELS, SCHEMA, copy_embedded, read_bundle, write_bundle
-from premodel.runtime.container import DIGITS, SEAL, open_sealed, write_members
 from premodel.training.simulate import simulate
 
 PAPER = MAKERS["select, the paper's chain"]
@@ -252,7 +252,7 @@ def test_a_real_write_limit_leaves_nothing_behind(tmp_path: Path) -> None:
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from premodel.errors import BundleError\n"
-        "from premodel.runtime.container import write_sealed\n"
+        "from premodel.container import write_sealed\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
         "try:\n"
         "    write_sealed(Path(sys.argv[1]), {'big': b'x' * 1_000_000})\n"

@@ -11,11 +11,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from premodel.arrays import pack_arrays, unpack_arrays
+from premodel.container import Container, open_sealed, write_sealed
 from premodel.errors import BundleError, InputError, ModelError
 from premodel.fields import Fields, is_number, is_text, shown
 from premodel.files import file_sha256
 from premodel.records import CRITERIA, Criterion
-from premodel.runtime.container import Container, open_sealed, write_sealed
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.registry import policy_from_parts
 from premodel.version import __version__
