@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from premodel.profiling.cluster import connection
-from premodel.profiling.workers.ray_connection import _reach, check_address, import_ray
 
 from premodel.cli.main import main
 from premodel.errors import MissingExtraError, OptionError
 from premodel.profiling.profile import ProfileOptions
+from premodel.profiling.workers import ray_connection as connection
+from premodel.profiling.workers.ray_connection import _reach, check_address, import_ray
 from zoos import write_zoo
 
 
