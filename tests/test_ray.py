@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from premodel.profiling.workers.ray_pool import RayWorkers
 from sqlalchemy import select
 
 from bundles import Made, make_bundle
@@ -33,6 +32,7 @@ from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.inventory import Entry
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.profiling.samples import Task
+from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.runtime.engine import Premodel
 from premodel.store.schema import FEATURES, PREDICTIONS
 from premodel.store.store import Store

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from premodel.profiling.workers.ray_connection import Connection
 
 from database_servers import MariaDB, PostgreSQL
 from premodel.domains.image.decode import read_file
+from premodel.profiling.workers.ray_connection import Connection
 from premodel.store.schema import PREDICTIONS
 from premodel.store.store import Store, merge
 from ray_cluster import small_cluster

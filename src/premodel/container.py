@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 import struct
 import zipfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from premodel.errors import BundleError
+from premodel.files import replacing
 
 SEAL = b"premodel-sha256:"
 DIGITS = 64
@@ -140,7 +140,7 @@ def write_sealed(path: Path, members: Mapping[str, bytes | Path]) -> str:
         The file cannot be written, for want of room or of permission; nothing is left behind.
     """
     try:
-        with _replacing(path) as stream:
+        with replacing(path) as part, part.open("x+b") as stream:
             write_members(stream, members, comment=SEAL + b"0" * DIGITS)
             size = stream.tell()
             digest = _digest(stream, size - DIGITS)
@@ -167,21 +167,6 @@ def write_members(stream: IO[bytes], members: Mapping[str, bytes | Path], commen
                 else:
                     with content.open("rb") as source:
                         shutil.copyfileobj(source, target, CHUNK_BYTES)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A new file beside `path` that takes its place at the end, or leaves nothing behind."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("x+b") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _check_seal(stream: IO[bytes], path: Path) -> None:

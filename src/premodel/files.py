@@ -1,10 +1,14 @@
-"""Reading files whose paths come from somebody else: never a device or a pipe, never more than a limit."""
+"""Files: read if they are regular and not too large, written whole or not at all; digests; tokens."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
+import os
+import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from premodel.errors import ModelError, OptionError
@@ -32,6 +36,43 @@ def is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return False
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Write a file whole or not at all: gives the path of a new file, which takes the place of `path` at the end.
+
+    If the body raises, nothing is left behind and the old file stays. A process that is killed meanwhile leaves the
+    old file too, and at most a hidden file `.NAME.TOKEN.part` beside it.
+
+    Parameters
+    ----------
+    durable:
+        Wait until the content is on the disk before it takes its place, so that a power failure cannot leave an empty
+        file; False where many small files are written that can be made again.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    part = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        if durable:
+            with part.open("r+b") as stream:
+                os.fsync(stream.fileno())
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write bytes to a file whole or not at all, see `replacing`; OSError if that cannot be done."""
+    with replacing(path, durable=durable) as part:
+        part.write_bytes(content)
 
 
 def file_sha256(path: Path) -> str:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from premodel.errors import MissingExtraError, OptionError
+from premodel.files import write_whole
 
 Split = Literal["train", "test"]
 Image = npt.NDArray[np.uint8]
@@ -123,9 +124,7 @@ def write(directory: Path, n: int, seed: int, split: Split, progress: Callable[[
 def _replace(path: Path, content: bytes) -> None:
     if path.is_file() and path.read_bytes() == content:
         return
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+    write_whole(path, content, durable=False)
 
 
 def _decode(name: str) -> Array:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from premodel.errors import OptionError
+from premodel.files import write_whole
 from premodel.version import __version__
 
 MARK = "demo.json"
@@ -52,9 +53,7 @@ class Folder:
         text = json.dumps(
             {"made_by": "premodel demo", "version": __version__, "files": list(OWN), **settings}, indent=2
         )
-        draft = self.path / f".{MARK}.part"
-        draft.write_text(text + "\n", encoding="utf-8")
-        draft.replace(self.path / MARK)
+        write_whole(self.path / MARK, (text + "\n").encode())
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name

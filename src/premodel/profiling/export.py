@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from premodel.errors import MissingExtraError, OptionError, StoreError
+from premodel.files import replacing
 from premodel.profiling.summary import summarise_store
 from premodel.store.schema import (
     CANDIDATES,
@@ -65,15 +66,11 @@ def export(store: Store, to: str) -> int:
             "unknown kind of export", given=to, allowed=".parquet, .csv, " + ", ".join(STORE_SUFFIXES) + ", or a URL"
         )
     file = Path(to)
-    part = file.with_name(file.name + ".part")
     try:
-        count = _write_parquet(store, part) if suffix == ".parquet" else _write_csv(store, part)
-        part.replace(file)
+        with replacing(file) as part:
+            return _write_parquet(store, part) if suffix == ".parquet" else _write_csv(store, part)
     except OSError as error:
         raise StoreError(f"the export cannot be written: {os.strerror(error.errno or 0)}", where=file) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return count
 
 
 def copy_store(store: Store, target: Store) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from premodel.errors import ModelError, OptionError
+from premodel.files import replacing
 from premodel.runtime.bundle import Bundle, copy_embedded
 from premodel.zoo.manifest import Candidate
 
@@ -120,9 +121,8 @@ class ModelFiles:
                 self._cleanup = weakref.finalize(self, shutil.rmtree, self._unpacked, ignore_errors=True)
             file = self._unpacked / digest
             if not file.exists():
-                part = file.with_suffix(".part")
-                copy_embedded(self._path, digest, part)
-                part.replace(file)
+                with replacing(file, durable=False) as part:
+                    copy_embedded(self._path, digest, part)
             return file
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from premodel.errors import BundleError
+from premodel.files import replacing
 from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.reference import FIELD, Reference
@@ -60,14 +60,13 @@ def package(
     """
     served = simulate(trained.policy, tables)
     bundle = _bundle(trained, tables, candidates, options, training_reference(served))
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unchecked")
     try:
-        write_bundle(draft, bundle, folder=_folder(tables, candidates), embed=embed)
-        reopened = read_bundle(draft)
-        check_decisions(served, reopened.policy, tables, path)
-        _move(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+        with replacing(path) as draft:
+            write_bundle(draft, bundle, folder=_folder(tables, candidates), embed=embed)
+            reopened = read_bundle(draft)
+            check_decisions(served, reopened.policy, tables, path)
+    except OSError as error:
+        raise BundleError("bundle cannot be written", where=path, given=error.strerror) from error
     return reopened
 
 
@@ -164,10 +163,3 @@ def _conditions(tables: Tables) -> dict[str, Any]:
     if isinstance(conditions.get("zoo"), dict):
         conditions["zoo"].pop("file", None)
     return conditions
-
-
-def _move(draft: Path, path: Path) -> None:
-    try:
-        draft.replace(path)
-    except OSError as error:
-        raise BundleError("bundle cannot be written", where=path, given=error.strerror) from error

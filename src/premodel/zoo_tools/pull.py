@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from premodel.errors import DownloadError, MissingExtraError, ModelError, OptionError, PremodelError, ZooError
 from premodel.fields import read_toml
-from premodel.files import file_git_blob_sha1, file_sha256
+from premodel.files import file_git_blob_sha1, file_sha256, write_whole
 from premodel.zoo.manifest import Model, Zoo, read_zoo, verify
 from premodel.zoo_tools.download import (
     DEFAULT_MAX_BYTES,
@@ -313,8 +313,6 @@ def _set_aside(goal: Path, zoo: Zoo) -> None:
 
 
 def _put(goal: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all, and the folder that it is in."""
     goal.parent.mkdir(parents=True, exist_ok=True)
-    part = goal.with_name(goal.name + ".new")
-    part.write_bytes(data)
-    part.replace(goal)
+    write_whole(goal, data)

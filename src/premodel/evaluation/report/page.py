@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -25,6 +24,7 @@ from premodel.evaluation.report.reliability import calibrations
 from premodel.evaluation.report.timings import spreads
 from premodel.evaluation.report.verdict import best_premodel, interval, judge, points
 from premodel.evaluation.rows import Row, Singles
+from premodel.files import write_whole
 from premodel.training.objective import Objective
 from premodel.training.tables import Tables
 from premodel.version import __version__
@@ -97,14 +97,10 @@ def write_report(report: Report, path: Path) -> int:
 def write_page(text: str, path: Path) -> int:
     """Write a file whole or not at all; its size in bytes. Raises OptionError if it cannot be written."""
     page = text.encode("utf-8")
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        draft.write_bytes(page)
-        draft.replace(path)
+        write_whole(path, page)
     except OSError as error:
         raise OptionError("the file cannot be written", where=path, given=error.strerror) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return len(page)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from premodel.backends.base import Tensor
 from premodel.domains.image.decode import Image, preprocess
 from premodel.errors import DatasetError, ModelError, OptionError, RunError
+from premodel.files import replacing
 from premodel.profiling.progress import Progress, Silent
 from premodel.runtime.candidate import check_against_manifest
 from premodel.zoo.manifest import read_zoo
@@ -85,18 +86,15 @@ def write_manifest(out: Path, name: str, labels: Path | Sequence[str], drafts: S
         The file is there and `force` is not given, or it cannot be written.
     """
     refuse_overwriting(out, force)
-    part = out.with_name(f".{out.name}.new")
     try:
-        part.write_text(manifest_text(name, labels, drafts, out.parent), encoding="utf-8")
-        zoo = read_zoo(part, require_files=True)
-        for draft, candidate in zip(drafts, zoo.candidates, strict=True):
-            backend = draft.inspected.backend
-            check_against_manifest(candidate, backend.input, backend.output)
-        part.replace(out)
+        with replacing(out) as part:
+            part.write_text(manifest_text(name, labels, drafts, out.parent), encoding="utf-8")
+            zoo = read_zoo(part, require_files=True)
+            for draft, candidate in zip(drafts, zoo.candidates, strict=True):
+                backend = draft.inspected.backend
+                check_against_manifest(candidate, backend.input, backend.output)
     except OSError as error:
         raise OptionError(f"cannot be written ({error.strerror})", where=out) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def refuse_overwriting(out: Path, force: bool) -> None:
