@@ -343,3 +343,14 @@ def test_a_model_with_its_weights_in_another_file_is_not_embedded(tmp_path: Path
     bundle = replace(read_bundle(made.path), candidates=apart)
     with pytest.raises(ModelError, match="cannot be embedded: its weights are in a file of their own"):
         write_bundle(tmp_path / "b.premodel", bundle, embed=True)
+
+
+def test_a_policy_of_another_number_of_labels_is_refused(tmp_path: Path) -> None:
+    """A number of labels unlike the list: an answer outside it, or memory for millions of labels that nobody has."""
+    routing = make_bundle(tmp_path, MAKERS["cascade-routing"])
+
+    def change(header: dict[str, Any]) -> None:
+        header["policy"]["settings"]["n_labels"] = 500_000_000
+
+    with pytest.raises(BundleError, match="as many labels as the bundle; given: 500000000; allowed: "):
+        read_bundle(with_header(routing, tmp_path / "labels.premodel", change))

@@ -259,6 +259,11 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
     unknown = [name for name in policy.candidates if name not in names]
     if unknown or len(set(names)) != len(names) or not policy.candidates:
         raise BundleError("the policy's candidates are not the bundle's", where=fields.where, given=shown(unknown))
+    if policy.n_labels not in (None, len(labels)):
+        raise BundleError(
+            "the policy must be of as many labels as the bundle", where=fields.where, given=policy.n_labels,
+            allowed=len(labels),
+        )  # fmt: skip
     bundle = Bundle(
         policy=policy,
         candidates=candidates,

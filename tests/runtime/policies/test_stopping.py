@@ -236,3 +236,29 @@ def test_damaged_settings_are_refused(name: str, value: Any) -> None:
     good = policy()
     with pytest.raises(BundleError):
         CascadeRouting.from_parts({**good.settings(), name: value}, good.arrays())
+
+
+@pytest.mark.parametrize(("ran", "again"), [(1, SMALL), (2, LARGE), (3, SMALL), (3, LARGE)])
+def test_learned_values_that_run_a_candidate_again_are_refused(ran: int, again: int) -> None:
+    endless = parts()
+    endless.gains[:, ran, again] = [1.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match="run must not be run again"):
+        policy(parts=endless)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"accuracy": (-5.0, 0.8)},
+        {"accuracy": (0.6, 99.0)},
+        {"accuracy": (0.6, math.nan)},
+        {"top_n": 11},
+        {"top_n": 4_000_000},
+        {"parts": parts(weights=np.asarray([[0, 0], [1e38, 0], [0, 1], [1, 1]], np.float32))},
+        {"parts": parts(calibration=np.tile([0.0, 1e300], (4, 1)))},
+    ],
+    ids=str,
+)
+def test_numbers_that_no_training_gives_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"accuracy|top_n|weights|calibration"):
+        policy(**wrong)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -132,9 +132,13 @@ class Policy(ABC):
         Names of the candidates it may run; steps name them by index into this tuple.
     features:
         Names of the image features it needs before its first step; empty for none.
+    n_labels:
+        Labels that its answers are made for, where it builds distributions itself; None where it serves only what a
+        candidate said. A bundle of another number of labels is refused.
     """
 
     kind: ClassVar[str]
+    n_labels: int | None = None
     candidates: tuple[str, ...]
     features: tuple[str, ...]
 
@@ -176,6 +180,13 @@ class Policy(ABC):
         """
 
 
+def check_accuracy(accuracy: Sequence[float]) -> None:
+    """Raise ValueError unless every accuracy is a share: a policy compares them with latencies and with each other."""
+    for value in accuracy:
+        if not 0 <= value <= 1:
+            raise ValueError(f"accuracy must be in [0, 1], got {value}")
+
+
 @dataclass(frozen=True)
 class Trace:
     """How one input was served.
@@ -215,7 +226,8 @@ def serving(policy: Policy, so_far: AnswersSoFar, options: CallOptions) -> Gener
     Raises
     ------
     RunError
-        Every candidate the policy could run has failed.
+        Every candidate the policy could run has failed, or the policy asks for one that it does not have or that was
+        run before: a policy can never keep an input for ever.
     """
     steps: list[Run | Stop] = []
     failed: dict[int, str] = {}
@@ -230,6 +242,13 @@ def serving(policy: Policy, so_far: AnswersSoFar, options: CallOptions) -> Gener
                 reasons = "; ".join(f"{policy.candidates[index]}: {reason}" for index, reason in failed.items())
                 raise RunError(f"no candidate could answer ({reasons})")
             return Trace(tuple(steps), tuple(so_far.predictions), failed, select_ms)
+        index = step.candidate
+        if not 0 <= index < len(policy.candidates) or index in so_far.predictions or index in so_far.failed:
+            raise RunError(
+                f"policy {policy.kind} asks for a candidate that it may not run",
+                given=index,
+                allowed="one of its candidates that has not run yet",
+            )
         outcome = yield step.candidate
         if isinstance(outcome, RunError):
             so_far.failed.add(step.candidate)

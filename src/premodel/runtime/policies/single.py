@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError
-from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop, check_accuracy
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays
 
@@ -39,6 +39,7 @@ class Single(Policy):
     def __init__(self, candidates: Sequence[str], accuracy: Sequence[float], costs: Costs) -> None:
         if not len(candidates) == len(accuracy) == len(costs.latency_ms) >= 1:
             raise ValueError("one accuracy and one latency per candidate, and at least one candidate")
+        check_accuracy(accuracy)
         self.candidates = tuple(candidates)
         self.features = ()
         self.accuracy = tuple(float(value) for value in accuracy)

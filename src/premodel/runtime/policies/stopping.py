@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError
 from premodel.records import Prediction
 from premodel.runtime.fusion import fused_distribution, fused_prediction, log_scores, own_mass, top_mass
-from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop
+from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop, check_accuracy
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays
 
@@ -29,6 +29,9 @@ MOST_CANDIDATES = 8
 """Sets of candidates are written out, 2 ** candidates of them."""
 LEAST_MASS = 1e-4
 SCALE = 3.0
+MAX_WEIGHT = 1e4
+"""Of a log probability in the fusion; training finds weights near 1, and float32 holds every product below this."""
+MAX_CALIBRATION = 1e6
 NOT_ALLOWED = -1e30
 """First number of the gain of a candidate that may not run next; finite, so that no product with it is NaN."""
 
@@ -101,6 +104,11 @@ class StoppingParts:
             raise ValueError("member names no candidate")
         if not np.isfinite(self.gains).all() or (self.start == np.inf).any():
             raise ValueError("gains or start values are not finite")
+        if (self.weights > MAX_WEIGHT).any() or (np.abs(self.calibration) > MAX_CALIBRATION).any():
+            raise ValueError(f"weights must be {MAX_WEIGHT:g} or less, calibration within {MAX_CALIBRATION:g}")
+        has_run = (np.arange(sets)[:, None] >> np.arange(candidates)) & 1 == 1
+        if (self.gains[:, has_run, 0] > NOT_ALLOWED / 2).any():
+            raise ValueError("a candidate that has run must not be run again")
 
 
 class StoppingPolicy(Policy):
@@ -156,13 +164,14 @@ class StoppingPolicy(Policy):
         if not 1 <= count <= MOST_CANDIDATES or not len(accuracy) == len(costs.latency_ms) == count:
             raise ValueError(f"1 to {MOST_CANDIDATES} candidates, with one accuracy and one latency each")
         parts.check(count)
-        if not 0 <= point < parts.cost_weight.size or n_labels < 2 or top_n < 1:
+        if not 0 <= point < parts.cost_weight.size or n_labels < 2 or not 1 <= top_n <= n_labels:
             raise ValueError(f"point {point}, n_labels {n_labels} or top_n {top_n}")
+        check_accuracy(accuracy)
         self.parts = parts
         self.point = point
         self.accuracy = tuple(float(value) for value in accuracy)
         self.costs = costs
-        self.n_labels = n_labels
+        self.n_labels: int = n_labels
         self.top_n = top_n
         self._scores = np.asarray(self.accuracy)
         self._by_cost = tuple(int(index) for index in np.argsort(np.asarray(costs.latency_ms), kind="stable"))
