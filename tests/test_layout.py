@@ -86,6 +86,29 @@ def test_no_import_cycles_between_modules() -> None:
         visit(name, ())
 
 
+def test_only_the_store_knows_sql() -> None:
+    speakers = {
+        file.relative_to(PACKAGE).parts[0]
+        for file in module_files()
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+        if name.partition(".")[0] == "sqlalchemy"
+    }
+    assert speakers == {"store"}
+
+
+@pytest.mark.parametrize("package", ["training", "evaluation", "paper", "cli"])
+def test_what_comes_after_profiling_names_no_table_of_the_store(package: str) -> None:
+    for file in (PACKAGE / package).rglob("*.py"):
+        assert "premodel.store.schema" not in imports(file), file
+
+
 @pytest.mark.parametrize("package", ["protocol", "backends", "domains", "zoo", "runtime", "serving"])
 def test_device_packages_load_nothing_heavy(package: str) -> None:
     folder = PACKAGE / package

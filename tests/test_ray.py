@@ -29,11 +29,11 @@ from bundles import Made, make_bundle
 from policy_makers import MAKERS
 from premodel.errors import RunError
 from premodel.profiling.datasets.registry import read_dataset
-from premodel.profiling.inventory import Entry
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.profiling.samples import Task
 from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.runtime.engine import Premodel
+from premodel.store.samples import Entry
 from premodel.store.schema import FEATURES, PREDICTIONS
 from premodel.store.store import Store
 from premodel.zoo.manifest import read_zoo

@@ -16,16 +16,16 @@ from premodel.demo.digits import write
 from premodel.domains.image.views import View
 from premodel.profiling.datasets.base import Dataset, FileSource
 from premodel.profiling.datasets.registry import read_dataset
-from premodel.profiling.inventory import Entry, take_inventory
 from premodel.profiling.passes.predictions import predict_all
 from premodel.profiling.progress import Silent
-from premodel.profiling.register import register_samples, register_zoo
-from premodel.profiling.samples import Task
+from premodel.profiling.samples import Task, take_inventory
 from premodel.profiling.workers.dispatch import dispatch
 from premodel.profiling.workers.ray_connection import Connection
 from premodel.profiling.workers.ray_pool import RayWorkerPool
 from premodel.profiling.workers.workers import LocalWorkers, SampleJob
 from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
+from premodel.store.runs import register_zoo
+from premodel.store.samples import Entry, register_samples
 from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate, Zoo, read_zoo
 from ray_cluster import small_cluster

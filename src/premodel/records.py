@@ -5,6 +5,7 @@ Arrays in records are never written to after construction.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,9 @@ TOP_K = 20
 
 MOST_SEED = 2**32 - 1
 """Of NumPy's generators and scikit-learn's alike."""
+
+UNFINISHED = "unfinished: the run was broken off"
+"""How the reason of a record begins that was not measured to its end."""
 
 Criterion = Literal["top1", "top5"]
 CRITERIA: tuple[Criterion, ...] = ("top1", "top5")
@@ -79,6 +83,57 @@ class Timing:
     ci_high_ms: float
     valid: bool
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Cost of having a network open; NaN where it could not be measured.
+
+    Attributes
+    ----------
+    load_ms:
+        Opening the file when its runtime is already loaded and the file is in the page cache; digests not checked.
+    memory_mb:
+        Growth of the resident memory by opening the file and running it once, in 10^6 bytes.
+    """
+
+    load_ms: float = math.nan
+    memory_mb: float = math.nan
+
+
+@dataclass(frozen=True)
+class EnergyRecord:
+    """Energy of one prediction; it never travels without its verdict.
+
+    Attributes
+    ----------
+    energy_mj:
+        Mean over the windows, idle subtracted; None if it cannot be told from idleness, or there is none.
+    ci_low_mj, ci_high_mj:
+        95 % confidence interval of the mean, by Student's t; None where it has none.
+    windows, runs:
+        Windows, and predictions in them.
+    valid:
+        At least 5 windows, and an interval within 5 % of the mean.
+    reason:
+        Why it is not valid; empty if it is.
+    meter:
+        Name of the meter.
+    """
+
+    energy_mj: float | None
+    ci_low_mj: float | None
+    ci_high_mj: float | None
+    windows: int
+    runs: int
+    valid: bool
+    reason: str
+    meter: str
+
+    @property
+    def unfinished(self) -> bool:
+        """True if the run was broken off while this was measured."""
+        return self.reason.startswith(UNFINISHED)
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from foreign_server import foreign
 from premodel.errors import OptionError, RemoteError, ZooError
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
-from premodel.profiling.runs import run_conditions
 from premodel.runtime.conditions import device_name
+from premodel.store.runs import run_conditions
 from premodel.store.schema import PREDICTIONS, TIMINGS
 from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables

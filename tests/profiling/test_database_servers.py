@@ -19,11 +19,11 @@ from sqlalchemy.pool import NullPool
 
 from premodel.errors import StoreError
 from premodel.profiling.datasets.registry import read_dataset
-from premodel.profiling.export import copy_store
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.profiling.progress import Silent
-from premodel.profiling.runs import begin_run
 from premodel.store import engines as engines_module
+from premodel.store.export import copy_store
+from premodel.store.runs import begin_run
 from premodel.store.schema import (
     FEATURES,
     LABELS,

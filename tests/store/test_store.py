@@ -20,13 +20,13 @@ from sqlalchemy import create_engine, insert, select, text
 
 from premodel.clock import summarise
 from premodel.errors import StoreError
-from premodel.profiling import writer as writer_module
-from premodel.profiling.footprint import Footprint
-from premodel.profiling.timing_records import StoredTiming, pack_runs, read_timings, timing_row, unpack_runs
-from premodel.profiling.writer import Writer
+from premodel.records import Footprint
 from premodel.store import engines as engines_module
+from premodel.store import writer as writer_module
+from premodel.store.measurements import StoredTiming, pack_runs, read_timings, timing_row, unpack_runs
 from premodel.store.schema import FEATURES, METADATA, PREDICTIONS, STORE, TIMINGS
 from premodel.store.store import Store, merge
+from premodel.store.writer import Writer
 
 
 def refuse(message: str, where: str | Path, create: bool = False) -> None:

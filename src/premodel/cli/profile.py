@@ -12,8 +12,8 @@ from premodel.cli.store_table import format_summary
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.meters.meters import AUTO
 from premodel.profiling.profile import PASSES, ProfileOptions, ProfileReport, profile
-from premodel.profiling.summary import summarise_store
 from premodel.store.store import Store
+from premodel.store.summary import summarise_store
 from premodel.zoo.manifest import read_zoo
 
 SHOWN_UNREADABLE = 5

@@ -6,10 +6,10 @@ import argparse
 import json
 
 from premodel.cli.store_table import format_summary
-from premodel.profiling.export import export
-from premodel.profiling.summary import summarise_store
 from premodel.store.engines import store_name
+from premodel.store.export import export
 from premodel.store.store import Store
+from premodel.store.summary import summarise_store
 
 INFO_EXAMPLE = """example:
   premodel store info profile.db

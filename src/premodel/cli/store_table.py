@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from premodel.profiling.summary import CandidateSummary, StoreSummary
+from premodel.store.summary import CandidateSummary, StoreSummary
 
 HEADER = ("candidate", "predictions", "failed", "top-1 %", "top-5 %", "ms", "verdict", "load ms", "MB", "mJ")
 NOT_MEASURED = "not measured"

@@ -18,7 +18,7 @@ from premodel.backends.oip import OipBackend
 from premodel.domains.image.decode import PREPROCESSING_VERSION, Image
 from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
 from premodel.errors import ModelError, OptionError, RunError, ZooError
-from premodel.profiling.work import DECODE, PREPROCESS, RUN, CandidateWork, FeatureWork
+from premodel.profiling.passes.interleaved import DECODE, PREPROCESS, RUN, CandidateWork, FeatureWork
 from premodel.runtime.candidate import OpenedCandidate, open_backend
 from premodel.zoo.candidate_json import candidate_to_json
 from premodel.zoo.manifest import Candidate

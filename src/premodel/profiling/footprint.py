@@ -6,33 +6,17 @@ import contextlib
 import math
 import multiprocessing
 import os
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from premodel.clock import now_ms
 from premodel.domains.image.decode import decode
 from premodel.errors import PremodelError
+from premodel.records import Footprint
 from premodel.runtime.candidate import OpenedCandidate, open_backend, open_network
 from premodel.zoo.manifest import Candidate
 
 _STATM = Path("/proc/self/statm")
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Cost of having a network open; NaN where it could not be measured.
-
-    Attributes
-    ----------
-    load_ms:
-        Opening the file when its runtime is already loaded and the file is in the page cache; digests not checked.
-    memory_mb:
-        Growth of the resident memory by opening the file and running it once, in 10^6 bytes.
-    """
-
-    load_ms: float = math.nan
-    memory_mb: float = math.nan
 
 
 def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,22 +16,21 @@ from premodel.clock import now_ms
 from premodel.errors import DatasetError, OptionError
 from premodel.profiling.boards import Board, answering, find_board, latency_notes
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.inventory import Entry, Inventory, take_inventory
 from premodel.profiling.meters.meters import AUTO, check_choice
-from premodel.profiling.notes import tell_how_timing_went, tell_what_was_read
 from premodel.profiling.passes.energy import EnergyOptions, EnergyResult, measure_energy
 from premodel.profiling.passes.features import FeatureResult, extract_all
 from premodel.profiling.passes.penultimate import check_candidate, extract_penultimate
 from premodel.profiling.passes.predictions import PredictionResult, predict_all
-from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_all
+from premodel.profiling.passes.timings import BUSY_CORES, TimingOptions, TimingResult, time_all
 from premodel.profiling.progress import Progress, Silent
-from premodel.profiling.register import register_samples, register_zoo
-from premodel.profiling.runs import begin_run, end_run
+from premodel.profiling.samples import Inventory, take_inventory
 from premodel.profiling.workers.ray_connection import check_address
 from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
 from premodel.runtime.conditions import device_name, measure_conditions
+from premodel.store.runs import begin_run, end_run, register_zoo
+from premodel.store.samples import Entry, register_samples
 from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate, Zoo
 
@@ -262,9 +261,9 @@ class _Run:
             start = now_ms()
             inventory = take_inventory(self.dataset, rows, self.progress)
             report = ProfileReport(run, self.device, len(rows), inventory)
-            report.relabelled = register_samples(self.store, self.dataset, inventory.entries)
+            report.relabelled = register_samples(self.store, self.dataset.names, inventory.entries)
             report.seconds["reading"] = (now_ms() - start) / 1e3
-            tell_what_was_read(self.progress.note, self.dataset, inventory, report.relabelled)
+            _note_what_was_read(self.progress.note, self.dataset, inventory, report.relabelled)
             self._passes(report)
             self._end(report)
             return report
@@ -300,8 +299,8 @@ class _Run:
         self._need_one_readable(report.features.vectors + report.features.kept, report)
 
     def _look_behind(self, report: ProfileReport) -> None:
-        assert self.behind is not None
-        report.penultimate = extract_penultimate(self.store, self.behind, *self._spread(report))
+        if self.behind is not None:
+            report.penultimate = extract_penultimate(self.store, self.behind, *self._spread(report))
 
     def _spread(self, report: ProfileReport) -> tuple[Dataset, Sequence[Entry], Workers, Progress, int]:
         """What every pass that workers do is given."""
@@ -319,7 +318,7 @@ class _Run:
         )
         entries = report.inventory.entries
         report.timings = time_all(self.store, self.candidates, self.dataset, entries, options, self.progress)
-        tell_how_timing_went(self.progress.note, report.timings, self.latency_notes)
+        _note_how_timing_went(self.progress.note, report.timings, self.latency_notes)
 
     def _measure_energy(self, report: ProfileReport) -> None:
         if all(candidate.model.is_remote for candidate in self.candidates):
@@ -385,3 +384,38 @@ def _named(candidates: Sequence[Candidate], name: str) -> Candidate:
 
 def _utc() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _note_what_was_read(note: Callable[[str], None], dataset: Dataset, inventory: Inventory, relabelled: int) -> None:
+    """Missing images, duplicates, contradictions, and how many samples have another label than before."""
+    for text in dataset.notes:
+        note(text)
+    if dataset.missing:
+        note(f"{len(dataset.missing)} listed images are not there, such as {dataset.missing[0]}")
+    duplicates = inventory.duplicates
+    if duplicates:
+        first = duplicates[0]
+        note(f"{len(duplicates)} duplicates left out, such as {first.name}, which has the bytes of {first.first}")
+    contradictions = [duplicate for duplicate in duplicates if duplicate.contradicts]
+    if contradictions:
+        first = contradictions[0]
+        note(
+            f"{len(contradictions)} of them have another label than the one that is kept, "
+            f"such as {first.name} (kept: {first.first})"
+        )
+    if relabelled:
+        note(f"{relabelled} samples have another label than before; their predictions are made anew")
+
+
+def _note_how_timing_went(note: Callable[[str], None], result: TimingResult, latency_notes: Mapping[str, str]) -> None:
+    """What a latency holds where that is special, INVALID timings, and a machine that was not idle."""
+    for text in dict.fromkeys(latency_notes.values()):
+        names = ", ".join(name for name, own in latency_notes.items() if own == text)
+        note(f"latency of {names}: {text}")
+    if result.invalid:
+        note(f"INVALID timings: {', '.join(result.invalid)}; measure them again with --retime")
+    if result.other_cores is not None and result.other_cores > BUSY_CORES:
+        note(
+            f"other programs kept {result.other_cores:.1f} cores busy while timing; latencies may be too high: "
+            "measure them again on an idle machine with --retime all"
+        )

@@ -1,22 +1,84 @@
-"""The samples of a run: what to do with which, and their rows in the store."""
+"""The samples of a run: which distinct ones a data set holds, by the SHA-256 of their bytes, and work on each."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from premodel.domains.image.decode import Image, decode, read_file
 from premodel.errors import DatasetError, ImageError
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.inventory import Entry
+from premodel.profiling.progress import Progress
+from premodel.store.samples import Entry, Opening
 
 DRAWN_IMAGES = 100
 DRAWN_BYTES = 256_000_000
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A row with the same bytes as an earlier one, and whether it has another label."""
+
+    name: str
+    first: str
+    contradicts: bool
+
+
+@dataclass
+class Inventory:
+    """The distinct samples of some rows of a data set, in row order.
+
+    Attributes
+    ----------
+    entries:
+        The samples; of rows with the same bytes the first is kept, with its label.
+    duplicates:
+        The rows that were not kept. One whose label contradicts the kept one's is reported, not an error:
+        which of the two is right cannot be known here.
+    unreadable:
+        (name, reason) of rows whose bytes could not be read; they have no identity.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+def take_inventory(dataset: Dataset, rows: Sequence[int], progress: Progress) -> Inventory:
+    """Read and hash the bytes of these rows.
+
+    Notes
+    -----
+    The bytes are hashed on every run, so that a changed file is always noticed; this takes a few percent of what the
+    cheapest network takes.
+    """
+    found = Inventory()
+    first: dict[str, Entry] = {}
+    progress.begin("reading", len(rows), "images")
+    try:
+        for payload in dataset.read(rows):
+            name = dataset.names[payload.row]
+            label = int(dataset.labels[payload.row])
+            progress.advance()
+            if payload.data is None:
+                found.unreadable.append((name, payload.reason))
+                continue
+            sample = hashlib.sha256(payload.data).hexdigest()
+            kept = first.get(sample)
+            if kept is None:
+                first[sample] = entry = Entry(payload.row, sample, label, len(payload.data))
+                found.entries.append(entry)
+            elif payload.data:
+                found.duplicates.append(Duplicate(name, dataset.names[kept.row], kept.label != label))
+            else:  # all empty files have the same bytes, but are no image twice
+                found.unreadable.append((name, "image is empty"))
+    finally:
+        progress.end()
+    return found
 
 
 @dataclass(frozen=True)
@@ -75,26 +137,6 @@ def open_image(task: Task) -> Image:
     return decode(data)
 
 
-@dataclass(frozen=True)
-class Opening:
-    """How opening a sample's image went.
-
-    Attributes
-    ----------
-    width, height:
-        In pixels; 0 if it could not be opened.
-    reason:
-        Why it could not be; empty if it was.
-    changed:
-        The bytes were not those of the sample, so that nothing is known about the sample itself.
-    """
-
-    width: int = 0
-    height: int = 0
-    reason: str = ""
-    changed: bool = False
-
-
 def try_open(task: Task) -> tuple[Image | None, Opening]:
     """Open the task's image, or tell why it cannot be."""
     try:
@@ -104,20 +146,6 @@ def try_open(task: Task) -> tuple[Image | None, Opening]:
     except ImageError as error:
         return None, Opening(reason=str(error))
     return image, Opening(image.width, image.height)
-
-
-def sample_row(entry: Entry, name: str, opening: Opening | None) -> dict[str, Any]:
-    """The sample's row in the store; `opening` is None before anyone tried."""
-    return {
-        "sample": entry.sample,
-        "label": entry.label,
-        "name": name,
-        "bytes": entry.bytes,
-        "status": "new" if opening is None else "unreadable" if opening.reason else "ok",
-        "reason": opening.reason if opening else "",
-        "width": opening.width if opening else 0,
-        "height": opening.height if opening else 0,
-    }
 
 
 def draw_images(dataset: Dataset, entries: Sequence[Entry], seed: int) -> list[bytes]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
 
 from premodel.profiling.passes.penultimate import penultimate_version
-from premodel.store.schema import EXTRACTORS, FEATURES
+from premodel.store.features import read_vectors
 from premodel.store.store import Store
 from premodel.training.load import load_candidates
 from premodel.training.tables import FeatureCosts, Tables
@@ -54,23 +52,7 @@ def load_penultimate(store: str | Path | Store, tables: Tables) -> Penultimate |
     candidates = {one.name: one for one in load_candidates(store, tables.candidates)}
     for column in np.argsort(tables.latency_ms, kind="stable"):
         name = tables.candidates[column]
-        features = _vectors(store, penultimate_version(candidates[name]), tables.samples)
+        features = read_vectors(store, penultimate_version(candidates[name]), tables.samples)
         if features is not None:
             return Penultimate(name, features)
     return None
-
-
-def _vectors(store: Store, version: str, samples: tuple[str, ...]) -> NDArray[np.float32] | None:
-    """float32 (n, F); None if a sample has none."""
-    c = FEATURES.c
-    with store.reading() as connection:
-        names = connection.scalar(select(EXTRACTORS.c.names).where(EXTRACTORS.c.version == version))
-        if names is None:
-            return None
-        query = select(c.sample, c.vector).where(c.version == version)
-        stored = {str(sample): bytes(vector) for sample, vector in connection.execute(query)}
-    width = len(json.loads(names))
-    found = [stored.get(sample, b"") for sample in samples]
-    if any(len(vector) != 4 * width for vector in found):
-        return None
-    return np.frombuffer(b"".join(found), "<f4").reshape(len(samples), width).astype(np.float32)

@@ -14,14 +14,14 @@ from boards import FakeTime, write_rail
 from premodel.cli.main import main
 from premodel.errors import OptionError
 from premodel.profiling.datasets.registry import read_dataset
-from premodel.profiling.energy_records import EnergyConditions, StoredEnergy, read_energy
-from premodel.profiling.meters.windows import UNFINISHED
 from premodel.profiling.passes import energy as energy_pass
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
-from premodel.profiling.summary import summarise_store
+from premodel.records import UNFINISHED
 from premodel.runtime.conditions import device_name
+from premodel.store.measurements import EnergyConditions, StoredEnergy, read_energy
 from premodel.store.schema import RUNS, TIMINGS
 from premodel.store.store import Store
+from premodel.store.summary import summarise_store
 from premodel.training.load import load_tables
 from premodel.zoo.manifest import read_zoo
 from zoos import SmallZoo, write_zoo

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from premodel.domains.image.features.registry import FEATURE_NAMES
 from premodel.errors import ModelError, OptionError, RunError
 from premodel.profiling.datasets.registry import read_dataset
-from premodel.profiling.export import export
 from premodel.profiling.passes.penultimate import expose, flattened, penultimate_version
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
+from premodel.store.export import export
 from premodel.store.schema import FEATURES, PENULTIMATE
 from premodel.store.store import Store
 from premodel.training.load import load_tables

@@ -19,15 +19,15 @@ from premodel.domains.image.features.extractor import Extractor
 from premodel.errors import DatasetError, OptionError, RunError
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.footprint import measure_footprint
-from premodel.profiling.inventory import take_inventory
 from premodel.profiling.passes import interleaved
 from premodel.profiling.passes import timings as timing_pass
 from premodel.profiling.passes.interleaved import Subject, time_interleaved
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.profiling.progress import Silent
-from premodel.profiling.samples import draw_images
-from premodel.profiling.timing_records import UNFINISHED, StoredTiming, read_timings, unpack_runs
+from premodel.profiling.samples import draw_images, take_inventory
+from premodel.records import UNFINISHED
 from premodel.runtime.conditions import OtherLoad, cores, device_name, measure_conditions
+from premodel.store.measurements import StoredTiming, read_timings, unpack_runs
 from premodel.store.schema import FEATURE_COSTS, TIMINGS
 from premodel.store.store import Store
 from premodel.training.load import load_tables

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from premodel.profiling.datasets.registry import read_dataset
-from premodel.profiling.inventory import take_inventory
 from premodel.profiling.passes.predictions import PredictionJob
 from premodel.profiling.progress import Silent
-from premodel.profiling.samples import Task, tasks_of
+from premodel.profiling.samples import Task, take_inventory, tasks_of
 from premodel.profiling.workers.ray_node import CODE, NodeWorker, Report
 from premodel.profiling.workers.ray_pool import model_files, with_bytes
 from premodel.zoo.manifest import read_zoo

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import select
 
 from premodel.domains.image.decode import read_file
 from premodel.errors import InputError
 from premodel.profiling.datasets.huggingface import ParquetSource
 from premodel.profiling.datasets.parquet import open_parquet
-from premodel.profiling.timing_records import unpack_runs
-from premodel.store.schema import CANDIDATES, RUNS, SAMPLES, TIMINGS
+from premodel.store.measurements import read_single_runs
+from premodel.store.runs import all_conditions
+from premodel.store.samples import sample_names
 from premodel.store.store import Store
 
 
@@ -32,11 +30,8 @@ class StoredImages:
     """
 
     def __init__(self, store: Store) -> None:
-        with store.reading() as connection:
-            rows = connection.execute(select(SAMPLES.c.sample, SAMPLES.c.name))
-            self._names = {str(sample): str(name) for sample, name in rows}
-            runs = connection.execute(select(RUNS.c.conditions).order_by(RUNS.c.run.desc()))
-            self._roots = list(dict.fromkeys(_roots(json.loads(conditions) for (conditions,) in runs)))
+        self._names = sample_names(store)
+        self._roots = list(dict.fromkeys(_roots(all_conditions(store))))
         self._parquet: dict[Path, ParquetSource | None] = {}
 
     def __call__(self, sample: str) -> bytes | None:
@@ -76,16 +71,10 @@ def stored_runs(store: Store, device: str | None) -> dict[str, list[float]]:
     """Every single run in ms by the name of the candidate, as timed on a device; nothing without one."""
     if device is None:
         return {}
-    query = (
-        select(CANDIDATES.c.name, TIMINGS.c.samples_ms)
-        .join(TIMINGS, TIMINGS.c.subject == CANDIDATES.c.timing_key)
-        .where(CANDIDATES.c.position.is_not(None), TIMINGS.c.device == device)
-    )
-    with store.reading() as connection:
-        return {str(name): unpack_runs(bytes(blob)) for name, blob in connection.execute(query) if blob}
+    return read_single_runs(store, device)
 
 
-def _roots(conditions: Iterator[dict[str, Any]]) -> Iterator[Path]:
+def _roots(conditions: Iterable[dict[str, Any]]) -> Iterator[Path]:
     """Folders that names may be relative to: the data's own, and the one it lies in."""
     for one in conditions:
         root = one.get("data", {}).get("root")

@@ -10,6 +10,7 @@ import numpy as np
 
 from premodel.errors import RunError
 from premodel.profiling.meters.base import Meter, Time
+from premodel.records import EnergyRecord
 
 WINDOW_S = 2.0
 """Length of a window: far more than the time in which any meter renews its readings."""
@@ -19,42 +20,6 @@ SETTLE_S = 1.0
 """Idleness before a window of idleness begins."""
 MIN_ROUNDS = 5
 MAX_RELATIVE_HALF_WIDTH = 0.05
-UNFINISHED = "unfinished: the run was broken off"
-
-
-@dataclass(frozen=True)
-class EnergyRecord:
-    """Energy of one prediction; it never travels without its verdict.
-
-    Attributes
-    ----------
-    energy_mj:
-        Mean over the windows, idle subtracted; None if it cannot be told from idleness, or there is none.
-    ci_low_mj, ci_high_mj:
-        95 % confidence interval of the mean, by Student's t; None where it has none.
-    windows, runs:
-        Windows, and predictions in them.
-    valid:
-        At least 5 windows, and an interval within 5 % of the mean.
-    reason:
-        Why it is not valid; empty if it is.
-    meter:
-        Name of the meter.
-    """
-
-    energy_mj: float | None
-    ci_low_mj: float | None
-    ci_high_mj: float | None
-    windows: int
-    runs: int
-    valid: bool
-    reason: str
-    meter: str
-
-    @property
-    def unfinished(self) -> bool:
-        """True if the run was broken off while this was measured."""
-        return self.reason.startswith(UNFINISHED)
 
 
 @dataclass(eq=False)

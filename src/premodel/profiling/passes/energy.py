@@ -10,15 +10,11 @@ from pathlib import Path
 from premodel.domains.image.decode import Image, decode, set_threads
 from premodel.errors import OptionError, RunError
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.energy_records import EnergyConditions, read_energy, write_energy
-from premodel.profiling.inventory import Entry
 from premodel.profiling.meters.base import Meter, MeterError, RealTime, Time
 from premodel.profiling.meters.meters import ALLOWED, AUTO, NONE_FOUND, OFF, SYSFS, Place, choose_meter
 from premodel.profiling.meters.windows import (
     MIN_ROUNDS,
-    UNFINISHED,
     WINDOW_S,
-    EnergyRecord,
     Idle,
     Load,
     measure_windows,
@@ -26,9 +22,11 @@ from premodel.profiling.meters.windows import (
 )
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import draw_images
-from premodel.profiling.timing_records import read_timings
+from premodel.records import UNFINISHED, EnergyRecord
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.conditions import OtherLoad
+from premodel.store.measurements import EnergyConditions, read_energy, read_timings, write_energy
+from premodel.store.samples import Entry
 from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate
 

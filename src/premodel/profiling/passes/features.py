@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-
-from sqlalchemy import select
 
 from premodel.domains.image.decode import set_threads
 from premodel.domains.image.features.costs import parts_of
 from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.inventory import Entry
 from premodel.profiling.progress import Progress
-from premodel.profiling.samples import Opening, Task, sample_row, tasks_of, try_open
+from premodel.profiling.samples import Task, tasks_of, try_open
 from premodel.profiling.workers.workers import SampleJob, Workers
-from premodel.profiling.writer import Writer
-from premodel.store.schema import EXTRACTORS, FEATURES, SAMPLES
-from premodel.store.store import Store, merge
+from premodel.store.features import describe_extractor, known_samples
+from premodel.store.samples import Entry, Opening, sample_row
+from premodel.store.schema import FEATURES, SAMPLES
+from premodel.store.store import Store
+from premodel.store.writer import Writer
 from premodel.zoo.manifest import Candidate
 
 
@@ -125,9 +123,7 @@ def store_vectors(
     StoreError
         The store cannot be written to; what was committed is kept.
     """
-    query = select(FEATURES.c.sample).where(FEATURES.c.version == version)
-    with store.reading() as connection:
-        known = set(connection.scalars(query))
+    known = known_samples(store, version)
     wanted = {entry.sample: (0,) for entry in entries if entry.sample not in known}
     result = FeatureResult(kept=len(entries) - len(wanted))
     if not wanted:
@@ -155,11 +151,5 @@ def store_vectors(
 
 
 def _describe(store: Store) -> None:
-    """Store what the vectors hold, so that tables can be read without the extractor that made them."""
     names = Extractor().names
-    row = {
-        "version": EXTRACTOR_VERSION,
-        "names": json.dumps(names),
-        "needs": json.dumps({name: parts_of([name]) for name in names}),
-    }
-    store.write(lambda connection: merge(connection, EXTRACTORS, [row]))
+    describe_extractor(store, EXTRACTOR_VERSION, names, {name: parts_of([name]) for name in names})

@@ -10,8 +10,13 @@ import numpy as np
 
 from premodel.clock import MIN_RUNS, MIN_SECONDS, now_ms, summarise
 from premodel.domains.image.decode import Image, decode
+from premodel.domains.image.features.extractor import Extractor
 from premodel.errors import RunError
 from premodel.records import Timing
+from premodel.runtime.candidate import OpenedCandidate
+
+PREPROCESS, RUN, DECODE = "preprocess", "run", "decode"
+"""Stages."""
 
 WARMUP_ROUNDS = 5
 WARMUP_MS = 500.0
@@ -25,6 +30,32 @@ class Work(Protocol):
     def __call__(self, image: Image) -> dict[str, float]:
         """Do it once."""
         ...
+
+
+class CandidateWork:
+    """Preprocess and run, as a single candidate alone does it."""
+
+    def __init__(self, opened: OpenedCandidate) -> None:
+        self._opened = opened
+
+    def __call__(self, image: Image) -> dict[str, float]:
+        """Do it once."""
+        start = now_ms()
+        tensor = self._opened.prepare(image)
+        prepared = now_ms()
+        self._opened.run(tensor)
+        return {PREPROCESS: prepared - start, RUN: now_ms() - prepared}
+
+
+class FeatureWork:
+    """All features of one image, part by part."""
+
+    def __init__(self) -> None:
+        self._extractor = Extractor()
+
+    def __call__(self, image: Image) -> dict[str, float]:
+        """Do it once."""
+        return self._extractor.time_parts(image.rgb)
 
 
 @dataclass

@@ -6,7 +6,6 @@ Vectors are kept as those of an extractor of their own, whose version names the 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,14 +20,15 @@ from premodel.backends.onnx import OnnxBackend
 from premodel.domains.image.decode import set_threads
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.inventory import Entry
 from premodel.profiling.passes.features import FeatureResult, Vector, store_vectors
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Task, try_open
 from premodel.profiling.workers.workers import Workers
 from premodel.runtime.candidate import Network, OpenedCandidate
-from premodel.store.schema import EXTRACTORS, PENULTIMATE
-from premodel.store.store import Store, merge
+from premodel.store.features import describe_extractor
+from premodel.store.samples import Entry
+from premodel.store.schema import PENULTIMATE
+from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate, verify
 
 WEIGHTED = ("Conv", "ConvInteger", "Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul")
@@ -192,8 +192,7 @@ def _open(candidate: Candidate) -> OpenedCandidate:
 def _describe(store: Store, version: str, candidate: str, width: int) -> None:
     """Store whose vectors these are: their only part is the run of the candidate."""
     names = [f"{candidate}.{index}" for index in range(width)]
-    row = {"version": version, "names": json.dumps(names), "needs": json.dumps({name: [candidate] for name in names})}
-    store.write(lambda connection: merge(connection, EXTRACTORS, [row]))
+    describe_extractor(store, version, names, {name: [candidate] for name in names})
 
 
 def _onnx() -> Any:

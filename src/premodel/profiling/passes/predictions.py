@@ -6,21 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import select
-
 from premodel.clock import now_ms
 from premodel.domains.image.decode import Image, Pyramid, set_threads
 from premodel.errors import ModelError, RunError
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.inventory import Entry
 from premodel.profiling.progress import Progress
-from premodel.profiling.samples import Opening, Task, sample_row, tasks_of, try_open
+from premodel.profiling.samples import Task, tasks_of, try_open
 from premodel.profiling.workers.workers import Workers
-from premodel.profiling.writer import Writer
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.prediction import rank_of, to_prediction
+from premodel.store.answers import known_truths
+from premodel.store.samples import Entry, Opening, sample_row
 from premodel.store.schema import PREDICTIONS, SAMPLES
 from premodel.store.store import Store
+from premodel.store.writer import Writer
 from premodel.zoo.manifest import Candidate
 
 GATHER_MS = 200.0
@@ -164,7 +163,7 @@ def predict_all(
         The store cannot be written to; what was committed is kept.
     """
     distinct = tuple({candidate.prediction_key: candidate for candidate in candidates}.values())
-    known = [_known(store, candidate.prediction_key) for candidate in distinct]
+    known = [known_truths(store, candidate.prediction_key) for candidate in distinct]
     wanted: dict[str, tuple[int, ...]] = {}
     for entry in entries:
         lacking = tuple(index for index, truths in enumerate(known) if truths.get(entry.sample) != entry.label)
@@ -190,15 +189,6 @@ def predict_all(
     for candidate, success in zip(distinct, succeeded, strict=True):
         _give_up_if_hopeless(candidate, success, result, minimum=1)
     return result
-
-
-def _known(store: Store, prediction_key: str) -> dict[str, int]:
-    """The label that each stored answer's rank is about, by sample; failures are left out, to be tried again."""
-    query = select(PREDICTIONS.c.sample, PREDICTIONS.c.truth).where(
-        PREDICTIONS.c.prediction_key == prediction_key, PREDICTIONS.c.status == "ok"
-    )
-    with store.reading() as connection:
-        return {str(sample): int(truth) for sample, truth in connection.execute(query)}
 
 
 def _store_answers(

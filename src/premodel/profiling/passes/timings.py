@@ -7,19 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection
-
 from premodel.domains.image.decode import set_threads
 from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
 from premodel.profiling.boards import Board, BoardCandidateWork, BoardDecodeWork, BoardFeatureWork
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.footprint import Footprint, measure_footprint
-from premodel.profiling.inventory import Entry
-from premodel.profiling.passes.interleaved import Subject, time_interleaved
+from premodel.profiling.footprint import measure_footprint
+from premodel.profiling.passes.interleaved import PREPROCESS, CandidateWork, FeatureWork, Subject, time_interleaved
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import draw_images
-from premodel.profiling.timing_records import (
-    UNFINISHED,
+from premodel.records import UNFINISHED, Footprint
+from premodel.runtime.candidate import OpenedCandidate, open_candidates
+from premodel.runtime.conditions import OtherLoad
+from premodel.store.measurements import (
     StoredTiming,
     decode_subject,
     features_subject,
@@ -27,12 +26,10 @@ from premodel.profiling.timing_records import (
     read_timings,
     timing_row,
     unpack_runs,
+    write_timings,
 )
-from premodel.profiling.work import PREPROCESS, CandidateWork, FeatureWork
-from premodel.runtime.candidate import OpenedCandidate, open_candidates
-from premodel.runtime.conditions import OtherLoad
-from premodel.store.schema import FEATURE_COSTS, TIMINGS
-from premodel.store.store import Store, merge
+from premodel.store.samples import Entry
+from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate
 
 BUSY_CORES = 0.2
@@ -219,12 +216,8 @@ class _Session:
         rows = [self._row(subject, done) for subject in subjects]
         costs = [cost for subject in subjects if done for cost in self._costs(subject)]
 
-        def work(connection: Connection) -> None:
-            merge(connection, TIMINGS, rows)
-            merge(connection, FEATURE_COSTS, costs)
-
         if rows:
-            self._store.write(work)
+            write_timings(self._store, rows, costs)
         percent = int(100 * sum(subject.fraction() for subject in self._all) / max(1, len(self._all)))
         self._progress.advance(max(0, percent - self._percent))
         self._percent = max(percent, self._percent)

@@ -9,10 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
-from premodel.profiling.energy_records import KEY, read_energy
-from premodel.profiling.meters.windows import EnergyRecord
-from premodel.profiling.runs import run_conditions
-from premodel.profiling.timing_records import StoredTiming, read_timings
+from premodel.records import EnergyRecord
+from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
+from premodel.store.runs import run_conditions
 from premodel.store.schema import CANDIDATES, FEATURES, LABELS, PENULTIMATE, PREDICTIONS, RUNS, SAMPLES, TIMINGS
 from premodel.store.store import Store
 

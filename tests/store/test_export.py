@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from premodel.errors import OptionError, StoreError
 from premodel.profiling.datasets.registry import read_dataset
-from premodel.profiling.export import export
 from premodel.profiling.profile import ProfileOptions, profile
+from premodel.store.export import export
 from premodel.store.schema import METADATA
 from premodel.store.store import Store
 from premodel.training.load import load_tables

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, select
 
 from premodel.errors import MissingExtraError, OptionError, StoreError
 from premodel.files import replacing
-from premodel.profiling.summary import summarise_store
 from premodel.store.schema import (
     CANDIDATES,
     EXTRACTORS,
@@ -28,6 +27,7 @@ from premodel.store.schema import (
     STORE,
 )
 from premodel.store.store import Store, merge
+from premodel.store.summary import summarise_store
 
 BATCH_ROWS = 1_000
 FIRST_OF = {"labels": "label", "probabilities": "probability"}

@@ -1,0 +1,80 @@
+"""The answers of candidates to samples, between the store and those who make and read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from premodel.errors import StoreError
+from premodel.records import TOP_K
+from premodel.store.runs import StoredCandidate
+from premodel.store.schema import PREDICTIONS
+from premodel.store.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class StoredAnswers:
+    """One candidate's answers to all samples; `there` is False where one is missing or was about another label."""
+
+    there: NDArray[np.bool_]
+    labels: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+    entropy: NDArray[np.float32]
+    rank: NDArray[np.int32]
+
+
+def known_truths(store: Store, prediction_key: str) -> dict[str, int]:
+    """The label that each stored answer's rank is about, by sample; failures are left out, to be tried again."""
+    query = select(PREDICTIONS.c.sample, PREDICTIONS.c.truth).where(
+        PREDICTIONS.c.prediction_key == prediction_key, PREDICTIONS.c.status == "ok"
+    )
+    with store.reading() as connection:
+        return {str(sample): int(truth) for sample, truth in connection.execute(query)}
+
+
+def read_answers(
+    connection: Connection,
+    name: str,
+    candidate: StoredCandidate,
+    samples: Sequence[str],
+    truth: NDArray[np.int32],
+    n_labels: int,
+) -> StoredAnswers:
+    """A candidate's answers to these samples, whose labels are `truth`; `name` is the store's.
+
+    Raises
+    ------
+    StoreError
+        They are damaged.
+    """
+    c = PREDICTIONS.c
+    query = select(c.sample, c.truth, c.truth_rank, c.entropy, c.labels, c.probabilities)
+    query = query.where(c.prediction_key == candidate.prediction_key)
+    position = {sample: row for row, sample in enumerate(samples)}
+    n, k = len(samples), min(TOP_K, n_labels)
+    found = StoredAnswers(
+        np.zeros(n, np.bool_),
+        np.full((n, k), -1, np.int32),
+        np.zeros((n, k), np.float32),
+        np.zeros(n, np.float32),
+        np.full(n, n_labels, np.int32),
+    )
+    stored = [(position[row[0]], *row[1:]) for row in connection.execute(query) if row[0] in position]
+    if not stored:
+        return found
+    at, labels_of, ranks, entropies, labels, probabilities = zip(*stored, strict=True)
+    rows = np.array(at, np.intp)
+    found.there[rows] = np.array(labels_of, np.int32) == truth[rows]
+    found.rank[rows] = ranks
+    answered = np.array([blob is not None for blob in labels], np.bool_)  # not failed
+    try:
+        found.labels[rows[answered]] = np.frombuffer(b"".join(filter(None, labels)), "<i4").reshape(-1, k)
+        found.probabilities[rows[answered]] = np.frombuffer(b"".join(filter(None, probabilities)), "<f4").reshape(-1, k)
+    except ValueError as error:
+        raise StoreError(f"damaged answers of {candidate.name} ({error})", where=name) from error
+    found.entropy[rows[answered]] = [entropy for entropy in entropies if entropy is not None]
+    return found

@@ -1,0 +1,161 @@
+"""What is profiled, and by which runs of `premodel profile`: labels, candidates, conditions and outcomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from premodel.errors import OptionError, StoreError
+from premodel.store.schema import CANDIDATES, LABELS, RUNS, STORE
+from premodel.store.store import Store, merge
+from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
+from premodel.zoo.manifest import Candidate
+
+
+def register_zoo(store: Store, labels: Sequence[str], candidates: Sequence[Candidate], opencv_threads: int) -> None:
+    """Store the labels and the candidates; candidates of earlier zoos keep their rows but lose their position.
+
+    Raises
+    ------
+    StoreError
+        The store belongs to another list of labels.
+    """
+
+    def work(connection: Connection) -> None:
+        known = [str(name) for name in connection.scalars(select(LABELS.c.name).order_by(LABELS.c.label))]
+        if known and known != list(labels):
+            raise _other_labels(store, known, labels)
+        if not known:
+            merge(connection, LABELS, [{"label": label, "name": name} for label, name in enumerate(labels)])
+        connection.execute(update(CANDIDATES).values(position=None))
+        merge(connection, CANDIDATES, [_candidate_row(position, one) for position, one in enumerate(candidates)])
+        merge(connection, STORE, [{"name": "opencv_threads", "value": str(opencv_threads)}])
+
+    store.write(work)
+
+
+def _other_labels(store: Store, known: Sequence[str], labels: Sequence[str]) -> StoreError:
+    index = next(
+        (i for i, (a, b) in enumerate(zip(known, labels, strict=False)) if a != b), min(len(known), len(labels))
+    )
+    ours = labels[index] if index < len(labels) else "nothing"
+    theirs = known[index] if index < len(known) else "nothing"
+    return StoreError(
+        "the store belongs to another list of labels",
+        where=store.name,
+        given=f"{len(labels)} labels, label {index} is {ours!r}",
+        allowed=f"{len(known)} labels, label {index} is {theirs!r}",
+        do="profile this zoo into a store of its own",
+    )
+
+
+def _candidate_row(position: int, candidate: Candidate) -> dict[str, object]:
+    return {
+        "timing_key": candidate.timing_key,
+        "name": candidate.name,
+        "position": position,
+        "prediction_key": candidate.prediction_key,
+        "network": candidate.model.digest,
+        "manifest": json.dumps(candidate_to_json(candidate.home)),
+    }
+
+
+def begin_run(store: Store, values: Mapping[str, str]) -> int:
+    """Store a run that begins; gives its number."""
+
+    def work(connection: Connection) -> int:
+        run = int(connection.scalar(select(func.max(RUNS.c.run))) or 0) + 1
+        connection.execute(insert(RUNS).values(run=run, **values))
+        return run
+
+    return store.write(work)
+
+
+def end_run(store: Store, run: int, values: Mapping[str, str]) -> None:
+    """Store how it ended; a run that was killed has no end."""
+    store.write(lambda connection: connection.execute(update(RUNS).where(RUNS.c.run == run).values(**values)))
+
+
+def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
+    """Conditions of a run, of the newest if None; empty if there is none.
+
+    If the run timed anything and reached its end, `other_cores` is the number of cores that other programs kept busy.
+    """
+    query = select(RUNS.c.conditions, RUNS.c.outcome).order_by(RUNS.c.run.desc())
+    if run is not None:
+        query = query.where(RUNS.c.run == run)
+    with store.reading() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        return {}
+    conditions: dict[str, Any] = json.loads(row.conditions)
+    timings = (json.loads(row.outcome) if row.outcome else {}).get("timings")
+    return {**conditions, "other_cores": timings["other_cores"]} if timings else conditions
+
+
+def all_conditions(store: Store) -> list[dict[str, Any]]:
+    """Conditions of all runs, the newest first."""
+    with store.reading() as connection:
+        return [json.loads(text) for text in connection.scalars(select(RUNS.c.conditions).order_by(RUNS.c.run.desc()))]
+
+
+def profile_command(store: Store, name: str = "") -> str:
+    """What to do about a pass that is missing."""
+    only = f" --only {name}" if name else ""
+    return f"run: premodel profile ZOO.toml DATA --store {store.name}{only}"
+
+
+@dataclass(frozen=True)
+class StoredCandidate:
+    """A candidate of the zoo profiled last."""
+
+    name: str
+    prediction_key: str
+    timing_key: str
+    manifest: str
+
+    def candidate(self) -> Candidate:
+        """Ready to be opened; its file is where it was profiled."""
+        return candidate_from_json(json.loads(self.manifest), Path("/"), StoreError)
+
+
+def read_candidates(connection: Connection, store: Store, names: Sequence[str] | None = None) -> list[StoredCandidate]:
+    """The candidates of the zoo profiled last, in its order, or those named, in that order.
+
+    Raises
+    ------
+    StoreError
+        There are none.
+    OptionError
+        A candidate is unknown.
+    """
+    c = CANDIDATES.c
+    query = select(c.name, c.prediction_key, c.timing_key, c.manifest)
+    found = [
+        StoredCandidate(*row) for row in connection.execute(query.where(c.position.is_not(None)).order_by(c.position))
+    ]
+    if not found:
+        raise StoreError("the store holds no candidates", where=store.name, do=profile_command(store))
+    if names is None:
+        return found
+    by_name = {one.name: one for one in found}
+    for name in names:
+        if name not in by_name:
+            raise OptionError("unknown candidate", where=store.name, given=name, allowed=", ".join(by_name))
+    return [by_name[name] for name in names]
+
+
+def read_labels(connection: Connection) -> tuple[str, ...]:
+    """The names of the labels."""
+    return tuple(connection.scalars(select(LABELS.c.name).order_by(LABELS.c.label)))
+
+
+def read_opencv_threads(connection: Connection) -> int:
+    """Threads of OpenCV in the profile made last."""
+    value = connection.scalar(select(STORE.c.value).where(STORE.c.name == "opencv_threads"))
+    return int(value) if value else 1

@@ -1,0 +1,119 @@
+"""The samples of a store: what is known of each, by the digest of its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select, update
+
+from premodel.store.schema import SAMPLES
+from premodel.store.store import Store, merge
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One distinct sample.
+
+    Attributes
+    ----------
+    row:
+        Its first row in the data set.
+    sample:
+        SHA-256 of its bytes, hexadecimal.
+    label:
+        The true label that its first row has.
+    bytes:
+        Their number.
+    """
+
+    row: int
+    sample: str
+    label: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How opening a sample's image went.
+
+    Attributes
+    ----------
+    width, height:
+        In pixels; 0 if it could not be opened.
+    reason:
+        Why it could not be; empty if it was.
+    changed:
+        The bytes were not those of the sample, so that nothing is known about the sample itself.
+    """
+
+    width: int = 0
+    height: int = 0
+    reason: str = ""
+    changed: bool = False
+
+
+def sample_row(entry: Entry, name: str, opening: Opening | None) -> dict[str, Any]:
+    """The sample's row in the store; `opening` is None before anyone tried."""
+    return {
+        "sample": entry.sample,
+        "label": entry.label,
+        "name": name,
+        "bytes": entry.bytes,
+        "status": "new" if opening is None else "unreadable" if opening.reason else "ok",
+        "reason": opening.reason if opening else "",
+        "width": opening.width if opening else 0,
+        "height": opening.height if opening else 0,
+    }
+
+
+def register_samples(store: Store, names: Sequence[str], entries: Sequence[Entry]) -> int:
+    """Store the samples that are new, and labels and names that changed.
+
+    Parameters
+    ----------
+    names:
+        Of the rows of the data set.
+
+    Returns
+    -------
+    Number of samples whose label is not the one stored before.
+    """
+    query = select(SAMPLES.c.sample, SAMPLES.c.label, SAMPLES.c.name)
+    with store.reading() as connection:
+        known = {str(sample): (int(label), str(name)) for sample, label, name in connection.execute(query)}
+    new, changed, relabelled = [], [], 0
+    for entry in entries:
+        name = names[entry.row]
+        before = known.get(entry.sample)
+        if before is None:
+            new.append(sample_row(entry, name, None))
+        elif before != (entry.label, name):
+            changed.append({"sample": entry.sample, "label": entry.label, "name": name})
+            relabelled += before[0] != entry.label
+
+    def work(connection: Connection) -> None:
+        merge(connection, SAMPLES, new)
+        for row in changed:
+            change = update(SAMPLES).where(SAMPLES.c.sample == row["sample"])
+            connection.execute(change.values(label=row["label"], name=row["name"]))
+
+    if new or changed:
+        store.write(work)
+    return relabelled
+
+
+def sample_names(store: Store) -> dict[str, str]:
+    """Where each sample was last seen."""
+    with store.reading() as connection:
+        return {str(sample): str(name) for sample, name in connection.execute(select(SAMPLES.c.sample, SAMPLES.c.name))}
+
+
+def read_samples(connection: Connection) -> tuple[list[str], NDArray[np.int32]]:
+    """Samples that are readable as far as is known, in the order of their digests, and their labels."""
+    c = SAMPLES.c
+    rows = connection.execute(select(c.sample, c.label).where(c.status != "unreadable").order_by(c.sample)).all()
+    return [str(sample) for sample, _ in rows], np.array([label for _, label in rows], np.int32)
