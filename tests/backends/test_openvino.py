@@ -136,3 +136,38 @@ def test_nothing_is_printed(file: Path, capfd: pytest.CaptureFixture[str]) -> No
     with pytest.raises(ModelError):
         OpenvinoBackend.open(file, threads=1)
     assert capfd.readouterr() == ("", "")
+
+
+def write_quantised(file: Path, zero_point: np.generic) -> None:
+    """y = x, after a quantisation of x to the zero point's type and back."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    helper, arrays = onnx.helper, onnx.numpy_helper
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("Flatten", ["d"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 4, 4])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 48])],
+        [arrays.from_array(np.float32(0.05), "scale"), arrays.from_array(np.asarray(zero_point), "zero")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), file)
+
+
+@pytest.mark.parametrize("zero_point", [np.uint16(32768), np.int16(0)])
+def test_refuses_activations_of_16_bits_which_it_computes_wrongly(tmp_path: Path, zero_point: np.generic) -> None:
+    write_quantised(tmp_path / "m.onnx", zero_point)
+    with pytest.raises(ModelError, match=r"16 bits must not be run by openvino.*65536 levels.*runtime onnx") as caught:
+        OpenvinoBackend.open(tmp_path / "m.onnx", threads=1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("zero_point", [np.uint8(128), np.int8(0)])
+def test_opens_activations_of_8_bits(tmp_path: Path, zero_point: np.generic) -> None:
+    write_quantised(tmp_path / "m.onnx", zero_point)
+    backend = OpenvinoBackend.open(tmp_path / "m.onnx", threads=1)
+    tensor = RNG.uniform(-3, 3, (1, 3, 4, 4)).astype(np.float32)
+    np.testing.assert_allclose(backend.predict(tensor), tensor.reshape(1, 48), atol=0.026)

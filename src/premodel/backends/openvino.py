@@ -29,7 +29,9 @@ class OpenvinoBackend(Backend):
     Notes
     -----
     Left to itself OpenVINO computes in half precision wherever the processor can, so that one manifest would give
-    different answers on different machines; here that has to be asked for. An `.xml` holds no weights: without the
+    different answers on different machines; here that has to be asked for. A network whose activations are quantised
+    to 16 bits is refused: OpenVINO 2026.4 runs it without an error and answers almost at random.
+    An `.xml` holds no weights: without the
     digest of the `.bin`, changed weights would be taken for the model that was profiled.
     """
 
@@ -73,6 +75,7 @@ class OpenvinoBackend(Backend):
             raise ModelError("model file is missing", where=file)
         try:
             model = _read(file, settings)
+            _refuse_16_bit(model, file)
             names = [_name(output, number) for number, output in enumerate(model.outputs)]
             if len(model.inputs) != 1:
                 inputs = ", ".join(_name(item, number) for number, item in enumerate(model.inputs)) or "none"
@@ -132,6 +135,22 @@ class OpenvinoBackend(Backend):
         fixed.reshape(list(shape))
         self._request = self._compiler(fixed).create_infer_request()
         self._shape = shape
+
+
+def _refuse_16_bit(model: Any, file: Path) -> None:
+    """ModelError if activations are quantised to 16-bit integers, which OpenVINO computes wrongly without an error."""
+    for node in model.get_ops():
+        if node.get_type_name() != "Convert" or node.get_output_element_type(0).get_type_name() not in ("u16", "i16"):
+            continue
+        source = node.input_value(0).get_node()
+        if source.get_type_name() == "FakeQuantize":
+            raise ModelError(
+                "activations quantised to 16 bits must not be run by openvino, which computes them wrongly",
+                where=file,
+                given=f"{source.get_attributes()['levels']} levels",
+                allowed="256 levels (8 bits)",
+                do="use runtime onnx for this file, or quantise it to 8 bits",
+            )
 
 
 def runtime_failures(openvino: Any) -> tuple[type[Exception], ...]:
