@@ -22,7 +22,7 @@ def test_the_verdict_comes_first_and_the_files_are_there(profiled: Any, tmp_path
     assert reproduce(profiled.store, out) == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    assert lines[0].startswith("On this data the paper's premodel ")
+    assert lines[0].startswith("the paper's premodel (")
     assert lines[-1].startswith(f"wrote {out / 'reproduce.html'} (")
     data = json.loads((out / "reproduce.json").read_text())
     assert data["verdict"] == lines[0]

@@ -186,7 +186,7 @@ def test_one_alone_is_advised_where_nothing_tells() -> None:
 def reached(speedup: float, *, gain: float = 0.0, mix: float = 1.0) -> Reached:
     """Intervals of 0.02 and 0.2 points to either side."""
     around = (gain - 0.2, gain + 0.2), (mix - 0.2, mix + 0.2)
-    return Reached("p", 0.9, 1.0, speedup, (speedup - 0.02, speedup + 0.02), gain, around[0], mix, around[1])
+    return Reached("p", 600, 0.9, 1.0, speedup, (speedup - 0.02, speedup + 0.02), gain, around[0], mix, around[1])
 
 
 def test_what_no_option_trains_is_shown_and_not_advised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,22 +195,36 @@ def test_what_no_option_trains_is_shown_and_not_advised(monkeypatch: pytest.Monk
     monkeypatch.setattr(doctor, "reachable", lambda *_, **__: [Reachable(routing, reached(1.2), reached(1)), plain])
     both = diagnose(tables)
     assert both.policy == routing
-    assert f"the baseline {PLAIN} is faster, 1.50x" in both.advice
+    assert f"The baseline {PLAIN} is faster: 1.50x faster" in both.advice
     assert f"  baseline {PLAIN}, fitted for no loss: 1.50x" in "\n".join(format_diagnosis(both))
     lost = Reachable(routing, reached(0.9), reached(0.9, gain=-1))
     monkeypatch.setattr(doctor, "reachable", lambda *_, **__: [lost, plain])
     only_plain = diagnose(tables)
     assert (only_plain.policy, only_plain.use) == ("single", "c1")
-    assert "nearest cascade-routing" in only_plain.advice
-    assert f"the baseline {PLAIN} is faster, 1.50x" in only_plain.advice
+    assert "The nearest is cascade-routing" in only_plain.advice
+    assert f"The baseline {PLAIN} is faster: 1.50x faster" in only_plain.advice
     slower = Reachable(PLAIN, reached(1.1), None)
     monkeypatch.setattr(doctor, "reachable", lambda *_, **__: [Reachable(routing, reached(1.2), None), slower])
     assert PLAIN not in diagnose(tables).advice
 
 
+def test_two_experts_of_equal_cost_are_not_replaced_by_one_alone() -> None:
+    """Each is right on one half, knows when, and no policy is faster or as fast: accuracy has its price, and pays."""
+    first = np.arange(400) % 2 == 0
+    right = np.stack([first, ~first], axis=1)
+    found = diagnose(sure_where_right(make_tables(right, latency_ms=[4, 4], decode_ms=0)))
+    assert found.policy == "cascade-routing"
+    assert found.use is None
+    assert found.reachable[0].most_accurate is not None
+    assert found.reachable[0].most_accurate.accuracy > 0.95
+    assert found.advice.startswith("for the highest accuracy use policy cascade-routing with --cost-weight 0: ")
+    assert "slower than the best single candidate c0 (50.0 % at 4.00 ms), accuracy higher (+" in found.advice
+    assert "For the lowest latency" in found.advice
+
+
 def test_a_subsample_is_compared_with_the_best_of_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = sure_where_right(make_tables(drawn(600, [0.80, 0.80], 5), latency_ms=[1, 10], decode_ms=0))
-    monkeypatch.setattr(doctor, "MOST_SAMPLES", 100)
+    monkeypatch.setattr(doctor, "MAX_SAMPLES", 100)
     correct = tables.correct("top1")
     best = Singles.of(tables, "top1").best
     seed, taken = next(
@@ -259,7 +273,7 @@ def test_json_and_text(won: Diagnosis) -> None:
         "better_views", "reachable", "enough", "invalid", "conditions",
     }  # fmt: skip
     assert set(data) == keys
-    assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time"}
+    assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time", "most_accurate"}
     assert {"speedup", "speedup_ci", "gain", "gain_ci", "mix_gain", "mix_ci"} <= set(data["reachable"][0]["no_loss"])
     lines = format_diagnosis(won)
     assert lines[0] == won.advice

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from premodel.cli.common import format_rows
 from premodel.errors import OptionError
 from premodel.evaluation.baselines import (
     FixedChoice,
@@ -12,11 +13,10 @@ from premodel.evaluation.baselines import (
     fit_majority,
     fit_max_probability,
     mix_row,
-    single_rows,
 )
 from premodel.evaluation.cross_validation import Method, cross_validate, premodel_method
 from premodel.evaluation.evaluate import evaluate
-from premodel.evaluation.rows import Row, Singles, compare, headline, verdict
+from premodel.evaluation.rows import Row, Singles, compare
 from premodel.records import Timing
 from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.training.objective import Objective
@@ -234,40 +234,6 @@ def test_too_few_samples_and_a_criterion_that_is_always_met() -> None:
         cross_validate(tables, [fixed("small")], criterion="top5", folds=2)
 
 
-@pytest.mark.parametrize(
-    ("gain_ci", "gain", "speedup", "mix_ci", "expected"),
-    [
-        ((0.1, 1.0), 0.5, 1.5, (1.0, 2.0), "more accurate, 1.50x faster; above random mix"),
-        ((0.1, 1.0), 0.5, 0.5, (-1.0, 2.0), "more accurate, 2.00x slower; not told apart from random mix"),
-        ((-0.1, 1.0), 0.5, 1.5, (1.0, 2.0), "1.50x faster, no loss measured; above random mix"),
-        ((-1.0, 0.1), -0.5, 1.5, (1.0, 2.0), "1.50x faster, loss not shown; above random mix"),
-        ((-0.1, 1.0), 0.5, 0.9, (1.0, 2.0), "no gain; above random mix"),
-        ((-2.0, -1.0), -1.5, 2.0, (-3.0, -2.0), "less accurate, 2.00x faster; LOSES to random mix by 2.5 points"),
-        ((-2.0, -1.0), -1.5, 0.5, (-3.0, -2.0), "less accurate and slower; LOSES to random mix by 2.5 points"),
-    ],
-)
-def test_verdicts_say_what_the_intervals_allow(
-    gain_ci: tuple[float, float], gain: float, speedup: float, mix_ci: tuple[float, float], expected: str
-) -> None:
-    assert verdict("premodel", gain_ci, gain, speedup, -2.5 if mix_ci[1] < 0 else 1.0, mix_ci) == expected
-
-
-@pytest.mark.parametrize(
-    ("gain", "gain_ci", "mix_gain", "mix_ci", "expected"),
-    [
-        (0.3, (0.1, 0.5), -0.04, (-0.06, -0.02), "more accurate, 1.50x faster; not told apart from random mix"),
-        (0.3, (0.1, 0.5), 0.04, (0.02, 0.06), "more accurate, 1.50x faster; not told apart from random mix"),
-        (0.3, (0.1, 0.5), -0.06, (-0.08, -0.04), "more accurate, 1.50x faster; LOSES to random mix by 0.1 points"),
-        (0.04, (0.02, 0.06), 1.0, (0.5, 1.5), "1.50x faster, no loss measured; above random mix"),
-        (-0.04, (-0.06, -0.02), 1.0, (0.5, 1.5), "1.50x faster, loss not shown; above random mix"),
-    ],
-)
-def test_what_rounds_to_nothing_is_neither_won_nor_lost(
-    gain: float, gain_ci: tuple[float, float], mix_gain: float, mix_ci: tuple[float, float], expected: str
-) -> None:
-    assert verdict("premodel", gain_ci, gain, 1.5, mix_gain, mix_ci) == expected
-
-
 def premodel_row(name: str, correct: np.ndarray, latency_ms: float, singles: Singles) -> Row:
     figures = compare(name, "premodel", "cascade", correct, np.full(len(correct), latency_ms), singles)
     return Row(**figures, coverage=1.0, share={})
@@ -281,14 +247,14 @@ def test_a_random_mix_has_a_latency_that_it_can_have(latency_ms: float, at_ms: f
     assert mix_row(premodel, singles).latency_ms == pytest.approx(at_ms)
 
 
-def test_the_first_line_begins_with_what_loses() -> None:
+def test_a_percentile_is_given_only_where_it_is_one() -> None:
+    """The latency of a single candidate is a mean, and so would its percentiles be."""
     tables = make_tables()
-    singles = Singles.of(tables, "top1")
-    wins = premodel_row("wins", np.asarray(singles.correct.any(axis=1)), 1.5, singles)
-    loses = premodel_row("loses", np.zeros(len(tables), bool), 1.5, singles)
-    below_mix = premodel_row("below mix", singles.correct[:, 2], 4.5, singles)
-    line = headline([*single_rows(tables, singles), wins, loses, replace(wins, name="wins too"), below_mix])
-    places = [line.index(f"{name}: ") for name in ("loses", "below mix", "wins", "wins too")]
-    assert places == sorted(places)
-    assert line.startswith("loses: less accurate")
-    assert line.endswith("the best single candidate, large, has 92.0 % at 4.50 ms")
+    rows = {row.name: row for row in evaluate(tables, {"single": TrainOptions(policy="single")}, folds=2).rows}
+    for name in ("small", "large", "single", "random mix at single's latency"):
+        assert (rows[name].latency_p50_ms, rows[name].latency_p99_ms) == (None, None), name
+        assert rows[name].to_json()["latency_p99_ms"] is None
+    assert rows["oracle"].latency_p99_ms == pytest.approx(4.5)
+    line = next(line for line in format_rows(list(rows.values())).splitlines() if line.startswith("large "))
+    assert " 4.50 " in line
+    assert "  -  " in line

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from premodel.errors import OptionError
+from premodel.evaluation.baselines import single_rows
 from premodel.evaluation.rows import Row
 from premodel.paper.experiments import EXPERIMENTS
 from premodel.paper.reproduce import Reproduction, reproduce, verdict
@@ -45,7 +46,7 @@ def test_the_paper_stands_beside_with_both_definitions(found: Reproduction) -> N
 
 def test_json_holds_values_and_null_for_what_was_not_measured(found: Reproduction) -> None:
     data = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert {"verdict", "criterion", "samples", "folds", "seed", "experiments", "conditions"} == set(data)
+    assert {"verdict", "comparison", "criterion", "samples", "folds", "seed", "experiments", "conditions"} == set(data)
     by_id = {one["id"]: one for one in data["experiments"]}
     assert list(by_id) == list(EXPERIMENTS)
     energy = next(one for one in by_id["overall"]["comparisons"] if one["what"] == "energy against the best single")
@@ -90,13 +91,18 @@ def row_of(found: Study) -> Row:
 
 
 @pytest.mark.parametrize(
-    ("interval", "word"),
-    [((-3.0, -1.0), "LOSES to"), ((1.0, 3.0), "beats"), ((-1.0, 1.0), "cannot be told apart from")],
+    ("mix", "interval", "word"),
+    [(-2.0, (-3.0, -1.0), "below the"), (2.0, (1.0, 3.0), "above the"), (0.5, (-1.0, 1.0), "not distinguishable from")],
 )
-def test_the_verdict_needs_a_whole_interval(tables: Tables, interval: tuple[float, float], word: str) -> None:
-    row = row_of(Study(tables, folds=2))
-    said = verdict(replace(row, extra={**row.extra, "mix_ci": interval}), "large", 0.9, 4.25)
-    assert said.startswith(f"On this data the paper's premodel {word} a random mix of single candidates")
+def test_the_verdict_needs_a_whole_interval(
+    tables: Tables, mix: float, interval: tuple[float, float], word: str
+) -> None:
+    study = Study(tables, folds=2)
+    row = row_of(study)
+    row = replace(row, extra={**row.extra, "gain_points_vs_mix": mix, "mix_ci": interval})
+    said = verdict(row, single_rows(tables, study.singles))
+    assert said.startswith("the paper's premodel (")
+    assert f"The choice per input is {word}" in said
 
 
 def test_features_that_tell_who_is_right_beat_the_random_mix() -> None:
@@ -184,5 +190,6 @@ def test_odd_profiles_are_reproduced_and_shown(shape: str) -> None:
     }[shape]()
     found = reproduce(tables, folds=2)
     json.dumps(found.to_json(), allow_nan=False)
-    assert "cannot be told apart from" in found.verdict or "LOSES to" in found.verdict
+    assert found.comparison is not None
+    assert found.comparison.choice in ("not distinguishable", "below")
     assert found.verdict[:40] in render(found, shape).replace("&#39;", "'")

@@ -15,6 +15,7 @@ from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation
 from premodel.evaluation.rows import Row
 from premodel.records import MOST_SEED
+from premodel.stats import interval, points
 
 
 def output_file(text: str, what: str) -> Path:
@@ -72,7 +73,7 @@ def _unguaranteed(evaluation: Evaluation) -> dict[str, int]:
     return {outcome.method.name: len(outcome.unguaranteed) for outcome in premodels}
 
 
-HEADER = ("", "accuracy %", "latency ms", "p99 ms", "speed-up", "gain, points", "verdict")
+HEADER = ("", "accuracy, %", "latency, ms", "p99, ms", "speed-up", "accuracy difference, points", "verdict")
 
 
 def format_rows(rows: Sequence[Row]) -> str:
@@ -102,9 +103,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.name,
         f"{100 * row.accuracy:.1f} [{low:.1f}, {high:.1f}]",
         f"{row.latency_ms:.2f}",
-        f"{row.latency_p99_ms:.2f}",
+        "-" if row.latency_p99_ms is None else f"{row.latency_p99_ms:.2f}",
         f"{row.speedup_vs_best:.2f}x",
-        f"{row.gain_points_vs_best:+.1f} [{row.gain_ci[0]:+.1f}, {row.gain_ci[1]:+.1f}]",
+        f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}",
         row.verdict + (f" (coverage {100 * row.coverage:.1f} %)" if row.coverage < 1 else ""),
     )
 

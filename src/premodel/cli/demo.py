@@ -13,9 +13,9 @@ from premodel.cli.common import TerminalProgress, add_seed
 from premodel.demo.demo import run_demo
 from premodel.demo.folder import BENCH, BUNDLE, REPORT, STORE
 from premodel.demo.state import DEFAULT_IMAGES, DEFAULT_OUT, Demo, DemoOptions
-from premodel.evaluation.report.verdict import interval, points
 from premodel.evaluation.rows import Row
 from premodel.runtime.conditions import cores
+from premodel.stats import interval, points
 
 MAX_WORKERS = 4
 EXAMPLE = """example:
@@ -25,7 +25,7 @@ Draws digits in street scenes, profiles five small networks on them, selects mod
 cross-validates premodels, bundles the better one, runs it for real, and writes report.html. The same command takes up
 where a broken-off one ended.
 """
-HEADER = ("", "right, %", "ms by profile", "ms in real runs", "times as fast as best", "points against best")
+HEADER = ("", "accuracy, %", "ms by profile", "ms in real runs", "speed-up", "accuracy difference, points")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def format_demo(demo: Demo) -> str:
             f"{len(demo.tables)} scenes, {demo.evaluation.folds}-fold cross-validation, 95 % intervals",
             _table(rows, _real_ms(demo)),
             "",
-            demo.verdict.sentence,
+            demo.verdict,
             "",
             f"report   {folder / REPORT}",
             f"bundle   {folder / BUNDLE}",
@@ -116,6 +116,6 @@ def _cells(row: Row, real_ms: dict[str, float]) -> tuple[str, ...]:
         f"{100 * row.accuracy:.1f} [{low:.1f}, {high:.1f}]",
         f"{row.latency_ms:.3f}",
         f"{real_ms[row.name]:.3f}" if row.name in real_ms else "",
-        f"{row.speedup_vs_best:.2f}",
+        f"{row.speedup_vs_best:.2f}x",
         f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}",
     )

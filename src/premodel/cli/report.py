@@ -11,9 +11,8 @@ from premodel.cli.train_options import add_train_options, policy_help, train_opt
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.peer_curves import peer_curves
-from premodel.evaluation.report.page import Report, require_report_packages, write_report
+from premodel.evaluation.report.page import Report, require_report_packages, verdicts, write_report
 from premodel.evaluation.report.stored import StoredImages, stored_runs
-from premodel.evaluation.report.verdict import best_premodel, judge
 from premodel.store.store import Store
 from premodel.training.guarantee import check_guarantee
 from premodel.training.load import load_tables
@@ -74,12 +73,12 @@ def run(args: argparse.Namespace) -> int:
     title = args.title or f"premodel report: {Path(args.store).name}"
     report = Report(title, evaluation, tables, objective, peers, find, runs_ms=runs_ms)
     size = write_report(report, out)
-    verdict = judge(best_premodel(evaluation.rows, objective), evaluation.rows)
+    verdict, sentence = verdicts(evaluation.rows, objective)[0]
     if args.json:
-        written = {"report": str(out), "bytes": size, "outcome": verdict.outcome}
+        written = {"report": str(out), "bytes": size, "outcome": verdict.outcome, "verdict": sentence}
         print(json.dumps({**written, **evaluation.to_json(), **guarantee_json(evaluation, args.guarantee)}))
     else:
-        print("\n".join([verdict.sentence, *guarantee_lines(evaluation, args.guarantee)]))
+        print("\n".join([sentence, *guarantee_lines(evaluation, args.guarantee)]))
         print(f"wrote {out} ({size:,} bytes)")
     return 0
 

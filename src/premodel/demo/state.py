@@ -10,8 +10,7 @@ from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE, Folder
 from premodel.errors import OptionError
 from premodel.evaluation.bench import Bench
 from premodel.evaluation.evaluate import Evaluation
-from premodel.evaluation.report.verdict import Verdict, judge
-from premodel.evaluation.rows import Row
+from premodel.evaluation.rows import Row, describe
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.profile import ProfileReport
 from premodel.profiling.progress import Progress
@@ -144,18 +143,21 @@ class Demo:
         return _made(self.made_chosen)
 
     @property
-    def verdict(self) -> Verdict:
-        """What it won or lost."""
-        return judge(self.chosen, self.evaluation.rows)
+    def verdict(self) -> str:
+        """What it comes to, by cross-validation."""
+        return describe(self.chosen, self.evaluation.rows)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `demo --json` prints."""
+        comparison = self.chosen.comparison
         return {
             "out": str(self.folder.path),
             "images": len(self.tables),
             "seed": self.options.seed,
-            "headline": self.verdict.sentence,
-            "outcome": self.verdict.outcome,
+            "headline": self.verdict,
+            "verdict": self.verdict,
+            "comparison": None if comparison is None else comparison.to_json(),
+            "outcome": None if comparison is None else comparison.outcome,
             "premodel": self.chosen.name,
             "rows": [row.to_json() for row in self.evaluation.rows],
             "bench": None if self.bench is None else self.bench.to_json(),

@@ -23,7 +23,7 @@ from premodel.evaluation.peer_curves import peer_curves
 from premodel.evaluation.report.page import Report, write_report
 from premodel.evaluation.report.pictures import Difficulty
 from premodel.evaluation.report.stored import stored_runs
-from premodel.evaluation.report.verdict import best_premodel
+from premodel.evaluation.rows import best_premodel
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.passes.timings import BUSY_CORES

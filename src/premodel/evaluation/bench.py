@@ -317,11 +317,9 @@ def _attempt(subject: _Runs, data: bytes) -> Sequence[int] | None:
 
 
 def _figures(subject: _Runs, kind: Kind, policy: str, singles: Singles) -> dict[str, Any]:
-    """What every row has; the verdict says whether the latency is VALID."""
+    """What every row has, with the record of its latency."""
     right, runs_ms = np.asarray(subject.right), np.asarray(subject.runs_ms)
     figures = compare(subject.name, kind, policy, right, runs_ms, singles)
-    timing = subject.timing()
-    valid = "VALID" if timing.valid else f"latency INVALID: {timing.reason}"
-    figures["verdict"] = f"{figures['verdict']}; {valid}" if figures["verdict"] else valid
+    figures["timing"] = timing = subject.timing()
     figures["extra"] |= {"latency_ci_ms": [timing.ci_low_ms, timing.ci_high_ms], "runs": timing.count}
     return figures

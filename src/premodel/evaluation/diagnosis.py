@@ -132,6 +132,12 @@ class Diagnosis:
     def to_json(self) -> dict[str, Any]:
         """The object that `doctor --json` prints."""
         data: dict[str, Any] = plain(self)
+        for one, written in zip(self.reachable, data["reachable"], strict=True):
+            for name in ("no_loss", "equal_time", "most_accurate"):
+                reached: Reached | None = getattr(one, name)
+                if reached is not None:
+                    written[name]["verdict"] = reached.verdict.short
+                    written[name]["comparison"] = plain(reached.verdict.to_json())
         return data
 
 
@@ -152,9 +158,11 @@ def _reachable_lines(d: Diagnosis) -> list[str]:
     lines = [f"by cross-validation, against the best single candidate {d.best}"]
     for one in d.reachable:
         name = f"baseline {one.policy}, fitted" if one.policy == PLAIN else f"{one.policy}, trained"
-        lines.append(f"  {name} for no loss: {one.no_loss}{_mix(one.no_loss)}")
+        lines.append(f"  {name} for no loss: {one.no_loss}")
         if one.equal_time is not None:
-            lines.append(f"  {name} for equal time: {one.equal_time}{_mix(one.equal_time)}")
+            lines.append(f"  {name} for equal time: {one.equal_time}")
+        if one.most_accurate is not None:
+            lines.append(f"  {name} for accuracy at any latency: {one.most_accurate}")
     return lines if d.enough is None else [*lines, _enough_line(d.enough)]
 
 
@@ -225,8 +233,3 @@ def _view_lines(d: Diagnosis) -> list[str]:
             f"[{view.gain_ci[0]:+.1f}, {view.gain_ci[1]:+.1f}] at equal cost"
         )
     return lines
-
-
-def _mix(reached: Reached) -> str:
-    low, high = reached.mix_ci
-    return f"; against random mix {reached.mix_gain:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -19,17 +19,16 @@ from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
 from premodel.evaluation.rows import Singles
 from premodel.evaluation.signal import confidence_signals, feature_signals
 from premodel.records import Criterion
-from premodel.stats import paired_bootstrap, wilson
+from premodel.stats import MIN_SAMPLES, interval, paired_bootstrap, points, wilson
 from premodel.training.folds import stratified_subsample
 from premodel.training.labels import optimum
 from premodel.training.tables import Tables
 from premodel.training.train import TRAINERS
 
-LEAST_SAMPLES = 50
-MOST_SAMPLES = 3_000
+MAX_SAMPLES = 3_000
 """Confidence, features and policies are looked at on a stratified subsample of so many; counts are of all samples."""
 FOLDS = 5
-TELLING = 0.7
+MIN_AUC = 0.7
 """An area of the image features above this is worth a policy that reads them."""
 
 
@@ -48,18 +47,18 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
     Raises
     ------
     OptionError
-        Fewer than 50 samples, or a criterion that the labels do not allow.
+        Fewer than MIN_SAMPLES samples, or a criterion that the labels do not allow.
     """
-    if len(tables) < LEAST_SAMPLES:
+    if len(tables) < MIN_SAMPLES:
         raise OptionError(
-            "too few samples to say anything",
+            "too few samples for a verdict",
             given=len(tables),
-            allowed=f"{LEAST_SAMPLES} or more",
+            allowed=f"{MIN_SAMPLES} or more",
             do="profile more images",
         )
     correct = tables.correct(criterion)
     singles = Singles.of(tables, criterion)
-    sample = tables.take(stratified_subsample(tables.truth, correct.sum(axis=1), MOST_SAMPLES, seed))
+    sample = tables.take(stratified_subsample(tables.truth, correct.sum(axis=1), MAX_SAMPLES, seed))
     several = len(tables.candidates) > 1
     found = tuple(reachable(sample, criterion, best=singles.best, folds=FOLDS, seed=seed)) if several else ()
     candidates = _candidates(tables, sample, criterion, singles, seed)
@@ -134,54 +133,87 @@ def _oracle(correct: NDArray[np.bool_], singles: Singles, seed: int) -> OracleGa
 def _advise(
     tables: Tables, singles: Singles, found: tuple[Reachable, ...], candidates: tuple[CandidateFinding, ...]
 ) -> tuple[str, str]:
-    """The policy to use, and the sentence that says so.
+    """The policy to use, and the words that say so.
 
-    A policy that can be trained is advised if its interval against the random mix at its own latency is wholly above 0
-    and, trained for no loss, it is surely faster without surely losing; or, trained for equal time, surely more
-    accurate at no more time. Of several, the fastest at no loss.
+    A policy that can be trained is advised by its verdict, the same as in every report: if it is better when trained
+    for no loss; else if its accuracy is higher at no more time; else if its accuracy is higher at any latency, with
+    what that costs. Of several, the fastest at no loss, or the most accurate.
     """
-    best = tables.candidates[singles.best]
-    what = (
-        f"use {best} alone ({100 * singles.accuracy[singles.best]:.1f} % at {singles.latency_ms[singles.best]:.2f} ms)"
-    )
+    name, at = tables.candidates[singles.best], _at(singles, singles.best)
+    best = f"{name} {at}"
     if not found:
-        return "single", f"{what}: it is the only candidate, so there is nothing to select; add another to the zoo"
-    doubt = ", but some timings are INVALID: measure them again first" if _invalid(tables) else ""
+        return "single", f"use {name} alone {at}: it is the only candidate, so there is nothing to select; add another"
+    doubt = " Some timings are INVALID: measure them again first." if _invalid(tables) else ""
     trainable = [one for one in found if one.policy in TRAINERS]
-    faster = [one for one in trainable if _pays(one.no_loss)]
+    faster = [one for one in trainable if _faster(one.no_loss)]
     if faster:
         chosen = max(faster, key=lambda one: one.no_loss.speedup)
-        more = f"; at equal time {chosen.equal_time.gain:+.1f} points" if chosen.equal_time else ""
-        reached = chosen.no_loss
-        loss = "no loss measured" if reached.gain >= 0 else "a loss is not shown"
-        advice = f"use policy {chosen.policy}: {reached} against {best}, {loss}{more}"
-        return chosen.policy, advice + _baseline(found, reached.speedup) + doubt
-    better = [(one, one.equal_time) for one in trainable if one.equal_time and _wins(one.equal_time)]
+        more = f" At equal time: {_difference(chosen.equal_time)}." if chosen.equal_time else ""
+        advice = f"use policy {chosen.policy}: {_said(chosen.no_loss, best)}{more}"
+        return chosen.policy, advice + _baseline(found, chosen.no_loss.speedup) + doubt
+    better = [
+        one.equal_time for one in trainable if one.equal_time and _more_accurate(one.equal_time, at_equal_time=True)
+    ]
     if better:
-        one, at_equal_time = max(better, key=lambda pair: pair[1].gain)
-        advice = f"use policy {one.policy}: at equal time {at_equal_time} against {best}"
-        return one.policy, advice + _baseline(found, at_equal_time.speedup) + doubt
-    nearest = max(trainable, key=lambda one: one.no_loss.speedup if one.no_loss.gain_ci[1] >= 0 else 0.0)
-    tells = [one.name for one in candidates if one.features and one.features.tells and one.features.auc > TELLING]
-    hint = "; image features tell who is right, so try: premodel evaluate --policy select" if tells else ""
-    advice = f"{what}: no policy is surely better (nearest {nearest.policy}: {nearest.no_loss}){hint}"
+        reached = max(better, key=lambda one: one.gain)
+        return reached.policy, f"use policy {reached.policy} with --max-latency-ms {_ceiling(singles)}: " + (
+            _said(reached, best) + _baseline(found, reached.speedup) + doubt
+        )
+    dearer = [one.most_accurate for one in trainable if one.most_accurate and _more_accurate(one.most_accurate)]
+    if dearer:
+        reached = max(dearer, key=lambda one: one.gain)
+        advice = (
+            f"for the highest accuracy use policy {reached.policy} with --cost-weight 0: {_said(reached, best)} "
+            f"For the lowest latency at the accuracy of one candidate use {name} alone."
+        )
+        return reached.policy, advice + _baseline(found, 1) + doubt
+    nearest = max(trainable, key=lambda one: one.no_loss.speedup if one.no_loss.verdict.outcome != "worse" else 0.0)
+    predictable = [one for one in candidates if one.features and one.features.tells and one.features.auc > MIN_AUC]
+    hint = (
+        " Image features predict which candidate is right: try premodel evaluate --policy select."
+        if predictable
+        else ""
+    )
+    advice = (
+        f"use {name} alone {at}: no policy is shown to be better. The nearest is {nearest.policy}: "
+        f"{_said(nearest.no_loss, best)}{hint}"
+    )
     return "single", advice + _baseline(found, 1) + doubt
 
 
-def _pays(reached: Reached) -> bool:
-    return reached.speedup_ci[0] > 1 and reached.gain_ci[1] >= 0 and reached.mix_ci[0] > 0
+def _faster(reached: Reached) -> bool:
+    return reached.verdict.outcome == "better" and reached.speedup_ci[0] > 1
 
 
-def _wins(reached: Reached) -> bool:
-    return reached.gain_ci[0] > 0 and reached.speedup_ci[1] >= 1 and reached.mix_ci[0] > 0
+def _more_accurate(reached: Reached, *, at_equal_time: bool = False) -> bool:
+    found = reached.verdict
+    within = not at_equal_time or reached.speedup_ci[1] >= 1 or found.pace != "slower"
+    return found.accuracy == "higher" and found.choice != "below" and within
+
+
+def _said(reached: Reached, best: str) -> str:
+    return reached.verdict.sentence(f"the best single candidate {best}")
+
+
+def _difference(reached: Reached) -> str:
+    return f"{points(reached.gain)} points {interval(reached.gain_ci)}"
+
+
+def _at(singles: Singles, column: int) -> str:
+    return f"({100 * singles.accuracy[column]:.1f} % at {singles.latency_ms[column]:.2f} ms)"
+
+
+def _ceiling(singles: Singles) -> str:
+    """The latency of the best single candidate, rounded up: what is rounded down would rule it out."""
+    return f"{math.ceil(1000 * singles.latency_ms[singles.best]) / 1000:g}"
 
 
 def _baseline(found: tuple[Reachable, ...], speedup: float) -> str:
-    """A word on the plain cascade where it pays and is faster than what is advised."""
+    """A word on the plain cascade where it is better and faster than what is advised."""
     plain = next((one.no_loss for one in found if one.policy == PLAIN), None)
-    if plain is None or not _pays(plain) or plain.speedup <= speedup:
+    if plain is None or not _faster(plain) or plain.speedup <= speedup:
         return ""
-    return f"; the baseline {PLAIN} is faster, {plain}, so try: premodel evaluate --policy cascade"
+    return f" The baseline {PLAIN} is faster: {plain.verdict.factor}; try premodel evaluate --policy cascade."
 
 
 def _invalid(tables: Tables) -> tuple[str, ...]:

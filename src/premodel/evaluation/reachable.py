@@ -13,7 +13,7 @@ from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
 from premodel.evaluation.rows import Singles
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
-from premodel.stats import paired_bootstrap
+from premodel.stats import Verdict, paired_bootstrap
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.tables import Tables
@@ -35,6 +35,8 @@ class Reached:
     ----------
     policy:
         Its name.
+    samples:
+        It answered.
     accuracy, latency_ms:
         Means, end to end.
     speedup, speedup_ci:
@@ -46,6 +48,7 @@ class Reached:
     """
 
     policy: str
+    samples: int
     accuracy: float
     latency_ms: float
     speedup: float
@@ -55,16 +58,18 @@ class Reached:
     mix_gain: float
     mix_ci: Points
 
+    @property
+    def verdict(self) -> Verdict:
+        """Against the best single candidate and the random mix."""
+        return Verdict(self.samples, self.speedup, self.gain, self.gain_ci, self.mix_gain, self.mix_ci)
+
     def __str__(self) -> str:
-        return (
-            f"{self.speedup:.2f}x [{self.speedup_ci[0]:.2f}, {self.speedup_ci[1]:.2f}] the speed, gain "
-            f"{self.gain:+.1f} points [{self.gain_ci[0]:+.1f}, {self.gain_ci[1]:+.1f}]"
-        )
+        return f"{self.verdict.sentence()} Speed-up [{self.speedup_ci[0]:.2f}, {self.speedup_ci[1]:.2f}]."
 
 
 @dataclass(frozen=True)
 class Reachable:
-    """One policy under two objectives.
+    """One policy under three objectives.
 
     Attributes
     ----------
@@ -72,12 +77,15 @@ class Reachable:
         Trained for least latency at the accuracy of the best single candidate.
     equal_time:
         Trained for most accuracy at the mean latency of the best single candidate; None for the plain cascade, which
-        has no such knob.
+        has no such option.
+    most_accurate:
+        Trained for most accuracy at any latency; None for the plain cascade.
     """
 
     policy: str
     no_loss: Reached
     equal_time: Reached | None
+    most_accurate: Reached | None = None
 
 
 def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, seed: int) -> list[Reachable]:
@@ -94,7 +102,11 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
     """
     singles = Singles.of(tables, criterion)
     best_ms = float(singles.latency_ms[best])
-    objectives = {"no loss": Objective(Floor.parse("best")), "equal time": Objective(max_latency_ms=best_ms)}
+    objectives = {
+        "no loss": Objective(Floor.parse("best")),
+        "equal time": Objective(max_latency_ms=best_ms),
+        "most accurate": Objective(cost_weight=0.0),
+    }
     policies = [policy for policy in PREFERRED if policy in TRAINERS][:1]
     methods = [
         premodel_method(f"{policy}, {name}", TrainOptions(policy, criterion, objective, seed=seed))
@@ -113,6 +125,7 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
             policy,
             replace(reached[f"{policy}, no loss"], policy=policy),
             replace(reached[f"{policy}, equal time"], policy=policy),
+            replace(reached[f"{policy}, most accurate"], policy=policy),
         )
         for policy in policies
     ]
@@ -128,6 +141,7 @@ def _reached(outcome: Outcome, criterion: Criterion, singles: Singles, best: int
     low_ms, high_ms = paired_bootstrap(outcome.latency_ms, seed=seed)
     return Reached(
         outcome.method.name,
+        len(right),
         float(right.mean()),
         mean_ms,
         best_ms / mean_ms,

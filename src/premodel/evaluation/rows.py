@@ -1,4 +1,4 @@
-"""From outcomes to the rows that `evaluate` and `bench` print: every figure with its interval and a verdict."""
+"""From outcomes to the rows that `evaluate` and `bench` print: every figure with its interval and the verdict."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.errors import OptionError
 from premodel.evaluation.cross_validation import Kind, Outcome
-from premodel.records import Criterion
-from premodel.stats import best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
+from premodel.records import Criterion, Timing
+from premodel.stats import Verdict, best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
 from premodel.training.labels import optimum
+from premodel.training.objective import Objective
 from premodel.training.simulate import NOBODY
 from premodel.training.tables import Tables
-
-ROUNDS_TO_NOTHING = 0.05
-"""Points; a smaller difference is printed as 0.0, so it is called neither won nor lost."""
 
 Floats = NDArray[np.float64]
 
@@ -33,17 +32,21 @@ class Row:
     coverage:
         Share of samples that got an answer.
     latency_ms, latency_p50_ms, latency_p99_ms:
-        End to end; mean, median and 99th percentile over samples.
+        End to end; mean, median and 99th percentile over samples. None where only the mean is known.
     speedup_vs_best:
         Latency of the best single candidate by this latency.
     gain_points_vs_best, gain_ci:
         Accuracy minus the best single candidate's in points, with its paired bootstrap interval.
     gain_points_vs_mix, mix_ci:
-        The same against the random mix of single candidates at equal latency.
+        The same against the random mix of single candidates at equal latency; in `extra`, of premodels.
     share:
         Share of samples that each candidate ran on.
+    samples:
+        Behind the figures.
     served:
         Share of samples whose answer each candidate gave; "fused" and "abstained" where they occur.
+    timing:
+        VALID, or INVALID with the reason, where the row rests on one timing record; else empty.
     """
 
     name: str
@@ -53,56 +56,47 @@ class Row:
     accuracy_ci: tuple[float, float]
     coverage: float
     latency_ms: float
-    latency_p50_ms: float
-    latency_p99_ms: float
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
     speedup_vs_best: float
     gain_points_vs_best: float
     gain_ci: tuple[float, float]
     share: dict[str, float]
-    verdict: str
+    samples: int
     served: dict[str, float] = field(default_factory=dict)
+    timing: Timing | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """One flat JSON object."""
-        data = asdict(self)
-        return {**{key: value for key, value in data.items() if key != "extra"}, **data["extra"]}
-
-
-def verdict(
-    kind: Kind,
-    gain_ci: tuple[float, float],
-    gain: float,
-    speedup: float,
-    mix_gain: float | None = None,
-    mix_ci: tuple[float, float] | None = None,
-) -> str:
-    """What the intervals allow to be said against the best single candidate and the random mix.
-
-    A word of winning needs an interval wholly above 0, a word of losing one wholly below; and either a difference that
-    does not round to 0.0 points.
-    """
-    if kind == "single":
-        return ""
-    outcome = _surely(gain, gain_ci)
-    if outcome > 0:
-        against_best = "more accurate" + (
-            f", {speedup:.2f}x faster" if speedup >= 1 else f", {1 / speedup:.2f}x slower"
+    @property
+    def comparison(self) -> Verdict | None:
+        """Against the best single candidate, and of a premodel against the random mix; None of a single candidate."""
+        if self.kind == "single":
+            return None
+        return Verdict(
+            self.samples,
+            self.speedup_vs_best,
+            self.gain_points_vs_best,
+            self.gain_ci,
+            self.extra.get("gain_points_vs_mix"),
+            self.extra.get("mix_ci"),
         )
-    elif outcome < 0:
-        against_best = f"less accurate, {speedup:.2f}x faster" if speedup >= 1 else "less accurate and slower"
-    elif speedup > 1:
-        against_best = f"{speedup:.2f}x faster, " + ("no loss measured" if gain >= 0 else "loss not shown")
-    else:
-        against_best = "no gain"
-    if mix_gain is None or mix_ci is None:
-        return against_best
-    outcome = _surely(mix_gain, mix_ci)
-    if outcome > 0:
-        return f"{against_best}; above random mix"
-    if outcome < 0:
-        return f"{against_best}; LOSES to random mix by {-mix_gain:.1f} points"
-    return f"{against_best}; not told apart from random mix"
+
+    @property
+    def verdict(self) -> str:
+        """The comparison in short, and whether the timing is VALID."""
+        words = [] if self.comparison is None else [self.comparison.short]
+        if self.timing is not None:
+            words.append("VALID" if self.timing.valid else f"latency INVALID: {self.timing.reason}")
+        return "; ".join(words)
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat JSON object, with the comparison as an object of its own."""
+        data = asdict(self)
+        further = {name: data.pop(name) for name in ("samples", "served")}
+        extra = data.pop("extra")
+        del data["timing"]
+        found = None if self.comparison is None else self.comparison.to_json()
+        return {**data, "verdict": self.verdict, "comparison": found, **further, **extra}
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +151,15 @@ def compare(
     singles: Singles,
     *,
     seed: int = 0,
+    percentiles: bool = True,
 ) -> dict[str, Any]:
-    """The figures that every row has: accuracy, latency and both comparisons, as keyword arguments of Row."""
+    """The figures that every row has: accuracy, latency and both comparisons, as keyword arguments of Row.
+
+    Parameters
+    ----------
+    percentiles:
+        Do the latencies differ from sample to sample; where all are one mean, its percentiles would be the mean too.
+    """
     right = np.asarray(correct, dtype=np.float64)
     n = len(right)
     mean_ms = float(latency_ms.mean())
@@ -176,12 +177,12 @@ def compare(
         "accuracy": float(right.mean()),
         "accuracy_ci": wilson(round(float(right.sum())), n),
         "latency_ms": mean_ms,
-        "latency_p50_ms": float(np.quantile(latency_ms, 0.5)),
-        "latency_p99_ms": float(np.quantile(latency_ms, 0.99)),
+        "latency_p50_ms": float(np.quantile(latency_ms, 0.5)) if percentiles else None,
+        "latency_p99_ms": float(np.quantile(latency_ms, 0.99)) if percentiles else None,
         "speedup_vs_best": speedup,
         "gain_points_vs_best": gain,
         "gain_ci": gain_ci,
-        "verdict": verdict(kind, gain_ci, gain, speedup, mix_gain, mix_ci),
+        "samples": n,
         "extra": {} if mix_gain is None else {"gain_points_vs_mix": mix_gain, "mix_ci": mix_ci},
     }
 
@@ -196,7 +197,10 @@ def outcome_row(outcome: Outcome, tables: Tables, criterion: Criterion, singles:
     """The row of a cross-validated method."""
     method = outcome.method
     correct = outcome.correct(criterion)
-    figures = compare(method.name, method.kind, method.policy, correct, outcome.latency_ms, singles, seed=seed)
+    differ = bool((outcome.ran != outcome.ran[0]).any())
+    figures = compare(
+        method.name, method.kind, method.policy, correct, outcome.latency_ms, singles, seed=seed, percentiles=differ
+    )
     served = {
         name: float(np.mean(outcome.source == index))
         for name, index in [*((c, i) for i, c in enumerate(tables.candidates)), ("fused", -1), ("abstained", NOBODY)]
@@ -224,34 +228,74 @@ def outcome_row(outcome: Outcome, tables: Tables, criterion: Criterion, singles:
     )
 
 
+def describe(row: Row, rows: Sequence[Row]) -> str:
+    """What a row comes to, against the best single candidate among `rows`: the sentence of every command.
+
+    Raises
+    ------
+    OptionError
+        There is no single candidate.
+    """
+    found = row.comparison
+    if found is None:
+        raise OptionError("a single candidate is compared with nothing", given=row.name)
+    best = best_single_row(rows)
+    text = f"{_figures(row)}: {found.sentence(f'the best single candidate {_figures(best)}')}"
+    invalid = [one.name for one in rows if one.kind == "single" and one.timing is not None and not one.timing.valid]
+    return text + (f" The latencies rest on INVALID timings ({', '.join(invalid)})." if invalid else "")
+
+
 def headline(rows: Sequence[Row]) -> str:
-    """The first line of a report: the premodels' results in one sentence, those that lose first, else as given."""
+    """The first line of a report: what every premodel comes to, those that are worse first, else as given."""
     premodels = [row for row in rows if row.kind == "premodel"]
-    singles = [row for row in rows if row.kind == "single"]
-    if not premodels or not singles:
+    if not premodels or not any(row.kind == "single" for row in rows):
         return "nothing to compare"
+    return " ".join(describe(row, rows) for row in sorted(premodels, key=_is_worse, reverse=True))
+
+
+def best_single_row(rows: Sequence[Row]) -> Row:
+    """The most accurate single candidate; ties by lower latency.
+
+    Raises
+    ------
+    OptionError
+        There is none.
+    """
+    singles = [row for row in rows if row.kind == "single"]
+    if not singles:
+        raise OptionError("nothing to compare with", given="no single candidate")
     accuracy, latency_ms = np.array([(row.accuracy, row.latency_ms) for row in singles]).T
-    best = singles[best_single(accuracy, latency_ms)]
-    parts = [
-        f"{row.name}: {row.verdict} ({100 * row.accuracy:.1f} % at {row.latency_ms:.2f} ms, "
-        f"gain {row.gain_points_vs_best:+.1f} points [{row.gain_ci[0]:+.1f}, {row.gain_ci[1]:+.1f}])"
-        for row in sorted(premodels, key=_loses, reverse=True)
-    ]
-    against = f"the best single candidate, {best.name}, has {100 * best.accuracy:.1f} % at {best.latency_ms:.2f} ms"
-    return "; ".join(parts) + f"; {against}"
+    return singles[best_single(accuracy, latency_ms)]
 
 
-def _loses(row: Row) -> bool:
-    """Is it surely worse than the best single candidate or the random mix."""
-    worse = _surely(row.gain_points_vs_best, row.gain_ci) < 0
-    return worse or ("mix_ci" in row.extra and _surely(row.extra["gain_points_vs_mix"], row.extra["mix_ci"]) < 0)
+def best_premodel(rows: Sequence[Row], objective: Objective) -> Row:
+    """The premodel that the objective prefers, by its cross-validated figures; if none meets it, the nearest.
+
+    Raises
+    ------
+    OptionError
+        There is none.
+
+    Notes
+    -----
+    The choice among the premodels is made on the samples they are judged on, which favours the chosen one; with two or
+    three to choose from by little.
+    """
+    premodels = [row for row in rows if row.kind == "premodel"]
+    if not premodels:
+        raise OptionError("nothing to report", given="no premodel")
+    accuracy = np.array([row.accuracy for row in premodels])
+    latency_ms = np.array([row.latency_ms for row in premodels])
+    chosen = objective.choose(accuracy, latency_ms, best_single_row(rows).accuracy)
+    return premodels[objective.nearest(accuracy, latency_ms) if chosen is None else chosen]
 
 
-def _surely(gain: float, interval: tuple[float, float]) -> int:
-    """1 where a gain in points is surely won, -1 where it is surely lost, else 0."""
-    if abs(gain) < ROUNDS_TO_NOTHING:
-        return 0
-    return 1 if interval[0] > 0 else -1 if interval[1] < 0 else 0
+def _figures(row: Row) -> str:
+    return f"{row.name} ({100 * row.accuracy:.1f} % at {row.latency_ms:.2f} ms)"
+
+
+def _is_worse(row: Row) -> bool:
+    return row.comparison is not None and row.comparison.outcome == "worse"
 
 
 def _points(interval: tuple[float, float]) -> tuple[float, float]:

@@ -69,7 +69,7 @@ def run(study: Study) -> Result:
                 "feature-count",
                 "Accuracy by the number of features, with a fallback (Figure 13).",
                 "features",
-                "right, %",
+                "accuracy, %",
                 (
                     (
                         "accuracy",

@@ -57,7 +57,7 @@ def run(study: Study) -> Result:
                 "levels",
                 "Accuracy against latency as levels are added, from one up (Figure 11).",
                 "latency, ms, end to end",
-                "right, %",
+                "accuracy, %",
                 (
                     ("with a fallback", tuple(point(title, one.row) for title, one in answering)),
                     ("skips", tuple(point(title, one.row) for title, one in skipping)),

@@ -60,7 +60,7 @@ def run(study: Study) -> Result:
             BarFigure(
                 "on-failures",
                 "Accuracy of each candidate on the images where all candidates chosen so far fail (Figure 6).",
-                "right, %",
+                "accuracy, %",
                 tables.candidates,
                 tuple(
                     Series(str(title), tuple(_number(row[column]) for row in remaining.rows))

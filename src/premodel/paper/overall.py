@@ -74,9 +74,9 @@ def _finding(main: Served) -> str:
     row = main.row
     low, high = row.extra["mix_ci"]
     return (
-        f"{100 * row.accuracy:.1f} % right in {row.latency_ms:.2f} ms: {row.gain_points_vs_best:+.1f} points against "
-        f"the best single candidate, {row.extra['gain_points_vs_mix']:+.1f} [{low:+.1f}, {high:+.1f}] against the "
-        "random mix of the same latency."
+        f"accuracy {100 * row.accuracy:.1f} % at {row.latency_ms:.2f} ms: {row.gain_points_vs_best:+.1f} points "
+        f"against the best single candidate, {row.extra['gain_points_vs_mix']:+.1f} [{low:+.1f}, {high:+.1f}] "
+        "against the random mix of the same latency."
     )
 
 
@@ -233,7 +233,7 @@ def _time_and_energy(study: Study, main: Served, skips: Served) -> list[Comparis
         ),
         Comparison("latency of the cheapest", cheapest, "ms", "mean, end to end, warm", paper.CHEAPEST_TIME, DEVICES),
         Comparison(
-            "times as fast as the best single", speedup, "times", "best single's mean latency over the premodel's",
+            "speed-up against the best single", speedup, "times", "best single's mean latency over the premodel's",
             paper.SPEEDUP_BEST, "Where accuracy differs a ratio of times says little: see the random mix.",
             (best_ms / high, best_ms / low),
         ),

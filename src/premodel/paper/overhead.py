@@ -99,7 +99,7 @@ def _comparisons(
             paper.SHARE_OF_CHEAPEST, "A cheap candidate of ours may cost little more than the features.",
         ),
         Comparison(
-            "times as fast as the cheapest", float(singles.min()) / own_ms, "times",
+            "speed-up against the cheapest", float(singles.min()) / own_ms, "times",
             "cheapest candidate's latency over features and decision", paper.PREMODEL_VS_CHEAPEST,
             "The paper's MobileNet takes 700 ms, 3 times what its premodel takes: a network that is not warm.",
         ),

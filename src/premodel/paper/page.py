@@ -71,7 +71,7 @@ def render(found: Reproduction, title: str, find: FindImage | None = None) -> st
         "maker": MAKER,
         "version": __version__,
         "found": found,
-        "outcome": "won" if " beats " in found.verdict else "lost" if " LOSES " in found.verdict else "nothing-won",
+        "outcome": "" if found.comparison is None else found.comparison.outcome.replace(" ", "-"),
         "sections": sections,
         "charts": charts,
         "items": script_json({name: chart.item for name, chart in charts.items()}),

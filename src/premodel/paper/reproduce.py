@@ -1,16 +1,18 @@
-"""The whole study: every experiment on one profile, and its verdict in one sentence."""
+"""The whole study: every experiment on one profile, and its verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from premodel.evaluation.rows import Row
+from premodel.evaluation.baselines import single_rows
+from premodel.evaluation.rows import Row, describe
 from premodel.paper.experiments import EXPERIMENTS
 from premodel.paper.results import Result
 from premodel.paper.study import MAIN, Study
 from premodel.records import Criterion
+from premodel.stats import Verdict
 from premodel.training.feature_selection import TARGET
 from premodel.training.options import plain
 from premodel.training.penultimate import Penultimate
@@ -27,7 +29,9 @@ class Reproduction:
     Attributes
     ----------
     verdict:
-        The result in one sentence.
+        The result in words.
+    comparison:
+        The paper's premodel against the best single candidate and the random mix.
     criterion, samples, folds, seed:
         Of the cross-validation.
     results:
@@ -37,6 +41,7 @@ class Reproduction:
     """
 
     verdict: str
+    comparison: Verdict | None
     criterion: Criterion
     samples: int
     folds: int
@@ -52,6 +57,7 @@ class Reproduction:
             experiments.append(plain(one))
         return {
             "verdict": self.verdict,
+            "comparison": None if self.comparison is None else self.comparison.to_json(),
             "criterion": self.criterion,
             "samples": self.samples,
             "folds": self.folds,
@@ -61,27 +67,9 @@ class Reproduction:
         }
 
 
-def verdict(main: Row, best: str, best_accuracy: float, best_ms: float) -> str:
-    """What the paper's premodel is worth on this data; a word of winning or losing needs a whole interval.
-
-    Parameters
-    ----------
-    main:
-        Row of the paper's premodel.
-    best, best_accuracy, best_ms:
-        The best single candidate, in [0, 1] and ms.
-    """
-    mix, (low, high) = main.extra["gain_points_vs_mix"], main.extra["mix_ci"]
-    word = "LOSES to" if high < 0 else "beats" if low > 0 else "cannot be told apart from"
-    pace = main.speedup_vs_best
-    against = f"{pace:.2f} times as fast as" if pace >= 1 else f"{1 / pace:.2f} times as slow as"
-    return (
-        f"On this data the paper's premodel {word} a random mix of single candidates of the same latency "
-        f"({mix:+.1f} points [{low:+.1f}, {high:+.1f}]): {100 * main.accuracy:.1f} % right in "
-        f"{main.latency_ms:.2f} ms, "
-        f"{main.gain_points_vs_best:+.1f} points [{main.gain_ci[0]:+.1f}, {main.gain_ci[1]:+.1f}] and {against} the "
-        f"best single candidate {best} ({100 * best_accuracy:.1f} %, {best_ms:.2f} ms)."
-    )
+def verdict(main: Row, singles: Sequence[Row]) -> str:
+    """What the paper's premodel is worth on this data, from its row and those of the single candidates."""
+    return describe(replace(main, name="the paper's premodel"), singles)
 
 
 def reproduce(
@@ -137,8 +125,6 @@ def reproduce(
         current[0] = name
         tell("")
         results.append(run(study))
-    singles, best = study.singles, study.singles.best
-    said = verdict(
-        study.served(MAIN).row, singles.names[best], float(singles.accuracy[best]), float(singles.latency_ms[best])
-    )
-    return Reproduction(said, criterion, len(tables), folds, seed, tuple(results), tables.conditions)
+    main = study.served(MAIN).row
+    said = verdict(main, single_rows(tables, study.singles, seed=seed))
+    return Reproduction(said, main.comparison, criterion, len(tables), folds, seed, tuple(results), tables.conditions)

@@ -9,8 +9,8 @@ from premodel.paper.results import Cell, DataTable, Point, PointFigure
 from premodel.paper.study import Served, Study
 
 HEADER = (
-    "right, %", "interval from, %", "to, %", "latency, ms", "gain on best single, points", "from, points", "to, points",
-    "gain on random mix, points", "from, points", "to, points", "answered, %",
+    "accuracy, %", "interval from, %", "to, %", "latency, ms", "accuracy difference, points", "from, points",
+    "to, points", "difference to random mix, points", "from, points", "to, points", "answered, %",
 )  # fmt: skip
 
 
@@ -56,4 +56,4 @@ def served_figure(name: str, label: str, study: Study, groups: Sequence[tuple[st
     """Premodels in groups, beside the single candidates."""
     every = (("single candidates", single_points(study)), *((title, tuple(points)) for title, points in groups))
     label += " The dashed line is the random mix of single candidates."
-    return PointFigure(name, label, "latency, ms, end to end", "right, %", every, mix=True)
+    return PointFigure(name, label, "latency, ms, end to end", "accuracy, %", every, mix=True)

@@ -15,8 +15,8 @@ def calibration(found: Sequence[Calibration]) -> Chart:
     figure = new_figure(
         420,
         tools="pan,box_zoom,reset,save",
-        x_axis_label="said to be right, % (mean of the bin)",
-        y_axis_label="right, %",
+        x_axis_label="confidence, % (mean of the bin)",
+        y_axis_label="accuracy, %",
         x_range=(0, 102),
         y_range=(0, 102),
     )

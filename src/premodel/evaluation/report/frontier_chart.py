@@ -13,9 +13,8 @@ from premodel.evaluation.peer_curves import PeerCurve
 from premodel.evaluation.report.charts import WIDE_RANGE, Chart, add_hover, bokeh, finished, log_ticks, new_figure
 from premodel.evaluation.report.colours import BASELINE, PEERS, PREMODEL, SINGLE, TEXT
 from premodel.evaluation.report.label_places import Place, place_labels, point_box
-from premodel.evaluation.report.verdict import interval, points
 from premodel.evaluation.rows import Row
-from premodel.stats import upper_hull
+from premodel.stats import interval, points, upper_hull
 
 MIX_POINTS = 40
 GROUPS = {
@@ -39,7 +38,7 @@ def frontier(rows: Sequence[Row], peers: Sequence[PeerCurve] = ()) -> Chart:
         tools="pan,wheel_zoom,box_zoom,reset,save",
         x_axis_type="log" if log else "linear",
         x_axis_label="latency, ms per image (mean, end to end)",
-        y_axis_label="right, %",
+        y_axis_label="accuracy, %",
         x_range=x_range,
         y_range=y_range,
     )
@@ -86,7 +85,7 @@ def _peer(figure: Any, index: int, peer: PeerCurve) -> tuple[str, str, str]:
     tips = [
         ("peer", "@name"),
         ("asked for", "@asked"),
-        ("right", "@y{0.0} %, interval @ci"),
+        ("accuracy", "@y{0.0} %, interval @ci"),
         ("latency", "@x{0.00} ms, @speedup"),
         ("against the best single", "@gain points"),
     ]
@@ -99,7 +98,7 @@ def _said(rows: Sequence[Row]) -> dict[str, list[str]]:
     return {
         "ci": [f"{100 * row.accuracy_ci[0]:.1f} to {100 * row.accuracy_ci[1]:.1f} %" for row in rows],
         "gain": [f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}" for row in rows],
-        "speedup": [f"{row.speedup_vs_best:.2f} times as fast as the best single" for row in rows],
+        "speedup": [f"speed-up {row.speedup_vs_best:.2f}" for row in rows],
     }
 
 
@@ -157,7 +156,7 @@ def _points(figure: Any, rows: Sequence[Row], group: str, marker: str, places: S
     )
     tips = [
         ("", "@name"),
-        ("right", "@y{0.0} %, interval @ci"),
+        ("accuracy", "@y{0.0} %, interval @ci"),
         ("latency", "@x{0.00} ms, @speedup"),
         ("against the best single", "@gain points"),
         ("verdict", "@verdict"),

@@ -22,9 +22,9 @@ from premodel.evaluation.report.frontier_chart import frontier
 from premodel.evaluation.report.pictures import Album, Bin, Difficulty, FindImage, Picture, measured_difficulty
 from premodel.evaluation.report.reliability import calibrations
 from premodel.evaluation.report.timings import spreads
-from premodel.evaluation.report.verdict import best_premodel, interval, judge, points
-from premodel.evaluation.rows import Row, Singles
+from premodel.evaluation.rows import Row, Singles, best_premodel, describe
 from premodel.files import write_whole
+from premodel.stats import Verdict, interval, points
 from premodel.training.objective import Objective
 from premodel.training.tables import Tables
 from premodel.version import __version__
@@ -165,7 +165,7 @@ def _context(report: Report) -> dict[str, Any]:
     return {
         "title": report.title,
         "version": __version__,
-        "verdicts": [judge(row, rows) for row in _chosen_first(rows, chosen)],
+        "verdicts": verdicts(rows, report.objective),
         "chosen": chosen,
         "best": candidates[singles.best],
         "evaluation": evaluation,
@@ -202,8 +202,11 @@ def _peers(report: Report, outcome: Outcome, premodels: Sequence[Outcome]) -> di
     }
 
 
-def _chosen_first(rows: Sequence[Row], chosen: Row) -> list[Row]:
-    return [chosen, *(row for row in rows if row.kind == "premodel" and row is not chosen)]
+def verdicts(rows: Sequence[Row], objective: Objective) -> list[tuple[Verdict, str]]:
+    """The verdict on every premodel and its sentence, first that of the one which the objective prefers."""
+    chosen = best_premodel(rows, objective)
+    ranked = [chosen, *(row for row in rows if row.kind == "premodel" and row is not chosen)]
+    return [(row.comparison, describe(row, rows)) for row in ranked if row.comparison is not None]
 
 
 def _figures(chosen: Row) -> list[tuple[str, str, str]]:
@@ -211,11 +214,11 @@ def _figures(chosen: Row) -> list[tuple[str, str, str]]:
     mix = chosen.extra.get("gain_points_vs_mix", 0.0)
     low, high = chosen.extra.get("mix_ci", (0.0, 0.0))
     accuracy_low, accuracy_high = map(text.share, chosen.accuracy_ci)
-    median, p99 = text.ms(chosen.latency_p50_ms), text.ms(chosen.latency_p99_ms)
+    spread = f"median {text.ms(chosen.latency_p50_ms)}, p99 {text.ms(chosen.latency_p99_ms)}"
     return [
-        (text.share(chosen.accuracy), "% right", f"{accuracy_low} to {accuracy_high}"),
-        (text.ms(chosen.latency_ms), "ms per image", f"median {median}, p99 {p99}"),
-        (f"{chosen.speedup_vs_best:.2f}", "times as fast", "as the best single candidate"),
+        (text.share(chosen.accuracy), "% accuracy", f"{accuracy_low} to {accuracy_high}"),
+        (text.ms(chosen.latency_ms), "ms per image", "mean" if chosen.latency_p99_ms is None else spread),
+        (f"{chosen.speedup_vs_best:.2f}x", "speed-up", "against the best single candidate"),
         (points(chosen.gain_points_vs_best), "points", f"against the best single {interval(chosen.gain_ci)}"),
         (points(mix), "points", f"against the random mix {interval((low, high))}"),
     ]

@@ -13,9 +13,9 @@ from premodel.evaluation.peer_curves import PeerCurve
 from premodel.evaluation.report.classes import LEAST, ClassGain
 from premodel.evaluation.report.reliability import Calibration
 from premodel.evaluation.report.timings import Spread
-from premodel.evaluation.report.verdict import interval, points
 from premodel.evaluation.rows import Row
 from premodel.records import Criterion
+from premodel.stats import interval, points
 
 KINDS = {"single": "single candidate", "baseline": "baseline", "premodel": "premodel"}
 
@@ -44,8 +44,10 @@ class TextTable:
     marks: tuple[str, ...] = ()
 
 
-def ms(value: float) -> str:
-    """Milliseconds, or millijoules, with three significant digits."""
+def ms(value: float | None) -> str:
+    """Milliseconds, or millijoules, with three significant digits; a dash for a statistic that does not apply."""
+    if value is None:
+        return "-"
     if not math.isfinite(value):
         return "not measured"
     return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
@@ -68,8 +70,8 @@ def rows_table(rows: Sequence[Row]) -> TextTable:
     order = list(KINDS)
     ranked = sorted(rows, key=lambda row: (order.index(row.kind), row.latency_ms))
     header = (
-        "", "right, % [95 % interval]", "mean, ms", "median, ms", "p99, ms", "times as fast as best",
-        "points against best", "points against random mix", "verdict",
+        "", "accuracy, % [95 % interval]", "mean, ms", "median, ms", "p99, ms", "speed-up",
+        "accuracy difference, points", "difference to random mix, points", "verdict",
     )  # fmt: skip
     return TextTable(header, tuple(map(_row_cells, ranked)), tuple(row.kind for row in ranked))
 
@@ -152,7 +154,7 @@ def timings_table(spreads: Sequence[Spread]) -> TextTable:
 def calibration_table(found: Sequence[Calibration]) -> TextTable:
     """How far what was said is from what came out, premodels first."""
     header = (
-        "", "samples", "said to be right, % (mean)", "right, %", "calibration error, points",
+        "", "samples", "confidence, % (mean)", "accuracy, %", "calibration error, points",
         "chance alone gives up to", "verdict",
     )  # fmt: skip
     cells = tuple(
@@ -181,7 +183,7 @@ def calibration_note(found: Sequence[Calibration], name: str) -> str:
 
 def bins_table(found: Sequence[Calibration]) -> TextTable:
     """Every bin that holds a sample: what was said, what came out and its interval."""
-    header = ("", "bin, %", "samples", "said to be right, % (mean)", "right, %", "95 % interval")
+    header = ("", "bin, %", "samples", "confidence, % (mean)", "accuracy, %", "95 % interval")
     shown = [(one, part) for one in found for part in one.diagram.bins if part.count]
     cells = tuple(
         (
@@ -200,7 +202,7 @@ def bins_table(found: Sequence[Calibration]) -> TextTable:
 def peers_table(curves: Sequence[PeerCurve]) -> TextTable:
     """Every point of every peer."""
     header = (
-        "peer", "asked for", "right, % [95 % interval]", "mean, ms", "times as fast as best", "points against best"
+        "peer", "asked for", "accuracy, % [95 % interval]", "mean, ms", "speed-up", "accuracy difference, points"
     )  # fmt: skip
     cells = tuple(
         (
@@ -222,7 +224,7 @@ def peers_note(name: str, best: tuple[PeerCurve, float, tuple[float, float]] | N
     if best is None:
         return f"No peer is as fast as {name}."
     curve, gain, bounds = best
-    word = "above" if bounds[0] > 0 else "BELOW" if bounds[1] < 0 else "not told apart from"
+    word = "above" if bounds[0] > 0 else "BELOW" if bounds[1] < 0 else "not distinguishable from"
     return (
         f"At its mean latency {name} is {word} the best peer there, {curve.name}: {points(gain)} points in accuracy "
         f"{interval(bounds)}."
