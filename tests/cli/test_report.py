@@ -23,7 +23,8 @@ def test_the_page_is_written_and_its_verdict_printed(profiled: Any, tmp_path: Pa
     assert report(profiled.store, out, "--policy", "paper", "--policy", "single") == 0
     printed = capsys.readouterr().out.splitlines()
     html = out.read_text()
-    assert printed[1] == f"wrote {out} ({len(html.encode()):,} bytes)"
+    assert "peer" in printed[1]
+    assert printed[2] == f"wrote {out} ({len(html.encode()):,} bytes)"
     assert "data:image/jpeg" in html, "the images are where they were"
     assert "the number of candidates that are wrong" in html
     assert "the best single candidate m" in printed[0]

@@ -170,10 +170,10 @@ def test_a_cascade_is_advised_where_confidence_tells(won: Diagnosis) -> None:
     assert won.use is None
     assert won.advice.startswith("use ")
     assert won.reachable[0].no_loss.speedup_ci[0] > 1.5
-    assert won.enough is not None
-    assert won.enough.samples == 600
-    assert won.enough.needed == pytest.approx(600 * won.enough.width**2, abs=1)
-    assert won.enough.suffice == (won.enough.needed <= 600)
+    assert won.sample_size is not None
+    assert won.sample_size.samples == 600
+    assert won.sample_size.needed == pytest.approx(600 * won.sample_size.width**2, abs=1)
+    assert won.sample_size.suffice == (won.sample_size.needed <= 600)
 
 
 def test_one_alone_is_advised_where_nothing_tells() -> None:
@@ -250,7 +250,7 @@ def test_a_single_candidate_has_no_rival() -> None:
     for absent in ("oracle", "nobody", "cross-validation", "all candidates"):
         assert absent not in text
     assert found.reachable == ()
-    assert found.enough is None
+    assert found.sample_size is None
     assert format_diagnosis(found)[0] == found.advice
 
 
@@ -270,7 +270,7 @@ def test_json_and_text(won: Diagnosis) -> None:
     data = json.loads(json.dumps(won.to_json(), allow_nan=False))
     keys = {
         "advice", "policy", "use", "criterion", "samples", "used", "best", "candidates", "oracle", "pairs", "dominated",
-        "better_views", "reachable", "enough", "invalid", "conditions",
+        "better_views", "reachable", "sample_size", "invalid", "conditions", "warnings",
     }  # fmt: skip
     assert set(data) == keys
     assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time", "most_accurate"}

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from premodel.errors import OptionError
-from premodel.training.ceilings import together, within_ceilings
+from premodel.training.ceilings import check_latency, together, within_ceilings
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
 from premodel.training.train import TRAINERS, train
@@ -100,3 +101,15 @@ def test_they_are_recorded_only_where_given() -> None:
     assert set(objective().to_json()) == {"min_accuracy", "max_latency_ms", "cost_weight"}
     assert objective(max_memory_mb=3.0).to_json()["max_memory_mb"] == 3.0
     assert objective(max_memory_mb=3.0).describe() == "accuracy at least best, memory at most 3 MB"
+
+
+@pytest.mark.parametrize("cheapest_ms", [5.0044, 5.0045, 5.0, 0.00012])
+def test_the_latency_that_is_named_as_allowed_is_allowed(cheapest_ms: float) -> None:
+    tables = dataclasses.replace(TABLES, latency_ms=np.asarray([cheapest_ms, 6.0, 7.0, 8.0]), decode_ms=0.0)
+    with pytest.raises(OptionError) as refused:
+        check_latency(tables, objective(max_latency_ms=cheapest_ms * 0.99999))
+    given, allowed = (re.search(rf"{what}: ([\d.e-]+) ms", str(refused.value)) for what in ("given", "allowed"))
+    assert given is not None
+    assert allowed is not None
+    assert given[1] != allowed[1]
+    check_latency(tables, objective(max_latency_ms=float(allowed[1])))

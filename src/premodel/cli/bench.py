@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**result.to_json(), "conditions": conditions}))
     else:
+        print("\n".join(f"warning: {warning}" for warning in result.warnings), end="\n" if result.warnings else "")
         print(f"{result.headline}\n")
         print(f"{result.samples} images, {result.criterion}, {result.passes} passes, {conditions['device']}")
         print(format_rows(result.rows))

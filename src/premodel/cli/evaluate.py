@@ -15,7 +15,7 @@ from premodel.training.guarantee import WITHOUT_POINTS, check_guarantee
 from premodel.training.load import load_tables
 from premodel.training.train import TRAINERS
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """Each holds the whole profile."""
 EXAMPLE = """example:
   premodel evaluate profile.db --policy paper --policy select
@@ -42,7 +42,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_train_options(parser)
     parser.add_argument("--folds", type=int, default=10, metavar="K", help="default: 10")
     parser.add_argument(
-        "--workers", type=int, metavar="N", help=f"processes that train (default: one per core, at most {MOST_WORKERS})"
+        "--workers", type=int, metavar="N", help=f"processes that train (default: one per core, at most {MAX_WORKERS})"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("too few folds", given=args.folds, allowed="2 or more")
     if args.workers is not None and args.workers < 1:
         raise OptionError("too few workers", given=args.workers, allowed="1 or more")
-    workers = args.workers or min(cores(), MOST_WORKERS)
+    workers = args.workers or min(cores(), MAX_WORKERS)
     premodels = {policy: train_options(args, policy) for policy in _policies(args)}
     for options in premodels.values():
         check_guarantee(options)
@@ -95,6 +95,7 @@ def _policies(args: argparse.Namespace) -> list[str]:
 def format_evaluation(evaluation: Evaluation) -> str:
     """The result, the table, and what the cross-validation says beyond it."""
     lines = [
+        *(f"warning: {warning}" for warning in evaluation.warnings),
         evaluation.headline,
         "",
         f"{evaluation.samples} samples, {evaluation.criterion}, {evaluation.folds} folds, seed {evaluation.seed}",

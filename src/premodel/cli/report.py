@@ -74,11 +74,20 @@ def run(args: argparse.Namespace) -> int:
     report = Report(title, evaluation, tables, objective, peers, find, runs_ms=runs_ms)
     size = write_report(report, out)
     verdict, sentence = verdicts(evaluation.rows, objective)[0]
+    peer = report.best_peer
     if args.json:
-        written = {"report": str(out), "bytes": size, "outcome": verdict.outcome, "verdict": sentence}
+        written = {
+            "report": str(out),
+            "bytes": size,
+            "outcome": verdict.outcome,
+            "verdict": sentence,
+            "best_peer": peer,
+        }
         print(json.dumps({**written, **evaluation.to_json(), **guarantee_json(evaluation, args.guarantee)}))
     else:
-        print("\n".join([sentence, *guarantee_lines(evaluation, args.guarantee)]))
+        said = [f"warning: {warning}" for warning in evaluation.warnings]
+        said += [sentence, *([peer] if peer else [])]
+        print("\n".join([*said, *guarantee_lines(evaluation, args.guarantee)]))
         print(f"wrote {out} ({size:,} bytes)")
     return 0
 

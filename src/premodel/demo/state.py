@@ -20,7 +20,7 @@ from premodel.zoo.manifest import Zoo
 
 DEFAULT_OUT = "premodel-demo"
 DEFAULT_IMAGES = 1_000
-LEAST_IMAGES = 50
+MIN_IMAGES = 50
 FOLDS = 10
 TIMING_SECONDS = 20.0
 BENCH_SECONDS = 6.0
@@ -65,8 +65,8 @@ class DemoOptions:
     bench_seconds: float = BENCH_SECONDS
 
     def __post_init__(self) -> None:
-        if self.images < LEAST_IMAGES:
-            raise OptionError("too few images", given=self.images, allowed=f"{LEAST_IMAGES} or more")
+        if self.images < MIN_IMAGES:
+            raise OptionError("too few images", given=self.images, allowed=f"{MIN_IMAGES} or more")
         if self.seed < 0:
             raise OptionError("wrong seed", given=self.seed, allowed="0 or more")
 
@@ -78,7 +78,7 @@ class Demo:
     Attributes
     ----------
     options, folder, progress:
-        What was asked for, where it goes, who is told.
+        What was asked for, where it goes, who is notified.
     policies:
         Names of those that are compared.
     seconds:

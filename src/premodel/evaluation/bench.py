@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from premodel.clock import now_ms, summarise
 from premodel.domains.image.decode import Pyramid, decode
 from premodel.errors import DatasetError, ImageError, OptionError, RunError
 from premodel.evaluation.cross_validation import Kind
+from premodel.evaluation.degenerate import accuracy_drops
 from premodel.evaluation.rows import Row, Singles, compare, headline
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress, Silent
@@ -87,8 +88,18 @@ class Bench:
 
     @property
     def headline(self) -> str:
-        """The result in one sentence."""
+        """The result in words."""
         return headline(self.rows)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Candidates that are far less accurate here than in the profile; to be said first."""
+        found = [
+            accuracy_drops(row.name, round(row.accuracy * self.samples), self.samples, row.extra["profiled_accuracy"])
+            for row in self.rows
+            if "profiled_accuracy" in row.extra
+        ]
+        return tuple(warning for warning in found if warning)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `bench --json` prints."""
@@ -97,6 +108,7 @@ class Bench:
             "criterion": self.criterion,
             "passes": self.passes,
             "headline": self.headline,
+            "warnings": list(self.warnings),
             "rows": [row.to_json() for row in self.rows],
             "unreadable": [{"path": name, "reason": reason} for name, reason in self.unreadable.items()],
         }
@@ -250,8 +262,12 @@ class _Measured:
 
     def _single_row(self, subject: _Runs, singles: Singles) -> Row:
         figures = _figures(subject, "single", "single", singles)
-        profiled = {entry["name"]: entry["latency_ms"] for entry in self.premodel.bundle.evidence.get("singles", ())}
-        figures["extra"] |= {"profiled_latency_ms": profiled.get(subject.name)}
+        singles_of_profile = self.premodel.bundle.evidence.get("singles", ())
+        profiled: Mapping[str, Any] = next((entry for entry in singles_of_profile if entry["name"] == subject.name), {})
+        figures["extra"] |= {
+            "profiled_latency_ms": profiled.get("latency_ms"),
+            "profiled_accuracy": profiled.get("accuracy"),
+        }
         coverage = float(np.mean(np.asarray(subject.label) != UNANSWERED))
         return Row(**figures, coverage=coverage, share={subject.name: 1.0}, served={subject.name: coverage})
 

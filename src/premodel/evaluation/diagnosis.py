@@ -13,7 +13,7 @@ from premodel.records import Criterion
 from premodel.training.options import plain
 
 WIDTH_POINTS = 1.0
-"""An interval of the gain this narrow is called enough."""
+"""Width of the interval of the accuracy difference that is aimed at."""
 SHOWN_PAIRS = 5
 
 
@@ -69,8 +69,8 @@ class OracleGap:
 
 
 @dataclass(frozen=True)
-class Enough:
-    """Do the samples suffice to know the gain.
+class SampleSize:
+    """Do the samples suffice to know the accuracy difference.
 
     Attributes
     ----------
@@ -108,8 +108,10 @@ class Diagnosis:
         Samples that confidence, features and policies were looked at on.
     reachable:
         By policy; empty with one candidate.
-    enough:
+    sample_size:
         None with one candidate.
+    warnings:
+        What makes the profile unfit for a comparison; said first.
     """
 
     advice: str
@@ -125,9 +127,10 @@ class Diagnosis:
     dominated: tuple[Dominated, ...]
     better_views: tuple[BetterView, ...]
     reachable: tuple[Reachable, ...]
-    enough: Enough | None
+    sample_size: SampleSize | None
     invalid: tuple[str, ...]
     conditions: Mapping[str, object]
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object that `doctor --json` prints."""
@@ -142,10 +145,15 @@ class Diagnosis:
 
 
 def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
-    """The diagnosis as lines of text, the advice first."""
+    """The diagnosis as lines of text: warnings, then the advice, then what it rests on."""
     d = diagnosis
     counted = "1 candidate" if len(d.candidates) == 1 else f"{len(d.candidates)} candidates"
-    lines = [d.advice, "", f"{d.samples} samples, {counted}, {d.criterion}"]
+    lines = [
+        *(f"warning: {warning}" for warning in d.warnings),
+        d.advice,
+        "",
+        f"{d.samples} samples, {counted}, {d.criterion}",
+    ]
     if d.used < d.samples:
         lines.append(f"confidence, features and policies: on a stratified subsample of {d.used}")
     lines += [f"INVALID timing of {one}" for one in d.invalid]
@@ -163,7 +171,7 @@ def _reachable_lines(d: Diagnosis) -> list[str]:
             lines.append(f"  {name} for equal time: {one.equal_time}")
         if one.most_accurate is not None:
             lines.append(f"  {name} for accuracy at any latency: {one.most_accurate}")
-    return lines if d.enough is None else [*lines, _enough_line(d.enough)]
+    return lines if d.sample_size is None else [*lines, _sample_size_line(d.sample_size)]
 
 
 def _signal_lines(d: Diagnosis) -> list[str]:
@@ -187,11 +195,11 @@ def _oracle_lines(d: Diagnosis) -> list[str]:
     ]
 
 
-def _enough_line(enough: Enough) -> str:
-    said = f"the interval of the gain is {enough.width:.1f} points wide on {enough.samples} samples"
-    would = f"about {enough.needed} make it {WIDTH_POINTS:g} point"
-    if enough.suffice:
-        return f"samples suffice: {said}" + ("" if enough.needed <= enough.samples else f"; {would}")
+def _sample_size_line(found: SampleSize) -> str:
+    said = f"the interval of the gain is {found.width:.1f} points wide on {found.samples} samples"
+    would = f"about {found.needed} make it {WIDTH_POINTS:g} point"
+    if found.suffice:
+        return f"samples suffice: {said}" + ("" if found.needed <= found.samples else f"; {would}")
     return f"samples do NOT suffice to know the gain within {WIDTH_POINTS:g} point: {said}; {would}"
 
 

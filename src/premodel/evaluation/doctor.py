@@ -14,7 +14,8 @@ from premodel.evaluation.complementarity import (
     dominated_candidates,
     points_with_interval,
 )
-from premodel.evaluation.diagnosis import WIDTH_POINTS, CandidateFinding, Diagnosis, Enough, OracleGap
+from premodel.evaluation.degenerate import degenerate_cases
+from premodel.evaluation.diagnosis import WIDTH_POINTS, CandidateFinding, Diagnosis, OracleGap, SampleSize
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
 from premodel.evaluation.rows import Singles
 from premodel.evaluation.signal import confidence_signals, feature_signals
@@ -63,12 +64,12 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
     found = tuple(reachable(sample, criterion, best=singles.best, folds=FOLDS, seed=seed)) if several else ()
     candidates = _candidates(tables, sample, criterion, singles, seed)
     policy, advice = _advise(tables, singles, found, candidates)
-    enough = None
+    sample_size = None
     if found:
         chosen = next((one for one in found if one.policy == policy), found[0]).no_loss
         width = chosen.gain_ci[1] - chosen.gain_ci[0]
         needed = math.ceil(len(sample) * (width / WIDTH_POINTS) ** 2)
-        enough = Enough(width, len(sample), needed, needed <= len(tables))
+        sample_size = SampleSize(width, len(sample), needed, needed <= len(tables))
     best = tables.candidates[singles.best]
     return Diagnosis(
         advice=advice,
@@ -84,9 +85,10 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
         dominated=tuple(dominated_candidates(tables, correct, seed)),
         better_views=tuple(better_views(tables, correct, seed)),
         reachable=found,
-        enough=enough,
+        sample_size=sample_size,
         invalid=_invalid(tables),
         conditions=tables.conditions,
+        warnings=degenerate_cases(tables, criterion),
     )
 
 

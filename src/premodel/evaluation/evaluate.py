@@ -8,6 +8,7 @@ from typing import Any
 
 from premodel.evaluation.baselines import baseline_methods, mix_row, oracle_row, single_rows
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
+from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.rows import Row, Singles, headline, outcome_row
 from premodel.records import Criterion
 from premodel.training.options import TrainOptions
@@ -30,6 +31,8 @@ class Evaluation:
         Per sample, for the methods that were cross-validated.
     conditions:
         Of the profile behind it.
+    warnings:
+        What makes the profile unfit for a comparison; to be said first.
     """
 
     criterion: Criterion
@@ -39,6 +42,7 @@ class Evaluation:
     rows: tuple[Row, ...]
     outcomes: tuple[Outcome, ...]
     conditions: Mapping[str, object]
+    warnings: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -53,6 +57,7 @@ class Evaluation:
             "folds": self.folds,
             "seed": self.seed,
             "headline": self.headline,
+            "warnings": list(self.warnings),
             "rows": [row.to_json() for row in self.rows],
             "conditions": dict(self.conditions),
         }
@@ -117,4 +122,13 @@ def evaluate(
         oracle_row(tables, criterion, singles, seed=seed),
         *fitted,
     ]
-    return Evaluation(criterion, len(tables), folds, seed, tuple(rows), tuple(outcomes), tables.conditions)
+    return Evaluation(
+        criterion,
+        len(tables),
+        folds,
+        seed,
+        tuple(rows),
+        tuple(outcomes),
+        tables.conditions,
+        degenerate_cases(tables, criterion),
+    )

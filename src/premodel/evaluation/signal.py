@@ -56,12 +56,16 @@ class Signal:
 
 
 def confidence_signals(tables: Tables, criterion: Criterion, seed: int) -> list[Signal]:
-    """For each candidate: its own top probability, for "this candidate is right"."""
+    """For each candidate: its own top probability, for "this candidate is right".
+
+    Failed predictions are left out: they are wrong and have no confidence, which would predict them perfectly.
+    """
     correct = tables.correct(criterion)
-    sure = tables.top_probabilities[:, :, 0].astype(np.float64)
+    answered = tables.top_labels[:, :, 0] >= 0
+    confidence = tables.top_probabilities[:, :, 0].astype(np.float64)
     rng = np.random.default_rng(seed)
-    permuted = [_areas(sure, correct[rng.permutation(len(correct))]) for _ in range(PERMUTATIONS)]
-    return _signals(_areas(sure, correct), np.stack(permuted), _spread([correct]))
+    permuted = [_areas(confidence, correct[rng.permutation(len(correct))], answered) for _ in range(PERMUTATIONS)]
+    return _signals(_areas(confidence, correct, answered), np.stack(permuted), _spread([correct], answered))
 
 
 def feature_signals(tables: Tables, criterion: Criterion, seed: int) -> list[Signal]:
@@ -145,7 +149,7 @@ def _signals(areas: Floats, permuted: Floats, spread: Floats) -> list[Signal]:
     known = np.isfinite(spread)
     if not known.any():
         return [Signal(math.nan, (math.nan, math.nan), False) for _ in spread]
-    deviations = (permuted[:, known] - 0.5) / spread[known]
+    deviations = np.nan_to_num((permuted[:, known] - 0.5) / spread[known])  # permuted, all may be right by chance
     beyond = round((1 - LEVEL) / 2 * (len(permuted) + 1))
     low = 0.5 + np.sort(deviations.min(axis=1))[beyond - 1] * spread
     high = 0.5 + np.sort(deviations.max(axis=1))[-beyond] * spread
@@ -155,24 +159,29 @@ def _signals(areas: Floats, permuted: Floats, spread: Floats) -> list[Signal]:
     ]
 
 
-def _spread(parts: list[Bools]) -> Floats:
+def _spread(parts: list[Bools], answered: Bools | None = None) -> Floats:
     """Standard deviation of each candidate's area where nothing tells, up to a factor; NaN if always or never right.
 
     It is that of the Mann-Whitney statistic, as if the parts were scored independently. They are not, since each is
     trained on by the others; the factor is the same for all candidates and comes from the permutations.
     """
-    total = np.asarray([_pairs(part) for part in parts]).sum(axis=0)
-    variance = np.asarray([_pairs(part) * (len(part) + 1) / 12 for part in parts]).sum(axis=0)
+    total = np.asarray([_pairs(part, answered) for part in parts]).sum(axis=0)
+    counts = [np.asarray(len(part)) if answered is None else answered.sum(axis=0) for part in parts]
+    variances = [_pairs(part, answered) * (n + 1) / 12 for part, n in zip(parts, counts, strict=True)]
+    variance = np.asarray(variances).sum(axis=0)
     spread = np.divide(np.sqrt(variance), total, out=np.full(len(total), np.nan), where=total > 0)
     return np.asarray(spread, dtype=np.float64)
 
 
-def _areas(scores: Floats, correct: Bools) -> Floats:
-    """float64 (m,): area of each candidate's scores."""
-    return np.asarray([auc(scores[:, column], correct[:, column]) for column in range(correct.shape[1])])
+def _areas(scores: Floats, correct: Bools, answered: Bools | None = None) -> Floats:
+    """float64 (m,): area of each candidate's scores, over the samples that it answered."""
+    rows = np.ones_like(correct) if answered is None else answered
+    columns = range(correct.shape[1])
+    return np.asarray([auc(scores[rows[:, c], c], correct[rows[:, c], c]) for c in columns])
 
 
-def _pairs(correct: Bools) -> Floats:
+def _pairs(correct: Bools, answered: Bools | None = None) -> Floats:
     """float64 (m,): pairs of a right and a wrong answer, by candidate."""
-    right = correct.sum(axis=0)
-    return np.asarray(right * (len(correct) - right), dtype=np.float64)
+    rows = np.ones_like(correct) if answered is None else answered
+    right = (correct & rows).sum(axis=0)
+    return np.asarray(right * (rows.sum(axis=0) - right), dtype=np.float64)

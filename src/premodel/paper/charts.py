@@ -16,7 +16,7 @@ from premodel.stats import upper_hull
 
 BAR_PIXELS = 22
 MIX_POINTS = 60
-MOST_NAMES, MOST_JOINED_NAMES = 14, 10
+MAX_NAMES, MAX_JOINED_NAMES = 14, 10
 """Points up to which names are drawn."""
 WIDE_RANGE = 8.0
 """Above this ratio of greatest to least the x axis is logarithmic."""
@@ -101,7 +101,7 @@ def _points(wanted: PointFigure) -> tuple[Any, Groups]:
         colour = SINGLE if index == 0 and not wanted.joined else candidate_colour(index + (not wanted.joined))
         _group(figure, points, index, colour, wanted)
         groups.append((f"group-{index}", title, colour))
-    if len(every) <= (MOST_JOINED_NAMES if wanted.joined else MOST_NAMES):
+    if len(every) <= (MAX_JOINED_NAMES if wanted.joined else MAX_NAMES):
         _names(figure, wanted, x_range, log=log)
     return figure, tuple(groups) if len(groups) > 1 else ()
 

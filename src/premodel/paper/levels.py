@@ -10,12 +10,12 @@ from premodel.paper.served_rows import point, served_table
 from premodel.paper.shared_fits import Recipe
 from premodel.paper.study import Study
 
-MOST = 5
+MAX_LEVELS = 5
 
 
 def run(study: Study) -> Result:
     """The chain cut after each level, in the order of Algorithm 1 without its threshold."""
-    most = min(MOST, max(len(fit.order) for fit in study.fits()))
+    most = min(MAX_LEVELS, max(len(fit.order) for fit in study.fits()))
     counts = range(1, most + 1)
     answering = [(f"{count}, fallback", study.served(Recipe(levels=count))) for count in counts]
     skipping = [(f"{count}, skips", study.served(Recipe(levels=count, fallback=False))) for count in counts]

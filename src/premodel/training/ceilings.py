@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
+from premodel.runtime.policies.costs import rounded_up
 from premodel.training.objective import Objective
 from premodel.training.tables import Tables
 
@@ -55,7 +56,7 @@ def check_latency(tables: Tables, objective: Objective) -> None:
         raise OptionError(
             "no candidate keeps max-latency-ms",
             given=f"{objective.max_latency_ms:g} ms",
-            allowed=f"{end_to_end_ms[cheapest]:.3f} ms or more: the cheapest candidate is "
+            allowed=f"{rounded_up(end_to_end_ms[cheapest])} ms or more: the cheapest candidate is "
             f"{tables.candidates[cheapest]}",
         )
 

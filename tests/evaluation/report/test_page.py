@@ -108,6 +108,28 @@ def test_peers_can_be_toggled_and_stand_in_a_table(html: str) -> None:
     assert '"name":"peer-3"' in json.dumps(items["frontier"], separators=(",", ":"))
 
 
+def test_the_best_peer_stands_beside_the_verdict(html: str) -> None:
+    head = html[html.index('id="verdict"') : html.index("<nav")]
+    assert "best peer" in head or "No peer is as fast" in head
+
+
+def test_classes_of_few_samples_have_no_bar(evaluation: Evaluation, tables: Tables) -> None:
+    """A bar from one or two samples is at 100 points or at none."""
+
+    def drawn(truth: np.ndarray) -> set[str]:
+        page = render(Report("t", evaluation, replace(tables, truth=truth)))
+        items = json.loads(re.search(r'<script type="application/json" id="items">(.*?)</script>', page, re.DOTALL)[1])
+        text = json.dumps(items.get("classes", ""))
+        return {name for name in tables.label_names if f"{name[:9]} (" in text} if text != '""' else {"no chart"}
+
+    truth = np.zeros(len(tables), np.int32) + 3
+    truth[:2] = 4
+    assert drawn(truth) == {tables.label_names[3]}
+    few = np.arange(len(tables), dtype=np.int32) % 40
+    many = replace(tables, label_names=tuple(f"label {index}" for index in range(40)), truth=few)
+    assert "too few to draw a difference" in render(Report("t", evaluation, many))
+
+
 def test_without_peers_the_page_does_not_speak_of_them(evaluation: Evaluation, tables: Tables) -> None:
     page = render(Report("t", evaluation, tables))
     assert "Peer:" not in page
@@ -118,7 +140,7 @@ def test_calibration_of_premodels_stands_beside_that_of_candidates(html: str, ta
     section = html[html.index('<section id="calibration"') :]
     section = section[: section.index("</section>")]
     cells = Seen(section).cells
-    assert cells.count("says nothing of how sure it is") == 1, "`paper` estimates nothing"
+    assert cells.count("gives no confidence") == 1, "`paper` estimates nothing"
     assert cells.count("single") > 1, "`single` does: in the summary and in its bins"
     assert cells.count(tables.candidates[1]) > 2, "in the summary and in its bins"
 

@@ -46,7 +46,7 @@ def test_a_premodel_is_judged_by_its_own_estimate() -> None:
     assert (premodel.name, premodel.kind, candidate.name, candidate.kind) == ("sure", "premodel", "c0", "candidate")
     assert (premodel.samples, premodel.said, premodel.right) == (100, pytest.approx(0.8), 0.5)
     assert premodel.diagram.error == pytest.approx(0.3)
-    assert premodel.verdict == "BADLY calibrated: too sure by 30.0 points"
+    assert premodel.verdict == "BADLY calibrated: overconfident by 30.0 points on average"
     (low, high) = next(part.ci for part in premodel.diagram.bins if part.count)
     assert 0.4 < low < 0.5 < high < 0.6
     assert "sure is BADLY calibrated" in calibration_note([premodel, candidate], "sure")
@@ -56,14 +56,16 @@ def test_one_that_is_right_as_often_as_it_says_is_calibrated() -> None:
     premodel = told(0.8, [1, 1, 1, 1, 0] * 20)[0]
     assert premodel.diagram.error == pytest.approx(0)
     assert premodel.verdict == "calibrated, as far as 100 samples can tell"
-    assert told(0.4, [1, 1, 1, 1, 0] * 20)[0].verdict == "BADLY calibrated: not sure enough by 40.0 points"
+    assert told(0.4, [1, 1, 1, 1, 0] * 20)[0].verdict == "BADLY calibrated: underconfident by 40.0 points on average"
 
 
-def test_errors_that_cancel_out_are_told_apart() -> None:
+def test_errors_that_cancel_out_are_distinguished() -> None:
     said = np.repeat([0.15, 0.85], 500)
     right = np.concatenate([np.arange(500) % 2 == 0, np.arange(500) % 2 == 0])
     one = Calibration("x", "premodel", 1000, 0, said.mean(), right.mean(), reliability(said, right), 0.01)
-    assert one.verdict == "BADLY calibrated: too sure of some answers and not sure enough of others"
+    assert one.verdict == (
+        "BADLY calibrated: overconfident in some answers and underconfident in others, by 35.0 points on average"
+    )
     assert replace(one, chance=0.5).verdict.startswith("calibrated")
 
 
@@ -72,9 +74,9 @@ def test_what_estimates_nothing_says_so() -> None:
     outcome = next(one for one in evaluation.outcomes if one.method.kind == "premodel")
     found = calibrations(predictable_tables(60, 3), [outcome], "top1")
     assert (found[0].samples, found[0].silent) == (0, 60)
-    assert found[0].verdict == "says nothing of how sure it is"
+    assert found[0].verdict == "gives no confidence"
     assert calibration_table(found).rows[0][1:6] == ("0", "", "", "", "")
-    assert "gives no estimate" in calibration_note(found, "paper")
+    assert "gives no confidence" in calibration_note(found, "paper")
     assert {row[0] for row in bins_table(found).rows} == {"c0", "c1", "c2"}
 
 

@@ -61,8 +61,8 @@ def chains(tables: Tables, criterion: Criterion) -> list[Chain]:
 def alone(tables: Tables, criterion: Criterion, column: int) -> tuple[Floats, Bools]:
     """Confidence and correctness of one candidate's answers."""
     n = top_n(criterion, len(tables.label_names))
-    mass = tables.top_probabilities[:, column, :n].sum(axis=1)
-    return mass.astype(np.float64), tables.correct(criterion)[:, column]
+    confidence = tables.top_probabilities[:, column, :n].sum(axis=1)
+    return confidence.astype(np.float64), tables.correct(criterion)[:, column]
 
 
 def together(tables: Tables, criterion: Criterion, members: Chain) -> tuple[Floats, Bools]:

@@ -113,7 +113,7 @@ def classes(gains: Sequence[ClassGain]) -> Chart:
     shown = list(gains) if few else [*gains[:SHOWN_CLASSES], *gains[-SHOWN_CLASSES:]]
     names = unique([wrapped(f"{short_label(one.name)} ({one.samples})") for one in shown])
     figure = new_figure(
-        90 + ROW_PIXELS * len(shown), y_range=list(reversed(names)), x_axis_label="points, premodel - best single"
+        90 + ROW_PIXELS * len(shown), y_range=list(reversed(names)), x_axis_label="accuracy difference, points"
     )
     data = {
         "y": names,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from premodel.stats import paired_bootstrap
 from premodel.training.tables import Tables
 
-LEAST = 10
-"""Samples of a class for which an interval is told."""
+MIN_CLASS_SAMPLES = 10
+"""Samples of a class for which an interval is given, and a bar is drawn."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ClassGain:
     gained, lost:
         Samples only the premodel has right, and samples only the best single candidate has right.
     points, ci:
-        The difference in points of this class, with its paired bootstrap interval; None for fewer than LEAST samples,
-        from which no interval can be told.
+        The difference in points of this class, with its paired bootstrap interval; None for fewer than
+        MIN_CLASS_SAMPLES samples.
     """
 
     name: str
@@ -68,7 +68,7 @@ def class_gains(
                 int((ours & ~theirs).sum()),
                 int((theirs & ~ours).sum()),
                 100 * float(difference.mean()),
-                (100 * low, 100 * high) if len(difference) >= LEAST else None,
+                (100 * low, 100 * high) if len(difference) >= MIN_CLASS_SAMPLES else None,
             )
         )
     return sorted(found, key=lambda one: (one.gained - one.lost, one.points))

@@ -16,7 +16,7 @@ from premodel.evaluation.evaluate import Evaluation
 from premodel.evaluation.peer_curves import PeerCurve, best_peer
 from premodel.evaluation.report import charts, text
 from premodel.evaluation.report.calibration_chart import calibration
-from premodel.evaluation.report.classes import class_gains
+from premodel.evaluation.report.classes import MIN_CLASS_SAMPLES, class_gains
 from premodel.evaluation.report.colours import GRID, TEXT
 from premodel.evaluation.report.frontier_chart import frontier
 from premodel.evaluation.report.pictures import Album, Bin, Difficulty, FindImage, Picture, measured_difficulty
@@ -75,6 +75,15 @@ class Report:
     bench_images: str = "images"
     doctor: Sequence[str] = ()
     accounts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def best_peer(self) -> str:
+        """How the premodel to speak of stands against the best peer at its latency; empty without peers."""
+        if not self.peers:
+            return ""
+        name = best_premodel(self.evaluation.rows, self.objective).name
+        outcome = next(one for one in self.evaluation.outcomes if one.method.name == name)
+        return text.peers_note(name, best_peer(self.peers, outcome, self.evaluation.criterion))
 
 
 def write_report(report: Report, path: Path) -> int:
@@ -158,7 +167,9 @@ def _context(report: Report) -> dict[str, Any]:
     premodels = [one for one in evaluation.outcomes if one.method.kind == "premodel"]
     calibrated = calibrations(tables, premodels, evaluation.criterion, seed=evaluation.seed)
     rows, candidates = evaluation.rows, tables.candidates
-    drawn = [frontier(rows, report.peers), charts.shares(rows, candidates), charts.classes(gains)]
+    drawn = [frontier(rows, report.peers), charts.shares(rows, candidates)]
+    large = [one for one in gains if one.ci is not None]
+    drawn += [charts.classes(large)] if large else []
     drawn += [charts.timings(timed)] if timed else []
     drawn += [calibration(calibrated)]
     own = {chart.id: chart for chart in drawn}
@@ -166,6 +177,7 @@ def _context(report: Report) -> dict[str, Any]:
         "title": report.title,
         "version": __version__,
         "verdicts": verdicts(rows, report.objective),
+        "warnings": list(evaluation.warnings),
         "chosen": chosen,
         "best": candidates[singles.best],
         "evaluation": evaluation,
@@ -176,12 +188,13 @@ def _context(report: Report) -> dict[str, Any]:
         "shares": text.shares_table(rows, candidates),
         "classes": text.classes_table(gains),
         "class_count": len(gains),
+        "min_class_samples": MIN_CLASS_SAMPLES,
         "timings": text.timings_table(timed),
         "calibration": text.calibration_table(calibrated),
         "calibration_note": text.calibration_note(calibrated, chosen.name),
         "bins_of_premodels": text.bins_table([one for one in calibrated if one.kind == "premodel"]),
         "bins_of_candidates": text.bins_table([one for one in calibrated if one.kind == "candidate"]),
-        **_peers(report, outcome, premodels),
+        **_peers(report, premodels),
         "conditions": text.conditions_table(evaluation.conditions),
         "bench": report.bench,
         "bench_images": report.bench_images,
@@ -193,12 +206,12 @@ def _context(report: Report) -> dict[str, Any]:
     }
 
 
-def _peers(report: Report, outcome: Outcome, premodels: Sequence[Outcome]) -> dict[str, Any]:
+def _peers(report: Report, premodels: Sequence[Outcome]) -> dict[str, Any]:
     criterion = report.evaluation.criterion
     return {
         "peers": text.peers_table(report.peers) if report.peers else None,
         "ahead": text.ahead_table(report.peers, premodels, criterion),
-        "peers_note": text.peers_note(outcome.method.name, best_peer(report.peers, outcome, criterion)),
+        "peers_note": report.best_peer,
     }
 
 

@@ -55,13 +55,13 @@ class Calibration:
     def verdict(self) -> str:
         """It in words."""
         if not self.samples:
-            return "says nothing of how sure it is"
+            return "gives no confidence"
         if self.diagram.error <= self.chance:
             return f"calibrated, as far as {self.samples} samples can tell"
         gap, error = 100 * (self.said - self.right), 100 * self.diagram.error
-        way = f"too sure by {gap:.1f} points" if gap > 0 else f"not sure enough by {-gap:.1f} points"
+        way = f"{'over' if gap > 0 else 'under'}confident by {abs(gap):.1f} points on average"
         if abs(gap) < error / 2:
-            way = "too sure of some answers and not sure enough of others"
+            way = f"overconfident in some answers and underconfident in others, by {error:.1f} points on average"
         return f"{'BADLY' if self.diagram.error > BAD else 'not well'} calibrated: {way}"
 
 
@@ -79,8 +79,8 @@ def calibrations(
     ]
     correct, n = tables.correct(criterion), top_n(criterion, len(tables.label_names))
     for column, name in enumerate(tables.candidates):
-        mass = tables.top_probabilities[:, column, :n].sum(axis=1, dtype=np.float64)
-        said = np.where(tables.top_labels[:, column, 0] >= 0, np.minimum(mass, 1.0), np.nan)
+        confidence = tables.top_probabilities[:, column, :n].sum(axis=1, dtype=np.float64)
+        said = np.where(tables.top_labels[:, column, 0] >= 0, np.minimum(confidence, 1.0), np.nan)
         found.append(_calibration(name, "candidate", said, correct[:, column], seed))
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from premodel.evaluation.cross_validation import Outcome
 from premodel.evaluation.peer_curves import PeerCurve
-from premodel.evaluation.report.classes import LEAST, ClassGain
+from premodel.evaluation.report.classes import MIN_CLASS_SAMPLES, ClassGain
 from premodel.evaluation.report.reliability import Calibration
 from premodel.evaluation.report.timings import Spread
 from premodel.evaluation.rows import Row
@@ -119,7 +119,7 @@ def classes_table(gains: Sequence[ClassGain]) -> TextTable:
             str(one.gained),
             str(one.lost),
             points(one.points),
-            interval(one.ci) if one.ci else f"below {LEAST} samples",
+            interval(one.ci) if one.ci else f"below {MIN_CLASS_SAMPLES} samples",
         )
         for one in changed
     )
@@ -173,9 +173,9 @@ def calibration_note(found: Sequence[Calibration], name: str) -> str:
     """A premodel's calibration in words."""
     one = next(one for one in found if one.name == name)
     if not one.samples:
-        return f"{name} gives no estimate of being right with its answers, so there is nothing of its own to calibrate."
+        return f"{name} gives no confidence with its answers, so there is nothing to calibrate."
     return (
-        f"{name} is {one.verdict}. It said {share(one.said)} % on average and was right on "
+        f"{name} is {one.verdict}. Its confidence is {share(one.said)} % on average and its accuracy "
         f"{share(one.right)} %; its calibration error is {share(one.diagram.error)} points, where one that is "
         f"perfectly calibrated stays below {share(one.chance)} in 95 of 100 draws of as many samples."
     )

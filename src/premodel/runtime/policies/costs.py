@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -60,7 +61,8 @@ class Costs:
             raise OptionError(
                 "no candidate can answer within max_latency_ms",
                 given=f"{max_latency_ms:g} ms",
-                allowed=f"{end_to_end_ms[cheapest]:.3f} ms or more: the cheapest candidate is {candidates[cheapest]}",
+                allowed=f"{rounded_up(end_to_end_ms[cheapest])} ms or more: the cheapest candidate is "
+                f"{candidates[cheapest]}",
             )
         return kept
 
@@ -88,3 +90,8 @@ class Costs:
                 "the policy's costs are wrong", given=dict(data), allowed=f"{count} finite latencies, 0 ms or more"
             )
         return cls(latency_ms, **others)
+
+
+def rounded_up(latency_ms: float) -> str:
+    """A least latency as text, three decimals, rounded up: what is printed must be enough."""
+    return f"{math.ceil(1000 * latency_ms) / 1000:.3f}"

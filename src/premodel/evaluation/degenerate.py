@@ -1,0 +1,71 @@
+"""What makes a profile unfit for a comparison, said before any figure of it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from premodel.records import Criterion
+from premodel.stats import wilson
+from premodel.training.tables import Tables
+
+MIN_FAILED = 0.01
+"""A share of failed predictions below this is no warning; every failure counts as a wrong answer all the same."""
+MIN_DROP = 0.05
+"""An accuracy this much below that of the profile, by the upper end of its interval, is a warning."""
+
+
+def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
+    """Warnings about a profile, the gravest first; empty for an ordinary one.
+
+    One label only, no right answer from any candidate or from one, one constant
+    answer, failed predictions, and candidates that give the same answers.
+    """
+    n, names = len(tables), tables.candidates
+    correct, answers = tables.correct(criterion), tables.top_labels[:, :, 0]
+    failed = answers < 0
+    found = []
+    if not correct.any():
+        found.append(
+            f"no candidate gives a right answer on any of {n} samples: the labels, their order or the preprocessing "
+            "must be wrong"
+        )
+    else:
+        found += [
+            f"{name} gives no right answer on any of {n} samples: its labels, their order or its preprocessing must be "
+            "wrong"
+            for column, name in enumerate(names)
+            if not correct[:, column].any() and not failed[:, column].all()
+        ]
+    labels = np.unique(tables.truth)
+    if len(labels) == 1:
+        label = tables.label_names[int(labels[0])]
+        found.append(f"all samples have one label, {label!r}: one constant answer would be right on all of them")
+    else:
+        found += [
+            f"{name} gives one answer, {tables.label_names[int(given[0])]!r}, to all samples"
+            for name, given in ((name, np.unique(answers[~failed[:, i], i])) for i, name in enumerate(names))
+            if len(given) == 1
+        ]
+    for name, share in zip(names, failed.mean(axis=0).tolist(), strict=True):
+        if share >= MIN_FAILED:
+            found.append(f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers")
+    for a, b in combinations(range(len(names)), 2):
+        same = np.array_equal(tables.top_labels[:, a], tables.top_labels[:, b])
+        if same and np.array_equal(tables.top_probabilities[:, a], tables.top_probabilities[:, b]):
+            found.append(f"{names[a]} and {names[b]} give the same answers on all samples: one of them is redundant")
+    return tuple(found)
+
+
+def accuracy_drops(name: str, right: int, samples: int, promised: float | None) -> str | None:
+    """A warning where the accuracy measured is far below that of the profile; None where it is not."""
+    if promised is None or samples == 0:
+        return None
+    low, high = wilson(right, samples)
+    if high >= promised - MIN_DROP:
+        return None
+    return (
+        f"{name} is right on {100 * right / samples:.1f} % here [{100 * low:.1f}, {100 * high:.1f}], on "
+        f"{100 * promised:.1f} % of the profile's samples: these inputs differ from those profiled"
+    )
