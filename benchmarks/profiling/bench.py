@@ -25,8 +25,9 @@ from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.runtime.candidate import open_candidates
 from premodel.runtime.conditions import device_name, measure_conditions
+from premodel.store.rows import merge
 from premodel.store.schema import CANDIDATES, LABELS, PREDICTIONS, SAMPLES
-from premodel.store.store import Store, merge
+from premodel.store.store import Store
 from premodel.training.load import load_tables
 from premodel.zoo.manifest import Zoo, read_zoo
 

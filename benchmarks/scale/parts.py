@@ -18,8 +18,9 @@ import pytest
 from database_servers import MariaDB, PostgreSQL
 from premodel.domains.image.decode import read_file
 from premodel.profiling.workers.ray_connection import Connection
+from premodel.store.rows import merge
 from premodel.store.schema import PREDICTIONS
-from premodel.store.store import Store, merge
+from premodel.store.store import Store
 from ray_cluster import small_cluster
 
 ROUNDS = 5

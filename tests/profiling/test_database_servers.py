@@ -23,6 +23,7 @@ from premodel.profiling.profile import ProfileOptions, profile
 from premodel.profiling.progress import Silent
 from premodel.store import engines as engines_module
 from premodel.store.export import copy_store
+from premodel.store.rows import merge
 from premodel.store.runs import begin_run
 from premodel.store.schema import (
     FEATURES,
@@ -34,7 +35,7 @@ from premodel.store.schema import (
     STORE,
     TIMINGS,
 )
-from premodel.store.store import Store, merge
+from premodel.store.store import Store
 from premodel.training.load import load_tables
 from premodel.zoo.manifest import read_zoo
 

@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 
 from premodel.backends.replay import ReplayBackend
 from premodel.cli.main import main
+from premodel.domains.image.features.registry import FAMILIES
 from premodel.errors import StoreError
 from premodel.store.schema import FEATURES, PREDICTIONS
 from premodel.store.store import Store
@@ -135,7 +136,7 @@ def test_two_runs_at_once(small: SmallZoo, tmp_path: Path) -> None:
         assert process.returncode == 0, errors
     assert len(answers(store)) == 3 * N
     with Store(store) as opened, opened.reading() as connection:
-        assert connection.scalar(select(func.count()).select_from(FEATURES)) == N
+        assert connection.scalar(select(func.count()).select_from(FEATURES)) == N * len(FAMILIES)
     check_whole(small, store)
 
 

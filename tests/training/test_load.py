@@ -15,7 +15,8 @@ from premodel.errors import OptionError, StoreError
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import PASSES, ProfileOptions, profile
 from premodel.runtime.candidate import open_candidates
-from premodel.store.schema import CANDIDATES, EXTRACTORS, FEATURES, PREDICTIONS, SAMPLES, TIMINGS
+from premodel.store.features import StoredFamily, describe_families
+from premodel.store.schema import CANDIDATES, FEATURES, PREDICTIONS, SAMPLES, TIMINGS
 from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
 from premodel.zoo.manifest import read_zoo
@@ -143,7 +144,7 @@ def test_an_incomplete_pass_is_refused_unless_part_is_enough(store: Path) -> Non
     key = load_candidates(store)[1].prediction_key
     gone = whole.samples[4]
     change(store, delete(PREDICTIONS).where(PREDICTIONS.c.sample == gone, PREDICTIONS.c.prediction_key == key))
-    change(store, delete(FEATURES).where(FEATURES.c.sample == whole.samples[7]))
+    change(store, delete(FEATURES).where(FEATURES.c.sample == whole.samples[7], FEATURES.c.version == "hue:1"))
     with pytest.raises(StoreError, match="1 of 9 samples lack an answer of m1"):
         load_tables(store)
     with pytest.raises(StoreError, match="1 of 9 samples lack their features"):
@@ -184,8 +185,8 @@ def test_damaged_blobs_are_told(store: Path) -> None:
 def test_the_newest_extractor_counts(store: Path) -> None:
     change(store, update(TIMINGS).values(valid=True))
     with Store(store) as opened:
-        row = {"version": "99", "names": '["a"]', "needs": '{"a": ["check"]}'}
-        opened.write(lambda connection: connection.execute(EXTRACTORS.insert(), [row]))
+        family = StoredFamily("other:1", ("a",), {"a": ["check"]})
+        describe_families(opened, [family], version="99")
     with pytest.raises(StoreError, match="9 of 9 samples lack their features"):
         load_tables(store)
     assert load_tables(store, passes=("predictions", "timings")).feature_names == ("a",)

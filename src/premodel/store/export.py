@@ -15,18 +15,17 @@ from sqlalchemy import Connection, select
 
 from premodel.errors import MissingExtraError, OptionError, StoreError
 from premodel.files import replacing
+from premodel.store.features import StoredExtractor, read_extractor, read_features
+from premodel.store.rows import merge
 from premodel.store.schema import (
     CANDIDATES,
-    EXTRACTORS,
-    FEATURES,
     LABELS,
     METADATA,
-    PENULTIMATE,
     PREDICTIONS,
     SAMPLES,
     STORE,
 )
-from premodel.store.store import Store, merge
+from premodel.store.store import Store
 from premodel.store.summary import summarise_store
 
 BATCH_ROWS = 1_000
@@ -161,7 +160,7 @@ OF_CANDIDATE = (
 
 def _columns(store: Store) -> list[tuple[str, str]]:
     with store.reading() as connection:
-        candidates, features = _candidates(connection), _feature_names(connection)[1]
+        candidates, features = _candidates(connection), read_extractor(connection).names
     of_candidates = [(f"{name}.{field}", kind) for name, _ in candidates for field, kind in OF_CANDIDATE]
     return [*FIXED, *((name, "float") for name in features), *of_candidates]
 
@@ -172,19 +171,12 @@ def _candidates(connection: Connection) -> list[tuple[str, str]]:
     return [(str(name), str(key)) for name, key in connection.execute(query)]
 
 
-def _feature_names(connection: Connection) -> tuple[str, list[str]]:
-    c = EXTRACTORS.c
-    query = select(c.version, c.names).where(~c.version.startswith(PENULTIMATE)).order_by(c.version.desc())
-    row = connection.execute(query).first()
-    return (str(row.version), json.loads(row.names)) if row else ("", [])
-
-
 def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
     """Rows of the table, as many samples at a time as a query may name."""
     with store.reading() as connection:
         labels = {int(label): str(name) for label, name in connection.execute(select(LABELS.c.label, LABELS.c.name))}
         candidates = _candidates(connection)
-        version, feature_names = _feature_names(connection)
+        extractor = read_extractor(connection)
         c = SAMPLES.c
         query = select(c.sample, c.name, c.label).where(c.status != "unreadable").order_by(c.sample)
         samples = connection.execute(query).all()
@@ -200,20 +192,19 @@ def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
                 }
                 for row in chunk
             }
-            _add_features(connection, rows, version, feature_names, first, last)
+            _add_features(connection, rows, extractor, first, last)
             for name, key in candidates:
                 _add_answers(connection, rows, name, key, first, last)
             yield list(rows.values())
 
 
 def _add_features(
-    connection: Connection, rows: dict[str, dict[str, Any]], version: str, names: list[str], first: str, last: str
+    connection: Connection, rows: dict[str, dict[str, Any]], extractor: StoredExtractor, first: str, last: str
 ) -> None:
-    c = FEATURES.c
-    query = select(c.sample, c.vector).where(c.version == version, c.sample.between(first, last))
-    vectors = {sample: np.frombuffer(vector, "<f4").tolist() for sample, vector in connection.execute(query)}
-    for sample, row in rows.items():
-        row.update(zip(names, vectors.get(sample, [None] * len(names)), strict=True))
+    names = extractor.names
+    vectors, there = read_features(connection, extractor.families, list(rows), first, last)
+    for row, vector, known in zip(rows.values(), vectors.tolist(), there, strict=True):
+        row.update(zip(names, vector if known else [None] * len(names), strict=True))
 
 
 def _add_answers(

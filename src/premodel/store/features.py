@@ -1,62 +1,173 @@
-"""Vectors of features, between the store and those who make and read them."""
+"""Values of features, between the store and those who make and read them: a row for each sample and feature family."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from premodel.store.schema import EXTRACTORS, FEATURES, PENULTIMATE
-from premodel.store.store import Store, merge
-
-
-def describe_extractor(store: Store, version: str, names: Sequence[str], needs: Mapping[str, Sequence[str]]) -> None:
-    """Store what the vectors of a version hold, so that they can be read without the extractor that made them."""
-    row = {"version": version, "names": json.dumps(list(names)), "needs": json.dumps(dict(needs))}
-    store.write(lambda connection: merge(connection, EXTRACTORS, [row]))
+from premodel.errors import StoreError
+from premodel.store.rows import merge
+from premodel.store.schema import EXTRACTORS, FEATURES
+from premodel.store.store import Store
 
 
-def known_samples(store: Store, version: str) -> set[str]:
-    """Samples that have a vector of this version."""
+@dataclass(frozen=True)
+class StoredFamily:
+    """Features that are computed and stored together.
+
+    Attributes
+    ----------
+    key:
+        NAME:VERSION, at most 64 characters.
+    names:
+        Of the features.
+    needs:
+        The parts of the cost that each needs.
+    """
+
+    key: str
+    names: tuple[str, ...]
+    needs: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class StoredExtractor:
+    """The families of an extractor, in the order of its vectors; version "" and no family if none is stored."""
+
+    version: str
+    families: tuple[StoredFamily, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All features."""
+        return tuple(name for family in self.families for name in family.names)
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """The parts of the cost that each feature needs."""
+        return {name: tuple(parts) for family in self.families for name, parts in family.needs.items()}
+
+
+def describe_families(store: Store, families: Sequence[StoredFamily], version: str | None = None) -> None:
+    """Store what values hold, so that they can be read without the code that made them.
+
+    Parameters
+    ----------
+    version:
+        Of the extractor whose families they are, in order; None if they belong to none.
+    """
+    rows = [
+        {"version": one.key, "names": json.dumps(one.names), "needs": json.dumps(dict(one.needs))} for one in families
+    ]
+    if version is not None:
+        rows.append({"version": version, "names": json.dumps([one.key for one in families]), "needs": "{}"})
+    store.write(lambda connection: merge(connection, EXTRACTORS, rows))
+
+
+def known_samples(store: Store, key: str) -> set[str]:
+    """Samples that have values of this family."""
     with store.reading() as connection:
-        return set(connection.scalars(select(FEATURES.c.sample).where(FEATURES.c.version == version)))
+        return set(connection.scalars(select(FEATURES.c.sample).where(FEATURES.c.version == key)))
 
 
-def read_extractor(connection: Connection) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]:
+def count_vectors(connection: Connection) -> dict[str, int]:
+    """Samples that have values of all families, by version of the extractor."""
+    counts = {}
+    for version, keys in _extractors(connection).items():
+        c = FEATURES.c
+        whole = select(c.sample).where(c.version.in_(keys)).group_by(c.sample).having(func.count() == len(keys))
+        count = int(connection.scalar(select(func.count()).select_from(whole.subquery())) or 0)
+        if count:
+            counts[version] = count
+    return counts
+
+
+def read_extractor(connection: Connection) -> StoredExtractor:
     """The extractor whose features the store holds; the newest if there are several."""
-    c = EXTRACTORS.c
-    rows = connection.execute(select(c.version, c.names, c.needs).where(~c.version.startswith(PENULTIMATE))).all()
-    if not rows:
-        return "", (), {}
-    version, names, needs = max(rows, key=lambda row: row[0].zfill(16) if row[0].isdigit() else row[0])
-    return version, tuple(json.loads(names)), {name: tuple(parts) for name, parts in json.loads(needs).items()}
+    extractors = _extractors(connection)
+    if not extractors:
+        return StoredExtractor("", ())
+    version = max(extractors, key=lambda text: text.zfill(16) if text.isdigit() else text)
+    keys = extractors[version]
+    return StoredExtractor(version, tuple(_family(connection, key) for key in keys))
 
 
 def read_features(
-    connection: Connection, version: str, samples: Sequence[str], width: int
+    connection: Connection,
+    families: Sequence[StoredFamily],
+    samples: Sequence[str],
+    first: str | None = None,
+    last: str | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Vectors of all samples, and which of them are there."""
+    """Vectors of all samples (n, F), and which of the samples have values of every family.
+
+    Parameters
+    ----------
+    samples:
+        In the order of their digests.
+    first, last:
+        Ends of the range of digests that is read; None for all.
+    """
     c = FEATURES.c
-    stored = {
-        str(sample): bytes(vector)
-        for sample, vector in connection.execute(select(c.sample, c.vector).where(c.version == version))
-        if len(vector) == 4 * width
-    }
-    there = np.array([sample in stored for sample in samples], np.bool_)
-    features = np.zeros((len(samples), width), np.float32)
-    flat = np.frombuffer(b"".join(stored[sample] for sample in samples if sample in stored), "<f4")
-    features[there] = flat.reshape(-1, width) if width else 0
-    return features, there
+    n = len(samples)
+    position: dict[str, int] = {}
+    there = np.full(n, bool(families))
+    columns = [np.zeros((n, 0), np.float32)]
+    for family in families:
+        query = select(c.sample, c.vector).where(c.version == family.key).order_by(c.sample)
+        if first is not None and last is not None:
+            query = query.where(c.sample.between(first, last))
+        width = len(family.names)
+        rows = [row for row in connection.execute(query).all() if row[1] is not None and len(row[1]) == 4 * width]
+        flat = np.frombuffer(b"".join([row[1] for row in rows]), "<f4").reshape(-1, width)
+        if len(rows) == n and [row[0] for row in rows] == samples:
+            columns.append(flat)
+            continue
+        position = position or {sample: row for row, sample in enumerate(samples)}
+        at = np.array([position.get(row[0], -1) for row in rows], np.intp)
+        values, found = np.zeros((n, width), np.float32), np.zeros(n, np.bool_)
+        values[at[at >= 0]] = flat[at >= 0]
+        found[at[at >= 0]] = True
+        there &= found
+        columns.append(values)
+    return np.concatenate(columns, axis=1).astype(np.float32), there
 
 
-def read_vectors(store: Store, version: str, samples: Sequence[str]) -> NDArray[np.float32] | None:
-    """float32 (n, F); None if a sample has none."""
+def read_vectors(store: Store, key: str, samples: Sequence[str]) -> NDArray[np.float32] | None:
+    """float32 (n, F) of one family; None if a sample has none."""
     with store.reading() as connection:
-        names = connection.scalar(select(EXTRACTORS.c.names).where(EXTRACTORS.c.version == version))
-        if names is None:
+        if connection.scalar(select(EXTRACTORS.c.version).where(EXTRACTORS.c.version == key)) is None:
             return None
-        vectors, there = read_features(connection, version, samples, len(json.loads(names)))
+        vectors, there = read_features(connection, [_family(connection, key)], list(samples))
     return vectors if there.all() else None
+
+
+def _extractors(connection: Connection) -> dict[str, list[str]]:
+    """Keys of the families by version; the keys of families hold a colon, versions do not."""
+    c = EXTRACTORS.c
+    rows = connection.execute(select(c.version, c.names).where(~c.version.contains(":")))
+    return {str(version): [str(key) for key in _json(names, list, version)] for version, names in rows}
+
+
+def _family(connection: Connection, key: str) -> StoredFamily:
+    c = EXTRACTORS.c
+    row = connection.execute(select(c.names, c.needs).where(c.version == key)).first()
+    if row is None:
+        raise StoreError("the store does not say which features a family has", given=key)
+    return StoredFamily(key, tuple(_json(row.names, list, key)), _json(row.needs, dict, key))
+
+
+def _json(text: str, kind: type, key: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, kind):
+        raise StoreError("the store holds damaged JSON", where="table extractors", given=f"row {key!r}")
+    return value

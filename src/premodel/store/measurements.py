@@ -16,8 +16,9 @@ import numpy as np
 from sqlalchemy import Connection, select, update
 
 from premodel.records import UNFINISHED, EnergyRecord, Footprint, Timing
+from premodel.store.rows import merge
 from premodel.store.schema import CANDIDATES, FEATURE_COSTS, RUNS, TIMINGS
-from premodel.store.store import Store, merge
+from premodel.store.store import Store
 
 STATISTICS = ("mean_ms", "median_ms", "p90_ms", "p99_ms", "ci_low_ms", "ci_high_ms")
 

@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from premodel.errors import OptionError, StoreError
+from premodel.store.rows import merge
 from premodel.store.schema import CANDIDATES, LABELS, RUNS, STORE
-from premodel.store.store import Store, merge
+from premodel.store.store import Store
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 from premodel.zoo.manifest import Candidate
 

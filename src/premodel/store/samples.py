@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select, update
 
+from premodel.store.rows import merge
 from premodel.store.schema import SAMPLES
-from premodel.store.store import Store, merge
+from premodel.store.store import Store
 
 
 @dataclass(frozen=True)

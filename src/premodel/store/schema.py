@@ -21,11 +21,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
-SCHEMA_VERSION = 1
-"""Raised whenever a table or the meaning of a column changes; a store of another version is refused."""
+SCHEMA_VERSION = 2
+"""Raised whenever a table or the meaning of a column changes; an older store is migrated when it is opened
+(`migrations.py`), a newer one is refused."""
 
 PENULTIMATE = "penultimate:"
-"""How the version of an extractor begins that is a candidate up to its last layer (`penultimate.py`), no image's."""
+"""How a family's key begins whose values are a candidate's, up to its last layer (`penultimate.py`)."""
 
 MYSQL = ("mysql", "mariadb")
 
@@ -125,17 +126,18 @@ TIMINGS = Table(
 EXTRACTORS = Table(
     "extractors",
     METADATA,
-    Column("version", String(64), primary_key=True),
-    _text("names"),  # JSON list
-    _text("needs"),  # JSON, feature -> parts
+    Column("version", String(64), primary_key=True),  # of an extractor; or NAME:VERSION, the key of a family
+    _text("names"),  # JSON list: keys of the extractor's families in order; features of the family
+    _text("needs"),  # JSON: empty; feature -> the parts of the cost that it needs
 )
+"""An extractor gives the features of its families, which are stored apart: one that changes leaves the others valid."""
 
 FEATURES = Table(
     "features",
     METADATA,
-    Column("version", String(64), primary_key=True),
+    Column("version", String(64), primary_key=True),  # key of the family
     _digest("sample", primary_key=True),
-    _blob("vector"),  # float32 (F,)
+    _blob("vector"),  # float32, one for each of its features
     sqlite_with_rowid=False,
 )
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, insert, inspect, select
+from sqlalchemy import Connection, insert, inspect, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.sql import ClauseElement
 
 from premodel.errors import StoreError
 from premodel.store import engines
@@ -24,6 +23,7 @@ from premodel.store.engines import (
     store_name,
     store_url,
 )
+from premodel.store.migrations import migrate
 from premodel.store.schema import METADATA, SCHEMA_VERSION, STORE
 from premodel.version import __version__
 
@@ -46,8 +46,12 @@ class Store:
     Raises
     ------
     StoreError
-        The database cannot be opened, holds other tables than a store's, is of another schema version, or is empty
+        The database cannot be opened, holds other tables than a store's, is of a newer schema version, or is empty
         and is not to be created.
+
+    Notes
+    -----
+    A store of an older schema version is migrated when it is opened, in one transaction.
     """
 
     def __init__(self, where: str | Path, *, create: bool = False) -> None:
@@ -150,6 +154,9 @@ class Store:
                 given="tables " + ", ".join(sorted(tables)[:8]),
                 allowed="a store, or an empty database",
             )
+        if version == "1":
+            self._migrate()
+            tables, version = self._state()
         if version != str(SCHEMA_VERSION):
             raise StoreError(
                 "the store is of another schema version",
@@ -159,6 +166,20 @@ class Store:
                 do="use the release of premodel that made it, or profile into a new store",
             )
 
+    def _migrate(self) -> None:
+        """Bring a store of version 1 to the present one, whole or not at all."""
+        try:
+            with self.writing() as connection:
+                migrate(connection)
+        except StoreError as error:
+            cause = error.__cause__
+            raise StoreError(
+                f"the store is of schema version 1 and cannot be brought to version {SCHEMA_VERSION}",
+                where=self.name,
+                given=first_line(cause.orig) if isinstance(cause, DBAPIError) else error,
+                do=advice(cause) if isinstance(cause, DBAPIError) else None,
+            ) from error
+
     def _state(self) -> tuple[set[str], str | None]:
         """The tables, and the schema version; both of one transaction, so that no half-made store is seen."""
         with self.reading() as connection:
@@ -167,31 +188,6 @@ class Store:
                 return tables, None
             version = connection.scalar(select(STORE.c.value).where(STORE.c.name == "schema_version"))
         return tables, version
-
-
-def merge(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, each replacing the row of the same key if there is one; keys are unique within `rows`.
-
-    Notes
-    -----
-    Delete and insert in one transaction instead of an upsert, which every engine spells differently. The statements go
-    to the driver as they are: SQLAlchemy's handling of each row would add a third to the time.
-    """
-    if not rows:
-        return
-    keys = [column.name for column in table.primary_key]
-    _execute_many(connection, table.delete().where(*(table.c[name] == bindparam(name) for name in keys)), rows)
-    names = list(rows[0])
-    _execute_many(connection, insert(table).values({name: bindparam(name) for name in names}), rows)
-
-
-def _execute_many(connection: Connection, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> None:
-    compiled: Any = statement.compile(dialect=connection.dialect)
-    if compiled.positional:
-        values: list[Any] = [tuple(row[name] for name in compiled.positiontup) for row in rows]
-    else:
-        values = [dict(row) for row in rows]
-    connection.exec_driver_sql(compiled.string, values)
 
 
 def _create(connection: Connection) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 
 from premodel.records import EnergyRecord
+from premodel.store.features import count_vectors
 from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
 from premodel.store.runs import run_conditions
-from premodel.store.schema import CANDIDATES, FEATURES, LABELS, PENULTIMATE, PREDICTIONS, RUNS, SAMPLES, TIMINGS
+from premodel.store.schema import CANDIDATES, LABELS, PREDICTIONS, RUNS, SAMPLES, TIMINGS
 from premodel.store.store import Store
 
 SHOWN_UNREADABLE = 20
@@ -63,7 +64,7 @@ class StoreSummary:
     samples, unreadable:
         Distinct samples that are readable as far as is known, and those that are not: (name, reason) of the first.
     features:
-        Vectors by version of the extractor.
+        Samples with all features, by version of the extractor.
     decode_ms, decode_valid:
         Mean decode of one sample on the device.
     device, devices:
@@ -120,11 +121,9 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         ).all()
         broken = select(SAMPLES.c.name, SAMPLES.c.reason).where(SAMPLES.c.status == "unreadable")
         unreadable = connection.execute(broken.order_by(SAMPLES.c.name)).all()
-        features = select(FEATURES.c.version, func.count()).group_by(FEATURES.c.version)
-        features = features.where(~FEATURES.c.version.startswith(PENULTIMATE))
         summary = {
             "samples": _count(connection, SAMPLES) - len(unreadable),
-            "features": {str(version): int(count) for version, count in connection.execute(features)},
+            "features": count_vectors(connection),
             "runs": _count(connection, RUNS),
             "unfinished_runs": int(
                 connection.scalar(select(func.count()).select_from(RUNS).where(RUNS.c.finished.is_(None))) or 0

@@ -9,7 +9,8 @@ from sqlalchemy import Table
 
 from premodel.clock import now_ms
 from premodel.errors import StoreError
-from premodel.store.store import Store, merge
+from premodel.store.rows import merge
+from premodel.store.store import Store
 
 FLUSH_MS = 500.0
 FLUSH_ROWS = 2_000

@@ -118,8 +118,9 @@ def _load(
         label_names = read_labels(connection)
         samples, truth = read_samples(connection)
         answers = [read_answers(connection, store.name, one, samples, truth, len(label_names)) for one in chosen]
-        version, feature_names, needs = read_extractor(connection)
-        features, featured = read_features(connection, version, samples, len(feature_names))
+        extractor = read_extractor(connection)
+        version = extractor.version
+        features, featured = read_features(connection, extractor.families, samples)
         opencv_threads = read_opencv_threads(connection)
         device = _device(timed_devices(connection), store, device, "timings" in passes)
         parts_ms = read_part_costs(connection, device, version, opencv_threads)
@@ -147,8 +148,8 @@ def _load(
         decode_ms=decoding.timing.mean_ms,
         timings=tuple(record.timing for record in records),
         features=features[rows],
-        feature_names=feature_names,
-        feature_costs=FeatureCosts(parts_ms, needs),
+        feature_names=extractor.names,
+        feature_costs=FeatureCosts(parts_ms, extractor.needs),
         memory_mb=np.array([record.footprint.memory_mb for record in records]),
         energy_mj=np.array([record.energy_mj for record in records]),
         conditions={

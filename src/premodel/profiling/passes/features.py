@@ -1,18 +1,21 @@
-"""Feature pass: every sample's feature vector, each exactly once."""
+"""Feature pass: the values of every feature family on every sample, each exactly once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from premodel.domains.image.decode import set_threads
 from premodel.domains.image.features.costs import parts_of
 from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
+from premodel.domains.image.features.registry import FAMILIES
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Task, tasks_of, try_open
 from premodel.profiling.workers.workers import SampleJob, Workers
-from premodel.store.features import describe_extractor, known_samples
+from premodel.store.features import StoredFamily, describe_families, known_samples
 from premodel.store.samples import Entry, Opening, sample_row
 from premodel.store.schema import FEATURES, SAMPLES
 from premodel.store.store import Store
@@ -21,20 +24,20 @@ from premodel.zoo.manifest import Candidate
 
 
 @dataclass(frozen=True)
-class Vector:
-    """One sample's features, float32 bytes; None if its image could not be opened."""
+class Vectors:
+    """One sample's values, float32 bytes, by the number of their family; none if its image could not be opened."""
 
     entry: Entry
     opening: Opening
-    vector: bytes | None
+    values: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass
 class FeatureJob:
-    """Computes all features of each image."""
+    """Computes the feature families that are wanted of each image (`Task.wanted` numbers them)."""
 
     opencv_threads: int
-    _extractor: Extractor | None = None
+    _extractors: dict[tuple[int, ...], Extractor] = field(default_factory=dict)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -47,29 +50,37 @@ class FeatureJob:
         return self
 
     def open(self) -> None:
-        """Make the extractor."""
+        """Set the threads of OpenCV."""
         set_threads(self.opencv_threads)
-        self._extractor = Extractor()
 
-    def work(self, task: Task) -> Iterator[Vector]:
-        """Compute one sample's vector."""
+    def work(self, task: Task) -> Iterator[Vectors]:
+        """Compute one sample's values."""
         image, opening = try_open(task)
-        if image is None or self._extractor is None:
-            yield Vector(task.entry, opening, None)
-        else:
-            yield Vector(task.entry, opening, self._extractor.extract(image.rgb).astype("<f4").tobytes())
+        if image is None:
+            yield Vectors(task.entry, opening)
+            return
+        families = [FAMILIES[index] for index in task.wanted]
+        extractor = self._extractors.get(task.wanted)
+        if extractor is None:
+            names = [feature.name for family in families for feature in family.features]
+            self._extractors[task.wanted] = extractor = Extractor(names)
+        ends = np.cumsum([len(family.features) for family in families])
+        values = np.split(extractor.extract(image.rgb).astype("<f4"), ends[:-1])
+        yield Vectors(
+            task.entry, opening, tuple((index, one.tobytes()) for index, one in zip(task.wanted, values, strict=True))
+        )
 
-    def rest(self, task: Task, result: Vector) -> None:
-        """Nothing: a sample has one vector."""
+    def rest(self, task: Task, result: Vectors) -> None:
+        """Nothing: all that is wanted of a sample comes at once."""
 
     def close(self) -> None:
-        """Drop the extractor."""
-        self._extractor = None
+        """Drop the extractors."""
+        self._extractors = {}
 
 
 @dataclass
 class FeatureResult:
-    """What the pass did: vectors newly stored, vectors stored before, and (name, reason) of unreadable images."""
+    """What the pass did: samples with new values, samples that lacked none, and (name, reason) of unreadable images."""
 
     vectors: int = 0
     kept: int = 0
@@ -84,22 +95,31 @@ def extract_all(
     progress: Progress,
     opencv_threads: int = 1,
 ) -> FeatureResult:
-    """Store the feature vectors that are missing.
+    """Store the values that are missing; a family whose version was raised is missing, the others are kept.
 
     Raises
     ------
     StoreError
         The store cannot be written to; what was committed is kept.
     """
-    _describe(store)
+    families = [
+        StoredFamily(
+            family.key(),
+            tuple(feature.name for feature in family.features),
+            {feature.name: parts_of([feature.name]) for feature in family.features},
+        )
+        for family in FAMILIES
+    ]
+    describe_families(store, families, EXTRACTOR_VERSION)
+    keys = [family.key for family in families]
     job = FeatureJob(1 if workers.apart else opencv_threads)
-    return store_vectors(store, job, EXTRACTOR_VERSION, "extracting features", dataset, entries, workers, progress)
+    return store_vectors(store, job, keys, "extracting features", dataset, entries, workers, progress)
 
 
 def store_vectors(
     store: Store,
-    job: SampleJob[Vector],
-    version: str,
+    job: SampleJob[Vectors],
+    keys: Sequence[str],
     title: str,
     dataset: Dataset,
     entries: Sequence[Entry],
@@ -107,14 +127,16 @@ def store_vectors(
     progress: Progress,
     describe: Callable[[bytes], None] | None = None,
 ) -> FeatureResult:
-    """Have a job compute the vectors that are not stored under a version, and store them as they come.
+    """Have a job compute the values that are not stored of some families, and store them as they come.
 
     Parameters
     ----------
+    keys:
+        Of the families; a task wants some of their numbers.
     title:
         Of the progress.
     describe:
-        Called with the first vector before it is stored, where only a vector tells what vectors hold.
+        Called with the first values before they are stored, where only values show how many there are.
 
     Raises
     ------
@@ -123,8 +145,12 @@ def store_vectors(
     StoreError
         The store cannot be written to; what was committed is kept.
     """
-    known = known_samples(store, version)
-    wanted = {entry.sample: (0,) for entry in entries if entry.sample not in known}
+    known = [known_samples(store, key) for key in keys]
+    wanted: dict[str, tuple[int, ...]] = {}
+    for entry in entries:
+        lacking = tuple(index for index, samples in enumerate(known) if entry.sample not in samples)
+        if lacking:
+            wanted[entry.sample] = lacking
     result = FeatureResult(kept=len(entries) - len(wanted))
     if not wanted:
         return result
@@ -139,17 +165,11 @@ def store_vectors(
                 if done.opening.changed:
                     continue
                 writer.add(SAMPLES, sample_row(done.entry, name, done.opening))
-                if done.vector is None:
-                    continue
-                if describe is not None and not result.vectors:
-                    describe(done.vector)
-                writer.add(FEATURES, {"version": version, "sample": done.entry.sample, "vector": done.vector})
-                result.vectors += 1
+                if describe is not None and done.values and not result.vectors:
+                    describe(done.values[0][1])
+                for index, values in done.values:
+                    writer.add(FEATURES, {"version": keys[index], "sample": done.entry.sample, "vector": values})
+                result.vectors += bool(done.values)
     finally:
         progress.end()
     return result
-
-
-def _describe(store: Store) -> None:
-    names = Extractor().names
-    describe_extractor(store, EXTRACTOR_VERSION, names, {name: parts_of([name]) for name in names})

@@ -1,7 +1,7 @@
 """Penultimate features: what a candidate's last weighted layer is fed with, for the paper's CNN premodel (section 5.2).
 
 An ONNX file gets that tensor as its output in a copy; the copy runs under the same runtime as the candidate itself.
-Vectors are kept as those of an extractor of their own, whose version names the candidate by its prediction key.
+Values are kept as those of a feature family of their own, whose key names the candidate by its prediction key.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from premodel.backends.onnx import OnnxBackend
 from premodel.domains.image.decode import set_threads
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.passes.features import FeatureResult, Vector, store_vectors
+from premodel.profiling.passes.features import FeatureResult, Vectors, store_vectors
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Task, try_open
 from premodel.profiling.workers.workers import Workers
 from premodel.runtime.candidate import Network, OpenedCandidate
-from premodel.store.features import describe_extractor
+from premodel.store.features import StoredFamily, describe_families
 from premodel.store.samples import Entry
 from premodel.store.schema import PENULTIMATE
 from premodel.store.store import Store
@@ -93,16 +93,16 @@ class PenultimateJob:
         set_threads(self.opencv_threads)
         self._opened = _open(self.candidate)
 
-    def work(self, task: Task) -> Iterator[Vector]:
+    def work(self, task: Task) -> Iterator[Vectors]:
         """Compute one sample's vector; raises RunError if the network fails."""
         image, opening = try_open(task)
         if image is None or self._opened is None:
-            yield Vector(task.entry, opening, None)
+            yield Vectors(task.entry, opening)
             return
         raw = self._opened.network.backend.predict(self._opened.prepare(image))
-        yield Vector(task.entry, opening, flattened(raw).astype("<f4").tobytes())
+        yield Vectors(task.entry, opening, ((0, flattened(raw).astype("<f4").tobytes()),))
 
-    def rest(self, task: Task, result: Vector) -> None:
+    def rest(self, task: Task, result: Vectors) -> None:
         """Nothing: a sample has one vector."""
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ def extract_penultimate(
     def describe(vector: bytes) -> None:
         _describe(store, version, candidate.name, len(vector) // 4)
 
-    return store_vectors(store, job, version, title, dataset, entries, workers, progress, describe)
+    return store_vectors(store, job, [version], title, dataset, entries, workers, progress, describe)
 
 
 def check_candidate(candidate: Candidate) -> None:
@@ -192,7 +192,7 @@ def _open(candidate: Candidate) -> OpenedCandidate:
 def _describe(store: Store, version: str, candidate: str, width: int) -> None:
     """Store whose vectors these are: their only part is the run of the candidate."""
     names = [f"{candidate}.{index}" for index in range(width)]
-    describe_extractor(store, version, names, {name: [candidate] for name in names})
+    describe_families(store, [StoredFamily(version, tuple(names), {name: [candidate] for name in names})])
 
 
 def _onnx() -> Any:

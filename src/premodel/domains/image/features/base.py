@@ -44,11 +44,20 @@ class FeatureFamily(ABC):
         The numbers, in the order in which `compute` gives them.
     needs:
         The intermediates that `compute` reads; it may read no others.
+    version:
+        Raised whenever a value changes for any image, also because of an intermediate: values of two versions are
+        never compared. A store computes anew the family whose version was raised, and keeps the others.
     """
 
     name: ClassVar[str]
     features: ClassVar[tuple[Feature, ...]]
     needs: ClassVar[tuple[str, ...]]
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def key(cls) -> str:
+        """Under what a store keeps its values, such as "hue:1"."""
+        return f"{cls.name}:{cls.version}"
 
     @abstractmethod
     def compute(self, shared: Intermediates) -> Sequence[float]:
