@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from premodel.errors import StoreError
 from premodel.records import TOP_K
+from premodel.store.rows import fetch_plain
 from premodel.store.runs import StoredCandidate
 from premodel.store.schema import PREDICTIONS
 from premodel.store.store import Store
@@ -53,8 +54,7 @@ def read_answers(
     """
     c = PREDICTIONS.c
     query = select(c.sample, c.truth, c.truth_rank, c.entropy, c.labels, c.probabilities)
-    query = query.where(c.prediction_key == candidate.prediction_key)
-    position = {sample: row for row, sample in enumerate(samples)}
+    query = query.where(c.prediction_key == candidate.prediction_key).order_by(c.sample)
     n, k = len(samples), min(TOP_K, n_labels)
     found = StoredAnswers(
         np.zeros(n, np.bool_),
@@ -63,11 +63,16 @@ def read_answers(
         np.zeros(n, np.float32),
         np.full(n, n_labels, np.int32),
     )
-    stored = [(position[row[0]], *row[1:]) for row in connection.execute(query) if row[0] in position]
+    stored = fetch_plain(connection, query)
+    if len(stored) != n or [row[0] for row in stored] != list(samples):
+        position = {sample: row for row, sample in enumerate(samples)}
+        stored = [row for row in stored if row[0] in position]
+        rows = np.array([position[row[0]] for row in stored], np.intp)
+    else:
+        rows = np.arange(n)
     if not stored:
         return found
-    at, labels_of, ranks, entropies, labels, probabilities = zip(*stored, strict=True)
-    rows = np.array(at, np.intp)
+    _, labels_of, ranks, entropies, labels, probabilities = zip(*stored, strict=True)
     found.there[rows] = np.array(labels_of, np.int32) == truth[rows]
     found.rank[rows] = ranks
     answered = np.array([blob is not None for blob in labels], np.bool_)  # not failed

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from premodel.errors import StoreError
-from premodel.store.rows import merge
+from premodel.store.rows import fetch_plain, merge
 from premodel.store.schema import EXTRACTORS, FEATURES
 from premodel.store.store import Store
 
@@ -115,7 +115,7 @@ def read_features(
         Ends of the range of digests that is read; None for all.
     """
     c = FEATURES.c
-    n = len(samples)
+    n, in_order = len(samples), tuple(samples)
     position: dict[str, int] = {}
     there = np.full(n, bool(families))
     columns = [np.zeros((n, 0), np.float32)]
@@ -124,13 +124,17 @@ def read_features(
         if first is not None and last is not None:
             query = query.where(c.sample.between(first, last))
         width = len(family.names)
-        rows = [row for row in connection.execute(query).all() if row[1] is not None and len(row[1]) == 4 * width]
-        flat = np.frombuffer(b"".join([row[1] for row in rows]), "<f4").reshape(-1, width)
-        if len(rows) == n and [row[0] for row in rows] == samples:
+        rows = fetch_plain(connection, query)
+        found_samples, blobs = zip(*rows, strict=True) if rows else ((), ())
+        if None in blobs or set(map(len, blobs)) != {4 * width}:
+            rows = [row for row in rows if row[1] is not None and len(row[1]) == 4 * width]
+            found_samples, blobs = zip(*rows, strict=True) if rows else ((), ())
+        flat = np.frombuffer(b"".join(blobs), "<f4").reshape(-1, width)
+        if found_samples == in_order:
             columns.append(flat)
             continue
         position = position or {sample: row for row, sample in enumerate(samples)}
-        at = np.array([position.get(row[0], -1) for row in rows], np.intp)
+        at = np.array([position.get(sample, -1) for sample in found_samples], np.intp)
         values, found = np.zeros((n, width), np.float32), np.zeros(n, np.bool_)
         values[at[at >= 0]] = flat[at >= 0]
         found[at[at >= 0]] = True

@@ -1,11 +1,11 @@
-"""Writing many rows at once."""
+"""Writing and reading many rows at once, without SQLAlchemy's handling of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert
+from sqlalchemy import Connection, Select, Table, bindparam, insert
 from sqlalchemy.sql import ClauseElement
 
 
@@ -23,6 +23,17 @@ def merge(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]
     _execute_many(connection, table.delete().where(*(table.c[name] == bindparam(name) for name in keys)), rows)
     names = list(rows[0])
     _execute_many(connection, insert(table).values({name: bindparam(name) for name in names}), rows)
+
+
+def fetch_plain(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """All rows of a query as the driver gives them: text, numbers and bytes, but no types that SQLAlchemy makes."""
+    compiled: Any = query.compile(dialect=connection.dialect)
+    values = compiled.params
+    chosen: Any = tuple(values[name] for name in compiled.positiontup) if compiled.positional else values
+    cursor: Any = connection.exec_driver_sql(compiled.string, chosen).cursor
+    rows: list[tuple[Any, ...]] = list(cursor.fetchall())
+    cursor.close()
+    return rows
 
 
 def _execute_many(connection: Connection, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> None:
