@@ -67,7 +67,7 @@ def test_it_makes_a_bundle_that_answers_and_a_page_with_pictures(first: tuple[De
     assert html.count("data:image/jpeg;base64,") >= 50, "ten of each fifth"
     assert "Real runs" in html
     assert demo.doctor
-    assert "What can be won here" in html
+    assert "What the doctor found" in html
     assert len(html.encode()) < 2_500_000
     scene = demo.bench_dataset.names[0]
     with premodel.load(demo.folder / "digits.premodel") as clf:

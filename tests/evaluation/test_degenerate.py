@@ -91,7 +91,7 @@ def test_failures_do_not_make_a_confidence_informative() -> None:
     right = np.random.default_rng(5).random((400, 1)) < 0.5
     whole = confidence_signals(make_tables(right[200:]), "top1", 0)[0]
     failing = confidence_signals(make_tables(right, failed=[(sample, 0) for sample in range(200)]), "top1", 0)[0]
-    assert not failing.tells
+    assert not failing.informative
     assert failing.auc == pytest.approx(0.5, abs=0.1)
     assert abs(failing.control[1] - whole.control[1]) < 0.05
 

@@ -54,10 +54,10 @@ def test_a_dominated_candidate_and_one_that_is_only_slower() -> None:
     found = {one.name: one for one in dominated_candidates(tables, right, 0)}
     assert set(found) == {"c1", "c2"}
     assert found["c1"].by == found["c2"].by == "c0"
-    assert found["c1"].sure
+    assert found["c1"].shown
     assert found["c1"].gain == pytest.approx(30)
     assert found["c1"].alone_right == 0
-    assert not found["c2"].sure
+    assert not found["c2"].shown
     assert found["c2"].gain == 0
     assert found["c2"].alone_right == 0.01
 
@@ -71,8 +71,8 @@ def test_the_best_of_many_rivals_must_be_surer_than_one() -> None:
     alone = tables.take_candidates([0, 5])
     (of_one,) = dominated_candidates(alone, right[:, [0, 5]], 0)
     of_five = dominated_candidates(tables, right, 0)[-1]
-    assert (of_one.name, of_one.by, of_one.sure) == ("c5", "c0", True)
-    assert (of_five.name, of_five.by, of_five.sure) == ("c5", "c0", False)
+    assert (of_one.name, of_one.by, of_one.shown) == ("c5", "c0", True)
+    assert (of_five.name, of_five.by, of_five.shown) == ("c5", "c0", False)
     assert of_five.gain == of_one.gain
 
 
@@ -109,7 +109,7 @@ def test_confidence_that_tells_and_confidence_that_does_not() -> None:
     blind = make_tables(drawn(300, [0.5, 0.7]))
     telling = sure_where_right(blind)
     assert [round(one.auc, 3) for one in confidence_signals(telling, "top1", 0)] == [1.0, 1.0]
-    assert all(one.tells for one in confidence_signals(telling, "top1", 0))
+    assert all(one.informative for one in confidence_signals(telling, "top1", 0))
     for one in confidence_signals(telling, "top1", 0):
         assert one.control[0] < 0.5 < one.control[1]
 
@@ -120,10 +120,10 @@ def test_features_that_tell_and_features_that_do_not() -> None:
     about_first = noise.copy()
     about_first[:, 1] += 3 * right[:, 0]
     first, second = feature_signals(make_tables(right, features=about_first), "top1", 0)
-    assert first.tells
+    assert first.informative
     assert first.auc > 0.9
     assert second.auc < 0.65
-    assert not any(one.tells for one in feature_signals(make_tables(right, features=noise), "top1", 0))
+    assert not any(one.informative for one in feature_signals(make_tables(right, features=noise), "top1", 0))
     without = replace(make_tables(right), features=np.zeros((300, 0), np.float32), feature_names=())
     assert feature_signals(without, "top1", 0) == []
 
@@ -131,7 +131,7 @@ def test_features_that_tell_and_features_that_do_not() -> None:
 def test_many_candidates_find_no_more_by_chance() -> None:
     tables = make_tables(drawn(100, [0.7] * 40))
     signals = [*feature_signals(tables, "top1", 0), *confidence_signals(tables, "top1", 0)]
-    assert not any(one.tells for one in signals)
+    assert not any(one.informative for one in signals)
     assert {one.permutations for one in signals} == {199}
     for one in signals:
         assert one.control[0] < 0.5 < one.control[1]
@@ -143,8 +143,8 @@ def test_the_area_where_features_tell_is_that_of_a_logistic_score() -> None:
     # three features shifted by 1: a score sum / sqrt(3) shifted by sqrt(3), so the area is Phi(sqrt(3 / 2))
     first, second = feature_signals(make_tables(right, features=features), "top1", 0)
     assert first.auc == pytest.approx(0.890, abs=0.025)
-    assert first.tells
-    assert not second.tells
+    assert first.informative
+    assert not second.informative
 
 
 def test_always_right_says_nothing() -> None:
@@ -152,11 +152,11 @@ def test_always_right_says_nothing() -> None:
     right[:, 1] = True
     signal = confidence_signals(make_tables(right), "top1", 0)[1]
     assert np.isnan(signal.auc)
-    assert not signal.tells
+    assert not signal.informative
     assert "always or never" in str(signal)
     (alone,) = confidence_signals(make_tables(right[:, 1:]), "top1", 0)
     assert np.isnan(alone.auc)
-    assert not alone.tells
+    assert not alone.informative
 
 
 @pytest.fixture(scope="module")

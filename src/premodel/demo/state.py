@@ -85,7 +85,7 @@ class Demo:
         Spent in each step.
     doctor:
         What was said before training, line by line.
-    accounts, trained:
+    training_summaries, trained:
         How each policy came about, and the policy.
     files, difficulty:
         File of each sample, and difficulty of each scene by the name of its file.
@@ -100,7 +100,7 @@ class Demo:
     policies: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     doctor: tuple[str, ...] = ()
-    accounts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    training_summaries: dict[str, tuple[str, ...]] = field(default_factory=dict)
     trained: dict[str, Trained] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     difficulty: dict[str, float] = field(default_factory=dict)

@@ -99,11 +99,11 @@ def train_policies(demo: Demo) -> None:
     demo.progress.begin("training", len(demo.policies), "policies")
     for policy in demo.policies:
         demo.trained[policy] = trained = train(demo.tables, _options(demo, policy))
-        demo.accounts[policy] = trained.account
+        demo.training_summaries[policy] = trained.account
         demo.progress.advance()
     demo.progress.end()
-    for policy, account in demo.accounts.items():
-        for line in account:
+    for policy, summary in demo.training_summaries.items():
+        for line in summary:
             if line.startswith(("features kept", "decides", "selector")):
                 demo.progress.note(f"  {policy}: {line}")
 
@@ -171,7 +171,7 @@ def report_demo(demo: Demo) -> None:
         bench=demo.bench,
         bench_images="scenes that were in no profile",
         doctor=demo.doctor,
-        accounts=demo.accounts,
+        training_summaries=demo.training_summaries,
     )
     write_report(report, demo.folder / REPORT)
 

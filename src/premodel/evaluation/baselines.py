@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError
 from premodel.evaluation.cross_validation import Method
 from premodel.evaluation.peers.choice import pick_setting
-from premodel.evaluation.peers.confidence_cascade import alone, chains, stop_when_sure
+from premodel.evaluation.peers.confidence_cascade import alone, chains, stop_when_confident
 from premodel.evaluation.rows import Row, Singles, compare, optimum_column
 from premodel.records import Criterion
 from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
@@ -75,7 +75,7 @@ class MaxProbabilityCascade(Policy):
         self.top_n = top_n
 
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
-        """Stop when sure enough or at the end, else run the next."""
+        """Stop when confident enough or at the end, else run the next."""
         del options
         last = next(reversed(so_far.predictions), None)
         if last is not None and so_far.predictions[last].probabilities[: self.top_n].sum() >= self.threshold:
@@ -122,9 +122,11 @@ def fit_max_probability(tables: Tables, seed: int, *, criterion: Criterion) -> P
     del seed
     found, stages = [], [alone(tables, criterion, column) for column in range(len(tables.candidates))]
     for chain in chains(tables, criterion):
-        sure, right = (np.stack(parts, axis=1) for parts in zip(*(stages[column] for column in chain), strict=True))
+        confidence, right = (
+            np.stack(parts, axis=1) for parts in zip(*(stages[column] for column in chain), strict=True)
+        )
         spent_ms = tables.decode_ms + np.cumsum(tables.latency_ms[list(chain)])
-        for threshold, (served, latency_ms) in stop_when_sure(sure, right, spent_ms):
+        for threshold, (served, latency_ms) in stop_when_confident(confidence, right, spent_ms):
             found.append((float(served.mean()), float(latency_ms.mean()), chain, threshold))
     accuracy, mean_ms = (np.array([one[what] for one in found]) for what in (0, 1))
     best = float(tables.correct(criterion).mean(axis=0).max())

@@ -55,7 +55,7 @@ class Dominated:
         By how many points the other is more accurate, with its 95 % interval, corrected for being the best of several.
     latency_ms, by_latency_ms:
         Preprocess + run of both.
-    sure:
+    shown:
         Is that interval wholly above 0; else the candidate is slower and not shown to be more accurate.
     alone_right:
         Share of samples on which it is right and no other candidate is: what leaving it out would cost an oracle.
@@ -67,7 +67,7 @@ class Dominated:
     gain_ci: Points
     latency_ms: float
     by_latency_ms: float
-    sure: bool
+    shown: bool
     alone_right: float
 
 
@@ -141,7 +141,7 @@ def dominated_candidates(tables: Tables, correct: Bools, seed: int) -> list[Domi
 
 
 def better_views(tables: Tables, correct: Bools, seed: int) -> list[BetterView]:
-    """For each candidate, the most accurate view of its network at no more cost, if it is surely more accurate.
+    """For each candidate, the most accurate view of its network at no more cost, if it is shown to be more accurate.
 
     Notes
     -----

@@ -196,11 +196,11 @@ def _oracle_lines(d: Diagnosis) -> list[str]:
 
 
 def _sample_size_line(found: SampleSize) -> str:
-    said = f"the interval of the gain is {found.width:.1f} points wide on {found.samples} samples"
-    would = f"about {found.needed} make it {WIDTH_POINTS:g} point"
+    said = f"the interval of the accuracy difference is {found.width:.1f} points wide on {found.samples} samples"
+    would = f"about {found.needed:,} make it {WIDTH_POINTS:g} point"
     if found.suffice:
         return f"samples suffice: {said}" + ("" if found.needed <= found.samples else f"; {would}")
-    return f"samples do NOT suffice to know the gain within {WIDTH_POINTS:g} point: {said}; {would}"
+    return f"samples do NOT suffice to know the accuracy difference within {WIDTH_POINTS:g} point: {said}; {would}"
 
 
 def _pair_lines(d: Diagnosis) -> list[str]:
@@ -222,7 +222,7 @@ def _dominated_lines(d: Diagnosis) -> list[str]:
     latency_ms = {one.name: one.latency_ms for one in d.candidates}
     lines = ["", "dominated where each is run alone, end to end; a cascade may still gain by fusing their answers"]
     for one in d.dominated:
-        how = "slower and less accurate than" if one.sure else "slower and not shown to be more accurate than"
+        how = "slower and less accurate than" if one.shown else "slower and not shown to be more accurate than"
         lines.append(
             f"  {one.name} ({latency_ms[one.name]:.2f} ms): {how} {one.by} ({latency_ms[one.by]:.2f} ms, "
             f"{one.gain:+.1f} points [{one.gain_ci[0]:+.1f}, {one.gain_ci[1]:+.1f}]); "

@@ -170,7 +170,9 @@ def _advise(
         )
         return reached.policy, advice + _baseline(found, 1) + doubt
     nearest = max(trainable, key=lambda one: one.no_loss.speedup if one.no_loss.verdict.outcome != "worse" else 0.0)
-    predictable = [one for one in candidates if one.features and one.features.tells and one.features.auc > MIN_AUC]
+    predictable = [
+        one for one in candidates if one.features and one.features.informative and one.features.auc > MIN_AUC
+    ]
     hint = (
         " Image features predict which candidate is right: try premodel evaluate --policy select."
         if predictable

@@ -1,4 +1,4 @@
-"""What tells whether a candidate is right: its own confidence and the image features, against permuted controls."""
+"""What predicts whether a candidate is right: its own confidence and the image features, against permuted controls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Signal:
-    """How well a score tells right from wrong.
+    """How well a score separates right from wrong.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Signal:
     control:
         Interval of the same on permuted correctness. It is wide enough to hold all candidates of the profile at once
         in 95 % of the permutations, so that looking at many candidates finds no more by chance than looking at one.
-    tells:
+    informative:
         Is the area above that interval.
     permutations:
         How many are behind the interval.
@@ -45,14 +45,14 @@ class Signal:
 
     auc: float
     control: tuple[float, float]
-    tells: bool
+    informative: bool
     permutations: int = PERMUTATIONS
 
     def __str__(self) -> str:
         low, high = self.control
         if np.isnan(self.auc):
             return "not known: always or never right"
-        return f"{self.auc:.3f} (permuted {low:.3f} to {high:.3f}{'' if self.tells else ', no better than that'})"
+        return f"{self.auc:.3f} (permuted {low:.3f} to {high:.3f}{'' if self.informative else ', no better than that'})"
 
 
 def confidence_signals(tables: Tables, criterion: Criterion, seed: int) -> list[Signal]:
@@ -160,7 +160,7 @@ def _signals(areas: Floats, permuted: Floats, spread: Floats) -> list[Signal]:
 
 
 def _spread(parts: list[Bools], answered: Bools | None = None) -> Floats:
-    """Standard deviation of each candidate's area where nothing tells, up to a factor; NaN if always or never right.
+    """Standard deviation of each candidate's area without information, up to a factor; NaN if always or never right.
 
     It is that of the Mann-Whitney statistic, as if the parts were scored independently. They are not, since each is
     trained on by the others; the factor is the same for all candidates and comes from the permutations.

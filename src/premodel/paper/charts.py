@@ -132,7 +132,7 @@ def _mix_line(figure: Any, points: Sequence[Point]) -> None:
 
 
 def _names(figure: Any, wanted: PointFigure, x_range: tuple[float, float], *, log: bool) -> None:
-    """Names of the points of each group, where they find room; hovering tells the others."""
+    """Names of the points of each group, where they find room; hovering shows the others."""
     of = math.log if log else float
     every = [point for _, points in wanted.groups for point in points]
     low, high = min(point.low for point in every), max(point.high for point in every)

@@ -28,9 +28,9 @@ def run(study: Study) -> Result:
         (
             FEW,
             paper.FIVE_FEATURES,
-            "A drop of 13.9 points would mean that two of the paper's seven features tell much.",
+            "A drop of 13.9 points would mean that two of the paper's seven features are very informative.",
         ),
-        (most, paper.MORE_FEATURES, "Features that tell nothing move a sample's neighbours."),
+        (most, paper.MORE_FEATURES, "Uninformative features move a sample's neighbours."),
     ):
         if count not in named or count == usual:
             have = f"not measured: correlation leaves {most} features, {usual} are compared with"

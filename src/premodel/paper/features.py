@@ -40,8 +40,8 @@ def run(study: Study) -> Result:
         "features",
         "Features: correlation, kept ones, importance",
         "3.4, 5.4, Tables 2 to 4, Figures 7 and 12",
-        f"{agreed} of {study.features} features are kept in all {len(fits)} folds. Where no feature tells much, which "
-        "are kept changes from fold to fold.",
+        f"{agreed} of {study.features} features are kept in all {len(fits)} folds. Where no feature is very "
+        "informative, which are kept changes from fold to fold.",
         _comparisons(study, fits, kept_share, ranked),
         [
             _correlation_table(fits),

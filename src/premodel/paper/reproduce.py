@@ -107,7 +107,7 @@ def reproduce(
     """
     current = [""]
 
-    def tell(word: str) -> None:
+    def show(word: str) -> None:
         if progress is not None:
             progress(current[0], word)
 
@@ -118,12 +118,12 @@ def reproduce(
         seed=seed,
         features=features,
         penultimate=penultimate,
-        progress=tell,
+        progress=show,
     )
     results = []
     for name, run in EXPERIMENTS.items():
         current[0] = name
-        tell("")
+        show("")
         results.append(run(study))
     main = study.served(MAIN).row
     said = verdict(main, single_rows(tables, study.singles, seed=seed))

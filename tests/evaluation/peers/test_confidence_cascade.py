@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from premodel.evaluation.peers import confidence_cascade
-from premodel.evaluation.peers.confidence_cascade import chains, confidence_cascades, stop_when_sure, together
+from premodel.evaluation.peers.confidence_cascade import chains, confidence_cascades, stop_when_confident, together
 from profiles import make_tables
 
 
 def test_a_cascade_is_charged_what_ran() -> None:
-    sure = np.array([[0.9, 0.5], [0.2, 0.4], [0.6, 0.9]])
+    confidence = np.array([[0.9, 0.5], [0.2, 0.4], [0.6, 0.9]])
     right = np.array([[True, False], [False, True], [False, True]])
-    found = list(stop_when_sure(sure, right, np.array([1.5, 5.5])))
+    found = list(stop_when_confident(confidence, right, np.array([1.5, 5.5])))
     rows = [setting for _, setting in found]
     assert (found[0][0], found[-1][0]) == (0.2, 0.9)
     # thresholds from 0.2 to 0.9: at the lowest all stop at once, at the highest only the first sample does
@@ -41,12 +41,12 @@ def test_a_committee_serves_the_mean_of_what_ran(monkeypatch: pytest.MonkeyPatch
         labels[sample, :, 2:] = -1
         probabilities[sample, :, 0] = first, second
     tables = replace(tables, top_labels=labels, top_probabilities=probabilities)
-    sure, right = together(tables, "top1", (0, 1))
-    assert sure.tolist() == pytest.approx([0.45, 0.4, 0.35])
+    confidence, right = together(tables, "top1", (0, 1))
+    assert confidence.tolist() == pytest.approx([0.45, 0.4, 0.35])
     assert right.tolist() == [True, False, True]
     monkeypatch.setattr(confidence_cascade, "AT_ONCE", 2)
     again = together(tables, "top1", (0, 1))
-    assert np.array_equal(again[0], sure)
+    assert np.array_equal(again[0], confidence)
     assert np.array_equal(again[1], right)
 
 
@@ -63,6 +63,6 @@ def test_a_committee_of_failures_is_wrong() -> None:
     n_labels = 3
     tables = make_tables([[0, 0]] * n_labels, n_labels=n_labels, failed=[(row, j) for row in range(3) for j in (0, 1)])
     tables = replace(tables, truth=np.arange(n_labels, dtype=np.int32))  # whatever label is served by default
-    sure, right = together(tables, "top1", (0, 1))
-    assert not sure.any()
+    confidence, right = together(tables, "top1", (0, 1))
+    assert not confidence.any()
     assert not right.any()

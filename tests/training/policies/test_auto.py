@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from premodel.errors import OptionError
+from premodel.stats import too_few_samples
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import Trained, TrainOptions
 from premodel.training.policies.auto import FEATURES, OUTPUTS, SINGLE
 from premodel.training.simulate import simulate
 from premodel.training.tables import FeatureCosts, Tables
 from premodel.training.train import train
+from profiles import make_tables
 from telling import noisy_tables, telling_tables
 
 
@@ -114,3 +116,29 @@ def test_too_few_samples() -> None:
         auto(noisy_tables(4, 3))
     tiny = noisy_tables(8, 3)
     assert chosen(auto(tiny)) in {SINGLE, *FEATURES}
+
+
+def experts(n: int) -> Tables:
+    """Two candidates of equal cost, each right on one half of the samples, where it is confident."""
+    first = np.arange(n) % 2 == 0
+    right = np.stack([first, ~first], axis=1)
+    tables = make_tables(right, latency_ms=[4, 4], decode_ms=0)
+    top = np.where(right, 0.95, 0.4) + 0.04 * np.random.default_rng(1).random(right.shape)
+    others = tables.top_labels.shape[2] - 1
+    rest = np.repeat((1 - top)[:, :, None] / others, others, axis=2)
+    return dataclasses.replace(
+        tables, top_probabilities=np.concatenate([top[:, :, None], rest], axis=2).astype(np.float32)
+    )
+
+
+def test_one_candidate_alone_is_chosen_with_a_word_on_what_accuracy_costs() -> None:
+    found = train(experts(200), TrainOptions("auto"))
+    (line,) = (line for line in found.account if line.startswith("for a higher accuracy: "))
+    assert "slower than one candidate alone, accuracy higher (+" in line
+    assert line.endswith("Ask with --cost-weight 0.")
+
+
+def test_few_samples_are_named_in_the_words_of_every_command() -> None:
+    account = train(experts(40), TrainOptions("auto")).account
+    assert any(line.startswith("chosen: ") and too_few_samples(40) in line for line in account)
+    assert not any(line.startswith("for a higher accuracy: ") for line in account)

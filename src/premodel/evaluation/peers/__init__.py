@@ -1,1 +1,1 @@
-"""Methods of others that need no further package, on the same tables, folds and accounting as premodels."""
+"""Methods of others that need no further package, on the same tables, folds and costs as premodels."""

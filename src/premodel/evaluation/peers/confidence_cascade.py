@@ -30,7 +30,7 @@ Chain = tuple[int, ...]
 def confidence_cascades(tables: Tables, criterion: Criterion, *, committee: bool) -> Iterator[Setting]:
     """Every chain of two (of three, in small pools), and the hull of the single candidates, at each of 41 thresholds.
 
-    A failed prediction is sure of nothing, and wrong.
+    A failed prediction has no confidence, and is wrong.
     """
     known: dict[Chain, tuple[Floats, Bools]] = {}
 
@@ -41,8 +41,8 @@ def confidence_cascades(tables: Tables, criterion: Criterion, *, committee: bool
 
     for chain in chains(tables, criterion):
         stages = [stage(chain[: k + 1] if committee else chain[k : k + 1]) for k in range(len(chain))]
-        for _, setting in stop_when_sure(
-            np.stack([sure for sure, _ in stages], axis=1),
+        for _, setting in stop_when_confident(
+            np.stack([confidence for confidence, _ in stages], axis=1),
             np.stack([right for _, right in stages], axis=1),
             tables.decode_ms + np.cumsum(tables.latency_ms[list(chain)]),
         ):
@@ -68,34 +68,34 @@ def alone(tables: Tables, criterion: Criterion, column: int) -> tuple[Floats, Bo
 def together(tables: Tables, criterion: Criterion, members: Chain) -> tuple[Floats, Bools]:
     """Confidence and correctness of the mean distribution of several candidates; where all failed, none and wrong."""
     n, columns = top_n(criterion, len(tables.label_names)), list(members)
-    sure, right = np.empty(len(tables)), np.empty(len(tables), dtype=np.bool_)
+    confidence, right = np.empty(len(tables)), np.empty(len(tables), dtype=np.bool_)
     for start in range(0, len(tables), AT_ONCE):
         rows = slice(start, start + AT_ONCE)
         labels, probabilities = tables.top_labels[rows, columns], tables.top_probabilities[rows, columns]
         mean = dense_probabilities(labels, probabilities, len(tables.label_names)).mean(axis=1)
         top = np.argpartition(-mean, n - 1, axis=1)[:, :n]
-        sure[rows] = np.take_along_axis(mean, top, axis=1).sum(axis=1)
+        confidence[rows] = np.take_along_axis(mean, top, axis=1).sum(axis=1)
         answered = (labels[:, :, 0] >= 0).any(axis=1)
         right[rows] = answered & (top == tables.truth[rows, None]).any(axis=1)
-    return sure, right
+    return confidence, right
 
 
-def stop_when_sure(sure: Floats, right: Bools, spent_ms: Floats) -> Iterator[tuple[float, Setting]]:
+def stop_when_confident(confidence: Floats, right: Bools, spent_ms: Floats) -> Iterator[tuple[float, Setting]]:
     """Each threshold of a chain, with correctness and latency at it; a chain of one stage has the threshold 0.
 
     Parameters
     ----------
-    sure, right:
+    confidence, right:
         (n, stages): confidence and correctness of what each stage would serve.
     spent_ms:
         (stages,): end-to-end latency when it stops there.
     """
-    if sure.shape[1] == 1:
+    if confidence.shape[1] == 1:
         yield 0.0, (right[:, 0], np.full(len(right), spent_ms[0]))
         return
-    rows = np.arange(len(sure))
-    for threshold in np.unique(np.quantile(sure[:, :-1], np.linspace(0, 1, THRESHOLDS))):
-        stops = sure >= threshold
+    rows = np.arange(len(confidence))
+    for threshold in np.unique(np.quantile(confidence[:, :-1], np.linspace(0, 1, THRESHOLDS))):
+        stops = confidence >= threshold
         stops[:, -1] = True
         level = stops.argmax(axis=1)
         yield float(threshold), (right[rows, level], spent_ms[level])

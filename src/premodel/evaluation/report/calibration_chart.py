@@ -1,4 +1,4 @@
-"""Reliability diagrams: the share that was right against what was said; on the diagonal it means what it says."""
+"""Reliability diagrams: accuracy against confidence; on the diagonal both are equal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def calibration(found: Sequence[Calibration]) -> Chart:
         y_range=(0, 102),
     )
     figure.line([0, 100], [0, 100], color=BASELINE, line_dash="dashed", line_width=1.5)
-    told = [one for one in found if one.samples]
-    candidates = [one for one in told if one.kind == "candidate"]
-    premodels = [one for one in told if one.kind == "premodel"]
+    shown = [one for one in found if one.samples]
+    candidates = [one for one in shown if one.kind == "candidate"]
+    premodels = [one for one in shown if one.kind == "premodel"]
     marks = [_line(figure, f"candidate-{i}", one, candidate_colour(i)) for i, one in enumerate(candidates)]
     marks += [_line(figure, f"premodel-{i}", one, premodel_colour(i)) for i, one in enumerate(premodels)]
     tips = [("", "@name"), ("said", "@x{0.0} %"), ("right", "@y{0.0} %, interval @ci"), ("samples", "@n")]

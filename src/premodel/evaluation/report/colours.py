@@ -33,5 +33,5 @@ def premodel_colour(index: int) -> str:
 
 
 def candidate_colour(index: int) -> str:
-    """Of the candidate of this index; after ten they come again, told apart by hovering and by the table."""
+    """Of the candidate of this index; after ten they come again, distinguished by hovering and by the table."""
     return _CANDIDATES[index % len(_CANDIDATES)]

@@ -59,7 +59,7 @@ class Report:
         Real end-to-end runs, and on what.
     doctor:
         What was said before training about what can be won, line by line.
-    accounts:
+    training_summaries:
         How each premodel came about, line by line, by its name.
     """
 
@@ -74,7 +74,7 @@ class Report:
     bench: Bench | None = None
     bench_images: str = "images"
     doctor: Sequence[str] = ()
-    accounts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    training_summaries: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def best_peer(self) -> str:
@@ -200,7 +200,7 @@ def _context(report: Report) -> dict[str, Any]:
         "bench_images": report.bench_images,
         "bench_rows": None if report.bench is None else text.rows_table(report.bench.rows),
         "doctor": list(report.doctor),
-        "accounts": {name: list(lines) for name, lines in report.accounts.items()},
+        "training_summaries": {name: list(lines) for name, lines in report.training_summaries.items()},
         **_pictures(report, outcome, singles.best),
         **static_parts(),
     }

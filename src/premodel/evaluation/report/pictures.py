@@ -125,7 +125,7 @@ class Album:
     tables, criterion:
         Of the evaluation.
     outcome:
-        Of the premodel whose answers are told, out of fold.
+        Of the premodel whose answers are shown, out of fold.
     best:
         Column of the best single candidate.
     find:

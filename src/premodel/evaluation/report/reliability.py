@@ -1,6 +1,6 @@
 """Is an answer as often right as it was said to be: of premodels by their own estimate, of candidates by their own.
 
-What a candidate says is the probability it gives to its label, for criterion top5 to its five labels together.
+The confidence of a candidate is the probability it gives to its label, for criterion top5 to its five labels together.
 """
 
 from __future__ import annotations

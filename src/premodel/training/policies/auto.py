@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from premodel.errors import OptionError
 from premodel.runtime.policies.select import Select
 from premodel.runtime.policies.stopping import StoppingPolicy
-from premodel.stats import best_single
+from premodel.stats import MIN_SAMPLES, Verdict, best_single, paired_bootstrap, too_few_samples
 from premodel.training.folds import Fold, stratified_folds, stratified_subsample
 from premodel.training.guarantee import WITHOUT_POINTS
 from premodel.training.objective import Objective
@@ -155,11 +155,14 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
         if fold is not folds[-1]:
             _give_up([single] if meets else [], others, judge)
     chosen, why = _choose(single, others, judge, meets)
+    if len(sample) < MIN_SAMPLES:
+        why += f"; {too_few_samples(len(sample))}"
     trained = train_policy(tables, dataclasses.replace(options, policy=chosen.name))
     lines = [
         f"policies compared on {len(sample)} samples in {FOLDS} folds inside them, for {options.objective.describe()}",
         *(f"  {_line(entrant, single, judge)}" for entrant in (single, *others)),
         f"chosen: {chosen.name}, {why}",
+        *(_more_accurate(single, others) if chosen is single else ()),
     ]
     evidence = {
         **trained.evidence,
@@ -243,6 +246,24 @@ def _choose(single: Entrant, others: list[Entrant], judge: _Judge, meets: bool) 
     latency_ms = np.array([np.concatenate(one.latency_ms).mean() for one in served])
     nearest = served[judge.objective.nearest(accuracy, latency_ms)]
     return nearest, "nothing meets the objective, this comes nearest"
+
+
+def _more_accurate(single: Entrant, others: list[Entrant]) -> list[str]:
+    """The most accurate policy of those shown to be more accurate than one candidate alone, and what it costs."""
+    found = []
+    for one in others:
+        if one.given_up or not one.samples:
+            continue
+        difference = np.concatenate(one.right) - np.concatenate(single.right)[: one.samples]
+        low, high = paired_bootstrap(difference)
+        speedup = float(np.concatenate(single.latency_ms).mean() / np.concatenate(one.latency_ms).mean())
+        verdict = Verdict(one.samples, speedup, 100 * float(difference.mean()), (100 * low, 100 * high))
+        if verdict.accuracy == "higher":
+            found.append((verdict, one.name))
+    if not found:
+        return []
+    verdict, name = max(found, key=lambda pair: pair[0].gain)
+    return [f"for a higher accuracy: {name}, {verdict.sentence('one candidate alone')} Ask with --cost-weight 0."]
 
 
 def _figures(entrant: Entrant, single: Entrant, judge: _Judge) -> dict[str, Any]:
