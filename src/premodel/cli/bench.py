@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from premodel.cli.common import TerminalProgress, add_seed, format_rows
+from premodel.cli.data_options import add_data_options, read_data
 from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
-from premodel.profiling.datasets.registry import read_dataset
 from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
 from premodel.runtime.engine import Premodel
 
@@ -36,6 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-seconds", type=float, default=DEFAULT_MAX_SECONDS, metavar="X", help="no further pass after this"
     )
+    add_data_options(parser)
     add_seed(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Run, then show the comparison, its result first."""
     progress = TerminalProgress()
     with Premodel(args.bundle, threads=args.threads, zoo=args.zoo) as premodel:
-        dataset = read_dataset(args.data, args.labels, label_names=premodel.bundle.label_names)
+        dataset = read_data(args, args.data, args.labels, premodel.bundle.label_names)
         load = OtherLoad()
         try:
             result = bench(

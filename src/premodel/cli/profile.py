@@ -8,8 +8,8 @@ import shlex
 import sys
 
 from premodel.cli.common import TerminalProgress, add_seed
+from premodel.cli.data_options import add_data_options, read_data
 from premodel.cli.store_table import format_summary
-from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.meters.meters import AUTO
 from premodel.profiling.profile import PASSES, ProfileOptions, ProfileReport, profile
 from premodel.store.store import Store
@@ -76,6 +76,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "premodel of it",
     )
     parser.add_argument("--device", metavar="NAME", help="name under which timings are kept (default: this machine's)")
+    add_data_options(parser)
     add_seed(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     )
     options.check()
     zoo = read_zoo(args.zoo, require_files=True)
-    dataset = read_dataset(args.data, args.labels, label_names=zoo.labels)
+    dataset = read_data(args, args.data, args.labels, zoo.labels)
     progress = TerminalProgress()
     try:
         report = profile(zoo, dataset, args.store, options, progress)

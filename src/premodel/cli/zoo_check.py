@@ -7,9 +7,9 @@ import json
 import sys
 from collections.abc import Sequence
 
+from premodel.cli.data_options import add_data_options, read_data
 from premodel.domains.image.decode import set_threads
 from premodel.errors import DatasetError, InputError, OptionError
-from premodel.profiling.datasets.registry import read_dataset
 from premodel.zoo.manifest import Zoo, read_zoo
 from premodel.zoo_tools.check import DEFAULT_LIMIT, CandidateCheck, Samples, check_zoo, draw_samples
 
@@ -31,6 +31,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--limit", type=int, default=DEFAULT_LIMIT, help=f"images to run, drawn at random (default {DEFAULT_LIMIT})"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of every runtime (default 1)")
+    add_data_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 def _samples(args: argparse.Namespace, zoo: Zoo) -> Samples | None:
     if args.data is None:
         return None
-    samples = draw_samples(read_dataset(args.data, args.labels, label_names=zoo.labels), args.limit)
+    samples = draw_samples(read_data(args, args.data, args.labels, zoo.labels), args.limit)
     if not samples.images:
         first = samples.unreadable[0] if samples.unreadable else "the data set is empty"
         raise DatasetError("no image could be read", where=args.data, given=first)

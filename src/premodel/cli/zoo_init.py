@@ -8,9 +8,9 @@ import re
 import sys
 from pathlib import Path
 
+from premodel.cli.data_options import add_data_options, read_data
 from premodel.domains.image.decode import set_threads
 from premodel.errors import DatasetError, InputError, OptionError
-from premodel.profiling.datasets.registry import read_dataset
 from premodel.zoo.label_files import read_label_file
 from premodel.zoo_tools.init.draft import Draft, findings
 from premodel.zoo_tools.init.images import TrialImages
@@ -52,6 +52,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of every runtime (default 1)")
     parser.add_argument("--force", action="store_true", help="replace the manifest if it is there")
+    add_data_options(parser)
     parser.add_argument("--strict", action="store_true", help="exit code 2 if anything was guessed or is not clear")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -90,9 +91,11 @@ def run(args: argparse.Namespace) -> int:
 def _images(args: argparse.Namespace, labels: tuple[str, ...]) -> TrialImages | None:
     if args.data is None:
         return None
-    dataset = read_dataset(args.data, args.data_labels, label_names=labels)
+    dataset = read_data(args, args.data, args.data_labels, labels)
     if not len(dataset):
         raise DatasetError("the data set is empty", where=args.data)
+    for note in dataset.notes:
+        print(f"premodel zoo: {note}", file=sys.stderr)
     images = TrialImages(dataset, args.limit)
     for reason in images.unreadable[:3]:
         print(f"premodel zoo: left out: {reason}", file=sys.stderr)

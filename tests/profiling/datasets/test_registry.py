@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import unicodedata
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from premodel.errors import DatasetError, PremodelError
 from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.datasets.columns import DatasetOptions
 from premodel.profiling.datasets.registry import read_dataset
 
 LABELS = ("n00000001 cat", "n00000002 dog", "n00000003 very big horse")
@@ -224,7 +226,10 @@ def test_other_and_hidden_files_are_left_out_and_counted(tmp_path: Path) -> None
     (tmp_path / ".git" / "a.png").write_bytes(IMAGES[0])
     found = read_dataset(tmp_path, label_names=LABELS)
     assert len(found) == 7
-    assert found.notes == ("1 files without the suffix of an image were left out",)
+    assert found.notes == (
+        "class n00000001: 1 of its 4 files were left out (.txt is no image read)",
+        "1 files without the suffix of an image were left out",
+    )
 
 
 def test_a_folder_without_classes(tmp_path: Path) -> None:
@@ -236,9 +241,10 @@ def test_a_folder_without_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column path and label; given: an empty file"),
+        ("", "no column of paths; given: no column"),
         ("path,label\n", "the table has no rows"),
-        ("file,label\nval/img 0.JPEG,0\n", "no column path; given: file, label"),
+        ("where,label\nval/img 0.JPEG,0\n", "no column of paths; given: where, label.*--image-column"),
+        ("path,truth\nval/img 0.JPEG,0\n", "no column of labels; given: truth.*--label-column"),
         ("path,label\nval/img 0.JPEG\n", "line 2: no label"),
         ("path,label\n,1\n", "line 2: no path"),
         ("path,label\nval/img 0.JPEG,0\nval/img 1.JPEG,3\n", "line 3: unknown label; given: '3'; allowed: 0 to 2"),
@@ -316,15 +322,15 @@ def test_bad_parquet(tmp_path: Path) -> None:
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1 no")
     refuse("not a readable Parquet file", tmp_path / "damaged.parquet")
     pyarrow.parquet.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
-    refuse("no column path and label; given: a", tmp_path / "other.parquet")
+    refuse("no column of paths; given: a", tmp_path / "other.parquet")
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     images = pa.array([{"bytes": IMAGES[0], "path": None}], kind)
     pyarrow.parquet.write_table(pa.table({"image": images}), tmp_path / "no_label.parquet")
-    refuse("the columns image and label are needed; given: image", tmp_path / "no_label.parquet")
+    refuse("no column of labels; given: no column.*--label-column", tmp_path / "no_label.parquet")
     huggingface_bytes(IMAGES[:2], (0, 3), tmp_path / "bad_label.parquet")
     refuse("bad_label.parquet, row 1: unknown label; given: 3", tmp_path / "bad_label.parquet")
-    huggingface_bytes(IMAGES[:2], (0, -1), tmp_path / "no_truth.parquet")
-    refuse("row 1: unknown label; given: -1", tmp_path / "no_truth.parquet")
+    huggingface_bytes(IMAGES[:2], (0, -2), tmp_path / "no_truth.parquet")
+    refuse("row 1: unknown label; given: -2", tmp_path / "no_truth.parquet")
 
 
 def test_parquet_rows_without_bytes(tmp_path: Path) -> None:
@@ -414,3 +420,121 @@ def test_real_parquet(shared: Path) -> None:
     for payload in payloads:
         assert cv2.imdecode(np.frombuffer(payload.data or b"", np.uint8), cv2.IMREAD_COLOR).shape == (32, 32, 3)
     assert io.BytesIO(payloads[0].data or b"").read(2) == b"\xff\xd8"
+
+
+def table_of(root: Path, text: str, *, name: str = "t.csv", encoding: str = "utf-8") -> Dataset:
+    (root / name).write_bytes(text.encode(encoding))
+    return read_dataset(root, root / name, label_names=["light red", "red", "blue"])
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("head", ["path,label", "Path,Label", " FileName , Class ", "image_path,target", "file_name,y"])
+def test_tables_as_spreadsheets_write_them(tmp_path: Path, delimiter: str, encoding: str, head: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a b.png").write_bytes(IMAGES[0])
+    text = f"{head},note\r\nsub\\a b.png,light red,x\r\n".replace(",", delimiter)
+    found = table_of(tmp_path, text, encoding=encoding)
+    assert found.labels.tolist() == [0]
+    assert found.paths == [tmp_path / "sub" / "a b.png"]
+
+
+def test_json_lines_and_the_metadata_of_an_image_folder(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(IMAGES[0])
+    text = '{"file_name": "a.png", "label": "blue"}\n\n{"file_name": "b.png", "label": 1}\n'.replace("1}", '"red"}')
+    assert table_of(tmp_path, text, name="metadata.jsonl").labels.tolist() == [2, 1]
+    found = read_dataset(tmp_path, label_names=["light red", "red", "blue"])
+    assert (found.form, found.labels.tolist()) == ("table", [2, 1])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 1: not JSON"),
+        ("[1]", "line 1: not a JSON object"),
+        ('{"path": 3, "label": "red"}', "line 1: no path"),
+    ],
+)
+def test_bad_json_lines(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "t.jsonl").write_text(line)
+    refuse(message, tmp_path, tmp_path / "t.jsonl")
+
+
+def test_columns_may_be_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGES[0])
+    (tmp_path / "t.csv").write_text("where,path,label,truth\na.png,x,9,2\n")
+    options = DatasetOptions(image_column="where", label_column="Truth")
+    found = read_dataset(tmp_path, tmp_path / "t.csv", label_names=LABELS, options=options)
+    assert found.labels.tolist() == [2]
+    with pytest.raises(DatasetError, match="no column 'nowhere'; given: where, path"):
+        read_dataset(tmp_path, tmp_path / "t.csv", label_names=LABELS, options=DatasetOptions(image_column="nowhere"))
+
+
+@pytest.mark.parametrize("line", ["a b.png\tlight red", "a b.png light red", "a b.png   light red"])
+def test_a_list_may_hold_labels_of_several_words(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a b.png").write_bytes(IMAGES[0])
+    found = table_of(tmp_path, line + "\n", name="list.txt")
+    assert (found.form, found.labels.tolist(), found.missing) == ("ilsvrc", [0], ())
+
+
+def test_a_class_that_loses_all_its_files_is_named(tmp_path: Path) -> None:
+    folders(tmp_path)
+    for file in [path for path in (tmp_path / "n00000001").rglob("*") if path.is_file()]:
+        file.rename(file.with_suffix(".heic"))
+    notes = read_dataset(tmp_path, label_names=LABELS).notes
+    assert notes[0] == "class n00000001: all its 3 files were left out (.heic is no image read)"
+
+
+def test_folders_of_splits_are_not_taken_for_classes(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        folders(tmp_path / split)
+    text = refuse("train is no label; it holds folders that are", tmp_path)
+    assert str(tmp_path / "train") in text
+    found = read_dataset(tmp_path, label_names=LABELS, options=DatasetOptions(split="val"))
+    assert len(found) == 7
+    with pytest.raises(DatasetError, match="no such split; given: test; allowed: train, val"):
+        read_dataset(tmp_path, label_names=LABELS, options=DatasetOptions(split="test"))
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JFIF", ".pjpeg"])
+def test_names_that_browsers_give_to_jpegs(tmp_path: Path, suffix: str) -> None:
+    for name in ("0", "1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"a{suffix}").write_bytes(IMAGES[0])
+    assert len(read_dataset(tmp_path, label_names=LABELS)) == 2
+
+
+def test_one_name_in_composed_and_decomposed_letters(tmp_path: Path) -> None:
+    (tmp_path / unicodedata.normalize("NFD", "grün")).mkdir()
+    (tmp_path / unicodedata.normalize("NFD", "grün") / "a.png").write_bytes(IMAGES[0])
+    found = read_dataset(tmp_path, label_names=["rot", unicodedata.normalize("NFC", "grün")])
+    assert found.labels.tolist() == [1]
+
+
+@pytest.mark.parametrize("image", ["img", "image", "Picture"])
+@pytest.mark.parametrize("label", ["label", "labels", "fine_label", "digit"])
+@pytest.mark.parametrize("plain", [False, True])
+def test_columns_of_parquet_as_data_sets_name_them(tmp_path: Path, image: str, label: str, plain: bool) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    images = list(IMAGES[:3]) if plain else [{"bytes": data, "path": None} for data in IMAGES[:3]]
+    pyarrow.parquet.write_table(pa.table({image: images, label: [2, -1, 0]}), tmp_path / "t.parquet")
+    found = read_dataset(tmp_path / "t.parquet", label_names=LABELS)
+    assert found.labels.tolist() == [2, 0]
+    assert list(found.names) == ["t.parquet#0", "t.parquet#2"]
+    assert found.notes == ("1 rows without a label (null or -1) were left out",)
+    assert [payload.data for payload in found.read()] == [IMAGES[0], IMAGES[2]]
+    assert [payload.data for payload in found.read([1])] == [IMAGES[2]]
+
+
+def test_shards_of_several_splits_are_not_mixed(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name, count in (("train-00000-of-00001", 3), ("test-00000-of-00001", 2)):
+        huggingface_bytes(IMAGES[:count], (0,) * count, tmp_path / "data" / f"{name}.parquet")
+    text = refuse("several splits", tmp_path)
+    assert "test (1 files), train (1 files)" in text
+    assert "--split" in text
+    for split, count in (("train", 3), ("test", 2)):
+        assert len(read_dataset(tmp_path, label_names=LABELS, options=DatasetOptions(split=split))) == count

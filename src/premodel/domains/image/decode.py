@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec
-from premodel.domains.image.header import FORMATS, Header, read_header
+from premodel.domains.image.header import FORMATS, Header, avif_turn, read_header
+from premodel.domains.image.recovery import jpeg_without_end, png_without_end
 from premodel.domains.image.spec import CHANNELS, INTERPOLATIONS, InputSpec
 from premodel.errors import ImageError, ModelError
 from premodel.files import read_regular
+from premodel.signatures import kind_of_file
 
 PREPROCESSING_VERSION = 1
 """Raised whenever `decode` or `preprocess` may give other bytes than before; part of every prediction key."""
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 200_000_000
+"""Phones make 108 and 200 megapixels."""
 MAX_FILE_BYTES = 1 << 30
 FREE_SCANS = 16
 MAX_SCANNED_PIXELS = 500_000_000
@@ -57,20 +60,25 @@ def decode(source: Any) -> Image:
     ----------
     source:
         A path (str or Path), encoded bytes, a uint8 RGB array (height, width, 3), or a PIL image (recognised by its
-        `convert` method; taken as it stands, without EXIF rotation).
+        `convert` method; turned as its EXIF orientation says, like the file that it was read from).
 
     Notes
     -----
     Encoded images follow OpenCV's colour decoding: grey becomes three equal channels, alpha is dropped, not composited,
     16 bits are scaled to 8, palettes and CMYK are converted, the EXIF orientation is applied, of several frames the
-    first is taken. A file that lacks the end its format demands is refused as truncated, although OpenCV would
-    fill the rest with grey: a half-grey image would be a wrong sample without a word. Wrong bytes inside a whole file
-    are found only where the format has a checksum (PNG).
+    first is taken. The orientation of AVIF files is applied here, since OpenCV does not.
+
+    A file that lacks pixels is refused as truncated, although OpenCV would fill the rest with grey: a half-grey image
+    would be a wrong sample without a word. A JPEG or PNG that lacks only the mark of its end is read. Wrong bytes
+    inside a whole file are found only where the format has a checksum (PNG).
+
+    PIL images whose pixels would not be those of the same file are refused: 16 and 32 bits, CMYK and further colour
+    spaces.
 
     Raises
     ------
     ImageError
-        The file cannot be read, is empty, truncated, of no known format or damaged, or has more than 100 megapixels,
+        The file cannot be read, is empty, truncated, of no known format or damaged, or has more than 200 megapixels,
         which is refused from the header alone, before anything is allocated.
     """
     if isinstance(source, bytes | bytearray | memoryview):
@@ -108,7 +116,15 @@ def _decode_bytes(data: bytes, where: str) -> Image:
         raise ImageError("image is empty", where=where)
     header = read_header(data)
     if header is None:
+        kind = kind_of_file(data)
+        if kind is not None:
+            raise ImageError(f"not an image that can be read: it is {kind}", where=where, allowed=FORMATS)
         raise ImageError("not an image, or its header is damaged", where=where, allowed=FORMATS)
+    if header.unsupported:
+        raise ImageError(
+            f"{header.format} image has {header.unsupported}", where=where, allowed="8 or 16 bits per channel",
+            do="convert it",
+        )  # fmt: skip
     _check_size(header.width, header.height, where)
     if header.scans > FREE_SCANS and header.scans * header.width * header.height > MAX_SCANNED_PIXELS:
         raise ImageError(
@@ -118,8 +134,33 @@ def _decode_bytes(data: bytes, where: str) -> Image:
             allowed=f"up to {FREE_SCANS} scans, or {MAX_SCANNED_PIXELS // 1_000_000} megapixels in all",
         )
     if not header.complete:
+        return Image(_without_end(data, header, where))
+    rgb = _imdecode(data, header, where)
+    return Image(rgb if header.format != "AVIF" else _turned(rgb, data))
+
+
+def _without_end(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
+    """The pixels of a file without the mark of its end; ImageError if some of them are missing as well."""
+    if header.format == "JPEG":
+        rgb = jpeg_without_end(data, lambda whole: _imdecode(whole, header, where))
+    elif header.format == "PNG":
+        whole = png_without_end(data)
+        rgb = None if whole is None else _imdecode(whole, header, where)
+    else:
+        rgb = None
+    if rgb is None:
         raise ImageError(f"{header.format} image is truncated", where=where, given=f"{len(data)} bytes")
-    return Image(_imdecode(data, header, where))
+    return rgb
+
+
+def _turned(rgb: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
+    """An AVIF image as its file says that it is to be shown."""
+    quarters, flip = avif_turn(data)
+    if quarters:
+        rgb = np.rot90(rgb, quarters)
+    if flip is not None:
+        rgb = np.flip(rgb, flip)
+    return np.ascontiguousarray(rgb)
 
 
 def _imdecode(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
@@ -151,14 +192,36 @@ def _from_array(array: NDArray[Any]) -> Image:
     return Image(np.ascontiguousarray(array))
 
 
+PIL_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"})
+"""Modes of PIL whose pixels are those that the same file gives by its path."""
+EXIF_ORIENTATION = 0x0112
+TURNS = {
+    2: lambda rgb: np.flip(rgb, 1),
+    3: lambda rgb: np.rot90(rgb, 2),
+    4: lambda rgb: np.flip(rgb, 0),
+    5: lambda rgb: np.swapaxes(rgb, 0, 1),
+    6: lambda rgb: np.rot90(rgb, -1),
+    7: lambda rgb: np.rot90(np.swapaxes(rgb, 0, 1), 2),
+    8: lambda rgb: np.rot90(rgb),
+}
+"""What each EXIF orientation asks for."""
+
+
 def _from_pil(picture: Any) -> Image:
     width, height = picture.size
     _check_size(width, height, "PIL image")
+    mode = getattr(picture, "mode", "RGB")
+    if mode not in PIL_MODES:
+        raise ImageError(
+            "the pixels of this PIL image would not be those of its file", given=f"mode {mode}",
+            allowed=", ".join(sorted(PIL_MODES)), do="give its path or bytes, or convert it to RGB as you want it",
+        )  # fmt: skip
     try:
         rgb = np.asarray(picture.convert("RGB"))
+        turn = TURNS.get(picture.getexif().get(EXIF_ORIENTATION)) if hasattr(picture, "getexif") else None
     except (OSError, ValueError, SyntaxError) as error:  # what PIL raises while decoding lazily
         raise ImageError(f"PIL image cannot be decoded ({error})") from error
-    return _from_array(rgb)
+    return _from_array(rgb if turn is None else turn(rgb))
 
 
 class Pyramid:

@@ -30,6 +30,8 @@ class Header:
     scans:
         Passes over the whole image that a decoder may have to make; more than 1 only in a JPEG that is progressive, or
         whose first scan leaves components to others.
+    unsupported:
+        What of it cannot be decoded, in words; empty where all can.
     """
 
     format: str
@@ -37,6 +39,7 @@ class Header:
     height: int
     complete: bool
     scans: int = 1
+    unsupported: str = ""
 
 
 MAX_CHUNKS = 1 << 16
@@ -151,7 +154,8 @@ def _gif(data: bytes) -> Header:
     return Header("GIF", width, height, b"\x3b" in data[-64:])
 
 
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_SAMPLE_FORMAT = 256, 257, 339
+_TIFF_FLOAT = 3
 
 
 def _tiff(data: bytes) -> Header | None:
@@ -159,14 +163,20 @@ def _tiff(data: bytes) -> Header | None:
     (directory,) = unpack_from(order + "I", data, 4)
     (entries,) = unpack_from(order + "H", data, directory)
     sides = {}
+    unsupported = ""
     for entry in range(entries):
         start = directory + 2 + 12 * entry
         tag, kind = unpack_from(order + "HH", data, start)
         if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):
             (sides[tag],) = unpack_from(order + ("H" if kind == 3 else "I"), data, start + 8)
+        if tag == _TIFF_SAMPLE_FORMAT:
+            (count,) = unpack_from(order + "I", data, start + 4)
+            at = start + 8 if count <= 2 else unpack_from(order + "I", data, start + 8)[0]
+            (form,) = unpack_from(order + "H", data, at)
+            unsupported = "pixels that are floating-point numbers" if form == _TIFF_FLOAT else ""
     if len(sides) != 2:
         return None
-    return Header("TIFF", sides[_TIFF_WIDTH], sides[_TIFF_HEIGHT], True)
+    return Header("TIFF", sides[_TIFF_WIDTH], sides[_TIFF_HEIGHT], True, unsupported=unsupported)
 
 
 def _jpeg2000(data: bytes) -> Header | None:
@@ -190,6 +200,27 @@ def _avif(data: bytes) -> Header | None:
     return Header("AVIF", width, height, True)
 
 
+def avif_turn(data: bytes) -> tuple[int, int | None]:
+    """How an AVIF file wants its pixels turned: quarter turns against the clock, then the axis to flip, or None.
+
+    Source: ISO/IEC 23008-12, properties "irot" and "imir" (axis 0 exchanges top and bottom, 1 left and right).
+    """
+    start = data.find(b"ipco", 0, 1 << 20)
+    if start < 4:
+        return 0, None
+    end = start - 4 + int.from_bytes(data[start - 4 : start], "big")
+    quarters, flip = 0, None
+    position = start + 4
+    while position + 8 < min(end, len(data)):
+        length, kind = unpack_from(">I4s", data, position)
+        if kind == b"irot":
+            quarters = data[position + 8] & 3
+        elif kind == b"imir":
+            flip = data[position + 8] & 1
+        position += max(8, length)
+    return quarters, flip
+
+
 _PNM = re.compile(
     rb"P[1-6]\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})(?:\s+(?:#[^\n]*\n\s*)*(\d{1,5}))?\s"
 )
@@ -210,11 +241,19 @@ def _pnm(data: bytes) -> Header | None:
     return Header("PNM", width, height, len(data) - start >= size)
 
 
+def _is_avif(data: bytes) -> bool:
+    """Of the family, and by a brand of its own: "mif1" alone may be HEIC."""
+    if data[4:8] != b"ftyp":
+        return False
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    return data[8:12] in (b"avif", b"avis") or (data[8:12] == b"mif1" and b"avif" in brands)
+
+
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Header | None]], ...] = (
     (lambda data: data[:3] == b"\xff\xd8\xff", _jpeg),
     (lambda data: data[:8] == b"\x89PNG\r\n\x1a\n", _png),
     (lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", _webp),
-    (lambda data: data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis", b"mif1"), _avif),
+    (_is_avif, _avif),
     (lambda data: data[:2] == b"BM", _bmp),
     (lambda data: data[:6] in (b"GIF87a", b"GIF89a"), _gif),
     (lambda data: data[:4] in (b"II*\0", b"MM\0*"), _tiff),

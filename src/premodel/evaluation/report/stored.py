@@ -10,7 +10,6 @@ from typing import Any
 from premodel.domains.image.decode import read_file
 from premodel.errors import InputError
 from premodel.profiling.datasets.huggingface import ParquetSource
-from premodel.profiling.datasets.parquet import open_parquet
 from premodel.store.measurements import read_single_runs
 from premodel.store.runs import all_conditions
 from premodel.store.samples import sample_names
@@ -58,9 +57,7 @@ class StoredImages:
     def _read_row(self, path: Path, row: int) -> bytes | None:
         try:
             if path not in self._parquet:
-                self._parquet[path] = (
-                    ParquetSource([path], [open_parquet(path).metadata.num_rows]) if path.is_file() else None
-                )
+                self._parquet[path] = ParquetSource.of_file(path) if path.is_file() else None
             source = self._parquet[path]
             return None if source is None else next((payload.data for payload in source.read([row])), None)
         except InputError:

@@ -14,8 +14,8 @@ from premodel.domains.image.decode import read_file
 from premodel.errors import ImageError
 
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".hdr", ".exr", ".sr", ".ras"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".jp2", ".png", ".bmp", ".dib", ".webp", ".gif"}
+    | {".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".hdr", ".exr", ".sr", ".ras"}
 )
 """Files that a folder is searched for. Files named by a list or a table may have any name."""
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from premodel.errors import DatasetError
-from premodel.profiling.datasets.base import Dataset, FileSource
+from premodel.profiling.datasets.base import IMAGE_SUFFIXES, Dataset, FileSource
 from premodel.profiling.datasets.labels import LabelList
+from premodel.profiling.datasets.table import read_text
+
+_NAMED_BY_SUFFIX = re.compile(
+    rf"(.+?(?:{'|'.join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))}))\s+(\S.*)", re.IGNORECASE
+)
 
 
 def read(listing: Path, root: Path, labels: LabelList) -> Dataset:
     """Read a list of `name label` lines.
 
+    A name ends at a tab, or with the suffix of an image, or at the last blank, so that a label may have several words.
     An image is looked for at `root/name` and `root/val/name`, then anywhere below `root` by its file name. Names
     without a file are counted: a list of all 50,000 labels serves a folder that holds some of the images.
 
@@ -47,25 +54,28 @@ def read(listing: Path, root: Path, labels: LabelList) -> Dataset:
 
 
 def _lines(listing: Path) -> list[tuple[int, str, str]]:
-    try:
-        text = listing.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"not a text file: {error}", where=listing, allowed="lines of: name label") from error
-    except OSError as error:
-        raise DatasetError(f"cannot be read: {error.strerror or error}", where=listing) from error
+    text = read_text(listing, "lines of: name label")
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
-        parts = line.rsplit(None, 1)
-        if not parts:
+        if not line.strip():
             continue
+        parts = _split(line.strip())
         if len(parts) != 2:
             raise DatasetError(
                 "not a name and a label", where=f"{listing}, line {number}", given=repr(line[:80]), allowed="name label"
             )
-        lines.append((number, parts[0].strip(), parts[1]))
+        lines.append((number, parts[0].strip(), parts[1].strip()))
     if not lines:
         raise DatasetError("the list is empty", where=listing, allowed="lines of: name label")
     return lines
+
+
+def _split(line: str) -> list[str]:
+    """Name and label: at the last tab, else behind the suffix of an image, else at the last blank."""
+    if "\t" in line:
+        return line.rsplit("\t", 1)
+    named = _NAMED_BY_SUFFIX.fullmatch(line)
+    return list(named.groups()) if named else line.rsplit(None, 1)
 
 
 def _files_below(root: Path) -> dict[str, list[Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -24,15 +25,17 @@ class LabelList:
     - where lines start with a WordNet id ("n01440764 tench, Tinca tinca"): that id, or the line without it.
 
     All values of one data set are read in one way: by index if every value is one, else by name. Names that are
-    themselves numbers are refused where the two readings differ, so that no label is ever guessed.
+    themselves numbers are refused where the two readings differ, so that no label is ever guessed. Composed and
+    decomposed forms of one name (Unicode NFC and NFD, as macOS names folders) are one name.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._by_name: dict[str, list[int]] = {}
         for index, name in enumerate(self.names):
-            head, _, tail = name.partition(" ")
-            keys = {name.strip()}
+            composed = _composed(name)
+            head, _, tail = composed.partition(" ")
+            keys = {composed}
             if WORDNET_ID.fullmatch(head):
                 keys |= {head, tail.strip()}
             for key in keys - {""}:
@@ -40,7 +43,7 @@ class LabelList:
 
     def knows(self, value: str) -> bool:
         """Tell whether this value names one label."""
-        return self._name(value) not in (None, AMBIGUOUS)
+        return self._name(_composed(value)) not in (None, AMBIGUOUS)
 
     def resolve(self, values: Sequence[str | int], where: Callable[[int], str]) -> NDArray[np.int32]:
         """Index of the label that each value names.
@@ -61,14 +64,14 @@ class LabelList:
         if all(isinstance(value, int) for value in distinct):
             table = {value: self._index(str(value)) for value in distinct}
         else:
-            table = self._read({str(value).strip(): None for value in distinct}, values, where)
-            table = {value: table[str(value).strip()] for value in distinct}
+            table = self._read({_composed(str(value)): None for value in distinct}, values, where)
+            table = {value: table[_composed(str(value))] for value in distinct}
         for position, value in enumerate(values):
             index = table[value]
             if index is None:
                 raise DatasetError("unknown label", where=where(position), given=repr(value), allowed=self.allowed())
             if index == AMBIGUOUS:
-                twins = self._by_name[str(value).strip()]
+                twins = self._by_name[_composed(str(value))]
                 raise DatasetError(
                     "label names more than one class",
                     where=where(position),
@@ -99,7 +102,7 @@ class LabelList:
         named = all(index is not None for index in by_name.values())
         if indexed and named and by_index != by_name:
             odd = next(value for value in distinct if by_index[value] != by_name[value])
-            position = next(i for i, value in enumerate(values) if str(value).strip() == odd)
+            position = next(i for i, value in enumerate(values) if _composed(str(value)) == odd)
             raise DatasetError(
                 "label can be read as an index and as a name, and they differ",
                 where=where(position),
@@ -112,3 +115,8 @@ class LabelList:
         hits_by_name = sum(index is not None for index in by_name.values())
         chosen = by_index if indexed or (not named and hits_by_index > hits_by_name) else by_name
         return {value: chosen[value] for value in distinct}
+
+
+def _composed(name: str) -> str:
+    """One form of a name, whoever wrote it."""
+    return unicodedata.normalize("NFC", name).strip()

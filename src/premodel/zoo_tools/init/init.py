@@ -9,6 +9,7 @@ from premodel.backends.base import Tensor
 from premodel.domains.image.decode import Image, preprocess
 from premodel.errors import DatasetError, ModelError, OptionError, RunError
 from premodel.files import replacing
+from premodel.profiling.datasets.folders import has_images
 from premodel.profiling.progress import Progress, Silent
 from premodel.runtime.candidate import check_against_manifest
 from premodel.zoo.manifest import read_zoo
@@ -115,7 +116,8 @@ def folder_labels(data: Path) -> tuple[str, ...]:
     """
     names: list[str] = []
     if data.is_dir():
-        names = sorted(path.name for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
+        folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
+        names = [path.name for path in folders if has_images(path)]
     if len(names) < 2:
         raise DatasetError(
             "labels are needed", where=data, given=f"{len(names)} folders",

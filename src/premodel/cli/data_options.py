@@ -1,0 +1,29 @@
+"""What every command that reads a data set may be told of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.datasets.columns import DatasetOptions
+from premodel.profiling.datasets.registry import read_dataset
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    group = parser.add_argument_group("the data set")
+    group.add_argument("--split", metavar="NAME", help="which split, where DATA holds several: train, test, ...")
+    group.add_argument(
+        "--image-column", metavar="NAME", help="column of paths or images, if its name is not a usual one"
+    )
+    group.add_argument("--label-column", metavar="NAME", help="column of labels, if its name is not a usual one")
+
+
+def read_data(
+    args: argparse.Namespace, data: str | Path, labels: str | Path | None, label_names: Sequence[str]
+) -> Dataset:
+    """Read the data set as the options say; DatasetError and MissingExtraError as `read_dataset`."""
+    options = DatasetOptions(args.split, args.image_column, args.label_column)
+    return read_dataset(data, labels, label_names=label_names, options=options)
