@@ -283,3 +283,24 @@ def test_a_missing_runtime_names_the_extra(runtime: str, tmp_path: Path, monkeyp
     backend = backend_class(runtime)
     with pytest.raises(MissingExtraError, match=rf"pip install 'premodel\[{backend.extra}\]'"):
         backend.open(tmp_path / "model.bin", threads=1)
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "litert", "openvino"])
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a Git LFS pointer"),
+        (b"<!doctype html>\n<html>", "a web page"),
+        (b"PK\x03\x04" + bytes(99), "a zip archive"),
+        (b"\x1f\x8b\x08" + bytes(99), "a gzip archive"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file"),
+    ],
+    ids=["pointer", "page", "zip", "gzip", "hdf5"],
+)
+def test_what_is_no_model_is_named_as_what_it_is(runtime: str, data: bytes, kind: str, tmp_path: Path) -> None:
+    pytest.importorskip({"onnx": "onnxruntime", "litert": "ai_edge_litert", "openvino": "openvino"}[runtime])
+    file = tmp_path / {"onnx": "m.onnx", "litert": "m.tflite", "openvino": "m.xml"}[runtime]
+    file.write_bytes(data)
+    with pytest.raises(ModelError, match=f"not a model: it is {kind}") as caught:
+        backend_class(runtime).open(file, threads=1)
+    assert "\n" not in str(caught.value)

@@ -389,6 +389,10 @@ def test_a_race_runs_each_convention_once_per_image_and_drops_the_worse(coloured
 def test_labels_from_folders(tmp_path: Path) -> None:
     for name in ("zebra", "ant", ".hidden"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "._a.png").write_bytes(b"x")
     assert folder_labels(tmp_path) == ("ant", "zebra")
     with pytest.raises(DatasetError, match="--labels"):
         folder_labels(tmp_path / "ant")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import ModelError, RunError
+from premodel.signatures import kind_of_file
 
 Tensor = NDArray[Any]
 
@@ -152,3 +153,14 @@ def choose_output(file: Path, names: Sequence[str], wanted: Any) -> int:
 def tensor_digest(tensor: Tensor) -> bytes:
     """SHA-256 of a tensor's bytes, 32 bytes."""
     return hashlib.sha256(np.ascontiguousarray(tensor).data).digest()
+
+
+def refuse_foreign(file: Path) -> None:
+    """ModelError naming what the file is, where its first bytes are those of something that is no model."""
+    try:
+        with file.open("rb") as stream:
+            kind = kind_of_file(stream.read(512))
+    except OSError:  # opening it will tell
+        return
+    if kind is not None and not (kind == "an XML document" and file.suffix.lower() == ".xml"):
+        raise ModelError(f"not a model: it is {kind}", where=file, do="get the model's own file")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output
+from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 
 PROVIDERS = ("xnnpack", "builtin")
@@ -59,6 +59,7 @@ class LitertBackend(Backend):
             raise MissingExtraError("ai-edge-litert", cls.extra) from error
         if not file.is_file():
             raise ModelError("model file is missing", where=file)
+        refuse_foreign(file)
         resolver = litert.OpResolverType.AUTO
         if provider == "builtin":
             resolver = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

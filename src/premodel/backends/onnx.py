@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output
+from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 
 SETTINGS = ("output", "spinning")
@@ -80,6 +80,7 @@ class OnnxBackend(Backend):
         _check_options(file, providers, settings, onnxruntime.get_available_providers())
         if not file.is_file():
             raise ModelError("model file is missing", where=file)
+        refuse_foreign(file)
         failures = runtime_failures()
         try:
             session = onnxruntime.InferenceSession(

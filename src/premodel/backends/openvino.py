@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output
+from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 from premodel.files import file_sha256
 
@@ -73,6 +73,7 @@ class OpenvinoBackend(Backend):
         device = _check_options(file, providers, settings, core.available_devices)
         if not file.is_file():
             raise ModelError("model file is missing", where=file)
+        refuse_foreign(file)
         try:
             model = _read(file, settings)
             _refuse_16_bit(model, file)
