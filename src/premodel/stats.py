@@ -334,7 +334,7 @@ class Verdict:
     @property
     def accuracy(self) -> Accuracy:
         """Against the best single candidate."""
-        shown = 0 if self.too_few else _shown(self.gain, self.gain_ci)
+        shown = shown_sign(self.gain, self.gain_ci, self.samples)
         return "higher" if shown > 0 else "lower" if shown < 0 else "no difference shown"
 
     @property
@@ -347,7 +347,7 @@ class Verdict:
         """The choice per input against the random mix; None where there is none to judge."""
         if self.mix_gain is None or self.mix_ci is None:
             return None
-        shown = 0 if self.too_few else _shown(self.mix_gain, self.mix_ci)
+        shown = shown_sign(self.mix_gain, self.mix_ci, self.samples)
         return "above" if shown > 0 else "below" if shown < 0 else "not distinguishable"
 
     @property
@@ -464,9 +464,17 @@ def too_few_samples(samples: int) -> str:
     return f"too few samples for a verdict: {samples}, at least {MIN_SAMPLES} are needed"
 
 
-def _shown(difference: float, bounds: Interval) -> int:
-    """1 where a difference in points is shown to be above zero, -1 where below, else 0."""
-    if abs(difference) < ROUNDS_TO_ZERO:
+def shown_sign(difference: float, bounds: Interval, samples: int) -> int:
+    """1 where a difference in points is shown to be above zero, -1 where below, else 0.
+
+    Shown means: on enough samples, with the whole 95 % interval on that side, and not rounded to 0.0 points.
+
+    Examples
+    --------
+    >>> shown_sign(1.0, (0.5, 1.5), 200), shown_sign(1.0, (-0.5, 2.5), 200), shown_sign(1.0, (0.5, 1.5), 20)
+    (1, 0, 0)
+    """
+    if samples < MIN_SAMPLES or abs(difference) < ROUNDS_TO_ZERO:
         return 0
     return 1 if bounds[0] > 0 else -1 if bounds[1] < 0 else 0
 

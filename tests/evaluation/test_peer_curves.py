@@ -10,6 +10,7 @@ from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
 from premodel.evaluation.peer_curves import CEILINGS, PeerCurve, best_peer, peer_curves
 from premodel.evaluation.peers.points import Points
 from premodel.evaluation.peers.registry import PEERS
+from premodel.evaluation.report.text import peers_note
 from premodel.training.objective import Objective
 from profiles import make_tables, predictable_tables
 
@@ -66,3 +67,21 @@ def test_every_peer_has_its_points_by_rising_latency_and_no_point_twice() -> Non
         assert 1 <= len(one.rows) <= 1 + CEILINGS
         assert len({(row.latency_ms, row.accuracy) for row in one.rows}) == len(one.rows)
         assert all(row.kind == "baseline" and row.extra["asked"] in one.points.names for row in one.rows)
+
+
+@pytest.mark.parametrize(
+    ("gain", "bounds", "samples", "word"),
+    [
+        (2.0, (1.0, 3.0), 500, "is above the best peer"),
+        (-2.0, (-3.0, -1.0), 500, "is BELOW the best peer"),
+        (0.5, (-1.0, 2.0), 500, "is not distinguishable from the best peer"),
+        (-0.04, (-0.06, -0.02), 50_000, "is not distinguishable from the best peer"),
+        (2.0, (1.0, 3.0), 20, "is not distinguishable from the best peer"),
+    ],
+)
+def test_a_peer_is_compared_by_the_rule_of_the_verdict(
+    gain: float, bounds: tuple[float, float], samples: int, word: str
+) -> None:
+    peer = curve("good", (1.0, [1, 1, 1, 1]))
+    assert word in peers_note("p", (peer, gain, bounds), samples)
+    assert peers_note("p", None, samples) == "No peer is as fast as p."

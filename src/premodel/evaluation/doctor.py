@@ -17,7 +17,7 @@ from premodel.evaluation.complementarity import (
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.diagnosis import WIDTH_POINTS, CandidateFinding, Diagnosis, OracleGap, SampleSize
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
-from premodel.evaluation.rows import Singles
+from premodel.evaluation.rows import Singles, invalid_note
 from premodel.evaluation.signal import confidence_signals, feature_signals
 from premodel.records import Criterion
 from premodel.stats import MIN_SAMPLES, interval, paired_bootstrap, points, wilson
@@ -145,7 +145,9 @@ def _advise(
     best = f"{name} {at}"
     if not found:
         return "single", f"use {name} alone {at}: it is the only candidate, so there is nothing to select; add another"
-    doubt = " Some timings are INVALID: measure them again first." if _invalid(tables) else ""
+    names = [name for name, timing in zip(tables.candidates, tables.timings, strict=True) if not timing.valid]
+    invalid = invalid_note([*names, *(["decode"] if tables.conditions.get("decode_valid") is False else [])])
+    doubt = f"{invalid} Measure them again first." if invalid else ""
     trainable = [one for one in found if one.policy in TRAINERS]
     faster = [one for one in trainable if _faster(one.no_loss)]
     if faster:

@@ -242,7 +242,12 @@ def describe(row: Row, rows: Sequence[Row]) -> str:
     best = best_single_row(rows)
     text = f"{_figures(row)}: {found.sentence(f'the best single candidate {_figures(best)}')}"
     invalid = [one.name for one in rows if one.kind == "single" and one.timing is not None and not one.timing.valid]
-    return text + (f" The latencies rest on INVALID timings ({', '.join(invalid)})." if invalid else "")
+    return text + invalid_note(invalid)
+
+
+def invalid_note(names: Sequence[str]) -> str:
+    """The words on timings that are INVALID, with a space before them; empty if there are none."""
+    return f" The latencies rest on INVALID timings ({', '.join(names)})." if names else ""
 
 
 def headline(rows: Sequence[Row]) -> str:

@@ -83,7 +83,8 @@ class Report:
             return ""
         name = best_premodel(self.evaluation.rows, self.objective).name
         outcome = next(one for one in self.evaluation.outcomes if one.method.name == name)
-        return text.peers_note(name, best_peer(self.peers, outcome, self.evaluation.criterion))
+        found = best_peer(self.peers, outcome, self.evaluation.criterion)
+        return text.peers_note(name, found, self.evaluation.samples)
 
 
 def write_report(report: Report, path: Path) -> int:

@@ -15,7 +15,7 @@ from premodel.evaluation.report.reliability import Calibration
 from premodel.evaluation.report.timings import Spread
 from premodel.evaluation.rows import Row
 from premodel.records import Criterion
-from premodel.stats import interval, points
+from premodel.stats import interval, points, shown_sign
 
 KINDS = {"single": "single candidate", "baseline": "baseline", "premodel": "premodel"}
 
@@ -219,12 +219,13 @@ def peers_table(curves: Sequence[PeerCurve]) -> TextTable:
     return TextTable(header, cells)
 
 
-def peers_note(name: str, best: tuple[PeerCurve, float, tuple[float, float]] | None) -> str:
+def peers_note(name: str, best: tuple[PeerCurve, float, tuple[float, float]] | None, samples: int) -> str:
     """How a premodel stands against the best peer at its latency."""
     if best is None:
         return f"No peer is as fast as {name}."
     curve, gain, bounds = best
-    word = "above" if bounds[0] > 0 else "BELOW" if bounds[1] < 0 else "not distinguishable from"
+    sign = shown_sign(gain, bounds, samples)
+    word = "above" if sign > 0 else "BELOW" if sign < 0 else "not distinguishable from"
     return (
         f"At its mean latency {name} is {word} the best peer there, {curve.name}: {points(gain)} points in accuracy "
         f"{interval(bounds)}."
