@@ -6,7 +6,8 @@
     ├── InputError                exit code 2: the user can mend it
     │   ├── ZooError              a manifest, or a manifest that contradicts a model file
     │   ├── ModelError            a model file that is missing, damaged or not what its digest says
-    │   ├── ImageError            an image that cannot be decoded, or is refused
+    │   ├── SampleError           an input that cannot be decoded, or is refused
+    │   │   └── ImageError        an image
     │   ├── DatasetError          a data set, its labels or its label list
     │   ├── StoreError            a store that is absent, foreign, of another schema, or not writable
     │   ├── BundleError           a damaged, foreign or incomplete bundle
@@ -80,7 +81,11 @@ class ModelError(InputError):
     """A model file that is missing, damaged or not the one its digest names."""
 
 
-class ImageError(InputError):
+class SampleError(InputError):
+    """An input that cannot be decoded, or is refused before decoding."""
+
+
+class ImageError(SampleError):
     """An image that cannot be decoded, or is refused before decoding."""
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from premodel.arrays import pack_arrays, unpack_arrays
 from premodel.container import Container, open_sealed, write_sealed
+from premodel.domains.base import Domain
 from premodel.errors import BundleError, InputError, ModelError
 from premodel.fields import Fields, is_number, is_text, shown
 from premodel.files import file_sha256
@@ -81,6 +82,11 @@ class Bundle:
     def candidate(self, name: str) -> Candidate:
         """The candidate of that name."""
         return next(candidate for candidate in self.candidates if candidate.name == name)
+
+    @property
+    def domain(self) -> Domain:
+        """What the inputs of all its candidates are."""
+        return self.candidates[0].domain
 
     def memory_mb(self) -> dict[str, float]:
         """What each opened network took in the profile, in 10^6 bytes, by candidate; those that were measured."""
@@ -252,6 +258,9 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
     if not 1 <= len(entries) <= MAX_CANDIDATES:
         raise BundleError("wrong number of candidates", where=fields.where, given=len(entries), allowed=MAX_CANDIDATES)
     candidates = tuple(candidate_from_json(entry, folder, BundleError) for entry in entries)
+    tasks = {candidate.model.task for candidate in candidates}
+    if len(tasks) > 1:
+        raise BundleError("candidates must be of one task", where=fields.where, given=", ".join(sorted(tasks)))
     labels = _labels(fields, candidates)
     kind, settings = _policy_parts(fields)
     policy = _policy(kind, settings, arrays, fields.where)
@@ -269,7 +278,7 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
         candidates=candidates,
         label_names=labels,
         criterion=_criterion(fields),
-        extractor_version=_extractor_version(fields, policy),
+        extractor_version=_extractor_version(fields, policy, candidates[0].domain),
         objective=_json_table(fields, "objective"),
         evidence=_json_table(fields, "evidence"),
         conditions=_json_table(fields, "conditions"),
@@ -317,7 +326,7 @@ def _criterion(fields: Fields) -> Criterion:
     return next(criterion for criterion in CRITERIA if criterion == name)
 
 
-def _extractor_version(fields: Fields, policy: Policy) -> str | None:
+def _extractor_version(fields: Fields, policy: Policy, domain: Domain) -> str | None:
     """The version of the features, which must be the one that this release computes."""
     version: str | None = fields.value("extractor_version")
     if version is not None and not isinstance(version, str):
@@ -326,15 +335,13 @@ def _extractor_version(fields: Fields, policy: Policy) -> str | None:
         raise fields.fail("features", "those of the policy")
     if policy.features:
         # Only here, because a policy without features has no use for the feature code.
-        from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
-        from premodel.domains.image.features.registry import FEATURE_NAMES
-
-        unknown = [name for name in policy.features if name not in FEATURE_NAMES]
-        if version != EXTRACTOR_VERSION or unknown:
+        current, names = domain.features_version, domain.feature_names
+        unknown = [name for name in policy.features if name not in names]
+        if version != current or unknown:
             raise BundleError(
                 "the bundle's features are of another version", where=fields.where,
                 given=f"version {version}" + (f", {', '.join(unknown)}" if unknown else ""),
-                allowed=f"version {EXTRACTOR_VERSION}", do="profile and retrain, or use the premodel that made it",
+                allowed=f"version {current}", do="profile and retrain, or use the premodel that made it",
             )  # fmt: skip
     return version
 

@@ -1,13 +1,13 @@
-"""Opened candidates: image -> prediction."""
+"""Opened candidates: input -> prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from premodel.backends.base import Backend, Tensor, TensorSpec
 from premodel.backends.registry import backend_class
-from premodel.domains.image.decode import Image, Pyramid, preprocess
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
 from premodel.runtime.prediction import Distribution, to_distribution, to_prediction
@@ -86,7 +86,7 @@ def open_backend(candidate: Candidate) -> Backend:
     backend = backend_class(model.runtime).open(
         model.file, threads=model.threads, providers=model.providers, settings=settings
     )
-    if candidate.view.size is not None:
+    if candidate.domain.network_key(candidate.view):
         try:
             backend.resize(candidate.input.shape)
         except RunError as error:
@@ -113,12 +113,11 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
 
     expected = candidate.input.shape
     if not input_spec.takes(expected):
-        says = f"{model.input.layout} {expected}"
+        says = candidate.domain.describe(candidate.input)
         raise contradiction("input size, layout or channels", says, _shape(input_spec.shape))
     if model.input.dtype != input_spec.dtype:
         raise contradiction("input dtype", model.input.dtype, input_spec.dtype)
-    quantised = model.input.dtype in ("uint8", "int8") and (model.input.mean or model.input.std)
-    if quantised and not input_spec.scale:
+    if candidate.domain.quantises(model.input) and not input_spec.scale:
         raise contradiction(
             "input mean and std", "to quantise them", "no quantisation; without them, pixels are fed as is"
         )
@@ -141,21 +140,17 @@ class OpenedCandidate:
     def __init__(self, candidate: Candidate, network: Network) -> None:
         self.candidate = candidate
         self.network = network
+        self._prepare = candidate.domain.prepare
 
     @property
     def name(self) -> str:
         """The candidate's name."""
         return self.candidate.name
 
-    def prepare(self, image: Image, pyramid: Pyramid | None = None) -> Tensor:
-        """The input tensor; not to be written to."""
-        return preprocess(
-            image,
-            self.candidate.input,
-            mirror=self.candidate.view.mirror,
-            pyramid=pyramid,
-            quantisation=self.network.backend.input,
-        )
+    def prepare(self, sample: Any, shared: Any = None) -> Tensor:
+        """The tensor of a decoded input; not to be written to. `shared` is what the domain gave for this input."""
+        candidate = self.candidate
+        return self._prepare(sample, candidate.input, candidate.view, shared, self.network.backend.input)
 
     def distribution(self, tensor: Tensor) -> Distribution:
         """float32 (labels,): run the network and give the probability of every label.
@@ -176,9 +171,9 @@ class OpenedCandidate:
         """Run the network on a prepared tensor; raises RunError as `distribution` does."""
         return to_prediction(self.distribution(tensor))
 
-    def predict(self, image: Image, pyramid: Pyramid | None = None) -> Prediction:
+    def predict(self, sample: Any, shared: Any = None) -> Prediction:
         """Prepare and run."""
-        return self.run(self.prepare(image, pyramid))
+        return self.run(self.prepare(sample, shared))
 
     def close(self) -> None:
         """Close the network, for all candidates that share it."""

@@ -10,10 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from premodel.clock import now_ms
-from premodel.domains.image.decode import Pyramid, decode, set_threads
 from premodel.errors import OptionError, PremodelError, RunError
 from premodel.fields import is_number
 from premodel.records import Prediction
@@ -25,8 +22,7 @@ from premodel.runtime.model_files import ModelFiles
 from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Run, Trace, serve, serving
 
 BATCH_WINDOW = 32
-"""Decoded images that `predict_batch` holds at once."""
-WARM_SIDE = 64
+"""Decoded inputs that `predict_batch` holds at once."""
 
 
 @dataclass(eq=False)
@@ -34,7 +30,8 @@ class _Input:
     """One input on its way to an answer."""
 
     so_far: AnswersSoFar
-    pyramid: Pyramid
+    sample: Any
+    shared: Any
     decode_ms: float
     features_ms: float
     predict_ms: float = 0.0
@@ -52,7 +49,7 @@ class _Waiting:
 
 
 class Premodel:
-    """A loaded premodel: image in, answer out. Made by `premodel.load`.
+    """A loaded premodel: input in, answer out. Made by `premodel.load`.
 
     Models are opened when they are first needed. A candidate that fails (its file is gone, its runtime fails, its
     output is NaN) is passed over and named in `Answer.failed`, and the policy's next best answers. All methods may be
@@ -111,13 +108,10 @@ class Premodel:
             self._known, self._files.get, threads, _budget(memory_budget_mb), self.bundle.memory_mb()
         )
         self._candidates.check_budget(range(len(own)))
-        self._extractor = None
-        if self.policy.features:
-            # Only here: a policy without features does not pay for importing them.
-            from premodel.domains.image.features.extractor import Extractor
-
-            self._extractor = Extractor(self.policy.features)
-        set_threads(threads or 1)
+        self._domain = self.bundle.domain
+        # A policy without features does not pay for importing them.
+        self._extractor = self._domain.extractor(self.policy.features) if self.policy.features else None
+        self._domain.set_threads(threads or 1)
 
     def __enter__(self) -> Self:
         return self
@@ -225,8 +219,7 @@ class Premodel:
 
         What a run on noise says does not matter: a failure of it alone makes no candidate unavailable.
         """
-        noise = np.random.default_rng(0).integers(0, 256, (WARM_SIDE, WARM_SIDE, 3), dtype=np.uint8)
-        item = self._read(noise)
+        item = self._read(self._domain.synthetic())
         for index in range(len(self.candidates)):
             with contextlib.suppress(RunError):
                 self._run(item, index)
@@ -263,17 +256,17 @@ class Premodel:
     def _read(self, image: Any) -> _Input:
         """Decode, and extract what the policy asks for."""
         start_ms = now_ms()
-        decoded = decode(image)
+        decoded = self._domain.decode(image)
         decoded_ms = now_ms()
-        so_far = AnswersSoFar(features=None if self._extractor is None else self._extractor.extract(decoded.rgb))
-        return _Input(so_far, Pyramid(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
+        so_far = AnswersSoFar(features=None if self._extractor is None else self._extractor.extract(decoded))
+        return _Input(so_far, decoded, self._domain.shared(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
 
     def _run(self, item: _Input, candidate: int) -> Prediction:
         """Preprocess and run, timed; whatever goes wrong is a RunError."""
         start_ms = now_ms()
         try:
             with self._candidates.use(candidate) as opened:
-                return opened.predict(item.pyramid.image, item.pyramid)
+                return opened.predict(item.sample, item.shared)
         except RunError:
             raise
         except PremodelError as error:

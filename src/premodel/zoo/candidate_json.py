@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from premodel.domains.image.views import read_view
+from premodel.domains.base import IMAGE_TASK
+from premodel.domains.registry import tasks
 from premodel.errors import InputError, ZooError
 from premodel.fields import Fields
 from premodel.zoo.manifest import Candidate, read_model
@@ -34,6 +35,8 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
         "view": {name: value for name, value in _plain(asdict(candidate.view)).items() if value is not None},
         "labels": candidate.n_labels,
     }
+    if model.task != IMAGE_TASK:
+        data["task"] = model.task
     for name in ("url", "license"):
         if not data[name]:
             del data[name]
@@ -50,9 +53,9 @@ def candidate_from_json(data: Any, folder: Path, error: type[InputError] = ZooEr
     """
     fields = Fields(data, "candidate", error)
     n_labels = fields.integer("labels", 1, 1 << 24)
-    model = read_model(fields, folder)
+    model = read_model(fields, folder, fields.text("task", IMAGE_TASK, tasks()))
     view_fields = fields.table("view")
-    view = read_view(view_fields, view_fields.text("name", ""))
+    view = model.domain.read_view(view_fields, view_fields.text("name", ""))
     fields.done()
     return Candidate(model, view, n_labels)
 

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from premodel.backends.registry import BACKENDS, EXPORTED_RUNTIMES, REMOTE_RUNTIMES
-from premodel.domains.image.decode import PREPROCESSING_VERSION
-from premodel.domains.image.spec import InputSpec, read_input_spec
-from premodel.domains.image.views import View, read_view
+from premodel.domains.base import IMAGE_TASK, Domain
+from premodel.domains.registry import domain_of, tasks
 from premodel.errors import ModelError, ZooError
 from premodel.fields import Fields, is_json, read_toml, shown
 from premodel.files import file_git_blob_sha1, file_sha256, is_regular
 from premodel.zoo.label_files import MIN_LABELS, WAITING, check_remote, read_label_file
 
-TASKS = ("image-classification",)
 ACTIVATIONS = ("softmax", "none")
 MAX_THREADS = 1024
 
@@ -43,7 +41,9 @@ class Model:
     label_offset:
         Output i + label_offset is label i; the outputs before it (a "background" class) are dropped.
     input:
-        How an image becomes its input.
+        How a decoded input becomes the model's, as the domain read it.
+    task:
+        What its inputs are: names the domain.
     activation:
         What the outputs are: "softmax" for probabilities, "none" for logits.
     threads:
@@ -55,7 +55,7 @@ class Model:
     name: str
     file: Path
     runtime: str
-    input: InputSpec
+    input: Any
     activation: str
     sha256: str | None = None
     git_blob_sha1: str | None = None
@@ -65,6 +65,12 @@ class Model:
     threads: int = 1
     providers: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    task: str = IMAGE_TASK
+
+    @property
+    def domain(self) -> Domain:
+        """What its inputs are."""
+        return domain_of(self.task)
 
     @property
     def is_remote(self) -> bool:
@@ -99,7 +105,7 @@ class Candidate:
     """
 
     model: Model
-    view: View
+    view: Any
     n_labels: int
 
     @property
@@ -108,11 +114,14 @@ class Candidate:
         return f"{self.model.name}@{self.view.name}" if self.view.name else self.model.name
 
     @cached_property
-    def input(self) -> InputSpec:
-        """The model's input with the view's crop and size."""
-        own, view = self.model.input, self.view
-        crop_fraction = own.crop_fraction if view.crop_fraction is None else view.crop_fraction
-        return replace(own, crop_fraction=crop_fraction, size=view.size or own.size)
+    def input(self) -> Any:
+        """The model's input with what the view changes."""
+        return self.domain.view_spec(self.model.input, self.view)
+
+    @property
+    def domain(self) -> Domain:
+        """What its inputs are."""
+        return self.model.domain
 
     @property
     def threads(self) -> int:
@@ -138,9 +147,7 @@ class Candidate:
         parts = self._network()
         if self.model.is_remote:
             parts["url"] = self.model.url
-        if self.view.size is not None:
-            parts["size"] = self.view.size
-        return _digest(parts)
+        return _digest({**parts, **self.domain.network_key(self.view)})
 
     @cached_property
     def prediction_key(self) -> str:
@@ -177,13 +184,12 @@ class Candidate:
             "digest": model.digest,
             "runtime": model.runtime,
             "input": asdict(self.input),
-            "mirror": self.view.mirror,
             "label_offset": model.label_offset,
             "activation": model.activation,
             "labels": self.n_labels,
             "providers": model.providers,
             "settings": _lasting(model),
-            "preprocessing": PREPROCESSING_VERSION,
+            **self.domain.answer_key(self.view),
         }
 
 
@@ -233,7 +239,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
     path = Path(path)
     fields = Fields(read_toml(path), str(path))
     name = fields.text("name")
-    task = fields.text("task", allowed=TASKS)
+    task = fields.text("task", allowed=tasks())
     labels = _labels(fields, path)
     entries = fields.tables("models")
     fields.done()
@@ -241,7 +247,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
         raise ZooError("no [[models]] entry", where=path, do="a zoo has at least one model")
     candidates: list[Candidate] = []
     for number, entry in enumerate(entries):
-        candidates.extend(_entry(entry, f"{path}: models[{number}]", path.parent, len(labels)))
+        candidates.extend(_entry(entry, f"{path}: models[{number}]", path.parent, len(labels), task))
     _refuse_twins(candidates, path)
     if require_files:
         for candidate in candidates:
@@ -312,35 +318,34 @@ def _inside(fields: Fields, name: str, folder: Path) -> Path:
     return folder / path
 
 
-def _entry(entry: Any, where: str, folder: Path, n_labels: int) -> list[Candidate]:
+def _entry(entry: Any, where: str, folder: Path, n_labels: int, task: str) -> list[Candidate]:
     """The candidates of one [[models]] entry: as the entry says, then one per view."""
     fields = Fields(entry, where)
     named = entry.get("name")
     if isinstance(named, str):
         fields.where = f"{where} ({shown(named)})"
-    model = read_model(fields, folder)
+    model = read_model(fields, folder, task)
+    domain = model.domain
     if model.runtime in EXPORTED_RUNTIMES:
         raise fields.fail("runtime", ", ".join(name for name in BACKENDS if name not in EXPORTED_RUNTIMES))
-    candidates = [Candidate(model, View(), n_labels)]
+    candidates = [Candidate(model, domain.plain_view(), n_labels)]
     for number, item in enumerate(fields.tables("views")):
         view_fields = Fields(item, fields.where, fields.error, f"views[{number}].")
-        view = read_view(view_fields, view_fields.name("name"))
-        if view.size == model.input.size:
-            view = replace(view, size=None)  # the model's own: its opened network will do
-        if view == View(view.name):
+        view = domain.normal_view(domain.read_view(view_fields, view_fields.name("name")), model.input)
+        if view == domain.plain_view(view.name):
             raise ZooError(
                 f"views[{number}] ({view.name}) changes nothing",
                 where=fields.where,
                 do="give it crop_fraction, size or mirror = true",
             )
-        if view.size is not None and model.is_remote:
-            raise view_fields.fail("size", "none for a model on a server: the size is the server's")
+        if model.is_remote and (own := domain.network_key(view)):
+            raise view_fields.fail(next(iter(own)), "none for a model on a server: the size is the server's")
         candidates.append(Candidate(model, view, n_labels))
     fields.done()
     return candidates
 
 
-def read_model(fields: Fields, folder: Path) -> Model:
+def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
     """The model of an entry, its views left to be read; the error class of `fields` if a field is wrong."""
     name = fields.name("name")
     output = fields.table("output")
@@ -355,7 +360,7 @@ def read_model(fields: Fields, folder: Path) -> Model:
         name=name,
         file=folder / name if remote and not fields.has("file") else _inside(fields, "file", folder),
         runtime=runtime,
-        input=read_input_spec(fields.table("input")),
+        input=domain_of(task).read_spec(fields.table("input")),
         activation=activation,
         sha256=fields.digest("sha256", 64),
         git_blob_sha1=fields.digest("git_blob_sha1", 40),
@@ -365,6 +370,7 @@ def read_model(fields: Fields, folder: Path) -> Model:
         threads=fields.integer("threads", 1, MAX_THREADS, 1),
         providers=fields.texts("providers"),
         settings=dict(settings),
+        task=task,
     )
     if remote:
         check_remote(fields, runtime, model.url, model.sha256, model.settings)

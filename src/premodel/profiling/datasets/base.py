@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.domains.image.decode import read_file
+from premodel.domains.image.domain import SUFFIXES
 from premodel.errors import ImageError
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".jp2", ".png", ".bmp", ".dib", ".webp", ".gif"}
-    | {".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".hdr", ".exr", ".sr", ".ras"}
-)
+IMAGE_SUFFIXES = SUFFIXES
 """Files that a folder is searched for. Files named by a list or a table may have any name."""
 
 

@@ -1,0 +1,139 @@
+"""The contract of a domain: what an input is, how it is read, and how it becomes the tensor of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.backends.base import Tensor, TensorSpec
+from premodel.fields import Fields
+
+IMAGE_TASK = "image-classification"
+"""The task of a candidate that states none."""
+
+
+class FeatureExtractor(Protocol):
+    """Computes the chosen features of one decoded input; may be shared between threads."""
+
+    def extract(self, sample: Any) -> NDArray[np.float32]:
+        """float32 (F,), always finite, in the order in which the features were named."""
+        ...
+
+    def time_parts(self, sample: Any) -> dict[str, float]:
+        """Milliseconds of each cost item on one input."""
+        ...
+
+
+class Domain(ABC):
+    """What an input is. One object for each task; it keeps nothing of the inputs it has seen.
+
+    A decoded input, a spec (the `input` table of a manifest entry) and a view are the domain's own types: whoever is
+    not the domain hands them on and reads nothing in them, but that a spec is a frozen dataclass with `shape` and
+    `dtype`, and a view a frozen dataclass with `name`.
+
+    Attributes
+    ----------
+    task:
+        What a zoo's manifest says to choose this domain.
+    suffixes:
+        Suffixes of its files, lower case with the dot: what a folder is searched for.
+    """
+
+    task: ClassVar[str]
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def decode(self, source: Any) -> Any:
+        """Decode an input from a path, bytes, or what else the domain accepts; SampleError if it cannot be."""
+
+    @abstractmethod
+    def size(self, sample: Any) -> Mapping[str, int]:
+        """How large a decoded input is, such as its width and height."""
+
+    def shared(self, sample: Any) -> Any:
+        """What candidates share while they prepare this very input; None for nothing."""
+        del sample
+
+    @abstractmethod
+    def prepare(
+        self, sample: Any, spec: Any, view: Any, shared: Any = None, quantisation: TensorSpec | None = None
+    ) -> Tensor:
+        """Make a model's input tensor, of the shape and type of the spec; not to be written to.
+
+        Parameters
+        ----------
+        sample:
+            The decoded input.
+        spec, view:
+            Of the candidate; the spec is that of `view_spec`.
+        shared:
+            What `shared` gave for this very input, or None.
+        quantisation:
+            Input of the model file.
+        """
+
+    @abstractmethod
+    def read_spec(self, fields: Fields) -> Any:
+        """Read the `input` table of a manifest entry; the error class of `fields` if a field is wrong."""
+
+    @abstractmethod
+    def plain_view(self, name: str = "") -> Any:
+        """The view that changes nothing."""
+
+    @abstractmethod
+    def read_view(self, fields: Fields, name: str) -> Any:
+        """Read an item of `views`; the error class of `fields` if a field is wrong."""
+
+    def normal_view(self, view: Any, spec: Any) -> Any:
+        """The view without what the spec says anyway."""
+        del spec
+        return view
+
+    def view_spec(self, spec: Any, view: Any) -> Any:
+        """The spec of a candidate: the model's with what the view changes."""
+        del view
+        return spec
+
+    @abstractmethod
+    def answer_key(self, view: Any) -> Mapping[str, Any]:
+        """What of the view and of the domain decides an answer, JSON: its version, and the view where it matters."""
+
+    def network_key(self, view: Any) -> Mapping[str, Any]:
+        """What of the view needs an opened network of its own, JSON; empty for nothing."""
+        del view
+        return {}
+
+    def describe(self, spec: Any) -> str:
+        """The tensor in words, for messages."""
+        return str(spec.shape)
+
+    def quantises(self, spec: Any) -> bool:
+        """Must the model file state the scale of its integer input, since values are quantised by it."""
+        del spec
+        return False
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of all features, in the order of a full vector; none if the domain has none."""
+        return ()
+
+    @property
+    def features_version(self) -> str:
+        """Of all features together: a bundle of another version is refused."""
+        return "0"
+
+    def extractor(self, names: Sequence[str] | None = None) -> FeatureExtractor:
+        """What computes the features named, None for all; OptionError if one is unknown."""
+        raise NotImplementedError(f"the domain of {self.task} has no features, given: {names}")
+
+    @abstractmethod
+    def synthetic(self, seed: int = 0) -> Any:
+        """A made-up input that `decode` accepts, to warm a model with."""
+
+    def set_threads(self, threads: int) -> None:
+        """Set the threads of the domain's own code, for the whole process."""
+        del threads

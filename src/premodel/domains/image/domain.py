@@ -1,0 +1,133 @@
+"""Images as a domain: decoded pixels, their crops, and the features of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.backends.base import Tensor, TensorSpec
+from premodel.domains.base import IMAGE_TASK, Domain, FeatureExtractor
+from premodel.domains.image.decode import PREPROCESSING_VERSION, Image, Pyramid, decode, preprocess, set_threads
+from premodel.domains.image.spec import InputSpec, read_input_spec
+from premodel.domains.image.views import View, read_view
+from premodel.fields import Fields
+
+SYNTHETIC_SIDE = 64
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".hdr", ".exr", ".sr", ".ras"}
+)
+
+
+class ImageFeatures:
+    """The extractor of features, on decoded images."""
+
+    def __init__(self, names: Sequence[str] | None) -> None:
+        from premodel.domains.image.features.extractor import Extractor
+
+        self._extractor = Extractor(names)
+
+    def extract(self, sample: Image) -> NDArray[np.float32]:
+        """See `Extractor.extract`."""
+        return self._extractor.extract(sample.rgb)
+
+    def time_parts(self, sample: Image) -> dict[str, float]:
+        """See `Extractor.time_parts`."""
+        return self._extractor.time_parts(sample.rgb)
+
+
+class ImageDomain(Domain):
+    """Images, as OpenCV decodes them."""
+
+    task = IMAGE_TASK
+    suffixes = SUFFIXES
+
+    def decode(self, source: Any) -> Image:
+        """See `decode.decode`."""
+        return decode(source)
+
+    def size(self, sample: Image) -> Mapping[str, int]:
+        """Width and height in pixels."""
+        return {"width": sample.width, "height": sample.height}
+
+    def shared(self, sample: Image) -> Pyramid:
+        """The resized crops."""
+        return Pyramid(sample)
+
+    def prepare(
+        self,
+        sample: Image,
+        spec: InputSpec,
+        view: View,
+        shared: Pyramid | None = None,
+        quantisation: TensorSpec | None = None,
+    ) -> Tensor:
+        """See `decode.preprocess`."""
+        return preprocess(sample, spec, mirror=view.mirror, pyramid=shared, quantisation=quantisation)
+
+    def read_spec(self, fields: Fields) -> InputSpec:
+        """Size, layout, type, channels, crop and values."""
+        return read_input_spec(fields)
+
+    def plain_view(self, name: str = "") -> View:
+        """The model's own crop and size."""
+        return View(name)
+
+    def read_view(self, fields: Fields, name: str) -> View:
+        """A crop, a size, the mirror image."""
+        return read_view(fields, name)
+
+    def normal_view(self, view: View, spec: InputSpec) -> View:
+        """Without the model's own size: its opened network will do."""
+        return replace(view, size=None) if view.size == spec.size else view
+
+    def view_spec(self, spec: InputSpec, view: View) -> InputSpec:
+        """The model's input with the view's crop and size."""
+        crop_fraction = spec.crop_fraction if view.crop_fraction is None else view.crop_fraction
+        return replace(spec, crop_fraction=crop_fraction, size=view.size or spec.size)
+
+    def answer_key(self, view: View) -> Mapping[str, Any]:
+        """The mirror, which no spec states, and the version of the preprocessing."""
+        return {"mirror": view.mirror, "preprocessing": PREPROCESSING_VERSION}
+
+    def network_key(self, view: View) -> Mapping[str, Any]:
+        """Another size."""
+        return {} if view.size is None else {"size": view.size}
+
+    def describe(self, spec: InputSpec) -> str:
+        """Layout and shape."""
+        return f"{spec.layout} {spec.shape}"
+
+    def quantises(self, spec: InputSpec) -> bool:
+        """An integer input with mean or std."""
+        return spec.dtype in ("uint8", "int8") and bool(spec.mean or spec.std)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Those of all families."""
+        from premodel.domains.image.features.registry import FEATURE_NAMES
+
+        return FEATURE_NAMES
+
+    @property
+    def features_version(self) -> str:
+        """That of the extractor."""
+        from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
+
+        return EXTRACTOR_VERSION
+
+    def extractor(self, names: Sequence[str] | None = None) -> FeatureExtractor:
+        """Computes the features named."""
+        return ImageFeatures(names)
+
+    def synthetic(self, seed: int = 0) -> NDArray[np.uint8]:
+        """Noise."""
+        return np.random.default_rng(seed).integers(0, 256, (SYNTHETIC_SIDE, SYNTHETIC_SIDE, 3), dtype=np.uint8)
+
+    def set_threads(self, threads: int) -> None:
+        """Of OpenCV."""
+        set_threads(threads)
