@@ -18,8 +18,8 @@ from premodel.fields import Fields
 
 SYNTHETIC_SIDE = 64
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".hdr", ".exr", ".sr", ".ras"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".jp2", ".png", ".bmp", ".dib", ".webp", ".gif"}
+    | {".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".hdr", ".exr", ".sr", ".ras"}
 )
 
 
