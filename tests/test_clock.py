@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,34 @@ def test_what_makes_a_record_invalid(samples: list[float], reason: str) -> None:
     timing = summarise(samples)
     assert not timing.valid
     assert reason in timing.reason
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        ([196.0] * 30 + [400.0] * 30, "rising from third to third of the runs: 196, 298, 400 ms"),
+        ([400.0] * 30 + [196.0] * 30, "falling from third to third of the runs: 400, 298, 196 ms"),
+        ([100.0] * 20 + [150.0] * 20 + [100.0] * 20, "jumping from third to third of the runs: 100, 150, 100 ms"),
+        ([20.0 + 0.1 * i for i in range(90)], "rising"),
+        (([0.67] * 9 + [7.7]) * 400, "mean 1.37 ms is far from the median 0.67 ms"),
+    ],
+)
+def test_runs_that_change_with_time_or_are_carried_by_a_few_are_not_valid(samples: list[float], reason: str) -> None:
+    timing = summarise(samples)
+    assert not timing.valid
+    assert reason in timing.reason
+
+
+@given(st.integers(0, 1000))
+def test_noise_is_no_trend(seed: int) -> None:
+    """Two kinds of input, taken in random order, differ twofold; no order of them is a trend."""
+    runs = np.random.default_rng(seed).choice([20.0, 40.0], 300)
+    assert "third" not in summarise(runs.tolist()).reason
+
+
+def test_a_slow_start_is_outweighed_by_more_runs() -> None:
+    assert not summarise([30.0] * 20 + [20.0] * 40).valid
+    assert summarise([30.0] * 20 + [20.0] * 1000).valid
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60))

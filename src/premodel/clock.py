@@ -7,12 +7,20 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 
 import numpy as np
+from numpy.typing import NDArray
 
 from premodel.records import Timing
 
 MIN_RUNS = 30
 MIN_SECONDS = 0.5
 MAX_RELATIVE_HALF_WIDTH = 0.05
+MAX_RELATIVE_DRIFT = 0.1
+"""Of the means of the first, the middle and the last third of the runs, against the mean of all."""
+DRIFT_STANDARD_ERRORS = 4.0
+"""How many of its standard errors a difference of two thirds must have before it is more than noise."""
+MAX_MEAN_TO_MEDIAN = 1.5
+MIN_P99_RUNS = 100
+"""With fewer runs no run lies beyond the 99th percentile: it is not shown."""
 Z_95 = 1.959963984540054
 
 
@@ -22,7 +30,10 @@ def now_ms() -> float:
 
 
 def summarise(samples_ms: Sequence[float]) -> Timing:
-    """Reduce measured runs (ms, warm-up already left out) to a timing record with its verdict.
+    """Reduce measured runs (ms, in the order of time, warm-up already left out) to a timing record with its verdict.
+
+    Not valid is what was measured too briefly or varies too much, what rises, falls or jumps from one third of the runs
+    to another, and a mean that a few runs carry far from the median.
 
     The interval is the normal approximation of the mean's; with 30 runs or more its error is far below the 5 % rule.
     """
@@ -41,5 +52,23 @@ def summarise(samples_ms: Sequence[float]) -> Timing:
     if half > MAX_RELATIVE_HALF_WIDTH * mean:
         width = "unknown" if mean == 0 else f"+-{100 * half / mean:.1f} %"
         reasons.append(f"interval {width}, {100 * MAX_RELATIVE_HALF_WIDTH:.0f} % allowed")
+    reasons += filter(None, [_drift(values, mean)])
     median, p90, p99 = (float(q) for q in np.quantile(values, [0.5, 0.9, 0.99]))
+    if not mean <= MAX_MEAN_TO_MEDIAN * median or not median <= MAX_MEAN_TO_MEDIAN * mean:
+        reasons.append(f"mean {mean:.3g} ms is far from the median {median:.3g} ms")
     return Timing(count, mean, median, p90, p99, mean - half, mean + half, not reasons, "; ".join(reasons))
+
+
+def _drift(values: NDArray[np.float64], mean: float) -> str:
+    """How the thirds of the runs differ, if that is more than noise; else empty."""
+    if values.size < MIN_RUNS:
+        return ""
+    thirds = np.array_split(values, 3)
+    means = [float(third.mean()) for third in thirds]
+    variances = [float(third.var(ddof=1)) / third.size for third in thirds]
+    for a, b in ((0, 2), (0, 1), (1, 2)):
+        noise = DRIFT_STANDARD_ERRORS * math.sqrt(variances[a] + variances[b])
+        if abs(means[a] - means[b]) > max(MAX_RELATIVE_DRIFT * mean, noise):
+            how = "rising" if means == sorted(means) else "falling" if means[::-1] == sorted(means) else "jumping"
+            return f"{how} from third to third of the runs: {', '.join(f'{one:.3g}' for one in means)} ms"
+    return ""

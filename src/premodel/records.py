@@ -147,3 +147,4 @@ class Conditions:
     threads: int
     versions: dict[str, str] = field(default_factory=dict)
     seed: int | None = None
+    quota: float | None = None

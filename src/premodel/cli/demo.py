@@ -14,7 +14,7 @@ from premodel.demo.demo import run_demo
 from premodel.demo.folder import BENCH, BUNDLE, REPORT, STORE
 from premodel.demo.state import DEFAULT_IMAGES, DEFAULT_OUT, Demo, DemoOptions
 from premodel.evaluation.rows import Row
-from premodel.runtime.conditions import cores
+from premodel.runtime.conditions import usable_cores
 from premodel.stats import interval, points
 
 MAX_WORKERS = 4
@@ -41,7 +41,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it, then one table, one sentence, and where everything is."""
-    options = DemoOptions(Path(args.out), args.images, args.seed, workers=min(MAX_WORKERS, cores()))
+    options = DemoOptions(Path(args.out), args.images, args.seed, workers=min(MAX_WORKERS, usable_cores()))
     progress = TerminalProgress()
     try:
         demo = run_demo(options, progress)

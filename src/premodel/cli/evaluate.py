@@ -10,7 +10,7 @@ from premodel.cli.train_options import add_train_options, policy_help, train_opt
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
 from premodel.evaluation.rows import Row
-from premodel.runtime.conditions import cores
+from premodel.runtime.conditions import usable_cores
 from premodel.training.guarantee import WITHOUT_POINTS, check_guarantee
 from premodel.training.load import load_tables
 from premodel.training.train import TRAINERS
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("too few folds", given=args.folds, allowed="2 or more")
     if args.workers is not None and args.workers < 1:
         raise OptionError("too few workers", given=args.workers, allowed="1 or more")
-    workers = args.workers or min(cores(), MAX_WORKERS)
+    workers = args.workers or min(usable_cores(), MAX_WORKERS)
     premodels = {policy: train_options(args, policy) for policy in _policies(args)}
     for options in premodels.values():
         check_guarantee(options)

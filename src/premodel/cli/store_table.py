@@ -22,9 +22,10 @@ def format_summary(summary: StoreSummary) -> str:
     if summary.device is None:
         lines.append("not timed")
     else:
+        quota = "" if conditions.get("quota") is None else f" (quota {conditions['quota']:g})"
         decode = "not timed" if summary.decode_ms is None else f"{summary.decode_ms:.3f} ms"
         lines.append(
-            f"device {summary.device}: {conditions.get('cpu')}, {conditions.get('cores')} cores, governor "
+            f"device {summary.device}: {conditions.get('cpu')}, {conditions.get('cores')} cores{quota}, governor "
             f"{conditions.get('governor')}; decode {decode} {_verdict(summary.decode_valid)}; "
             "ms below is preprocess + run, one warm candidate"
         )

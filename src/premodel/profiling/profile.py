@@ -28,7 +28,7 @@ from premodel.profiling.workers.ray_connection import check_address
 from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
-from premodel.runtime.conditions import device_name, measure_conditions
+from premodel.runtime.conditions import device_name, measure_conditions, too_many_threads
 from premodel.store.runs import begin_run, end_run, register_zoo
 from premodel.store.samples import Entry, register_samples
 from premodel.store.store import Store
@@ -264,6 +264,10 @@ class _Run:
             report.relabelled = register_samples(self.store, self.dataset.names, inventory.entries)
             report.seconds["reading"] = (now_ms() - start) / 1e3
             _note_what_was_read(self.progress.note, self.dataset, inventory, report.relabelled)
+            threads = {one.name: one.model.threads for one in self.candidates if not one.model.is_remote}
+            crowded = too_many_threads({**threads, "OpenCV": self.opencv_threads})
+            if crowded:
+                self.progress.note(crowded)
             self._passes(report)
             self._end(report)
             return report

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +20,8 @@ _BOARD = Path("/proc/device-tree/model")
 _CPUINFO = Path("/proc/cpuinfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _STAT = Path("/proc/stat")
+_CGROUP = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def device_name() -> str:
@@ -51,6 +54,55 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+def cpu_quota(cgroup: Path = _CGROUP, root: Path = _CGROUPS) -> float | None:
+    """Cores' worth of time that the control groups of this process allow, as a container's limit; None for no limit."""
+    limits = []
+    for line in _read(cgroup).splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        folder = root if not controllers else root / "cpu" if "cpu" in controllers.split(",") else None
+        if folder is None:
+            continue
+        inside = [part for part in path.split("/") if part not in ("", "..")]
+        for depth in range(len(inside) + 1):  # the limit of every group around it holds too
+            limits.append(_limit(folder.joinpath(*inside[:depth])))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _limit(group: Path) -> float | None:
+    """Of one group, of version 2 or 1."""
+    text = _read(group / "cpu.max") or f"{_read(group / 'cpu.cfs_quota_us')} {_read(group / 'cpu.cfs_period_us')}"
+    try:
+        quota, period = (float(field) for field in text.split())
+    except ValueError:  # "max", or no such file
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def usable_cores() -> int:
+    """Cores that are worth as many processes or threads: those allowed, within the quota, at least 1."""
+    quota = cpu_quota()
+    return cores() if quota is None else max(1, min(cores(), math.ceil(quota)))
+
+
+def too_many_threads(threads: Mapping[str, int]) -> str:
+    """Name what asks for more threads than there are cores to run them; empty if nothing does.
+
+    Parameters
+    ----------
+    threads:
+        By the name of what uses them.
+    """
+    usable = usable_cores()
+    names = [name for name, count in threads.items() if count > usable]
+    if not names:
+        return ""
+    quota = cpu_quota()
+    limit = f"{cores()} cores" + ("" if quota is None else f", of whose time the control group allows {quota:g}")
+    most = max(threads[name] for name in names)
+    return f"{most} threads of {', '.join(names)} share {limit}; latencies are higher than with fewer threads"
+
+
 def governor() -> str:
     """CPU frequency governor; "unknown" where the system does not tell."""
     return _read(_GOVERNOR) or "unknown"
@@ -60,7 +112,7 @@ def measure_conditions(device: str, threads: int, seed: int | None = None) -> Co
     """The conditions of a run on this machine."""
     versions = {"premodel": __version__, "python": platform.python_version(), "system": platform.platform()}
     versions |= dict(_versions(LIBRARIES))
-    return Conditions(device, cpu_model(), cores(), governor(), threads, versions, seed)
+    return Conditions(device, cpu_model(), cores(), governor(), threads, versions, seed, cpu_quota())
 
 
 class OtherLoad:

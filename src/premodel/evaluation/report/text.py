@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from premodel.clock import MIN_P99_RUNS
 from premodel.evaluation.cross_validation import Outcome
 from premodel.evaluation.peer_curves import PeerCurve
 from premodel.evaluation.report.classes import MIN_CLASS_SAMPLES, ClassGain
@@ -140,7 +141,7 @@ def timings_table(spreads: Sequence[Spread]) -> TextTable:
             f"{ms(one.ci_ms[0])} to {ms(one.ci_ms[1])}",
             ms(one.median_ms),
             ms(one.p90_ms),
-            ms(one.p99_ms),
+            ms(one.p99_ms if one.runs >= MIN_P99_RUNS else None),
             str(one.runs),
             ms(one.energy_mj),
             "not measured" if math.isnan(one.memory_mb) else f"{one.memory_mb:.0f}",
