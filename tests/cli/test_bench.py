@@ -62,3 +62,12 @@ def test_mistakes(profiled: Any, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "edge.premodel"
     assert main(["bench", str(out), str(broken), "--labels", str(broken / "labels.csv")]) == 2
     assert "no image can be read" in capsys.readouterr().err
+
+
+def test_the_quick_form_is_one_pass_over_few_images(profiled: Any, tmp_path: Path, capsys: Any) -> None:
+    assert bench(profiled, tmp_path, "--quick", "--json") == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (report["samples"], report["passes"]) == (50, 1)
+    assert bench(profiled, tmp_path, "--quick", "--limit", 10, "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["samples"] == 10
+    assert bench(profiled, tmp_path, "--quick", "--limit", 0) == 2

@@ -15,7 +15,7 @@ EXAMPLE = """example:
   premodel doctor profile.db
 
 The first line is the advice: a policy, or one candidate alone. Everything is cross-validated; intervals are 95 %; a
-permuted control says what a score reaches where there is nothing to know. With more than 3,000 samples, confidence,
+permuted control shows what a score reaches by chance. With more than 3,000 samples, confidence,
 features and policies are looked at on a stratified subsample of 3,000.
 """
 

@@ -20,6 +20,7 @@ from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
 from premodel.evaluation.rows import Singles, invalid_note
 from premodel.evaluation.signal import confidence_signals, feature_signals
 from premodel.records import Criterion
+from premodel.runtime.policies.costs import rounded_up
 from premodel.stats import MIN_SAMPLES, interval, paired_bootstrap, points, wilson
 from premodel.training.folds import stratified_subsample
 from premodel.training.labels import optimum
@@ -211,7 +212,7 @@ def _at(singles: Singles, column: int) -> str:
 
 def _ceiling(singles: Singles) -> str:
     """The latency of the best single candidate, rounded up: what is rounded down would rule it out."""
-    return f"{math.ceil(1000 * singles.latency_ms[singles.best]) / 1000:g}"
+    return rounded_up(float(singles.latency_ms[singles.best]))
 
 
 def _baseline(found: tuple[Reachable, ...], speedup: float) -> str:

@@ -1,7 +1,7 @@
 """How the paper's published code scores a premodel, as it is written there; and what it prints on no information.
 
 Source: the LCTES 2018 artefact, `features.py`, read and not run. This is NOT accuracy: it asks whether the label of the
-level that spoke says yes, and never what a network answered.
+level that spoke predicts yes, and never what a network answered.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ UNKNOWN_RATE = 0.60
 NEIGHBOURS = 5
 
 
-def artefact_hits(says: Bools, labels: Bools, *, aligned: bool) -> int:
+def artefact_hits(predicted: Bools, labels: Bools, *, aligned: bool) -> int:
     """Hits of the artefact's metric among the samples of one fold.
 
     Parameters
     ----------
-    says:
+    predicted:
         bool (n, levels), does the level say yes; the first yes speaks.
     labels:
         bool (n, levels), the labels of these samples.
@@ -40,16 +40,16 @@ def artefact_hits(says: Bools, labels: Bools, *, aligned: bool) -> int:
 
     Notes
     -----
-    A sample on which no level says yes counts as a hit if the last level's label says no; whether another candidate is
-    right is not asked. Both ways of counting share this.
+    A sample on which no level predicts yes counts as a hit if the last level's label says no; whether another
+    candidate is right is not asked. Both ways of counting share this.
     """
-    rows = np.arange(len(says))
+    rows = np.arange(len(predicted))
     hits = 0
-    for level in range(says.shape[1]):
+    for level in range(predicted.shape[1]):
         truth = labels[rows if aligned else np.arange(len(rows)), level]
-        yes = says[rows, level]
+        yes = predicted[rows, level]
         hits += int(truth[yes].sum())
-        if level == says.shape[1] - 1:
+        if level == predicted.shape[1] - 1:
             hits += int((~truth[~yes]).sum())
         rows = rows[~yes]
     return hits

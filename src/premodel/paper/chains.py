@@ -136,12 +136,12 @@ def _level_hits(study: Study, recipe: Recipe) -> list[tuple[tuple[int, int, int]
         chosen = list(one.chosen)
         correct = study.correct[one.rows][:, chosen]
         labels = make_labels(recipe.labels, correct, study.tables.latency_ms[chosen])
-        says = one.scores > 0.5
-        reaching = np.ones(len(says), dtype=np.bool_)
+        predicted = one.scores > 0.5
+        reaching = np.ones(len(predicted), dtype=np.bool_)
         for level in range(len(chosen)):
-            hit = says[:, level] == labels[:, level]
+            hit = predicted[:, level] == labels[:, level]
             found[level] += (
                 int(hit.sum()), len(hit), int(labels[:, level].sum()), int(hit[reaching].sum()), int(reaching.sum())
             )  # fmt: skip
-            reaching &= ~says[:, level]
+            reaching &= ~predicted[:, level]
     return [((int(h), int(n), int(y)), (int(rh), int(r))) for h, n, y, rh, r in found]

@@ -25,7 +25,7 @@ Progress = Callable[[str], None]
 """Called with a word after each fit and simulation of one fold."""
 
 MAIN = Recipe()
-"""The paper's premodel; the most accurate single candidate answers where no level says yes."""
+"""The paper's premodel; the most accurate single candidate answers where no level predicts yes."""
 SKIPS = Recipe(fallback=False)
 """The same, with no answer there."""
 
