@@ -21,9 +21,9 @@ EXAMPLE = """example:
   premodel evaluate profile.db --policy paper --policy select
 
 Everything a premodel fits is fitted on the training folds alone. Speed-up and accuracy difference are against the most
-accurate single candidate, with a 95 % paired bootstrap interval; the verdict also compares with the random mix
-of single candidates at the premodel's own latency. An abstention counts as wrong. A fold whose samples do not allow the guarantee asked for is
-served by its best single candidate alone, and counted.
+accurate single candidate, with a 95 % paired bootstrap interval; the verdict also compares with the random mix of
+single candidates at the premodel's own latency. An abstention counts as wrong. A fold whose samples do not allow the
+guarantee asked for is served by its best single candidate alone, and counted.
 """
 DEFAULT_POLICIES = ("auto",)
 
