@@ -47,7 +47,20 @@ def sentence(
         parts.append(f"allowed: {allowed}")
     if do is not None:
         parts.append(do)
-    return "; ".join(" ".join(part.split()) for part in parts)
+    return printable("; ".join(" ".join(part.split()) for part in parts))
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters escaped, so that a name cannot steer the terminal that it is written to.
+
+    Examples
+    --------
+    >>> printable("a" + chr(27) + "[2J")
+    'a\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class PremodelError(Exception):

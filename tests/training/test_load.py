@@ -190,3 +190,53 @@ def test_the_newest_extractor_counts(store: Path) -> None:
     with pytest.raises(StoreError, match="9 of 9 samples lack their features"):
         load_tables(store)
     assert load_tables(store, passes=("predictions", "timings")).feature_names == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"truth_rank": -1}, "whole numbers from 0 to 30"),
+        ({"truth_rank": 31}, "whole numbers from 0 to 30"),
+        ({"labels": np.zeros(20, "<i4").tobytes()}, "labels below 30, each once"),
+        ({"labels": np.arange(11, 31, dtype="<i4").tobytes()}, "labels below 30, each once"),
+        ({"probabilities": np.full(20, 1.5, "<f4").tobytes()}, "do not rise"),
+        ({"probabilities": np.linspace(0, 0.1, 20).astype("<f4").tobytes()}, "do not rise"),
+        ({"probabilities": np.full(20, np.nan, "<f4").tobytes()}, "do not rise"),
+        ({"entropy": None}, "an entropy from 0"),
+        ({"entropy": 4.0}, "an entropy from 0"),
+        ({"entropy": "high"}, "damaged answers of m0"),
+    ],
+)
+def test_an_answer_that_no_prediction_can_have_given_is_named(
+    store: Path, values: dict[str, object], message: str
+) -> None:
+    sample = load_tables(store).samples[2]
+    with Store(store) as opened, opened.writing() as connection:
+        text = ", ".join(f"{name} = ?" for name in values)
+        connection.exec_driver_sql(f"UPDATE predictions SET {text} WHERE sample = ?", (*values.values(), sample))
+    with pytest.raises(StoreError, match=message) as caught:
+        load_tables(store)
+    assert sample in str(caught.value) or "high" in str(caught.value)
+
+
+def test_a_rank_that_contradicts_the_labels_is_named(store: Path) -> None:
+    tables = load_tables(store)
+    wrong = (int(tables.rank[0, 0]) + 1) % 20
+    change(store, update(PREDICTIONS).where(PREDICTIONS.c.sample == tables.samples[0]).values(truth_rank=wrong))
+    with pytest.raises(StoreError, match="a rank of the truth that agrees with the labels"):
+        load_tables(store)
+
+
+@pytest.mark.parametrize("value", ["text", 1e300, 0.0])
+def test_a_damaged_timing_is_named(store: Path, value: object) -> None:
+    with Store(store) as opened, opened.writing() as connection:
+        connection.exec_driver_sql("UPDATE timings SET valid = 1, mean_ms = ?", (value,))
+    with pytest.raises(StoreError, match="damaged timing record; given: mean_ms is"):
+        load_tables(store)
+
+
+def test_control_characters_of_names_are_escaped(store: Path) -> None:
+    with pytest.raises(OptionError) as caught:
+        load_tables(store, candidates=["\x1b[2J"])
+    assert "\x1b" not in str(caught.value)
+    assert "\\x1b[2J" in str(caught.value)

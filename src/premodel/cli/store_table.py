@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from premodel.errors import printable
 from premodel.store.summary import CandidateSummary, StoreSummary
 
 HEADER = ("candidate", "predictions", "failed", "top-1 %", "top-5 %", "ms", "verdict", "load ms", "MB", "mJ")
@@ -46,7 +47,7 @@ def format_summary(summary: StoreSummary) -> str:
         lines.append("rows are kept of candidates that are not in the zoo: " + ", ".join(summary.other_candidates))
     if summary.unfinished_runs:
         lines.append(f"{summary.unfinished_runs} of {summary.runs} runs were broken off")
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def _cells(one: CandidateSummary) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,14 @@ def read_answers(
         rows = np.arange(n)
     if not stored:
         return found
-    _, labels_of, ranks, entropies, labels, probabilities = zip(*stored, strict=True)
+    names, labels_of, ranks, entropies, labels, probabilities = zip(*stored, strict=True)
+    try:
+        numbers = np.array([labels_of, ranks], np.float64)
+        entropy = np.array([math.nan if one is None else one for one in entropies], np.float64)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"damaged answers of {candidate.name} ({error})", where=name) from error
+    bad = (numbers != np.floor(numbers)).any(axis=0) | (numbers[1] < 0) | (numbers[1] > n_labels)
+    _refuse(name, candidate, names, bad, f"a label and a rank that are whole numbers from 0 to {n_labels}")
     found.there[rows] = np.array(labels_of, np.int32) == truth[rows]
     found.rank[rows] = ranks
     answered = np.array([blob is not None for blob in labels], np.bool_)  # not failed
@@ -81,5 +89,43 @@ def read_answers(
         found.probabilities[rows[answered]] = np.frombuffer(b"".join(filter(None, probabilities)), "<f4").reshape(-1, k)
     except ValueError as error:
         raise StoreError(f"damaged answers of {candidate.name} ({error})", where=name) from error
-    found.entropy[rows[answered]] = [entropy for entropy in entropies if entropy is not None]
+    found.entropy[rows[answered]] = entropy[answered]
+    said = [sample for sample, one in zip(names, answered, strict=True) if one]
+    _check(name, candidate, said, found, rows[answered], numbers[:, answered].astype(np.int64), n_labels)
     return found
+
+
+def _check(
+    name: str,
+    candidate: StoredCandidate,
+    samples: Sequence[str],
+    found: StoredAnswers,
+    rows: NDArray[np.intp],
+    numbers: NDArray[np.int64],
+    n_labels: int,
+) -> None:
+    """Refuse answers that no prediction can have given; `numbers` are the label and the rank of each."""
+    labels, probabilities, entropy = found.labels[rows], found.probabilities[rows], found.entropy[rows]
+    k = labels.shape[1]
+    ordered = np.sort(labels, axis=1)
+    bad = (ordered[:, 0] < 0) | (ordered[:, -1] >= n_labels) | (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    _refuse(name, candidate, samples, bad, f"labels below {n_labels}, each once")
+    falling = (probabilities[:, 1:] <= probabilities[:, :-1]).all(axis=1)
+    bad = ~(falling & (probabilities[:, -1] >= 0) & (probabilities[:, 0] <= 1 + 1e-5))
+    _refuse(name, candidate, samples, bad, "probabilities in [0, 1] that do not rise")
+    bad = ~((entropy >= -1e-5) & (entropy <= math.log(max(1, n_labels)) + 1e-3))
+    _refuse(name, candidate, samples, bad, f"an entropy from 0 to the logarithm of {n_labels}")
+    hit = labels == numbers[0][:, None]
+    bad = np.where(hit.any(axis=1), numbers[1] != hit.argmax(axis=1), numbers[1] < k)
+    _refuse(name, candidate, samples, bad, "a rank of the truth that agrees with the labels")
+
+
+def _refuse(name: str, candidate: StoredCandidate, samples: Sequence[str], bad: NDArray[np.bool_], must: str) -> None:
+    if bad.any():
+        raise StoreError(
+            f"damaged answers of {candidate.name}",
+            where=name,
+            given=f"{int(bad.sum())} rows, the first of sample {samples[int(bad.argmax())]}",
+            allowed=must,
+            do="restore the store from a copy, or profile into a new one",
+        )

@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select, update
 
+from premodel.errors import StoreError
 from premodel.records import UNFINISHED, EnergyRecord, Footprint, Timing
 from premodel.store.rows import merge
 from premodel.store.schema import CANDIDATES, FEATURE_COSTS, RUNS, TIMINGS
 from premodel.store.store import Store
+
+MAX_STORED = 1e12
+"""No time, energy or memory is larger."""
 
 STATISTICS = ("mean_ms", "median_ms", "p90_ms", "p99_ms", "ci_low_ms", "ci_high_ms")
 
@@ -76,7 +80,12 @@ def read_timings(store: Store, device: str) -> dict[str, StoredTiming]:
 def _record(row: Any) -> StoredTiming:
     def number(name: str) -> float:
         value = row[name]
-        return math.nan if value is None else float(value)
+        if value is None:
+            return math.nan
+        mean_of_valid = name == "mean_ms" and row["valid"]
+        if not isinstance(value, int | float) or abs(value) > MAX_STORED or (mean_of_valid and value <= 0):
+            raise StoreError("damaged timing record", where=f"row {row['subject']}", given=f"{name} is {value!r}")
+        return float(value)
 
     statistics = {name: number(name) for name in STATISTICS}
     return StoredTiming(
