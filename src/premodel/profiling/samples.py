@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from premodel.domains.image.decode import Image, decode, read_file
-from premodel.errors import DatasetError, ImageError
+from premodel.domains.base import Domain
+from premodel.domains.image.decode import decode, read_file
+from premodel.errors import DatasetError, ImageError, SampleError
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
 from premodel.store.samples import Entry, Opening
@@ -118,13 +120,13 @@ class ChangedError(ImageError):
     """The bytes are no longer those that were listed."""
 
 
-def open_image(task: Task) -> Image:
-    """Read and decode the task's image.
+def open_input(task: Task, domain: Domain) -> Any:
+    """Read and decode the task's input.
 
     Raises
     ------
-    ImageError
-        The bytes are no image.
+    SampleError
+        The bytes are no input of the domain.
     ChangedError
         The bytes cannot be read any more, or are not those that were listed.
     """
@@ -134,18 +136,19 @@ def open_image(task: Task) -> Image:
         raise ChangedError(str(error)) from error
     if data is None or hashlib.sha256(data).hexdigest() != task.entry.sample:
         raise ChangedError("the image changed while it was being profiled", do="run the same command again")
-    return decode(data)
+    return domain.decode(data)
 
 
-def try_open(task: Task) -> tuple[Image | None, Opening]:
-    """Open the task's image, or tell why it cannot be."""
+def try_open(task: Task, domain: Domain) -> tuple[Any, Opening]:
+    """Open the task's input, or tell why it cannot be."""
     try:
-        image = open_image(task)
+        found = open_input(task, domain)
     except ChangedError as error:
         return None, Opening(reason=str(error), changed=True)
-    except ImageError as error:
+    except SampleError as error:
         return None, Opening(reason=str(error))
-    return image, Opening(image.width, image.height)
+    size = domain.size(found)
+    return found, Opening(size.get("width", 0), size.get("height", 0))
 
 
 def draw_images(dataset: Dataset, entries: Sequence[Entry], seed: int) -> list[bytes]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from premodel.domains.base import IMAGE_TASK
 from premodel.domains.image.decode import set_threads
 from premodel.domains.image.features.costs import parts_of
 from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
 from premodel.domains.image.features.registry import FAMILIES
+from premodel.domains.registry import domain_of
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Task, tasks_of, try_open
@@ -55,7 +57,7 @@ class FeatureJob:
 
     def work(self, task: Task) -> Iterator[Vectors]:
         """Compute one sample's values."""
-        image, opening = try_open(task)
+        image, opening = try_open(task, domain_of(IMAGE_TASK))
         if image is None:
             yield Vectors(task.entry, opening)
             return

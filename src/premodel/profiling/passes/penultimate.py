@@ -95,7 +95,7 @@ class PenultimateJob:
 
     def work(self, task: Task) -> Iterator[Vectors]:
         """Compute one sample's vector; raises RunError if the network fails."""
-        image, opening = try_open(task)
+        image, opening = try_open(task, self.candidates[0].domain)
         if image is None or self._opened is None:
             yield Vectors(task.entry, opening)
             return

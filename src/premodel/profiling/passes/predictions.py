@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from premodel.clock import now_ms
-from premodel.domains.image.decode import Image, Pyramid, set_threads
+from premodel.domains.image.decode import set_threads
 from premodel.errors import ModelError, RunError
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
@@ -73,16 +73,16 @@ class PredictionJob:
 
     def work(self, task: Task) -> Iterator[Answers]:
         """Answer one sample by the candidates that are wanted; slow ones' answers are given as they come."""
-        image, opening = try_open(task)
+        image, opening = try_open(task, self.candidates[0].domain)
         if image is None:
             yield Answers(task.entry, opening, ())
             return
-        pyramid = Pyramid(image)
+        shared = self.candidates[0].domain.shared(image)
         first: Opening | None = opening
         answers: list[Answer] = []
         start = now_ms()
         for index in task.wanted:
-            answers.append(_answer(self._opened[index], index, image, pyramid, task.entry.label))
+            answers.append(_answer(self._opened[index], index, image, shared, task.entry.label))
             if now_ms() - start >= GATHER_MS:
                 yield Answers(task.entry, first, tuple(answers))
                 first, answers, start = None, [], now_ms()
@@ -102,10 +102,10 @@ class PredictionJob:
         self._opened = []
 
 
-def _answer(opened: OpenedCandidate, index: int, image: Image, pyramid: Pyramid, label: int) -> Answer:
+def _answer(opened: OpenedCandidate, index: int, image: Any, shared: Any, label: int) -> Answer:
     start = now_ms()
     try:
-        distribution = opened.distribution(opened.prepare(image, pyramid))
+        distribution = opened.distribution(opened.prepare(image, shared))
         prediction = to_prediction(distribution)
         latency_ms = now_ms() - start
     except RunError as error:
