@@ -63,7 +63,7 @@ def module_name(file: Path) -> str:
 
 
 def late_imports(file: Path) -> set[str]:
-    """Modules that a file may import by name: its strings that name one, and all that a `premodel.folder.{name}` can."""
+    """Modules that a file may import by name: its strings that name one, and what a `premodel.folder.{name}` can."""
     tree = ast.parse(file.read_text())
     names = {module_name(other) for other in module_files()}
     if not any(
