@@ -3,7 +3,7 @@
     python benchmarks/guarantee/bench.py PROFILE
 
 The policy is fitted on a third of the profile's samples. The other two thirds are taken as the population: the loss of
-each point of operation on all of them is its true loss. Calibration sets are drawn from them with replacement; each
+each operating point on all of them is its true loss. Calibration sets are drawn from them with replacement; each
 chooses a point by the very function that `premodel train --guarantee` runs, and the promise is kept if the true loss of
 that point is within what was promised, or nothing was promised.
 """

@@ -1,4 +1,4 @@
-"""What is read from the results of a method at several points of operation.
+"""What is read from the results of a method at several operating points.
 
 A curve is the upper hull of a method's points: any place on it is reached by serving its two neighbours at random in
 some proportion. Intervals are from resampled samples, the same for all methods, everything recomputed in each resample.

@@ -45,7 +45,7 @@ def test_too_few_samples_name_a_way_out_that_works(profiled: Any, tmp_path: Path
 @pytest.mark.parametrize(
     ("others", "message"),
     [
-        (["--policy", "paper"], "policy paper has no points of operation to give a guarantee for"),
+        (["--policy", "paper"], "policy paper has no operating points to give a guarantee for"),
         (["--policy", "cascade", "--max-latency-ms", 5], "a guarantee and max-latency-ms exclude each other"),
         (["--policy", "cascade", "--cost-weight", 5], "a guarantee and cost-weight exclude each other"),
     ],

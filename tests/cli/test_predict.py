@@ -127,7 +127,7 @@ def test_a_missing_model_is_named_and_passed_over(tmp_path: Path, capsys: Any) -
     ("words", "message"),
     [
         (["--max-latency-ms", "0.1"], "no candidate can answer within max_latency_ms; given: 0.1 ms; allowed: "),
-        (["--max-latency-ms", "-1"], "max_latency_ms is no budget"),
+        (["--max-latency-ms", "-1"], "wrong max_latency_ms"),
         (["--threads", "0"], "wrong number of threads"),
         (["--zoo", "/nowhere"], "there is no such zoo"),
         (["--memory-budget-mb", "0"], "wrong memory budget"),

@@ -60,7 +60,7 @@ def test_images_that_are_gone_or_changed_are_left_out_with_a_word(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(["--folds", "1"], "too few folds"), (["--min-accuracy", "much"], "min-accuracy is no floor")]
+    ("words", "said"), [(["--folds", "1"], "too few folds"), (["--min-accuracy", "much"], "wrong min-accuracy")]
 )
 def test_wrong_input_is_one_line(profiled: Any, tmp_path: Path, capsys: Any, words: list[str], said: str) -> None:
     assert report(profiled.store, tmp_path / "r.html", *words) == 2

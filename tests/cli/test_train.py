@@ -73,8 +73,8 @@ def test_no_path_of_this_machine_is_in_the_bundle(profiled: Any, tmp_path: Path)
     [
         (["--policy", "guess"], "unknown policy; given: guess; allowed: "),
         (["--policy", "paper", "--fallback", "nobody"], "unknown fallback; given: nobody"),
-        (["--min-accuracy", "78"], "min-accuracy is no floor; given: 78; allowed: best, best-1pt"),
-        (["--max-latency-ms", "0"], "max-latency-ms is no ceiling"),
+        (["--min-accuracy", "78"], "wrong min-accuracy; given: 78; allowed: best, best-1pt"),
+        (["--max-latency-ms", "0"], "wrong max-latency-ms"),
         (["--policy", "paper", "--max-latency-ms", "0.001"], "no candidate keeps max-latency-ms"),
         (["--policy", "paper", "--cost-weight", "0.1"], "policy paper has no cost-weight"),
         (["--policy", "single", "--min-accuracy", "1.0"], "no single candidate meets the objective"),

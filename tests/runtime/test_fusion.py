@@ -14,9 +14,9 @@ from premodel.runtime.fusion import (
     FLOOR,
     fused_distribution,
     fused_prediction,
+    fused_top_probability,
     log_scores,
-    own_mass,
-    top_mass,
+    own_top_probability,
 )
 
 LABELS = 30
@@ -67,7 +67,7 @@ def test_it_is_a_distribution_whatever_is_said(members: list[tuple[Prediction, f
     assert np.isfinite(shares).all()
     assert (shares >= 0).all()
     assert float(shares.sum()) == pytest.approx(1, abs=1e-4)
-    assert 0 < top_mass(shares, 1) <= top_mass(shares, 5) <= 1 + 1e-5
+    assert 0 < fused_top_probability(shares, 1) <= fused_top_probability(shares, 5) <= 1 + 1e-5
 
 
 @given(st.lists(st.tuples(prediction(), weight), min_size=2, max_size=4), st.randoms())
@@ -90,9 +90,9 @@ def test_one_member_keeps_its_order_and_its_mass_is_found_without_writing_out(on
     shares = fuse([one], [w])
     assert (np.diff(shares[one.labels]) <= 1e-7).all()
     for top_n in (1, 5):
-        mass = own_mass(log_scores(one.probabilities), w, LABELS, top_n)
+        top_probability = own_top_probability(log_scores(one.probabilities), w, LABELS, top_n)
         listed = float(shares[one.labels[:top_n]].sum())
-        assert mass == pytest.approx(listed, rel=1e-4)
+        assert top_probability == pytest.approx(listed, rel=1e-4)
 
 
 @given(st.lists(prediction(), min_size=1, max_size=4))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from premodel.errors import BundleError
-from premodel.runtime.reference import Reference, reference_of, sureness
+from premodel.runtime.reference import Reference, answer_confidence, reference_of
 
 REFERENCE = Reference({"a": 3, "": 1}, (0.5, 0.9), (1, 0, 2))
 
@@ -53,5 +53,5 @@ def test_no_table_is_refused() -> None:
 
 
 def test_sureness_is_the_confidence_or_else_the_probability() -> None:
-    assert sureness(0.25, 0.75) == 0.25
-    assert sureness(float("nan"), 0.75) == 0.75
+    assert answer_confidence(0.25, 0.75) == 0.25
+    assert answer_confidence(float("nan"), 0.75) == 0.75

@@ -59,7 +59,7 @@ def test_floors(text: str, value: float, relative: bool) -> None:
     "text", ["", "bset", "78", "-0.1", "best-1", "best-1%", "nan", "inf", "best--1pt", "best-200pt"]
 )
 def test_floors_that_are_none(text: str) -> None:
-    with pytest.raises(OptionError, match="min-accuracy is no floor"):
+    with pytest.raises(OptionError, match="wrong min-accuracy"):
         Floor.parse(text)
 
 

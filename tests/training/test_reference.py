@@ -11,7 +11,7 @@ import pytest
 import premodel
 from bundles import profile_of, small_zoo
 from policy_makers import make_select
-from premodel.runtime.reference import reference_of, sureness
+from premodel.runtime.reference import answer_confidence, reference_of
 from premodel.training.options import TrainOptions
 from premodel.training.package import package
 from premodel.training.reference import training_reference
@@ -31,7 +31,9 @@ def test_it_counts_what_the_premodel_does(tmp_path: Path, policy: str) -> None:
         answers = [clf.predict(image) for image in small.images]
     assert reference is not None
     assert reference.choices == Counter(answer.candidate or "" for answer in answers)
-    sure = [sureness(answer.confidence, answer.probability) for answer in answers if answer.probability is not None]
+    sure = [
+        answer_confidence(answer.confidence, answer.probability) for answer in answers if answer.probability is not None
+    ]
     counts, _ = np.histogram(sure, [-np.inf, *reference.edges, np.inf])
     assert reference.confidence == tuple(counts)
     assert min(counts) > 0, "every bin has a share of the training"

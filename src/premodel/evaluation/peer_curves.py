@@ -25,7 +25,7 @@ LOWEST = 1.1
 
 @dataclass(frozen=True, eq=False)
 class PeerCurve:
-    """One peer at several points of operation.
+    """One peer at several operating points.
 
     Attributes
     ----------

@@ -84,7 +84,7 @@ def fused_prediction(distribution: NDArray[np.float32], listed: Sequence[NDArray
     least = distribution.min()
     above = np.flatnonzero(distribution > least).astype(np.int32)
     if above.size < k:
-        # Hardly anything is told apart from a label that nobody lists: what was listed goes first.
+        # Hardly anything is distinguished from a label that nobody lists: what was listed goes first.
         above = np.unique(np.concatenate(listed))
     own = distribution[above]
     order = (-own).argsort(kind="stable")[:k]
@@ -94,7 +94,7 @@ def fused_prediction(distribution: NDArray[np.float32], listed: Sequence[NDArray
     return Prediction(above[order], own[order], float(np.float32(max(0.0, entropy))))
 
 
-def top_mass(distribution: NDArray[np.float32], top_n: int) -> float:
+def fused_top_probability(distribution: NDArray[np.float32], top_n: int) -> float:
     """Probability of the `top_n` most probable labels together."""
     if top_n == 1:
         return float(distribution.max())
@@ -103,7 +103,7 @@ def top_mass(distribution: NDArray[np.float32], top_n: int) -> float:
     return float(np.partition(distribution, -top_n)[-top_n:].sum())
 
 
-def own_mass(evidence: Evidence32, weight: float, n_labels: int, top_n: int) -> float:
+def own_top_probability(evidence: Evidence32, weight: float, n_labels: int, top_n: int) -> float:
     """`top_mass` of one candidate's distribution alone, without writing all labels out.
 
     Parameters
@@ -113,5 +113,5 @@ def own_mass(evidence: Evidence32, weight: float, n_labels: int, top_n: int) -> 
     """
     raised = np.exp(evidence * np.float32(weight))
     total = float(raised.sum()) + (n_labels - raised.size)
-    mass: float = float(raised[:top_n].sum()) / total
-    return mass
+    top_probability: float = float(raised[:top_n].sum()) / total
+    return top_probability

@@ -29,7 +29,7 @@ class Reference:
     edges:
         Ascending inner edges of the bins of `confidence`; a value on an edge belongs to the bin above it.
     confidence:
-        Answered samples by bin of `sureness`, one more than there are edges.
+        Answered samples by bin of `answer_confidence`, one more than there are edges.
     """
 
     choices: Mapping[str, int]
@@ -41,7 +41,7 @@ class Reference:
         return {"choices": dict(self.choices), "edges": list(self.edges), "confidence": list(self.confidence)}
 
 
-def sureness(confidence: float, probability: float) -> float:
+def answer_confidence(confidence: float, probability: float) -> float:
     """How sure an answer is: its confidence, or the probability of its label where the policy estimates none."""
     return probability if math.isnan(confidence) else confidence
 

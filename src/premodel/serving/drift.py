@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from premodel.runtime.answer import Answer
-from premodel.runtime.reference import ABSTAINED, Reference, sureness
+from premodel.runtime.reference import ABSTAINED, Reference, answer_confidence
 
 WINDOW = 1000
 LEAST = 100
@@ -60,7 +60,7 @@ class Drift:
         """Remember an answer or abstention, and forget the oldest."""
         place = None
         if answer.probability is not None:
-            place = bisect_right(self._reference.edges, sureness(answer.confidence, answer.probability))
+            place = bisect_right(self._reference.edges, answer_confidence(answer.confidence, answer.probability))
         with self._lock:
             self._newest.append((answer.candidate or ABSTAINED, place))
 

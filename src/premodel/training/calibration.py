@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.runtime.policies.stopping import LEAST_MASS
+from premodel.runtime.policies.stopping import MIN_TOP_PROBABILITY
 
 STEPS = 12
 OWN = 20.0
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 def logit(share: NDArray[np.floating]) -> Floats:
     """log(p / (1 - p)), p kept 1e-4 away from 0 and 1."""
-    clipped = np.clip(share.astype(np.float64), LEAST_MASS, 1 - LEAST_MASS)
+    clipped = np.clip(share.astype(np.float64), MIN_TOP_PROBABILITY, 1 - MIN_TOP_PROBABILITY)
     return np.asarray(np.log(clipped / (1 - clipped)))
 
 

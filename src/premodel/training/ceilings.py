@@ -62,7 +62,7 @@ def check_latency(tables: Tables, objective: Objective) -> None:
 
 
 def together(tables: Tables, objective: Objective) -> Callable[[Sequence[int]], bool] | None:
-    """May candidates, by column, be one premodel together; None if there is no ceiling.
+    """May candidates, by column, be one premodel together; None if wrong there.
 
     Memory is that of every network once, all opened; energy that of an answer for which every candidate runs: what
     one answer can need at most.

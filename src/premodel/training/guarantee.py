@@ -1,6 +1,6 @@
 """A guarantee on the loss of accuracy: `loss<=1pt@95%`, by learn-then-test on samples used for nothing else.
 
-The policy is fitted on one half of the samples. On the other half its points of operation are tested one after the
+The policy is fitted on one half of the samples. On the other half its operating points are tested one after the
 other, from safe to cheap; the cheapest that passes, all before it having passed, is served. Where the reference, the
 best single candidate, answers alone, nothing can be lost and nothing is tested.
 
@@ -42,7 +42,7 @@ PARTS = 2
 """One part of the samples in so many is for calibration."""
 SINGLE = "single"
 WITHOUT_POINTS = ("paper",)
-"""Policies without points of operation to choose among."""
+"""Policies without operating points to choose among."""
 GUARANTEED = ("auto", SINGLE, "select", "cascade", "cascade-routing")
 CAVEAT = "it holds for inputs that are exchangeable with the profile's samples, on average over them, and for no others"
 CALLS = "  a call with a budget or a cost weight of its own leaves this point, and nothing is promised for its answer"
@@ -82,7 +82,7 @@ class GuaranteedObjective(Objective):
 
 @dataclass(frozen=True)
 class Measured:
-    """One point of operation on the calibration samples.
+    """One operating point on the calibration samples.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def check_guarantee(options: TrainOptions) -> None:
         return
     if options.policy in WITHOUT_POINTS:
         raise OptionError(
-            f"policy {options.policy} has no points of operation to give a guarantee for",
+            f"policy {options.policy} has no operating points to give a guarantee for",
             given=guarantee.text,
             allowed=f"policies {', '.join(GUARANTEED)}",
         )
@@ -157,7 +157,7 @@ def check_guarantee(options: TrainOptions) -> None:
             raise OptionError(
                 f"a guarantee and {name} exclude each other",
                 given=f"{guarantee.text} and {value}",
-                do="leave one of them out: the guarantee chooses the point of operation",
+                do="leave one of them out: the guarantee chooses the operating point",
             )
     if guarantee.delta <= 2 * DOUBT:
         raise OptionError("guarantee of more confidence than is tested", given=guarantee.text, allowed="99.999 %")
@@ -172,7 +172,7 @@ def state_guarantee(options: TrainOptions) -> TrainOptions:
 
 
 def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee, trainer: Trainer) -> Trained:
-    """Train a policy and choose its point of operation so that the guarantee holds.
+    """Train a policy and choose its operating point so that the guarantee holds.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def at_cost_weight(policy: Policy, cost_weight: float) -> Policy:
         return type(policy).from_parts({**policy.settings(), "point": point}, policy.arrays())
     if isinstance(policy, Select) and policy.rule == "utility":
         return Select.from_parts({**policy.settings(), "cost_weight": cost_weight}, policy.arrays())
-    raise TypeError(f"policy {policy.kind} has no points of operation")
+    raise TypeError(f"policy {policy.kind} has no operating points")
 
 
 def _right(served: Simulation, tables: Tables, top: int) -> NDArray[np.bool_]:

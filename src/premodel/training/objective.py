@@ -61,7 +61,7 @@ class Floor:
             except ValueError:
                 value = math.nan
         if not (-1 if match else 0) <= value <= 1:
-            raise OptionError("min-accuracy is no floor", given=text, allowed=FLOOR_FORMS)
+            raise OptionError("wrong min-accuracy", given=text, allowed=FLOOR_FORMS)
         return cls(value, match is not None, text)
 
     def against(self, best_accuracy: float) -> float:
@@ -100,13 +100,13 @@ class Objective:
     def __post_init__(self) -> None:
         ceiling, weight = self.max_latency_ms, self.cost_weight
         if ceiling is not None and not (math.isfinite(ceiling) and ceiling > 0):
-            raise OptionError("max-latency-ms is no ceiling", given=ceiling, allowed="milliseconds above 0")
+            raise OptionError("wrong max-latency-ms", given=ceiling, allowed="milliseconds above 0")
         if weight is not None and not (math.isfinite(weight) and weight >= 0):
-            raise OptionError("cost-weight is no weight", given=weight, allowed="accuracy per ms, 0 or more")
+            raise OptionError("wrong cost-weight", given=weight, allowed="accuracy per ms, 0 or more")
         for name, unit in (("max-memory-mb", "megabytes"), ("max-energy-mj", "millijoules")):
             limit = getattr(self, name.replace("-", "_"))
             if limit is not None and not (math.isfinite(limit) and limit > 0):
-                raise OptionError(f"{name} is no ceiling", given=limit, allowed=f"{unit} above 0")
+                raise OptionError(f"wrong {name}", given=limit, allowed=f"{unit} above 0")
         if self.min_accuracy is None and self.max_latency_ms is None and self.cost_weight is None:
             object.__setattr__(self, "min_accuracy", Floor.parse("best"))
 

@@ -1,4 +1,4 @@
-"""The point of operation of a cascade for an objective, by cross-fitting inside the training rows."""
+"""The operating point of a cascade for an objective, by cross-fitting inside the training rows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def weights_around(grid: Floats, index: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """What every point of operation did on samples it was not fitted on.
+    """What every operating point did on samples it was not fitted on.
 
     Attributes
     ----------

@@ -98,7 +98,7 @@ def test_what_cannot_be_told_from_idleness_is_not_measured(board: Board) -> None
     record = summarise_energy(load, "m")
     assert record.energy_mj is None
     assert not record.valid
-    assert "not told apart from idleness" in record.reason
+    assert "not distinguished from idleness" in record.reason
     assert record.windows > MIN_ROUNDS
 
 

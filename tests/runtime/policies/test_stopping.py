@@ -13,7 +13,7 @@ from premodel.errors import BundleError, OptionError
 from premodel.records import Prediction
 from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Run, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import NOT_ALLOWED, Cascade, CascadeRouting, StoppingParts, sureness
+from premodel.runtime.policies.stopping import NOT_ALLOWED, Cascade, CascadeRouting, StoppingParts, confidence_logit
 
 SMALL, LARGE = 0, 1
 COSTS = Costs((1.0, 4.0), 0.5)
@@ -30,7 +30,7 @@ def said(label: int, share: float, n_labels: int = 10) -> Prediction:
 def parts(**other: Any) -> StoppingParts:
     """After the small one the large one is worth 0.5 - s, after the large one the small one nothing.
 
-    At the second point of operation everything but the start costs too much.
+    At the second operating point everything but the start costs too much.
     """
     gains = np.zeros((2, 4, 2, 3), np.float32)
     gains[..., 0] = NOT_ALLOWED
@@ -66,17 +66,17 @@ def after(*ran: tuple[int, Prediction], failed: set[int] | None = None) -> Answe
 
 
 def test_sureness_by_hand() -> None:
-    assert sureness(0.5) == 0
+    assert confidence_logit(0.5) == 0
     # logit(0.9) = log 9 = 2.197
-    assert sureness(0.9) == pytest.approx(0.7324, abs=1e-4)
-    assert sureness(1.0) == pytest.approx(math.log(9999) / 3)
-    assert sureness(0.0) == pytest.approx(-math.log(9999) / 3)
+    assert confidence_logit(0.9) == pytest.approx(0.7324, abs=1e-4)
+    assert confidence_logit(1.0) == pytest.approx(math.log(9999) / 3)
+    assert confidence_logit(0.0) == pytest.approx(-math.log(9999) / 3)
 
 
 def test_it_goes_on_when_unsure_and_stops_when_sure() -> None:
-    """The large one is worth running while s < 0.5: a fused mass below 1 / (1 + exp(-1.5)) = 0.8176.
+    """The large one is worth running while s < 0.5: a fused probability below 1 / (1 + exp(-1.5)) = 0.8176.
 
-    Of one candidate that gave p to its label and (1 - p) / 9 to each of nine others, weight 1, the mass is
+    Of one candidate that gave p to its label and (1 - p) / 9 to each of nine others, weight 1, the probability is
     (p + 0.0001) / 1.001: the threshold lies at p = 0.8183.
     """
     rule = policy()
@@ -115,7 +115,7 @@ def test_a_set_may_serve_its_best_members_own_answer() -> None:
     assert isinstance(stop, Stop)
     assert stop.source == SMALL
     assert stop.prediction is small
-    assert stop.confidence < 0.5, "the sureness is that of the fused distribution in this answer"
+    assert stop.confidence < 0.5, "the confidence is that of the fused distribution in this answer"
 
 
 def test_top_five_counts_the_mass_of_five() -> None:

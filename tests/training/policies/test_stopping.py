@@ -92,7 +92,7 @@ def test_cross_fitted_states_are_those_of_fits_without_the_fold() -> None:
         weights = fit_all_weights(TABLE.take(fold.train))
         own = compute_states(TABLE.take(fold.test), weights, np.full(8, -1, np.int8))
         assert np.array_equal(crossed.right[:, fold.test], own.right)
-        assert np.array_equal(crossed.mass[:, fold.test], own.mass)
+        assert np.array_equal(crossed.top_probability[:, fold.test], own.top_probability)
     assert np.array_equal(crossed.right[[1, 2, 4]].T, TABLE.correct)
 
 
@@ -141,7 +141,7 @@ def test_confidence_is_calibrated_on_samples_it_was_not_fitted_on(criterion: str
     train, test = table.take(np.arange(2000)), table.take(np.arange(2000, 4000))
     fit = fit_sets(train, stratified_folds(train.truth_class, train.correct.sum(axis=1), 5))
     states = compute_states(test, fit.weights, fit.member)
-    said = fit.confidence(states.mass.T)[:, 1:]
+    said = fit.confidence(states.top_probability.T)[:, 1:]
     assert reliability(said.ravel(), states.right[1:].T.ravel()).error < 0.04
     for number in range(1, 8):
         assert abs(said[:, number - 1].mean() - states.right[number].mean()) < 0.04

@@ -77,7 +77,7 @@ def test_another_order_is_another_numbering(order: tuple[int, ...]) -> None:
     states = compute_states(table.take_candidates(order), other.weights, other.member)
     for number in range(1, 8):
         old = sum(1 << order[j] for j in range(3) if number >> j & 1)
-        assert states.mass[number] == pytest.approx(plain.mass[old], abs=1e-5)
+        assert states.top_probability[number] == pytest.approx(plain.top_probability[old], abs=1e-5)
         assert (states.right[number] == plain.right[old]).mean() > 0.99  # rounding may part two equal answers
         assert other.confidence.own[number] == fit.confidence.own[old]
 

@@ -19,7 +19,7 @@ from premodel.training.product import product
 Bools = NDArray[np.bool_]
 Setting = tuple[Bools, Floats]
 Objectives = Sequence[tuple[str, Objective]]
-"""Name of the point of operation, and what is to be reached there."""
+"""Name of the operating point, and what is to be reached there."""
 
 
 def choose_by_folds(
@@ -81,5 +81,5 @@ def as_served(latency_ms: Floats) -> NDArray[np.float32]:
 
 
 def empty_points(objectives: Objectives, n: int) -> Points:
-    """Points of operation to be filled in."""
+    """Operating points to be filled in."""
     return Points(np.empty((len(objectives), n)), np.empty((len(objectives), n)), tuple(name for name, _ in objectives))

@@ -1,4 +1,4 @@
-"""What a method is reduced to: correctness and latency per sample at several points of operation."""
+"""What a method is reduced to: correctness and latency per sample at several operating points."""
 
 from __future__ import annotations
 

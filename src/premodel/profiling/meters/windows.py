@@ -73,7 +73,7 @@ def summarise_energy(load: Load, meter: str) -> EnergyRecord:
     if count < MIN_ROUNDS:
         reasons.append(f"{count} windows, {MIN_ROUNDS} needed")
     if half >= mean:
-        reasons.append("not told apart from idleness")
+        reasons.append("not distinguished from idleness")
     elif half > MAX_RELATIVE_HALF_WIDTH * mean:
         reasons.append(f"interval +-{100 * half / mean:.1f} %, {100 * MAX_RELATIVE_HALF_WIDTH:.0f} % allowed")
     low, high = (mean - half, mean + half) if math.isfinite(half) else (None, None)

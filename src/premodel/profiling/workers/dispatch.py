@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from premodel.errors import RunError
 
 DEATHS = 2
-"""So many workers may die of one task: what a dead worker owed is done again once."""
+"""So many workers may die of one task: what was pending at a dead worker is done again once."""
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -116,7 +116,7 @@ class _Ledger(Generic[T, R]):
 
     @property
     def finished(self) -> bool:
-        """Nothing is left to hand out, and nothing is owed."""
+        """Nothing is left to hand out, and nothing is pending."""
         return not self.waiting and not any(self._pending.values())
 
     def pending_of(self, worker: int) -> int:

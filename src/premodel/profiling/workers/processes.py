@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 
 class Processes(Generic[T, R]):
-    """So many processes, each of which opens the job once (a `Crew`).
+    """So many processes, each of which opens the job once (a `WorkerPool`).
 
     They are spawned, not forked: runtimes' thread pools do not survive a fork. They end by themselves when this process
     dies, because their pipe closes. One that dies is replaced.
@@ -42,7 +42,7 @@ class Processes(Generic[T, R]):
         self._processes: dict[int, Any] = {}
 
     def ready_workers(self) -> Iterable[int]:
-        """See `Crew.staff`."""
+        """See `WorkerPool.ready_workers`."""
         while len(self._pipes) < self._count:
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=_serve, args=(theirs, self._job), daemon=True)
@@ -54,18 +54,18 @@ class Processes(Generic[T, R]):
         return list(self._pipes)
 
     def room(self, worker: int, pending: int) -> int:
-        """See `Crew.room`."""
+        """See `WorkerPool.room`."""
         del worker
         return IN_FLIGHT - pending
 
     def send(self, worker: int, tasks: Sequence[tuple[int, T]]) -> None:
-        """See `Crew.send`."""
+        """See `WorkerPool.send`."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for task in tasks:
                 self._pipes[worker].send(task)
 
     def wait(self) -> Iterator[Reported[R] | Died]:
-        """See `Crew.wait`."""
+        """See `WorkerPool.wait`."""
         workers = {pipe: worker for worker, pipe in self._pipes.items()}
         for pipe in wait(list(workers)):
             assert isinstance(pipe, Connection)
@@ -80,7 +80,7 @@ class Processes(Generic[T, R]):
             yield Reported(worker, number, (result,))
 
     def close(self) -> None:
-        """See `Crew.close`."""
+        """See `WorkerPool.close`."""
         for pipe in self._pipes.values():
             pipe.close()
         for process in self._processes.values():

@@ -71,10 +71,10 @@ class _Hand:
 
 
 class RayWorkerPool(Generic[R]):
-    """Actors that open the job once each (a `Crew`).
+    """Actors that open the job once each (a `WorkerPool`).
 
     A node that joins gets workers within a second or so. One that leaves takes its workers with it: they are told as
-    dead, and what they owed is done by others.
+    dead, and what was pending there is done by others.
 
     Parameters
     ----------
@@ -104,28 +104,28 @@ class RayWorkerPool(Generic[R]):
         self._done = 0
 
     def ready_workers(self) -> Iterable[int]:
-        """See `Crew.staff`."""
+        """See `WorkerPool.ready_workers`."""
         if now_ms() - self._looked_ms >= LOOK_MS:
             self._looked_ms = now_ms()
             self._start_worker(self._connection.nodes())
         return [number for number, hand in self._hands.items() if hand.pending is None]
 
     def room(self, worker: int, pending: int) -> int:
-        """See `Crew.room`: a batch in work and one waiting; the last ones are small, so that all end together."""
+        """See `WorkerPool.room`: a batch in work and one waiting; the last ones are small, so that all end together."""
         del worker
         wanted = int(BATCH_MS * self._done / self._busy_ms) if self._busy_ms else 1
         size = max(1, min(wanted, MOST_TASKS, self._left // (2 * len(self._hands))))
         return size if pending <= size else 0
 
     def send(self, worker: int, tasks: Sequence[tuple[int, Task]]) -> None:
-        """See `Crew.send`."""
+        """See `WorkerPool.send`."""
         hand = self._hands[worker]
         hand.tasks.update(tasks)
         self._left -= len(tasks)
         self._start(hand, tasks)
 
     def wait(self) -> Iterator[Reported[R] | Died]:
-        """See `Crew.wait`."""
+        """See `WorkerPool.wait`."""
         awaited: dict[Any, int] = {}
         for number, hand in self._hands.items():
             awaited.update(dict.fromkeys([*hand.batches, *([] if hand.pending is None else [hand.pending])], number))
@@ -140,7 +140,7 @@ class RayWorkerPool(Generic[R]):
                 yield from self._receive(awaited[reference], reference)
 
     def close(self) -> None:
-        """See `Crew.close`."""
+        """See `WorkerPool.close`."""
         for hand in self._hands.values():
             self._end(hand)
         self._hands = {}

@@ -47,7 +47,7 @@ class CallOptions:
     4
     >>> CallOptions(max_latency_ms=0)
     Traceback (most recent call last):
-    premodel.errors.OptionError: max_latency_ms is no budget; given: 0; allowed: milliseconds above 0
+    premodel.errors.OptionError: wrong max_latency_ms; given: 0; allowed: milliseconds above 0
     """
 
     max_latency_ms: float | None = None
@@ -56,9 +56,9 @@ class CallOptions:
     def __post_init__(self) -> None:
         budget, weight = self.max_latency_ms, self.cost_weight
         if budget is not None and not (_is_number(budget) and budget > 0):
-            raise OptionError("max_latency_ms is no budget", given=budget, allowed="milliseconds above 0")
+            raise OptionError("wrong max_latency_ms", given=budget, allowed="milliseconds above 0")
         if weight is not None and not (_is_number(weight) and weight >= 0):
-            raise OptionError("cost_weight is no weight", given=weight, allowed="accuracy per ms, 0 or more")
+            raise OptionError("wrong cost_weight", given=weight, allowed="accuracy per ms, 0 or more")
 
 
 def _is_number(value: float) -> bool:

@@ -93,7 +93,7 @@ class Select(Policy):
         self.meaning: Meaning = meaning
         self._fallback_index = None if fallback is None else self.candidates.index(fallback)
         self._latency_ms = np.asarray(costs.latency_ms[: len(self.chain)])
-        # Rank by latency, then by order: the lower wins a tie. Scores of equal value are told apart by it.
+        # Rank by latency, then by order: the lower wins a tie. Scores of equal value are distinguished by it.
         self._cheapness = np.argsort(np.argsort(self._latency_ms, kind="stable"), kind="stable")
 
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:

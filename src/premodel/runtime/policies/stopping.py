@@ -20,14 +20,20 @@ from numpy.typing import NDArray
 
 from premodel.errors import BundleError
 from premodel.records import Prediction
-from premodel.runtime.fusion import fused_distribution, fused_prediction, log_scores, own_mass, top_mass
+from premodel.runtime.fusion import (
+    fused_distribution,
+    fused_prediction,
+    fused_top_probability,
+    log_scores,
+    own_top_probability,
+)
 from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop, check_accuracy
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays
 
 MOST_CANDIDATES = 8
 """Sets of candidates are written out, 2 ** candidates of them."""
-LEAST_MASS = 1e-4
+MIN_TOP_PROBABILITY = 1e-4
 SCALE = 3.0
 MAX_WEIGHT = 1e4
 """Of a log probability in the fusion; training finds weights near 1, and float32 holds every product below this."""
@@ -36,15 +42,15 @@ NOT_ALLOWED = -1e30
 """First number of the gain of a candidate that may not run next; finite, so that no product with it is NaN."""
 
 
-def sureness(mass: float) -> float:
-    """The one number a decision rests on: logit(mass) / 3, mass kept 1e-4 away from 0 and 1."""
-    mass = min(max(mass, LEAST_MASS), 1 - LEAST_MASS)
-    return math.log(mass / (1 - mass)) / SCALE
+def confidence_logit(top_probability: float) -> float:
+    """The one number a decision rests on: logit(top probability) / 3, the probability kept 1e-4 away from 0 and 1."""
+    top_probability = min(max(top_probability, MIN_TOP_PROBABILITY), 1 - MIN_TOP_PROBABILITY)
+    return math.log(top_probability / (1 - top_probability)) / SCALE
 
 
 @dataclass(frozen=True, eq=False)
 class StoppingParts:
-    """What training learned, for p candidates, their 2 ** p sets and q points of operation.
+    """What training learned, for p candidates, their 2 ** p sets and q operating points.
 
     A set is a number whose bit j says that candidate j answered; set 0 has no use, and its rows are 0.
 
@@ -56,12 +62,12 @@ class StoppingParts:
         int8 (2 ** p,), the candidate whose own answer each set serves, or -1 where the fused answer is served.
     calibration:
         float64 (2 ** p, 2), intercept and slope: the answer of a set is right with probability
-        sigmoid(intercept + slope * logit of its mass).
+        sigmoid(intercept + slope * logit of its top probability).
     cost_weight:
-        float64 (q,), rising: accuracy that one ms is worth at each point of operation.
+        float64 (q,), rising: accuracy that one ms is worth at each operating point.
     gains:
         float32 (q, 2 ** p, p, 3), gain of running a candidate next: its first number + the second * s + the third *
-        s * s, s being `sureness`. The first number is NOT_ALLOWED where the candidate may not run next.
+        s * s, s being `confidence_logit`. The first number is NOT_ALLOWED where the candidate may not run next.
     budgets:
         float64 (b,), rising, in ms: what the candidates of a set cost together, for every set that tells one budget
         from another.
@@ -94,7 +100,7 @@ class StoppingParts:
             if array.shape != shape or array.dtype.kind not in "if" or np.isnan(array).any():
                 raise ValueError(f"{name} has shape {array.shape}, or holds NaN; allowed: {shape}")
         if points == 0 or levels == 0:
-            raise ValueError("no point of operation or no budget")
+            raise ValueError("no operating point or no budget")
         for rising in (self.cost_weight, self.budgets):
             if not np.isfinite(rising).all() or (np.diff(rising) <= 0).any():
                 raise ValueError("cost weights and budgets must rise")
@@ -121,7 +127,7 @@ class StoppingPolicy(Policy):
     parts:
         What training learned.
     point:
-        Index of the trained point of operation.
+        Index of the trained operating point.
     accuracy:
         Share of the profile's samples each candidate alone is right on.
     costs:
@@ -190,19 +196,19 @@ class StoppingPolicy(Policy):
         point = self.point if options.cost_weight is None else self._point(options.cost_weight)
         if not so_far.predictions:
             return self._first(so_far, options, point)
-        ran, distribution, mass = self._state(so_far)
-        sure = sureness(mass)
+        ran, distribution, top_probability = self._state(so_far)
+        sure = confidence_logit(top_probability)
         best, gain = -1, 0.0
         for candidate, constant, slope, curve in self._gains[point][ran]:
             value = constant + sure * (slope + sure * curve)
             if value > gain and candidate not in so_far.failed and self._fits(so_far, candidate, options):
                 best, gain = candidate, value
         if best >= 0:
-            return Run(best, reason=f"gain {gain:.4f} above 0 at a probability of {mass:.3f}")
-        return self._stop(so_far, ran, distribution, mass)
+            return Run(best, reason=f"gain {gain:.4f} above 0 at a probability of {top_probability:.3f}")
+        return self._stop(so_far, ran, distribution, top_probability)
 
     def _point(self, cost_weight: float) -> int:
-        """The point of operation whose weight is nearest in ratio; weight 0 is nearest to the lowest."""
+        """The operating point whose weight is nearest in ratio; weight 0 is nearest to the lowest."""
         return int(np.abs(self._log_weights - math.log(max(cost_weight, 1e-12))).argmin())
 
     def _first(self, so_far: AnswersSoFar, options: CallOptions, point: int) -> Run | Stop:
@@ -228,13 +234,13 @@ class StoppingPolicy(Policy):
         return self.costs.before_ms + (spent_ms + latency_ms[candidate]) <= options.max_latency_ms
 
     def _state(self, so_far: AnswersSoFar) -> tuple[int, NDArray[np.float32] | None, float]:
-        """The set that answered, its fused distribution (None for one candidate), and the mass of its answer."""
+        """The set that answered, its fused distribution (None for one candidate), and the probability of its answer."""
         predictions = so_far.predictions
         if len(predictions) == 1:
             ((only, prediction),) = predictions.items()
             gained = so_far.kept[only] = log_scores(prediction.probabilities)
             weight = self._weights[1 << only][only]
-            return 1 << only, None, own_mass(gained, weight, self.n_labels, self.top_n)
+            return 1 << only, None, own_top_probability(gained, weight, self.n_labels, self.top_n)
         ran, kept = 0, so_far.kept
         for index, prediction in predictions.items():
             ran |= 1 << index
@@ -249,16 +255,18 @@ class StoppingPolicy(Policy):
         )
         member = self._member[ran]
         if member < 0:
-            return ran, distribution, top_mass(distribution, self.top_n)
+            return ran, distribution, fused_top_probability(distribution, self.top_n)
         return ran, distribution, float(distribution[predictions[member].labels[: self.top_n]].sum())
 
-    def _stop(self, so_far: AnswersSoFar, ran: int, distribution: NDArray[np.float32] | None, mass: float) -> Stop:
+    def _stop(
+        self, so_far: AnswersSoFar, ran: int, distribution: NDArray[np.float32] | None, top_probability: float
+    ) -> Stop:
         """Serve what the set says."""
         intercept, slope = self._calibration[ran]
-        clipped = min(max(mass, LEAST_MASS), 1 - LEAST_MASS)
+        clipped = min(max(top_probability, MIN_TOP_PROBABILITY), 1 - MIN_TOP_PROBABILITY)
         odds = intercept + slope * math.log(clipped / (1 - clipped))
         confidence = 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0
-        reason = f"no gain above 0 at a probability of {mass:.3f}"
+        reason = f"no gain above 0 at a probability of {top_probability:.3f}"
         source = next(iter(so_far.predictions)) if distribution is None else self._member[ran]
         if distribution is None or source >= 0:
             return Stop(so_far.predictions[source], source, confidence, reason)

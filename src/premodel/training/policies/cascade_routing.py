@@ -1,4 +1,4 @@
-"""Training of policies `cascade-routing` and `cascade`: pool, fusion, calibration, gains, point of operation."""
+"""Training of policies `cascade-routing` and `cascade`: pool, fusion, calibration, gains, operating point."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Plan:
     ordered:
         One fixed order.
     grid:
-        Cost weights of all points of operation.
+        Cost weights of all operating points.
     searched_at:
         Cost weights at which pool and order are searched.
     """
@@ -107,7 +107,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     Parameters
     ----------
     options:
-        The objective chooses the point of operation; all points of the grid are kept for calls with a cost weight of
+        The objective chooses the operating point; all points of the grid are kept for calls with a cost weight of
         their own. Options of selectors and features are refused: evidence is what candidates that ran say.
 
     Notes
@@ -237,7 +237,7 @@ def _walk(
 
 
 def _point(plan: _Plan, crossed: CrossFitted) -> Point:
-    """The point of operation of the plan's grid."""
+    """The operating point of the plan's grid."""
     best = float(plan.learner.correct.mean(axis=0).max())
     return choose_point(crossed, plan.grid, plan.options.objective, best)
 

@@ -125,7 +125,7 @@ class PoolSearch:
         return float(backward_induction(basis, reward, latency_ms, cost_weight, allowed).start.max(axis=1).mean())
 
     def _set(self, own: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Sureness and reward of one set on all rows."""
+        """Confidence and reward of one set on all rows."""
         if own not in self._sets:
             table = self.table
             evidence = [table.evidence[j] for j in own]
@@ -133,10 +133,10 @@ class PoolSearch:
             shares = fused(evidence, table.log_count, weights)
             shares[:, -1] = 0
             answer = table.own[:, own[0]] if len(own) == 1 else top_columns(shares, table.top_n)
-            mass = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
+            top_probability = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
             taught = np.take_along_axis(self._teacher, answer, axis=1).sum(axis=1)
             reward = self._calibration(taught[:, None])[:, 0]
-            self._sets[own] = (logit(mass) / SCALE).astype(np.float32), reward.astype(np.float32)
+            self._sets[own] = (logit(top_probability) / SCALE).astype(np.float32), reward.astype(np.float32)
         return self._sets[own]
 
 

@@ -43,7 +43,7 @@ class States:
 
     Attributes
     ----------
-    mass:
+    top_probability:
         float32 (2 ** p, n), probability that the set's fused distribution gives to the answer it serves.
     teacher:
         float32 (2 ** p, n), probability that the distribution of all p together gives to that answer.
@@ -51,14 +51,14 @@ class States:
         bool (2 ** p, n), was that answer right.
     """
 
-    mass: Floats32
+    top_probability: Floats32
     teacher: Floats32
     right: Bools
 
     @property
     def basis(self) -> Floats32:
         """float32 (2 ** p, n, 3): 1, s and s * s of every state."""
-        s = (logit(self.mass) / SCALE).astype(np.float32)
+        s = (logit(self.top_probability) / SCALE).astype(np.float32)
         return np.stack([np.ones_like(s), s, s * s], axis=2)
 
 
@@ -91,7 +91,7 @@ def compute_states(table: LogScoreTable, weights: Floats, member: NDArray[np.int
         else:
             answer = top_columns(shares, table.top_n)
             found.right[number] = ((answer == table.truth[:, None]) & (answer < shares.shape[1] - 1)).any(axis=1)
-        found.mass[number] = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
+        found.top_probability[number] = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
         found.teacher[number] = np.take_along_axis(full, answer, axis=1).sum(axis=1)
     return found
 
@@ -119,7 +119,7 @@ def cross_fit(table: LogScoreTable, folds: Sequence[Fold]) -> States:
     for fold in folds:
         weights = fit_all_weights(table.take(thinned(fold.train)))
         states = compute_states(table.take(fold.test), weights, nobody)
-        found.mass[:, fold.test] = states.mass
+        found.top_probability[:, fold.test] = states.top_probability
         found.teacher[:, fold.test] = states.teacher
         found.right[:, fold.test] = states.right
     return found
@@ -177,9 +177,9 @@ def fit_sets(table: LogScoreTable, folds: Sequence[Fold]) -> SetFit:
     crossed = cross_fit(table, folds)
     member = who_answers(crossed.right, table.correct)
     weights = fit_all_weights(table.take(thinned(np.arange(len(table)))))
-    right, teacher, mass = crossed.right[1:].T, crossed.teacher[1:].T, crossed.mass[1:].T
+    right, teacher, top_probability = crossed.right[1:].T, crossed.teacher[1:].T, crossed.top_probability[1:].T
     reward = fit_calibration(teacher, right, own=None)
-    confidence = fit_calibration(mass, right)
+    confidence = fit_calibration(top_probability, right)
     own = np.concatenate([[0.0], confidence.own])
     return SetFit(weights, member, reward, Calibration(confidence.intercept, confidence.slope, own))
 
@@ -269,7 +269,7 @@ def backward_induction(
 
 
 def walk(states: States, basis: Floats32, found: Gains, latency_ms: Floats) -> tuple[Bools, Floats]:
-    """Serve n samples at every point of operation, as the policy would without a budget.
+    """Serve n samples at every operating point, as the policy would without a budget.
 
     Returns
     -------

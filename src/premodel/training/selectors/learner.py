@@ -48,7 +48,7 @@ class Learner:
     tables:
         The profile; its rows are named by number below.
     options:
-        Of the training. The point of operation that they ask for makes no difference here.
+        Of the training. The operating point that they ask for makes no difference here.
     """
 
     def __init__(self, tables: Tables, options: TrainOptions) -> None:
