@@ -205,9 +205,7 @@ def test_what_contradicts_a_guarantee_is_refused_before_any_work(tables: Tables)
     ):
         with pytest.raises(OptionError, match=named):
             check_guarantee(TrainOptions(policy="cascade-routing", objective=objective, guarantee=promise))
-    with pytest.raises(
-        OptionError, match=r"paper has no operating points.*auto, single, select, cascade, cascade-rou"
-    ):
+    with pytest.raises(OptionError, match=r"paper has no operating points.*auto, single, select, cascade, cascade-rou"):
         train(won(60), TrainOptions(policy="paper", guarantee=promise))
     with pytest.raises(OptionError, match="more confidence than is tested"):
         check_guarantee(TrainOptions(guarantee=Guarantee.parse("loss<=1pt@99.9999%")))
