@@ -86,7 +86,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "image is a number": (tensor(TENSOR, data=[1]), "no text"),
     "no image": (tensor(TENSOR, data=["aGFsbG8="]), "not an image"),
     "empty image": (tensor(TENSOR, data=[""]), "empty"),
-    "truncated image": (tensor(TENSOR, data=[base64.b64encode(PNG[:-9]).decode()]), "truncated"),
+    "truncated image": (tensor(TENSOR, data=[base64.b64encode(PNG[:-20]).decode()]), "truncated"),
     "too many images": (tensor(TENSOR, shape=[33], data=TENSOR["data"] * 33), "too many images"),
     "shape and pixels differ": (tensor(PIXELS, shape=[2, 2, 3]), "shape and data differ"),
     "ragged pixels": (tensor(PIXELS, data=[[0, 0], [0]]), "different lengths"),
