@@ -7,6 +7,8 @@ _START = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"PK\x03\x04", "a zip archive (a PyTorch .pt file and an .npz are such)"),
     (b"BZh", "a bzip2 archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
     (b"\xfd7zXZ\0", "an xz archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself (run: git lfs pull)"),
@@ -17,6 +19,10 @@ _START = (
     (b"\xff\x0a", "a JPEG XL image"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
     (b"\x1aE\xdf\xa3", "a Matroska video"),
+    (b"v/1\x01", "an OpenEXR image"),
+    (b"#?RADIANCE", "a Radiance HDR image"),
+    (b"\0\0\1\0", "a Windows icon"),
+    (b"\0\x05\x16\x07", "an AppleDouble file, which macOS writes beside the file itself"),
 )
 
 
@@ -31,11 +37,15 @@ def kind_of_file(data: bytes) -> str | None:
     for start, kind in _START:
         if data.startswith(start):
             return kind
+    if data[257:262] == b"ustar":
+        return "a tar archive"
     text = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "a web page"
     if text.startswith((b"<svg", b"<?xml")):
         return "an SVG drawing" if b"<svg" in data[:4096] else "an XML document"
+    if text.startswith((b'{"', b"{\n", b"[{")):
+        return "a JSON document"
     if data[4:8] == b"ftyp":
         length = int.from_bytes(data[:4], "big")
         brands = data[8 : min(length, 256)] if length >= 16 else data[8:12]

@@ -71,3 +71,11 @@ def test_the_quick_form_is_one_pass_over_few_images(profiled: Any, tmp_path: Pat
     assert bench(profiled, tmp_path, "--quick", "--limit", 10, "--json") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["samples"] == 10
     assert bench(profiled, tmp_path, "--quick", "--limit", 0) == 2
+
+
+def test_what_was_left_out_of_the_data_is_told(profiled: Any, tmp_path: Path, capsys: Any) -> None:
+    rows = [line.split(",")[:2] for line in profiled.small.labels.read_text().splitlines()[1:]]
+    listing = tmp_path / "list.txt"
+    listing.write_text("".join(f"{path}\t{label}\n" for path, label in rows) + "gone.png\t0\n")
+    assert bench(profiled, tmp_path, "--labels", listing) == 0
+    assert "1 listed images are not there, such as gone.png" in capsys.readouterr().err

@@ -87,3 +87,11 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         main(["zoo", "check", "--help"])
     assert caught.value.code == 0
     assert "premodel zoo check zoo.toml images --labels labels.csv" in capsys.readouterr().out
+
+
+def test_what_was_left_out_of_the_data_is_told(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [line.split(",")[:2] for line in small.labels.read_text().splitlines()[1:]]
+    listing = small.labels.with_name("listing.txt")
+    listing.write_text("".join(f"{path}\t{label}\n" for path, label in rows) + "gone.png\t0\n")
+    assert main(["zoo", "check", str(small.zoo), str(small.data), "--labels", str(listing)]) == 0
+    assert "premodel zoo: 1 listed images are not there, such as gone.png" in capsys.readouterr().err

@@ -398,6 +398,14 @@ def test_labels_from_folders(tmp_path: Path) -> None:
         folder_labels(tmp_path / "ant")
 
 
+def test_folders_of_splits_are_no_labels(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        (tmp_path / name / "ant").mkdir(parents=True)
+        (tmp_path / name / "ant" / "a.png").write_bytes(b"x")
+    with pytest.raises(DatasetError, match="the folders are splits and no labels; given: train, val"):
+        folder_labels(tmp_path)
+
+
 def test_a_manifest_with_its_own_labels(tmp_path: Path) -> None:
     write_onnx(tmp_path / "net.onnx", *colour_weights("0..1", "RGB", "NCHW"), [1, 3, SIDE, SIDE])
     names = ('a "quoted"', "tab\there", "ünïcode", "del\x7f")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from premodel.cli.common import TerminalProgress, add_seed, format_rows
-from premodel.cli.data_options import add_data_options, read_data
+from premodel.cli.data_options import add_data_options, data_notes, read_data
 from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
 from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
 from premodel.runtime.engine import Premodel
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         finally:
             progress.end()
         conditions = _conditions(args, load)
-    for note in _notes(result, conditions):
+    for note in (*data_notes(dataset), *_notes(result, conditions)):
         progress.note(note)
     if args.json:
         print(json.dumps({**result.to_json(), "conditions": conditions}))

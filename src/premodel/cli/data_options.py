@@ -27,3 +27,10 @@ def read_data(
     """Read the data set as the options say; DatasetError and MissingExtraError as `read_dataset`."""
     options = DatasetOptions(args.split, args.image_column, args.label_column)
     return read_dataset(data, labels, label_names=label_names, options=options)
+
+
+def data_notes(dataset: Dataset) -> list[str]:
+    """What the user should know of how it was read."""
+    missing = dataset.missing
+    lost = [f"{len(missing)} listed images are not there, such as {missing[0]}"] if missing else []
+    return [*dataset.notes, *lost]

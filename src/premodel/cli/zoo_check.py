@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from premodel.cli.data_options import add_data_options, read_data
+from premodel.cli.data_options import add_data_options, data_notes, read_data
 from premodel.domains.image.decode import set_threads
 from premodel.errors import DatasetError, InputError, OptionError
 from premodel.zoo.manifest import Zoo, read_zoo
@@ -58,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
 def _samples(args: argparse.Namespace, zoo: Zoo) -> Samples | None:
     if args.data is None:
         return None
-    samples = draw_samples(read_data(args, args.data, args.labels, zoo.labels), args.limit)
+    dataset = read_data(args, args.data, args.labels, zoo.labels)
+    for note in data_notes(dataset):
+        print(f"premodel zoo: {note}", file=sys.stderr)
+    samples = draw_samples(dataset, args.limit)
     if not samples.images:
         first = samples.unreadable[0] if samples.unreadable else "the data set is empty"
         raise DatasetError("no image could be read", where=args.data, given=first)

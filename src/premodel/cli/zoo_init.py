@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from premodel.cli.data_options import add_data_options, read_data
+from premodel.cli.data_options import add_data_options, data_notes, read_data
 from premodel.domains.image.decode import set_threads
 from premodel.errors import DatasetError, InputError, OptionError
 from premodel.zoo.label_files import read_label_file
@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("labels are needed", do="name the label file with --labels, and images with --data")
     refuse_overwriting(args.out, args.force)
     set_threads(args.threads)
-    labels = read_label_file(args.labels) if args.labels is not None else folder_labels(args.data)
+    labels = (
+        read_label_file(args.labels) if args.labels is not None else folder_labels(Path(args.data, args.split or ""))
+    )
     progress = TerminalProgress()
     drafts: list[Draft] = []
     drafting = draft_models(
@@ -94,7 +96,7 @@ def _images(args: argparse.Namespace, labels: tuple[str, ...]) -> TrialImages | 
     dataset = read_data(args, args.data, args.data_labels, labels)
     if not len(dataset):
         raise DatasetError("the data set is empty", where=args.data)
-    for note in dataset.notes:
+    for note in data_notes(dataset):
         print(f"premodel zoo: {note}", file=sys.stderr)
     images = TrialImages(dataset, args.limit)
     for reason in images.unreadable[:3]:

@@ -110,6 +110,11 @@ def test_a_png_that_lacks_pixels_is_refused() -> None:
         (b"\n<!DOCTYPE html><html></html>", "web page"),
         (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"%PDF-1.7\n" + bytes(60), "PDF"),
+        (b'{"error": "not found"}', "JSON"),
+        (bytes(257) + b"ustar\x0000" + bytes(248), "tar"),
+        (b"Rar!\x1a\x07\x01\0" + bytes(60), "RAR"),
+        (b"v/1\x01" + bytes(60), "OpenEXR"),
+        (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", "AppleDouble"),
         (b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(60), "video"),
     ],
 )
@@ -125,3 +130,92 @@ def test_a_tiff_of_floats_is_not_called_damaged() -> None:
         ImageError, match="TIFF image has pixels that are floating-point numbers; allowed: 8 or 16 bits"
     ):
         decode(data)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", [np.int32, np.uint32])
+def test_a_tiff_of_wide_integers_is_not_called_damaged(kind: type, channels: int) -> None:
+    data = bytes(cv2.imencode(".tiff", RGB[:, :, :channels].astype(kind))[1])
+    with pytest.raises(ImageError, match="TIFF image has 32 bits per channel; allowed: 8 or 16 bits"):
+        decode(data)
+
+
+@pytest.mark.parametrize("form", ["TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_further_forms_are_turned_alike(form: str, orientation: int) -> None:
+    exif = PIL.Exif()
+    exif[0x0112] = orientation
+    by_bytes, by_pil = both_doors(saved(PIL.fromarray(RGB), form, exif=exif))
+    np.testing.assert_array_equal(by_bytes, by_pil)
+    assert by_bytes.shape == ((48, 64, 3) if orientation < 5 else (64, 48, 3))
+
+
+XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG"])
+def test_an_orientation_of_xmp_data_alone_is_not_applied(form: str) -> None:
+    options: dict[str, Any] = {"xmp": XMP.encode()}
+    if form == "PNG":
+        from PIL.PngImagePlugin import PngInfo
+
+        options = {"pnginfo": PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP)
+    data = saved(PIL.fromarray(RGB), form, **options)
+    assert PIL.open(io.BytesIO(data)).getexif()[0x0112] == 6
+    by_bytes, by_pil = both_doors(data)
+    np.testing.assert_array_equal(by_bytes, by_pil)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP"])
+def test_exif_goes_before_xmp(form: str) -> None:
+    exif = PIL.Exif()
+    exif[0x0112] = 8
+    by_bytes, by_pil = both_doors(saved(PIL.fromarray(RGB), form, xmp=XMP.encode(), exif=exif))
+    np.testing.assert_array_equal(by_bytes, by_pil)
+    assert by_pil.shape == (64, 48, 3)
+
+
+def test_a_tiff_that_pil_turns_by_xmp_data_is_refused() -> None:
+    data = saved(PIL.fromarray(RGB), "TIFF", tiffinfo={700: XMP.encode()})
+    assert decode(data).rgb.shape == (48, 64, 3)
+    with pytest.raises(ImageError, match="an orientation in its XMP data alone"):
+        decode(PIL.open(io.BytesIO(data)))
+
+
+def test_exif_in_the_text_of_a_png_is_not_applied() -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    exif = PIL.Exif()
+    exif[0x0112] = 6
+    raw = exif.tobytes()
+    text = PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(raw):8d}\n{raw.hex()}\n")
+    data = saved(PIL.fromarray(RGB), "PNG", pnginfo=text)
+    assert PIL.open(io.BytesIO(data)).getexif()[0x0112] == 6
+    by_bytes, by_pil = both_doors(data)
+    np.testing.assert_array_equal(by_bytes, by_pil)
+
+
+def test_a_picture_turned_by_hand_is_not_turned_again() -> None:
+    from PIL import ImageOps
+
+    exif = PIL.Exif()
+    exif[0x0112] = 6
+    data = saved(PIL.fromarray(RGB), "PNG", exif=exif)
+    turned = ImageOps.exif_transpose(PIL.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(decode(data).rgb, decode(turned).rgb)
+
+
+@pytest.mark.parametrize("extension", [".tiff", ".ppm"])
+def test_sixteen_bits_of_colour_that_pil_rounds_in_its_own_way_are_refused(extension: str) -> None:
+    data = bytes(cv2.imencode(extension, RGB.astype(np.uint16) * 257 + 100)[1])
+    assert PIL.open(io.BytesIO(data)).mode == "RGB"
+    with pytest.raises(ImageError, match="would not be those of its file; given: more than 8 bits per channel"):
+        decode(PIL.open(io.BytesIO(data)))
+
+
+def test_sixteen_bits_of_colour_in_a_png_are_the_same_by_both_doors() -> None:
+    noise = np.random.default_rng(1).integers(0, 1 << 16, (8, 9, 3), dtype=np.uint16)
+    by_bytes, by_pil = both_doors(bytes(cv2.imencode(".png", noise)[1]))
+    np.testing.assert_array_equal(by_bytes, by_pil)

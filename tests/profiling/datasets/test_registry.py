@@ -524,7 +524,8 @@ def test_columns_of_parquet_as_data_sets_name_them(tmp_path: Path, image: str, l
     found = read_dataset(tmp_path / "t.parquet", label_names=LABELS)
     assert found.labels.tolist() == [2, 0]
     assert list(found.names) == ["t.parquet#0", "t.parquet#2"]
-    assert found.notes == ("1 rows without a label (null or -1) were left out",)
+    told = ("the labels are those of the column 'digit'; --label-column names another",) if label == "digit" else ()
+    assert found.notes == (*told, "1 rows without a label (null or -1) were left out")
     assert [payload.data for payload in found.read()] == [IMAGES[0], IMAGES[2]]
     assert [payload.data for payload in found.read([1])] == [IMAGES[2]]
 
@@ -538,3 +539,279 @@ def test_shards_of_several_splits_are_not_mixed(tmp_path: Path) -> None:
     assert "--split" in text
     for split, count in (("train", 3), ("test", 2)):
         assert len(read_dataset(tmp_path, label_names=LABELS, options=DatasetOptions(split=split))) == count
+
+
+def with_options(data: Path, labels: Path | None = None, **options: str) -> Dataset:
+    return read_dataset(data, labels, label_names=LABELS, options=DatasetOptions(**options))
+
+
+@pytest.mark.parametrize("form", [".csv", ".jsonl", ".parquet"])
+def test_rows_of_several_splits_are_not_mixed(tmp_path: Path, form: str) -> None:
+    names, splits, truth = ["a.png", "b.png", "c.png"], ["train", "test", "test"], [0, 1, 2]
+    for name in names:
+        (tmp_path / name).write_bytes(IMAGES[0])
+    table = tmp_path / f"t{form}"
+    rows = [{"path": n, "label": k, "Split": s} for n, k, s in zip(names, truth, splits, strict=True)]
+    if form == ".csv":
+        table.write_text("path,label,Split\n" + "".join(f"{r['path']},{r['label']},{r['Split']}\n" for r in rows))
+    elif form == ".jsonl":
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pa = pytest.importorskip("pyarrow")
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), table)
+    text = refuse("several splits", table)
+    assert "test (2 rows), train (1 rows)" in text
+    assert with_options(table, split="test").labels.tolist() == [1, 2]
+    with pytest.raises(DatasetError, match="no such split; given: val; allowed: test, train"):
+        with_options(table, split="val")
+
+
+def test_a_column_that_holds_no_splits_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGES[0])
+    (tmp_path / "t.csv").write_text("path,label,set\na.png,1,summer\na.png,2,winter\n")
+    assert with_options(tmp_path / "t.csv").labels.tolist() == [1, 2]
+
+
+def test_rows_of_images_have_splits_too(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    for number in range(2):
+        images = [{"bytes": data, "path": None} for data in IMAGES[:3]]
+        columns = {"image": images, "label": [0, 1, 2], "split": ["train", "test", "train"]}
+        pyarrow.parquet.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
+    refuse("several splits.*test \\(2 rows\\), train \\(4 rows\\)", tmp_path)
+    found = with_options(tmp_path, split="train")
+    assert list(found.names) == ["0.parquet#0", "0.parquet#2", "1.parquet#0", "1.parquet#2"]
+    assert [payload.data for payload in found.read()] == [IMAGES[0], IMAGES[2], IMAGES[0], IMAGES[2]]
+
+
+def test_options_that_do_not_apply_are_refused(tmp_path: Path) -> None:
+    folders(tmp_path / "folders")
+    (tmp_path / "lists").mkdir()
+    _, listing = ilsvrc(tmp_path / "lists")
+    table, _ = csv_as_data(tmp_path / "lists")
+    file = huggingface_bytes(IMAGES, TRUTH, tmp_path / "train.parquet")
+    for message, data, labels, options in (
+        ("--image-column does not apply", tmp_path / "folders", None, {"image_column": "x"}),
+        ("--label-column does not apply", tmp_path / "lists", listing, {"label_column": "x"}),
+        ("--split does not apply", tmp_path / "lists", listing, {"split": "test"}),
+        ("no such split", table, None, {"split": "test"}),
+        ("no such split; given: test; allowed: train", file, None, {"split": "test"}),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            with_options(data, labels, **options)
+    assert len(with_options(file, split="train")) == len(IMAGES)
+
+
+def test_images_in_no_class_are_counted(tmp_path: Path) -> None:
+    folders(tmp_path)
+    (tmp_path / "loose.png").write_bytes(IMAGES[0])
+    found = read_dataset(tmp_path, label_names=LABELS)
+    assert len(found) == 7
+    assert found.notes == ("1 images lie in no class's folder and were left out",)
+
+
+def test_splits_within_the_classes_are_told(tmp_path: Path) -> None:
+    for split, count in (("train", 2), ("test", 1)):
+        (tmp_path / "0" / split).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / "0" / split / f"{number}.png").write_bytes(IMAGES[0])
+    (note,) = read_dataset(tmp_path, label_names=LABELS).notes
+    assert note == "the classes' folders hold splits, which were read together: train (2 images), test (1 images)"
+
+
+def test_images_that_the_metadata_leave_out_are_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(IMAGES[0])
+    (tmp_path / "metadata.csv").write_text("file_name,label\na.png,1\n")
+    found = read_dataset(tmp_path, label_names=LABELS)
+    assert found.labels.tolist() == [1]
+    assert found.notes[0].startswith("2 images of the folder are not in metadata.csv")
+
+
+def test_metadata_without_labels_leave_the_folders_their_names(tmp_path: Path) -> None:
+    folders(tmp_path)
+    (tmp_path / "metadata.csv").write_text("file_name,text\nn00000001/0.png,a sentence\n")
+    found = read_dataset(tmp_path, label_names=LABELS)
+    assert (found.form, len(found)) == ("folders", 7)
+    assert found.notes == ("metadata.csv has no column of labels; the folders' names are taken",)
+
+
+def test_folders_too_high_are_refused_with_the_right_one(tmp_path: Path) -> None:
+    folders(tmp_path / "data" / "train")
+    assert f"give {tmp_path / 'data' / 'train'}" in refuse("data is no label", tmp_path)
+    for split in ("train", "test"):
+        home = tmp_path / "pictures" / split
+        home.mkdir(parents=True)
+        (home / "a.png").write_bytes(IMAGES[0])
+        (home / "metadata.csv").write_text("file_name,label\na.png,1\n")
+    assert "--split test" in refuse("test is a split and no label", tmp_path / "pictures")
+    assert with_options(tmp_path / "pictures", split="train").labels.tolist() == [1]
+
+
+@pytest.mark.parametrize("place", ["plain_text/{}-00000-of-00001", "{}/0000", "default/{}/0000"])
+def test_shards_as_repositories_of_data_sets_lay_them(tmp_path: Path, place: str) -> None:
+    for split, count in (("train", 3), ("test", 2)):
+        huggingface_bytes(IMAGES[:count], TRUTH[:count], tmp_path / f"{place.format(split)}.parquet")
+    refuse("several splits", tmp_path)
+    found = with_options(tmp_path, split="test")
+    assert [payload.data for payload in found.read()] == list(IMAGES[:2])
+
+
+def test_shards_of_several_configurations_are_not_mixed(tmp_path: Path) -> None:
+    for name in ("small", "large"):
+        huggingface_bytes(IMAGES[:2], TRUTH[:2], tmp_path / name / "test-00000-of-00001.parquet")
+    assert "large, small" in refuse("several folders, which are not mixed", tmp_path)
+
+
+def arrow(file: Path, images: tuple[bytes, ...], truth: tuple[int, ...], *, stream: bool) -> None:
+    pa = pytest.importorskip("pyarrow")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table({"image": [{"bytes": data, "path": None} for data in images], "label": list(truth)})
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(str(file), table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_arrow_files(tmp_path: Path, stream: bool) -> None:
+    arrow(tmp_path / "data-00000-of-00001.arrow", IMAGES, TRUTH, stream=stream)
+    for data in (tmp_path, tmp_path / "data-00000-of-00001.arrow"):
+        found = read_dataset(data, label_names=LABELS)
+        assert (found.form, found.labels.tolist()) == ("huggingface", list(TRUTH))
+        assert [payload.data for payload in found.read()] == list(IMAGES)
+        assert [payload.data for payload in found.read([4, 6])] == [IMAGES[4], IMAGES[6]]
+
+
+def test_arrow_files_as_a_data_set_is_saved_to_disk(tmp_path: Path) -> None:
+    for split, count in (("train", 3), ("extra", 2)):
+        arrow(tmp_path / split / "data-00000-of-00001.arrow", IMAGES[:count], TRUTH[:count], stream=True)
+        arrow(tmp_path / split / "cache-1f.arrow", IMAGES[:1], (0,), stream=True)
+        state = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}
+        (tmp_path / split / "state.json").write_text(json.dumps(state))
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "extra"]}')
+    assert "extra (1 files), train (1 files)" in refuse("several splits", tmp_path)
+    assert len(with_options(tmp_path, split="extra")) == 2
+
+
+def test_a_damaged_arrow_file(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "t.arrow").write_bytes(b"ARROW1 no")
+    refuse("t.arrow: not a readable Arrow file", tmp_path / "t.arrow")
+
+
+@pytest.mark.parametrize("column", ["pixels", "Content"])
+def test_the_only_column_of_bytes_holds_the_images(tmp_path: Path, column: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pa.table({column: list(IMAGES[:2]), "label": [0, 2]}), tmp_path / "t.parquet")
+    assert [payload.data for payload in read_dataset(tmp_path, label_names=LABELS).read()] == list(IMAGES[:2])
+    pyarrow.parquet.write_table(
+        pa.table({"other": [b"x", b"x"], column: list(IMAGES[:2]), "label": [0, 2]}), tmp_path / "t.parquet"
+    )
+    found = with_options(tmp_path, image_column=column.upper())
+    assert [payload.data for payload in found.read()] == list(IMAGES[:2])
+
+
+def test_labels_that_pandas_made_floating_point_numbers(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    images = [{"bytes": data, "path": None} for data in IMAGES[:4]]
+    labels = pa.array([2.0, None, float("nan"), 1.0])
+    pyarrow.parquet.write_table(pa.table({"image": images, "label": labels}), tmp_path / "t.parquet")
+    found = read_dataset(tmp_path, label_names=LABELS)
+    assert found.labels.tolist() == [2, 1]
+    assert found.notes == ("2 rows without a label (null or -1) were left out",)
+    pyarrow.parquet.write_table(pa.table({"image": images[:1], "label": [0.5]}), tmp_path / "t.parquet")
+    refuse("row 0: unknown label; given: '0.5'", tmp_path)
+
+
+@pytest.mark.parametrize("names", [["dog", "cat"], ["Dog", "CAT"]])
+def test_class_names_of_a_schema_hold_for_a_table_of_paths_too(tmp_path: Path, names: list[str]) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    (tmp_path / "a.png").write_bytes(IMAGES[0])
+    info = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+    table = pa.table({"path": ["a.png", "a.png"], "label": [0, 1]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(info)})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    found = read_dataset(tmp_path / "t.parquet", label_names=LABELS)
+    assert (found.form, found.labels.tolist()) == ("table", [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("sep=;\npath;label\na.png;2\n", "utf-8"),
+        ("\n\npath,label\na.png,2\n", "utf-8"),
+        ("path,label\na.png,2\n", "utf-16-le"),
+        ("path,label\na.png,2\n", "utf-16-be"),
+        ('path;label;"a, b, c, d"\na.png;2;x\n', "utf-8"),
+    ],
+)
+def test_further_habits_of_spreadsheets(tmp_path: Path, text: str, encoding: str) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGES[0])
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    assert read_dataset(tmp_path / "t.csv", label_names=LABELS).labels.tolist() == [2]
+
+
+def test_the_place_of_an_error_counts_the_lines_before_the_names(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("sep=;\n\npath;label\nnone.png;2\n")
+    refuse("line 4: the file is not there", tmp_path / "t.csv")
+
+
+def test_json_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGES[0])
+    (tmp_path / "t.jsonl").write_text('{"path": "a.png", "label": 1, "note": "x\u2028y"}\n', encoding="utf-8")
+    assert read_dataset(tmp_path / "t.jsonl", label_names=LABELS).labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(("on_disk", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_file_names_in_composed_and_decomposed_letters(tmp_path: Path, on_disk: str, written: str) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / unicodedata.normalize(on_disk, "größe.png")).write_bytes(IMAGES[0])
+    (tmp_path / "deep" / unicodedata.normalize(on_disk, "höhe.png")).write_bytes(IMAGES[1])
+    name, deep = (unicodedata.normalize(written, text) for text in ("größe.png", "höhe.png"))
+    (tmp_path / "t.csv").write_text(f"path,label\n{name},1\n", encoding="utf-8")
+    assert read_dataset(tmp_path / "t.csv", label_names=LABELS).labels.tolist() == [1]
+    (tmp_path / "t.txt").write_text(f"{name} 1\n{deep} 2\n", encoding="utf-8")
+    found = read_dataset(tmp_path, tmp_path / "t.txt", label_names=LABELS)
+    assert (found.labels.tolist(), found.missing) == ([1, 2], ())
+
+
+@pytest.mark.parametrize("line", ["deep/a b.png;2", "deep/a b.png, 2", "deep\\a b.png 2", "deep\\a b.png\t2"])
+def test_lists_with_other_separators(tmp_path: Path, line: str) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a b.png").write_bytes(IMAGES[0])
+    (tmp_path / "t.txt").write_text(line + "\n")
+    assert read_dataset(tmp_path, tmp_path / "t.txt", label_names=LABELS).labels.tolist() == [2]
+
+
+def test_classes_without_any_listed_image_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGES[0])
+    (tmp_path / "t.txt").write_text("a.png 0\nb.png 1\nc.png 1\nd.png 0\n")
+    found = read_dataset(tmp_path, tmp_path / "t.txt", label_names=LABELS)
+    assert found.notes == ("class n00000002 dog: none of its 2 listed images is there",)
+    assert found.missing == ("b.png", "c.png", "d.png")
+
+
+def test_tables_beside_images_are_told(tmp_path: Path) -> None:
+    huggingface_bytes(IMAGES[:2], TRUTH[:2], tmp_path / "t.parquet")
+    folders(tmp_path)
+    found = read_dataset(tmp_path, label_names=LABELS)
+    assert (found.form, len(found)) == ("huggingface", 2)
+    assert found.notes == ("the images in files beside the tables were left out",)
+
+
+def test_tables_without_images_among_those_with_them(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    huggingface_bytes(IMAGES[:2], TRUTH[:2], tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(pa.table({"x": [1]}), tmp_path / "b.parquet")
+    assert "b.parquet has none" in refuse("tables with images and tables without", tmp_path)

@@ -73,7 +73,8 @@ def decode(source: Any) -> Image:
     inside a whole file are found only where the format has a checksum (PNG).
 
     PIL images whose pixels would not be those of the same file are refused: 16 and 32 bits, CMYK and further colour
-    spaces.
+    spaces, TIFF files turned by their XMP data. Elsewhere an orientation that is not in the EXIF data is applied
+    neither to PIL images nor to files.
 
     Raises
     ------
@@ -195,6 +196,9 @@ def _from_array(array: NDArray[Any]) -> Image:
 PIL_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"})
 """Modes of PIL whose pixels are those that the same file gives by its path."""
 EXIF_ORIENTATION = 0x0112
+TIFF_BITS_PER_SAMPLE = 258
+FURTHER_ORIENTATIONS = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+"""Where else PIL looks for an orientation."""
 TURNS = {
     2: lambda rgb: np.flip(rgb, 1),
     3: lambda rgb: np.rot90(rgb, 2),
@@ -216,12 +220,58 @@ def _from_pil(picture: Any) -> Image:
             "the pixels of this PIL image would not be those of its file", given=f"mode {mode}",
             allowed=", ".join(sorted(PIL_MODES)), do="give its path or bytes, or convert it to RGB as you want it",
         )  # fmt: skip
+    if _is_deep(picture):
+        raise ImageError(
+            "the pixels of this PIL image would not be those of its file", given="more than 8 bits per channel",
+            allowed="8 bits", do="give its path or bytes",
+        )  # fmt: skip
     try:
+        _refuse_turned_by_xmp(picture)
         rgb = np.asarray(picture.convert("RGB"))
-        turn = TURNS.get(picture.getexif().get(EXIF_ORIENTATION)) if hasattr(picture, "getexif") else None
+        turn = TURNS.get(_exif_orientation(picture))
     except (OSError, ValueError, SyntaxError) as error:  # what PIL raises while decoding lazily
         raise ImageError(f"PIL image cannot be decoded ({error})") from error
     return _from_array(rgb if turn is None else turn(rgb))
+
+
+def _is_deep(picture: Any) -> bool:
+    """Has PIL opened a file of 16 bits per channel in a mode of 8; it rounds them in another way than OpenCV."""
+    bits = getattr(picture, "tag_v2", {}).get(TIFF_BITS_PER_SAMPLE, 8)
+    if max(bits if isinstance(bits, tuple) else (bits,)) > 8:
+        return True
+    if getattr(picture, "format", None) != "PPM":
+        return False
+    arguments = [tile[3] for tile in getattr(picture, "tile", ())]
+    return any(isinstance(found, tuple) and found[-1] > 255 for found in arguments if found)
+
+
+def _refuse_turned_by_xmp(picture: Any) -> None:
+    """ImageError if PIL will turn, or has turned, a TIFF as XMP data say, which OpenCV does not read."""
+    tags = getattr(picture, "tag_v2", None)
+    if tags is None or EXIF_ORIENTATION in tags or "xmp" not in picture.info:
+        return
+    if picture.getexif().get(EXIF_ORIENTATION, 1) != 1:
+        raise ImageError(
+            "the pixels of this PIL image would not be those of its file", given="an orientation in its XMP data alone",
+            allowed="an orientation in its EXIF data", do="give its path or bytes",
+        )  # fmt: skip
+
+
+def _exif_orientation(picture: Any) -> Any:
+    """The orientation that the EXIF data of a PIL image state.
+
+    PIL also takes one from XMP data, and from the text of a PNG that older programs kept EXIF data in; OpenCV does not.
+    """
+    if not hasattr(picture, "getexif"):
+        return None
+    exif = picture.getexif()
+    info = getattr(picture, "info", {})
+    if not any(name in info for name in FURTHER_ORIENTATIONS):
+        return exif.get(EXIF_ORIENTATION)
+    stored = type(exif)()
+    if info.get("exif"):
+        stored.load(info["exif"])
+    return stored.get(EXIF_ORIENTATION)
 
 
 class Pyramid:

@@ -154,7 +154,7 @@ def _gif(data: bytes) -> Header:
     return Header("GIF", width, height, b"\x3b" in data[-64:])
 
 
-_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_SAMPLE_FORMAT = 256, 257, 339
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_SAMPLE_FORMAT = 256, 257, 258, 339
 _TIFF_FLOAT = 3
 
 
@@ -169,11 +169,14 @@ def _tiff(data: bytes) -> Header | None:
         tag, kind = unpack_from(order + "HH", data, start)
         if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):
             (sides[tag],) = unpack_from(order + ("H" if kind == 3 else "I"), data, start + 8)
-        if tag == _TIFF_SAMPLE_FORMAT:
+        if tag in (_TIFF_BITS, _TIFF_SAMPLE_FORMAT):
             (count,) = unpack_from(order + "I", data, start + 4)
             at = start + 8 if count <= 2 else unpack_from(order + "I", data, start + 8)[0]
-            (form,) = unpack_from(order + "H", data, at)
-            unsupported = "pixels that are floating-point numbers" if form == _TIFF_FLOAT else ""
+            (value,) = unpack_from(order + "H", data, at)
+            if tag == _TIFF_BITS and value > 16:
+                unsupported = f"{value} bits per channel"
+            elif tag == _TIFF_SAMPLE_FORMAT and value == _TIFF_FLOAT:
+                unsupported = "pixels that are floating-point numbers"
     if len(sides) != 2:
         return None
     return Header("TIFF", sides[_TIFF_WIDTH], sides[_TIFF_HEIGHT], True, unsupported=unsupported)

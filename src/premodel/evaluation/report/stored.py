@@ -46,7 +46,7 @@ class StoredImages:
 
     def _read(self, root: Path, name: str) -> bytes | None:
         file, _, row = name.rpartition("#")
-        if row.isdigit() and file.endswith(".parquet"):
+        if row.isdigit() and file.lower().endswith((".parquet", ".arrow", ".feather")):
             return self._read_row(root / file, int(row))
         path = root / name
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,10 @@ IMAGE_NAMES = ("image", "img", "picture", "photo", "jpg", "png", "webp", "image_
 LABEL_NAMES = (
     "label", "labels", "class", "class_name", "class_label", "label_name", "category", "target", "fine_label", "y",
 )  # fmt: skip
+
+
+SPLIT_NAMES = ("split", "subset", "set", "partition", "dataset_split")
+SPLITS = ("train", "training", "validation", "valid", "val", "dev", "test", "testing")
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,8 @@ def find_column(
     DatasetError
         No column has that name, or none of the usual ones.
     """
-    folded = {" ".join(str(name).split()).casefold(): name for name in reversed(given)}
-    wanted = usual if asked is None else (asked.casefold(),)
+    folded = {_folded(name): name for name in reversed(given)}
+    wanted = usual if asked is None else (_folded(asked),)
     for name in wanted:
         if name in folded:
             return folded[name]
@@ -62,3 +68,56 @@ def find_column(
         allowed=f"{', '.join(usual)}" if asked is None else None,
         do=f"name the column with {option}",
     )
+
+
+def has_column(given: Sequence[str], usual: Sequence[str], asked: str | None) -> bool:
+    """Would `find_column` find one."""
+    return bool({_folded(name) for name in given} & (set(usual) if asked is None else {_folded(asked)}))
+
+
+def split_column(given: Sequence[str]) -> str | None:
+    """The column that says which split a row is of, if there is one with a usual name."""
+    folded = {_folded(name): name for name in reversed(given)}
+    return next((folded[name] for name in SPLIT_NAMES if name in folded), None)
+
+
+def rows_of_split(values: Sequence[object] | None, split: str | None, where: Path) -> list[int] | None:
+    """The rows of one split, as a column of a table says; None for all of them.
+
+    Parameters
+    ----------
+    values:
+        What the column holds in each row; None if the table has no such column. A column that holds anything but the
+        names of splits says something else.
+
+    Raises
+    ------
+    DatasetError
+        The rows are of several splits and none is asked for, or none is of the split that is.
+    """
+    names = [_folded("" if value is None else str(value)) for value in values or ()]
+    counts = Counter(names)
+    if not counts or not set(counts) <= {*SPLITS, ""}:
+        counts = Counter()
+    if split is not None:
+        if _folded(split) not in counts:
+            known = ", ".join(sorted(filter(None, counts))) or "no split: the table has no column of splits"
+            raise DatasetError("no such split", where=where, given=split, allowed=known)
+        return [row for row, name in enumerate(names) if name == _folded(split)]
+    if len(counts) > 1:
+        given = ", ".join(f"{name or 'none'} ({count} rows)" for name, count in sorted(counts.items()))
+        raise DatasetError(
+            "the rows are of several splits, which are not mixed", where=where, given=given, do="name one with --split"
+        )
+    return None
+
+
+def refuse_columns(options: DatasetOptions, where: Path, form: str) -> None:
+    """DatasetError if columns are named of a data set that has none."""
+    for option, asked in (("--image-column", options.image_column), ("--label-column", options.label_column)):
+        if asked is not None:
+            raise DatasetError(f"{option} does not apply to {form}", where=where, given=asked, allowed="a table")
+
+
+def _folded(name: object) -> str:
+    return " ".join(unicodedata.normalize("NFC", str(name)).split()).casefold()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from premodel.errors import DatasetError
 from premodel.profiling.datasets.base import IMAGE_SUFFIXES, Dataset, FileSource
+from premodel.profiling.datasets.columns import SPLITS
 from premodel.profiling.datasets.labels import LabelList
 
+MAX_DEPTH = 2
+"""How far below a folder those of the classes are looked for, to name the right one."""
 MAX_NAMED = 3
 """Folders that a note or an error names."""
 
@@ -53,34 +58,80 @@ def read(root: Path, labels: LabelList, split: str | None = None) -> Dataset:
     )
     paths = [path for _, images in folders for path in images]
     counts = [len(images) for _, images in folders]
+    beside = sum(_is_image(file) for file in root.iterdir() if file.is_file() and _visible(file))
     return Dataset(
         root=root,
         form="folders",
         names=[str(path.relative_to(root)) for path in paths],
         labels=np.repeat(of_folder, counts).astype(np.int32),
         source=FileSource(paths),
-        notes=_notes(listed, len(paths)),
+        notes=(*_notes(listed, len(paths)), *_notes_on_places(folders, beside)),
     )
+
+
+def count_images(folder: Path) -> int:
+    """How many files with the suffix of an image the folder holds, at any depth."""
+    return sum(_is_image(file) for file in _walk(folder))
+
+
+def has_folders_of_images(root: Path) -> bool:
+    """Does a folder in this one hold an image."""
+    return any(has_images(folder) for folder in root.iterdir() if folder.is_dir() and _visible(folder))
 
 
 def has_images(folder: Path) -> bool:
     """Does the folder hold a file with the suffix of an image, at any depth."""
-    return any(_is_image(file) for file in _files(folder))
+    return any(_is_image(file) for file in _walk(folder))
 
 
 def _refuse_splits(folders: list[Path], labels: LabelList) -> None:
     """DatasetError if the folders are no labels but hold folders that are, as DATA/train/<label>/image.jpg does."""
-    holding = [
-        folder
-        for folder in folders
-        if not labels.knows(folder.name) and any(labels.knows(name) for name in _folder_names(folder))
-    ]
+    unknown = [folder for folder in folders if not labels.knows(folder.name) and not folder.name.isdigit()]
+    holding = [folder for folder in unknown if any(labels.knows(name) for name in _folder_names(folder))]
     if holding:
         names = ", ".join(folder.name for folder in holding[:MAX_NAMED])
         raise DatasetError(
             f"{holding[0].name} is no label; it holds folders that are", where=holding[0].parent, given=names,
             do=f"give {holding[0]}, or --split {holding[0].name}",
         )  # fmt: skip
+    for folder in unknown:
+        deeper = next((one for one in _deeper(folder) if any(labels.knows(name) for name in _folder_names(one))), None)
+        if deeper is not None:
+            raise DatasetError(
+                f"{folder.name} is no label", where=folder.parent, given=f"folders that are labels in {deeper}",
+                do=f"give {deeper}",
+            )  # fmt: skip
+        if folder.name.lower() in SPLITS:
+            raise DatasetError(
+                f"{folder.name} is a split and no label", where=folder.parent,
+                given=", ".join(one.name for one in unknown[:MAX_NAMED]), do=f"give {folder}, or --split {folder.name}",
+            )  # fmt: skip
+
+
+def _deeper(folder: Path) -> list[Path]:
+    """Folders below, down to `MAX_DEPTH`, nearest first."""
+    found, level = [], [folder]
+    for _ in range(MAX_DEPTH):
+        level = [below / name for below in level for name in _folder_names(below)]
+        found += level
+    return found
+
+
+def _notes_on_places(folders: list[tuple[Path, list[Path]]], beside: int) -> tuple[str, ...]:
+    """Images in no class's folder, and splits that lie within the classes."""
+    notes = []
+    if beside:
+        notes.append(f"{beside} images lie in no class's folder and were left out")
+    counts = Counter(
+        image.relative_to(folder).parts[0].lower()
+        for folder, images in folders
+        if any(name.lower() in SPLITS for name in _folder_names(folder))
+        for image in images
+    )
+    splits = [f"{name} ({counts[name]} images)" for name in SPLITS if counts[name]]
+    if len(splits) > 1:
+        notes.append(f"the classes' folders hold splits, which were read together: {', '.join(splits)}")
+    return tuple(notes)
 
 
 def _notes(listed: list[tuple[Path, list[Path]]], n_images: int) -> tuple[str, ...]:
@@ -102,7 +153,8 @@ def _notes(listed: list[tuple[Path, list[Path]]], n_images: int) -> tuple[str, .
 
 
 def _folder_names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and _visible(path))
+    with os.scandir(folder) as entries:  # asks the file system about no file
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _visible(path: Path) -> bool:
@@ -114,8 +166,10 @@ def _is_image(path: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    return sorted(_walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file():
+            yield path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +16,92 @@ from numpy.typing import NDArray
 from premodel.domains.image.decode import read_file
 from premodel.errors import DatasetError, ImageError
 from premodel.profiling.datasets.base import Dataset, Payload
-from premodel.profiling.datasets.columns import IMAGE_NAMES, LABEL_NAMES, NO_OPTIONS, DatasetOptions, find_column
+from premodel.profiling.datasets.columns import (
+    IMAGE_NAMES,
+    LABEL_NAMES,
+    NO_OPTIONS,
+    SPLITS,
+    DatasetOptions,
+    find_column,
+    has_column,
+    rows_of_split,
+    split_column,
+)
 from premodel.profiling.datasets.labels import LabelList
-from premodel.profiling.datasets.parquet import open_parquet
+from premodel.profiling.datasets.parquet import ARROW_SUFFIXES, open_parquet
+from premodel.profiling.datasets.schema import UNLABELLED, label_values
 
 BATCH_ROWS = 64
-UNLABELLED = -1
-"""What the `datasets` library writes where a sample has no label, as in the test split of many data sets."""
-SPLITS = ("train", "training", "validation", "valid", "val", "dev", "test", "testing")
-_SHARD = re.compile(rf"(?:.*[-_/])?({'|'.join(SPLITS)})(?:[-_.].*)?")
+_SHARD = re.compile(rf"(?:.*[-_/])?({'|'.join(SPLITS)})(?:[-_./].*)?")
 
 
-def is_huggingface(file: Path) -> bool:
+def is_huggingface(file: Path, options: DatasetOptions = NO_OPTIONS) -> bool:
     """Tell whether the table has a column that holds images: structs of bytes and path, or bytes."""
-    return bool(_image_columns(open_parquet(file).schema_arrow))
+    return bool(_image_columns(open_parquet(file).schema_arrow, options.image_column))
+
+
+def find_shards(root: Path, *, deep: bool) -> list[Path]:
+    """The Parquet and Arrow files of a data set: in the folder or its `data`; or, if `deep`, wherever they lie below.
+
+    Of a data set that the `datasets` library saved to disk these are the files that its `state.json` names, not those
+    of its cache.
+    """
+    shards = _tables(root.glob("*")) or _tables(root.glob("data/*"))
+    if deep and not shards:
+        shards = _tables(root.rglob("*"))
+        shards = [file for file in shards if not any(part.startswith(".") for part in file.relative_to(root).parts)]
+    saved = {folder: _saved_files(folder) for folder in {file.parent for file in shards}}
+    return [file for file in shards if (names := saved[file.parent]) is None or file.name in names]
+
+
+def _tables(files: Iterable[Path]) -> list[Path]:
+    return sorted(file for file in files if file.suffix.lower() in (".parquet", *ARROW_SUFFIXES) and file.is_file())
+
+
+def _saved_files(folder: Path) -> set[str] | None:
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return {str(file["filename"]) for file in state["_data_files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def choose_split(files: Sequence[Path], root: Path, split: str | None) -> list[Path]:
-    """The files of one split, told by their names (`train-00000-of-00002.parquet`), or by the folder they lie in.
+    """The files of one split, as their names tell (`train-00000-of-00002.parquet`), or the folder they lie in.
 
     Raises
     ------
     DatasetError
-        The files are of several splits and none is asked for, or none is of the split that is.
+        The files are of several splits and none is asked for, or none is of the split that is; or they are of several
+        configurations: folders that are not splits.
     """
     by_split: dict[str, list[Path]] = {}
+    saved = (root / "dataset_dict.json").is_file()
     for file in files:
-        found = _SHARD.fullmatch(str(file.relative_to(root).with_suffix("")).replace("\\", "/").lower())
-        by_split.setdefault(found[1] if found else "", []).append(file)
+        name = str(file.relative_to(root).with_suffix("")).replace("\\", "/").lower()
+        found = _SHARD.fullmatch(name)
+        told = name.partition("/")[0] if saved and "/" in name else found[1] if found else ""
+        by_split.setdefault(told, []).append(file)
     if split is not None:
         if split.lower() not in by_split:
             known = ", ".join(sorted(filter(None, by_split))) or "files whose names tell no split"
             raise DatasetError("no such split", where=root, given=split, allowed=known)
-        return by_split[split.lower()]
-    if len(by_split) > 1:
+        chosen = by_split[split.lower()]
+    elif len(by_split) > 1:
         counts = ", ".join(f"{name or 'none'} ({len(some)} files)" for name, some in sorted(by_split.items()))
         raise DatasetError(
             "the files are of several splits, which are not mixed", where=root, given=counts,
             do="name one with --split, or give its files in a folder of their own",
         )  # fmt: skip
-    return list(files)
+    else:
+        chosen = list(files)
+    homes = sorted({str(file.parent.relative_to(root)) for file in chosen})
+    if len(homes) > 1:
+        raise DatasetError(
+            "the files are of several folders, which are not mixed", where=root, given=", ".join(homes[:5]),
+            do="give one of the folders",
+        )  # fmt: skip
+    return chosen
 
 
 def read(files: Sequence[Path], root: Path, labels: LabelList, options: DatasetOptions = NO_OPTIONS) -> Dataset:
@@ -75,15 +121,19 @@ def read(files: Sequence[Path], root: Path, labels: LabelList, options: DatasetO
     notes: dict[str, None] = {}
     counts, kept, columns = [], [], []
     unlabelled = 0
-    for file in files:
+    of_split = _rows_of_split(files, root, options.split)
+    for file, wanted in zip(files, of_split, strict=True):
         parquet = open_parquet(file)
         image, label = _columns(file, parquet.schema_arrow, options)
-        values, note = _label_values(parquet, label, labels)
+        if not has_column([label], LABEL_NAMES, options.label_column):
+            notes[f"the labels are those of the column {label!r}; --label-column names another"] = None
+        values, note = label_values(parquet, label, labels)
         if note:
             notes[note] = None
-        rows = [row for row, value in enumerate(values) if value is not None]
-        unlabelled += len(values) - len(rows)
-        known = [value for value in values if value is not None]
+        taken = range(len(values)) if wanted is None else wanted
+        rows = [row for row in taken if values[row] is not None]
+        unlabelled += len(taken) - len(rows)
+        known = [value for row in rows if (value := values[row]) is not None]
         truth.append(
             labels.resolve(known, lambda at, file=file, rows=rows: f"{file}, row {rows[at]}")  # type: ignore[misc]
         )
@@ -98,6 +148,29 @@ def read(files: Sequence[Path], root: Path, labels: LabelList, options: DatasetO
         notes[f"{unlabelled} rows without a label (null or {UNLABELLED}) were left out"] = None
     source = ParquetSource(files, counts, kept, columns)
     return Dataset(root, "huggingface", names, np.concatenate(truth), source, notes=tuple(notes))
+
+
+def has_split_column(files: Sequence[Path]) -> bool:
+    """Tell whether every file has a column that tells the split of each row."""
+    return all(split_column(open_parquet(file).schema_arrow.names) is not None for file in files)
+
+
+def _rows_of_split(files: Sequence[Path], root: Path, split: str | None) -> list[list[int] | None]:
+    """Of each file the rows of the split, where a column tells; None for all. The split may be the files' own."""
+    values: list[list[object]] = []
+    for file in files:
+        parquet = open_parquet(file)
+        column = split_column(parquet.schema_arrow.names)
+        if column is None:
+            return [None for _ in files]
+        batches = parquet.iter_batches(columns=[column])
+        values.append([value for batch in batches for value in batch.column(column).to_pylist()])
+    together = [value for some in values for value in some]
+    rows = rows_of_split(together, split, root)
+    if rows is None:
+        return [None for _ in files]
+    starts = [0, *accumulate(len(some) for some in values)]
+    return [[row - start for row in rows if start <= row < end] for start, end in pairwise(starts)]
 
 
 class ParquetSource:
@@ -172,20 +245,29 @@ def _payload(row: int, image: dict[str, Any] | bytes | None, file: Path) -> Payl
         return Payload(row, None, str(error))
 
 
-def _image_columns(schema: Any) -> list[str]:
-    """Columns of structs with bytes or a path, and columns of bytes with a usual name."""
-    found = []
+def _image_columns(schema: Any, asked: str | None = None) -> list[str]:
+    """Columns of structs with bytes or a path, and of bytes with a usual name; else the one column of bytes.
+
+    Any column of bytes may be asked for.
+    """
+    found, of_bytes = [], []
     for name in schema.names:
         kind = str(schema.field(name).type)
-        struct = kind.startswith("struct<") and ("bytes: " in kind or "path: " in kind)
-        if struct or (kind in ("binary", "large_binary") and name.casefold() in IMAGE_NAMES):
+        if kind.startswith("struct<") and ("bytes: " in kind or "path: " in kind):
             found.append(name)
-    return found
+        elif kind in ("binary", "large_binary", "binary_view"):
+            of_bytes.append(name)
+    found += [name for name in of_bytes if has_column([name], IMAGE_NAMES, None)]
+    if asked is not None:
+        found += [name for name in of_bytes if has_column([name], (), asked)]
+    elif not found and len(of_bytes) == 1:
+        found = of_bytes
+    return list(dict.fromkeys(found))
 
 
 def _columns(file: Path, schema: Any, options: DatasetOptions) -> tuple[str, str]:
     """The column of images and the one of labels."""
-    images = _image_columns(schema)
+    images = _image_columns(schema, options.image_column)
     asked, option = options.image_column, "--image-column"
     if len(images) == 1 and asked is None:
         image = images[0]
@@ -197,38 +279,3 @@ def _columns(file: Path, schema: Any, options: DatasetOptions) -> tuple[str, str
     if asked is None and len(rest) == 1:
         return image, rest[0]
     return image, find_column(rest, LABEL_NAMES, asked, what="labels", where=file, option=option)
-
-
-def _label_values(parquet: Any, column: str, labels: LabelList) -> tuple[list[str | int | None], str]:
-    values = [value for batch in parquet.iter_batches(columns=[column]) for value in batch.column(column).to_pylist()]
-    values = [
-        None
-        if value is None or (value == UNLABELLED and isinstance(value, int))
-        else value
-        if isinstance(value, (int, str))
-        else str(value)
-        for value in values
-    ]
-    class_names = _class_names(parquet.schema_arrow, column)
-    if not class_names or not all(value is None or isinstance(value, int) for value in values):
-        return values, ""
-    if tuple(class_names) == labels.names:
-        return values, ""
-    if all(not name.isdigit() and labels.knows(name) for name in class_names):
-        return [
-            class_names[value] if isinstance(value, int) and 0 <= value < len(class_names) else value
-            for value in values
-        ], ""
-    return values, (
-        "the file's class names are not those of the zoo's label list; its labels are taken as indices into that list"
-    )
-
-
-def _class_names(schema: Any, column: str) -> list[str]:
-    """Class names of the label column as the `datasets` library stores them; empty if there are none."""
-    raw = (schema.metadata or {}).get(b"huggingface")
-    try:
-        names = json.loads(raw)["info"]["features"][column]["names"] if raw else []
-    except (ValueError, KeyError, TypeError):
-        return []
-    return [str(name) for name in names] if isinstance(names, list) else []

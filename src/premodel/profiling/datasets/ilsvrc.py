@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
+from collections import Counter
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from premodel.errors import DatasetError
 from premodel.profiling.datasets.base import IMAGE_SUFFIXES, Dataset, FileSource
 from premodel.profiling.datasets.labels import LabelList
-from premodel.profiling.datasets.table import read_text
+from premodel.profiling.datasets.table import read_text, spellings
+
+MAX_NAMED = 3
+"""Classes that notes name."""
 
 _NAMED_BY_SUFFIX = re.compile(
-    rf"(.+?(?:{'|'.join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))}))\s+(\S.*)", re.IGNORECASE
+    rf"(.+?(?:{'|'.join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))}))(?:\s*[,;]\s*|\s+)(\S.*)",
+    re.IGNORECASE,
 )
 
 
 def read(listing: Path, root: Path, labels: LabelList) -> Dataset:
     """Read a list of `name label` lines.
 
-    A name ends at a tab, or with the suffix of an image, or at the last blank, so that a label may have several words.
-    An image is looked for at `root/name` and `root/val/name`, then anywhere below `root` by its file name. Names
-    without a file are counted: a list of all 50,000 labels serves a folder that holds some of the images.
+    A name ends at a tab, or with the suffix of an image (a comma or semicolon may follow), or at the last blank, so
+    that a label may have several words. An image is looked for at `root/name` and `root/val/name`, then anywhere below
+    `root` by its file name. Names without a file are counted: a list of all 50,000 labels serves a folder that holds
+    some of the images; classes that have none of theirs are named in a note.
 
     Raises
     ------
@@ -50,7 +60,20 @@ def read(listing: Path, root: Path, labels: LabelList) -> Dataset:
             allowed="images below the data folder, named as in the list",
         )
     names = [lines[row][1] for row in rows]
-    return Dataset(root, "ilsvrc", names, truth[rows], FileSource(paths), missing=tuple(missing))
+    notes = _notes_on_lost_classes(truth, rows, labels)
+    return Dataset(root, "ilsvrc", names, truth[rows], FileSource(paths), missing=tuple(missing), notes=notes)
+
+
+def _notes_on_lost_classes(truth: NDArray[np.int32], rows: list[int], labels: LabelList) -> tuple[str, ...]:
+    """The classes of which no listed image is there."""
+    listed, there = Counter(truth.tolist()), set(truth[rows].tolist())
+    lost = [label for label in sorted(listed) if label not in there]
+    notes = [
+        f"class {labels.names[label]}: none of its {listed[label]} listed images is there" for label in lost[:MAX_NAMED]
+    ]
+    if len(lost) > MAX_NAMED:
+        notes.append(f"{len(lost) - MAX_NAMED} further classes have none of their listed images there")
+    return tuple(notes)
 
 
 def _lines(listing: Path) -> list[tuple[int, str, str]]:
@@ -83,15 +106,17 @@ def _files_below(root: Path) -> dict[str, list[Path]]:
     for folder, folders, files in os.walk(root):
         folders.sort()
         for file in files:
-            below.setdefault(file, []).append(Path(folder, file))
+            below.setdefault(unicodedata.normalize("NFC", file), []).append(Path(folder, file))
     return below
 
 
 def _find(name: str, root: Path, below: dict[str, list[Path]], where: str) -> Path | None:
-    for exact in (root / name, root / "val" / name):
-        if exact.is_file():
-            return exact
-    found = below.get(Path(name).name, [])
+    for one in spellings(name):
+        for exact in (root / one, root / "val" / one):
+            if exact.is_file():
+                return exact
+    file = unicodedata.normalize("NFC", Path(name.replace("\\", "/")).name)
+    found = below.get(file) or below.get(unicodedata.normalize("NFC", Path(name).name), [])
     if len(found) > 1:
         raise DatasetError(
             "two files have this name",

@@ -45,6 +45,14 @@ class LabelList:
         """Tell whether this value names one label."""
         return self._name(_composed(value)) not in (None, AMBIGUOUS)
 
+    def index_of(self, name: str) -> int | None:
+        """The label of this name; None if there is none or more than one. Case and underscores may differ."""
+        exact = self._name(_composed(name))
+        if exact is not None:
+            return None if exact == AMBIGUOUS else exact
+        like = {index for key, found in self._by_name.items() if _loose(key) == _loose(name) for index in found}
+        return like.pop() if len(like) == 1 else None
+
     def resolve(self, values: Sequence[str | int], where: Callable[[int], str]) -> NDArray[np.int32]:
         """Index of the label that each value names.
 
@@ -120,3 +128,7 @@ class LabelList:
 def _composed(name: str) -> str:
     """One form of a name, whoever wrote it."""
     return unicodedata.normalize("NFC", name).strip()
+
+
+def _loose(name: str) -> str:
+    return " ".join(_composed(name).casefold().replace("_", " ").split())

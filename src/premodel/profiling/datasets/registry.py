@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from premodel.errors import DatasetError
 from premodel.profiling.datasets import folders, huggingface, ilsvrc, table
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.datasets.columns import NO_OPTIONS, DatasetOptions
+from premodel.profiling.datasets.columns import NO_OPTIONS, DatasetOptions, refuse_columns
 from premodel.profiling.datasets.labels import LabelList
+from premodel.profiling.datasets.parquet import ARROW_SUFFIXES
 
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", *table.JSON_SUFFIXES})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", *ARROW_SUFFIXES, *table.JSON_SUFFIXES})
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """The table that an `imagefolder` of the `datasets` library has beside its images."""
 
@@ -28,8 +30,8 @@ def read_dataset(
     Parameters
     ----------
     path:
-        A folder; or a CSV, TSV, JSON lines or Parquet table; or Hugging Face style Parquet, one file or a folder of
-        them. A folder with a `metadata.csv`, `.jsonl` or `.parquet` is read by that table.
+        A folder; or a CSV, TSV, JSON lines, Parquet or Arrow table; or Hugging Face style Parquet or Arrow, one file or
+        a folder of them. A folder with a `metadata.csv`, `.jsonl` or `.parquet` that has labels is read by that table.
     labels:
         For a folder: a CSV, TSV or Parquet table with the columns path and label, or a text file of `name label`
         lines (the ILSVRC layout). Without it the folder holds one folder per class.
@@ -53,24 +55,50 @@ def read_dataset(
         return _read_folder(root, label_list, options)
     _must_be_file(root, "a folder, a CSV, TSV, JSON lines or Parquet file")
     suffix = root.suffix.lower()
-    if suffix == ".parquet" and huggingface.is_huggingface(root):
-        return huggingface.read([root], root, label_list, options)
+    if suffix in (".parquet", *ARROW_SUFFIXES) and huggingface.is_huggingface(root, options):
+        return huggingface.read(_of_split([root], root.parent, options), root, label_list, options)
     if suffix in TABLE_SUFFIXES:
         return table.read(root, root.parent, label_list, options)
     raise DatasetError(
-        "unknown form of a data set", where=root, allowed="a folder, or a .csv, .tsv, .jsonl or .parquet file"
+        "unknown form of a data set", where=root, allowed="a folder, or a .csv, .tsv, .jsonl, .parquet or .arrow file"
     )
 
 
 def _read_folder(root: Path, labels: LabelList, options: DatasetOptions) -> Dataset:
-    shards = sorted(root.glob("*.parquet")) or sorted(root.glob("data/*.parquet"))
-    if shards and all(huggingface.is_huggingface(shard) for shard in shards):
-        return huggingface.read(huggingface.choose_split(shards, root, options.split), root, labels, options)
-    folder = root if options.split is None else root / options.split
-    for name in METADATA_NAMES:
-        if (folder / name).is_file():
-            return table.read(folder / name, folder, labels, options)
-    return folders.read(root, labels, options.split)
+    images = folders.has_images(root)
+    shards = huggingface.find_shards(root, deep=not images)
+    holding = [shard for shard in shards if huggingface.is_huggingface(shard, options)]
+    if holding and len(holding) < len(shards) and not images:
+        other = next(shard for shard in shards if shard not in holding)
+        raise DatasetError(
+            "tables with images and tables without lie in one folder", where=root, given=f"{other.name} has none",
+            do="give the tables with images in a folder of their own",
+        )  # fmt: skip
+    if holding and len(holding) == len(shards):
+        found = huggingface.read(_of_split(holding, root, options), root, labels, options)
+        note = "the images in files beside the tables were left out"
+        return replace(found, notes=(*found.notes, note)) if images else found
+    folder = root if options.split is None or not (root / options.split).is_dir() else root / options.split
+    metadata = next((folder / name for name in METADATA_NAMES if (folder / name).is_file()), None)
+    if metadata is None:
+        refuse_columns(options, root, "a folder per class")
+        return folders.read(root, labels, options.split)
+    within = options if folder == root else replace(options, split=None)
+    if not folders.has_folders_of_images(folder) or table.has_labels(metadata, within):
+        found = table.read(metadata, folder, labels, within)
+        left = folders.count_images(folder) - len(set(found.paths or ()))
+        note = f"{left} images of the folder are not in {metadata.name}, or of another split, and were left out"
+        return replace(found, notes=(*found.notes, note)) if left > 0 else found
+    found = folders.read(root, labels, options.split)
+    note = f"{metadata.name} has no column of labels; the folders' names are taken"
+    return replace(found, notes=(*found.notes, note))
+
+
+def _of_split(shards: Sequence[Path], root: Path, options: DatasetOptions) -> list[Path]:
+    """The files of the split, unless a column tells the split of each row."""
+    if options.split is not None and huggingface.has_split_column(shards):
+        return list(shards)
+    return huggingface.choose_split(shards, root, options.split)
 
 
 def _read_with_labels(root: Path, labels: Path, label_list: LabelList, options: DatasetOptions) -> Dataset:
@@ -80,6 +108,9 @@ def _read_with_labels(root: Path, labels: Path, label_list: LabelList, options: 
     _must_be_file(labels, "a .csv, .tsv, .jsonl or .parquet table, or a text file of: name label")
     if labels.suffix.lower() in TABLE_SUFFIXES:
         return table.read(labels, root, label_list, options)
+    refuse_columns(options, labels, "a list of names and labels")
+    if options.split is not None:
+        raise DatasetError("--split does not apply to a list", where=labels, given=options.split, allowed="a table")
     return ilsvrc.read(labels, root, label_list)
 
 

@@ -9,6 +9,7 @@ from premodel.backends.base import Tensor
 from premodel.domains.image.decode import Image, preprocess
 from premodel.errors import DatasetError, ModelError, OptionError, RunError
 from premodel.files import replacing
+from premodel.profiling.datasets.columns import SPLITS
 from premodel.profiling.datasets.folders import has_images
 from premodel.profiling.progress import Progress, Silent
 from premodel.runtime.candidate import check_against_manifest
@@ -112,12 +113,17 @@ def folder_labels(data: Path) -> tuple[str, ...]:
     Raises
     ------
     DatasetError
-        There are not two folders.
+        There are not two folders, or they are named as splits are.
     """
     names: list[str] = []
     if data.is_dir():
         folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
         names = [path.name for path in folders if has_images(path)]
+    if names and all(name.lower() in SPLITS for name in names):
+        raise DatasetError(
+            "the folders are splits and no labels", where=data, given=", ".join(names), allowed="a folder per class",
+            do=f"give {data / names[0]}, or --split {names[0]}",
+        )  # fmt: skip
     if len(names) < 2:
         raise DatasetError(
             "labels are needed", where=data, given=f"{len(names)} folders",
