@@ -1,8 +1,7 @@
 """Hostile bundles, manifests, images, labels and requests, and what premodel makes of each.
 
-`run_case(KINDS[kind], folder, seed)` feeds one of them to premodel within this process. The only right outcomes are a
-result and an error raised on purpose (PremodelError; over HTTP a status below 500 or a refusal): anything else passes
-as an exception.
+Each function feeds one of them to premodel within this process. The only right outcomes are a result and an error
+raised on purpose (PremodelError; over HTTP a status below 500 or a refusal): anything else passes as an exception.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ from premodel.runtime.bundle import ARRAYS, HEADER, read_bundle
 from premodel.runtime.engine import Premodel
 from premodel.zoo.manifest import read_zoo, verify
 from serving_client import INFER, binary_request
-
-OUTCOMES = ("answered", "refused")
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,19 +203,3 @@ def serve_ground(ground: Ground) -> Iterator[Any]:
     service = Service(Premodel(made.path, zoo=made.small.zoo.parent), "small", Limits())
     with TestClient(make_app(service, None), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
-
-
-def run_case(kind: str, ground: Ground, seed: int, *more: Any) -> str:
-    """Feed one hostile input; gives one of OUTCOMES, or raises what premodel must not."""
-    try:
-        KINDS[kind](ground, random.Random(f"{kind} {seed}"), *more)
-    except PremodelError as error:
-        if "\n" in str(error):
-            raise AssertionError(f"more than one line: {str(error)!r}") from error
-        return "refused"
-    return "answered"
-
-
-def written(folder: Path) -> set[str]:
-    """Every path beneath a folder but those beneath its `inside`."""
-    return {str(path) for path in folder.rglob("*") if folder / "inside" not in path.parents}

@@ -164,7 +164,9 @@ def out_of_memory(small: SmallZoo, folder: Path, times: int) -> Finding:
 
 def bundles_open(folder: Path) -> int:
     """Every file with a bundle's name opens, but for those made to be refused; gives their number."""
-    files = [file for file in folder.rglob("*.premodel") if file.name != "hostile.premodel"]
+    files = [
+        file for file in folder.rglob("*.premodel") if not file.relative_to(folder).parts[0].startswith("hostile-")
+    ]
     for file in files:
         read_bundle(file)
     return len(files)

@@ -1,4 +1,4 @@
-"""Hostile inputs: a few hundred of each kind by seed, and every one that once got through."""
+"""Hostile inputs that once got through."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 import os
 import struct
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faults.hostile import KINDS, OUTCOMES, Ground, lay_ground, run_case, serve_ground, written
+from faults.hostile import Ground, lay_ground
 from premodel.container import open_sealed, write_sealed
 from premodel.domains.image.decode import decode
 from premodel.errors import BundleError, ImageError, ModelError, ZooError
@@ -23,32 +22,10 @@ from premodel.files import file_sha256
 from premodel.runtime.bundle import HEADER, read_bundle
 from premodel.zoo.manifest import read_zoo, verify
 
-CASES = 300
-
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     return lay_ground(tmp_path_factory.mktemp("ground"))
-
-
-@pytest.fixture
-def more(request: pytest.FixtureRequest, ground: Ground) -> Iterator[tuple[Any, ...]]:
-    if request.node.callspec.params["kind"] != "request":
-        yield ()
-        return
-    pytest.importorskip("starlette", reason="the serve extra is not installed")
-    pytest.importorskip("prometheus_client", reason="the serve extra is not installed")
-    with serve_ground(ground) as client:
-        yield (client,)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_hostile_inputs_are_answered_or_refused(kind: str, ground: Ground, more: tuple[Any, ...]) -> None:
-    before = written(ground.folder)
-    outcomes = Counter(run_case(kind, ground, seed, *more) for seed in range(CASES))
-    assert set(outcomes) <= set(OUTCOMES)
-    assert outcomes["refused"] > CASES / 10  # the mutations do damage
-    assert written(ground.folder) == before
 
 
 def progressive_jpeg(scans: int) -> bytes:

@@ -1,0 +1,77 @@
+"""Every fuzzer of `scripts/faults`: some of its cases by seed, and the loop that watches them."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faults.fuzz import fuzz
+from faults.fuzzers.base import REFUSED, Case, Fuzzer, feed
+from faults.fuzzers.registry import all_fuzzers
+from premodel.errors import InputError
+
+
+@pytest.mark.parametrize("name", all_fuzzers())
+def test_wrong_inputs_are_answered_or_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    fuzzer = all_fuzzers()[name]
+    for module in fuzzer.wants:
+        pytest.importorskip(module, reason="an extra is not installed")
+    found = feed(fuzzer, range(fuzzer.test_count), tmp_path, cpu=False)
+    assert found.failures == []
+    assert sum(found.outcomes.values()) == fuzzer.test_count
+    assert found.outcomes[REFUSED] >= fuzzer.refused_share * fuzzer.test_count, "the damage does not damage"
+
+
+def watched(behave: str) -> Fuzzer:
+    @contextlib.contextmanager
+    def lay(folder: Path) -> Iterator[Case]:
+        (folder / "inside").mkdir()
+
+        def case(rng: random.Random) -> str:
+            (folder / "inside" / "allowed").write_text("x")
+            if behave == "hangs":
+                time.sleep(60)
+            if behave == "two lines":
+                error = InputError("x")
+                error.args = ("one\ntwo",)
+                raise error
+            if behave == "writes outside":
+                (folder / "escaped").write_text("x")
+            if behave == "a bug":
+                raise ZeroDivisionError("a bug")
+            return "answered" if rng.random() < 2 else REFUSED
+
+        yield case
+
+    return Fuzzer("watched", "h", lay, 3, wall_s=0.2)
+
+
+@pytest.mark.parametrize(
+    ("behave", "told"),
+    [
+        ("hangs", "watched 0: HangError: no end after 0.2 s"),
+        ("two lines", "watched 0: AssertionError: not one clear line"),
+        ("writes outside", "watched: wrote "),
+        ("a bug", "watched 0: ZeroDivisionError: a bug (test_fuzzers.py:"),
+    ],
+)
+def test_what_must_not_be_is_a_failure(behave: str, told: str, tmp_path: Path) -> None:
+    assert feed(watched(behave), range(1), tmp_path).failures[0].startswith(told)
+
+
+def test_what_may_be_is_none(tmp_path: Path) -> None:
+    found = feed(watched("well"), range(3), tmp_path)
+    assert (found.failures, found.outcomes) == ([], {"answered": 3})
+
+
+def test_a_row_tells_its_seeds_and_counts(tmp_path: Path) -> None:
+    found = fuzz(all_fuzzers()["labels"], 4, tmp_path / "new", seed=40)
+    assert found.fault == "hostile labels"
+    assert found.how.endswith("seeds 40 to 43")
+    assert (found.times, found.failures) == (4, [])
+    assert "refused" in found.seen
