@@ -47,6 +47,14 @@ def _initializer(name: str, array: NDArray[Any]) -> bytes:
     return _bytes(5, dims + _number(2, ONNX_TYPES[array.dtype.name]) + _bytes(8, name) + _bytes(9, array.tobytes()))
 
 
+def _external(name: str, array: NDArray[Any], location: str, offset: int) -> bytes:
+    """An initializer whose numbers lie in another file."""
+    dims = b"".join(_number(1, side) for side in array.shape)
+    entries = {"location": location, "offset": str(offset), "length": str(array.nbytes)}
+    said = b"".join(_bytes(13, _bytes(1, key) + _bytes(2, value)) for key, value in entries.items())
+    return _bytes(5, dims + _number(2, ONNX_TYPES[array.dtype.name]) + _bytes(8, name) + said + _number(14, 1))
+
+
 def _value(field: int, name: str, dtype: str, shape: Sequence[int | str]) -> bytes:
     dims = b"".join(_bytes(1, _bytes(2, side) if isinstance(side, str) else _number(1, side)) for side in shape)
     tensor = _number(1, ONNX_TYPES[dtype]) + _bytes(2, dims)
@@ -63,10 +71,11 @@ def write_onnx(
     softmax: bool = True,
     outputs: Sequence[str] = ("prob",),
     pooled: bool = False,
+    external: str | None = None,
 ) -> None:
     """An `.onnx` file; `shape` of the input with names for free dimensions; every output gives the same numbers.
 
-    A `pooled` one takes NCHW.
+    A `pooled` one takes NCHW. `external` names a file beneath the model's folder that weights and bias are kept in.
     """
     nodes = [_node("Cast", ["x"], "real", to=1)]
     nodes += [_node("GlobalAveragePool", ["real"], "mean")] if pooled else []
@@ -74,7 +83,12 @@ def write_onnx(
     nodes.append(_node("Gemm", ["flat", "weights", "bias"], "logits"))
     nodes += [_node("Softmax" if softmax else "Identity", ["logits"], name) for name in outputs]
     graph = b"".join(nodes) + _bytes(2, "tiny")
-    graph += _initializer("weights", weights) + _initializer("bias", bias)
+    if external is None:
+        graph += _initializer("weights", weights) + _initializer("bias", bias)
+    else:
+        graph += _external("weights", weights, external, 0) + _external("bias", bias, external, weights.nbytes)
+        (file.parent / external).parent.mkdir(parents=True, exist_ok=True)
+        (file.parent / external).write_bytes(weights.tobytes() + bias.tobytes())
     graph += _value(11, "x", dtype, shape)
     graph += b"".join(_value(12, name, "float32", [shape[0], weights.shape[1]]) for name in outputs)
     file.write_bytes(_number(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _number(2, 13)))

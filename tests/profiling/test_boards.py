@@ -37,6 +37,7 @@ from premodel.training.package import package
 from premodel.training.train import train
 from premodel.zoo.manifest import read_zoo
 from serving_client import running
+from several_files import write_external_zoo
 from zoos import SmallZoo, write_zoo
 
 N = 24
@@ -61,6 +62,23 @@ def run(small: SmallZoo, manifest: Path, store: Path, *passes: str, **options: A
     dataset = read_dataset(small.data, small.labels, label_names=zoo.labels)
     passes = passes or ("predictions", "timings", "features", "energy")
     return profile(zoo, dataset, store, ProfileOptions(passes=passes, max_timing_seconds=0.5, **options))
+
+
+def test_a_board_runs_a_model_of_several_files(tmp_path: Path) -> None:
+    """Its digest is of all files on both sides, and what the board measured belongs to the candidate here."""
+    pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+    folder = write_external_zoo(tmp_path)
+    (own,) = read_zoo(folder / "zoo.toml").candidates
+    with agent(folder / "zoo.toml") as url:
+        manifest = board_manifest(folder / "zoo.toml", url)
+        data = read_dataset(folder, folder / "labels.csv", label_names=["red", "green", "blue"])
+        passes = ("predictions", "timings")
+        zoo = read_zoo(manifest, require_files=True)
+        profile(zoo, data, tmp_path / "p.db", ProfileOptions(passes=passes, max_timing_seconds=0.2))
+    tables = load_tables(tmp_path / "p.db", passes=passes)
+    assert tables.correct("top1").all()
+    (candidate,) = load_candidates(tmp_path / "p.db")
+    assert (candidate.home.prediction_key, candidate.home.timing_key) == (own.prediction_key, own.timing_key)
 
 
 def check_answers(small: SmallZoo, store: Path) -> None:

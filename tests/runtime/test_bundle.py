@@ -10,7 +10,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -332,17 +331,6 @@ def test_any_changed_array_bytes_are_a_bundle_or_a_bundle_error(
         read_bundle(path)
     except BundleError as error:
         assert "\n" not in str(error)  # noqa: PT017
-
-
-def test_a_model_with_its_weights_in_another_file_is_not_embedded(tmp_path: Path) -> None:
-    made = make_bundle(tmp_path, MAKERS["single"])
-    apart = tuple(
-        replace(candidate, model=replace(candidate.model, settings={"weights_sha256": "0" * 64}))
-        for candidate in read_bundle(made.path).candidates
-    )
-    bundle = replace(read_bundle(made.path), candidates=apart)
-    with pytest.raises(ModelError, match="cannot be embedded: its weights are in a file of their own"):
-        write_bundle(tmp_path / "b.premodel", bundle, embed=True)
 
 
 def test_a_policy_of_another_number_of_labels_is_refused(tmp_path: Path) -> None:

@@ -16,9 +16,13 @@ from fake_triton import make_mixed, read_config
 from policy_makers import MAKERS
 from premodel.cli.main import build_parser
 from premodel.errors import ModelError, OptionError
-from premodel.runtime.bundle import read_bundle
+from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
+from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.single import Single
 from premodel.serving.triton_config import network_config
 from premodel.serving.triton_export import MARKER, export_repository
+from premodel.zoo.manifest import read_zoo
+from several_files import NAMES, WEIGHTS, write_external_zoo
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 TYPES = {"tensor(float)": "TYPE_FP32", "tensor(uint8)": "TYPE_UINT8"}
@@ -231,3 +235,34 @@ def test_a_premodel_without_onnx_networks(tmp_path: Path) -> None:
     with premodel.load(made.path) as clf, premodel.load(repository.folder / "small" / "1" / "small.premodel") as same:
         for image in made.small.images[:3]:
             assert np.array_equal(same.predict(image).top_probabilities, clf.predict(image).top_probabilities)
+
+
+def test_further_files_of_a_network_are_copied_beside_it(tmp_path: Path) -> None:
+    folder = write_external_zoo(tmp_path / "zoo")
+    bundle = Bundle(
+        Single(("net",), (1.0,), Costs((1.0,), 0.0)), read_zoo(folder / "zoo.toml").candidates, NAMES, "top1", None
+    )
+    path = tmp_path / "edge.premodel"
+    write_bundle(path, bundle, folder=folder, embed=True)
+    (folder / "models").rename(tmp_path / "gone")
+    repository = export_repository(path, tmp_path / "r")
+    network = repository.folder / "net" / "1"
+    assert (network / WEIGHTS).read_bytes() == (tmp_path / "gone" / WEIGHTS).read_bytes()
+    session = onnxruntime.InferenceSession(network / "model.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x": np.ones((1, 3, 8, 8), np.float32)})[0].shape == (1, 3)
+    (inside,) = read_bundle(repository.folder / "edge" / "1" / "edge.premodel").candidates
+    assert inside.home.prediction_key == bundle.candidates[0].prediction_key
+
+
+def test_a_candidate_of_several_files_inside_the_premodel(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the openvino extra is not installed")
+    folder = write_external_zoo(tmp_path / "zoo", "openvino")
+    bundle = Bundle(
+        Single(("net",), (1.0,), Costs((1.0,), 0.0)), read_zoo(folder / "zoo.toml").candidates, NAMES, "top1", None
+    )
+    path = tmp_path / "edge.premodel"
+    write_bundle(path, bundle, folder=folder)
+    place = export_repository(path, tmp_path / "r").folder / "edge" / "1"
+    folder.rename(tmp_path / "gone")
+    with premodel.load(place / "edge.premodel") as clf:
+        assert clf.predict(tmp_path / "gone" / "images" / "01.png").class_name == "green"

@@ -420,3 +420,29 @@ def test_a_model_on_a_server_is_not_pulled(server: FlakyServer, tmp_path: Path) 
     manifest = write_manifest(tmp_path / "from", {"url": url, "sha256": sha256(CONTENT)}, remote)
     (only,) = pull_all(manifest, tmp_path / "to")
     assert (only.name, only.state) == ("m0", "downloaded")
+
+
+def test_further_files_of_a_model_come_with_it(server: FlakyServer, tmp_path: Path) -> None:
+    weights = "sub dir/w.data"
+    url = server.add("/models/m.onnx", CONTENT)
+    server.add("/models/sub%20dir/w.data", OTHER)
+    entry = {"url": url, "sha256": sha256(CONTENT)}
+    manifest = write_manifest(tmp_path / "from", entry)
+    line = f"files = {{ {json.dumps(weights)} = {json.dumps(sha256(OTHER))} }}"
+    manifest.write_text(manifest.read_text().replace("[[models]]", f"[[models]]\n{line}"))
+    results = pull_all(manifest, tmp_path / "to")
+    assert [(one.name, one.state) for one in results] == [("m0", "downloaded"), (f"m0/{weights}", "downloaded")]
+    folder = tmp_path / "to" / "models"
+    assert (folder / "m0.onnx").read_bytes() == CONTENT
+    assert (folder / weights).read_bytes() == OTHER
+    assert [one.state for one in pull_all(manifest, tmp_path / "to")] == ["present", "present"]
+    (folder / weights).write_bytes(CONTENT)
+    zoo = read_zoo(manifest)
+    assert [state.state for state in model_states(zoo, tmp_path / "to")] == ["wrong digest"]
+    (folder / weights).unlink()
+    assert [state.state for state in model_states(zoo, tmp_path / "to")] == ["part"]
+    server.add("/models/sub%20dir/w.data", CONTENT)
+    failed = pull_all(manifest, tmp_path / "to")[1]
+    assert failed.state == "failed"
+    assert "wrong sha256" in str(failed.error)
+    assert not (folder / weights).exists()

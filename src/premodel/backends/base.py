@@ -89,6 +89,18 @@ class Backend(ABC):
         del file
         return {}
 
+    @classmethod
+    def further_files(cls, file: Path) -> tuple[str, ...]:
+        """Names, beneath the file's folder, of the files that opening it reads besides it.
+
+        Raises
+        ------
+        ModelError
+            One leads out of the folder.
+        """
+        del file
+        return ()
+
     @abstractmethod
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the network on one input of exactly `input.shape` and `input.dtype`; returns the raw output.

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
+from premodel.backends.external_data import tflite_files
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 
 PROVIDERS = ("xnnpack", "builtin")
@@ -76,6 +77,11 @@ class LitertBackend(Backend):
             raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
         chosen = choose_output(file, [str(output["name"]) for output in outputs], settings.get("output"))
         return cls(interpreter, outputs[chosen])
+
+    @classmethod
+    def further_files(cls, file: Path) -> tuple[str, ...]:
+        """External buffers."""
+        return tflite_files(file)
 
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the interpreter; one call at a time."""

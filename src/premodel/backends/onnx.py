@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
+from premodel.backends.external_data import onnx_files
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 
 SETTINGS = ("output", "spinning")
@@ -105,6 +106,11 @@ class OnnxBackend(Backend):
             raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
         chosen = choose_output(file, [output.name for output in outputs], settings.get("output"))
         return cls(session, outputs[chosen], failures)
+
+    @classmethod
+    def further_files(cls, file: Path) -> tuple[str, ...]:
+        """External data, and compiled nodes kept in files of their own."""
+        return onnx_files(file)
 
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the session."""

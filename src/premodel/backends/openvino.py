@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
+from premodel.backends.external_data import onnx_files
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 from premodel.files import file_sha256
 
@@ -95,6 +96,11 @@ class OpenvinoBackend(Backend):
         """The digest of the weights that an `.xml` needs; ModelError if they are not there."""
         return {"weights_sha256": file_sha256(file.with_suffix(".bin"))} if _is_ir(file) else {}
 
+    @classmethod
+    def further_files(cls, file: Path) -> tuple[str, ...]:
+        """The weights of an `.xml`, or the external data of an `.onnx`."""
+        return (file.with_suffix(".bin").name,) if _is_ir(file) else onnx_files(file)
+
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the network; one call at a time."""
         check_tensor(tensor, self.input)
@@ -162,6 +168,8 @@ def runtime_failures(openvino: Any) -> tuple[type[Exception], ...]:
 
 def _read(file: Path, settings: Mapping[str, Any]) -> Any:
     """The network, each form by its own reader: left to choose, OpenVINO tries them all, complaining on stderr."""
+    if not _is_ir(file) and "weights_sha256" in settings:
+        raise OptionError("settings.weights_sha256 goes with an .xml only", where=file, do="leave it out")
     if _is_ir(file):
         import openvino
 

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         for result in failed:
             print(f"premodel zoo: {result.name}: {result.error}", file=sys.stderr)
     order = {model.name: place for place, model in enumerate(candidate.model for candidate in zoo.candidates)}
-    results.sort(key=lambda result: order[result.name])
+    results.sort(key=lambda result: order[result.name.partition("/")[0]])
     print(json.dumps(_to_json(zoo, folder, manifest, results)) if args.json else _text(zoo, manifest, results))
     return _exit_code([result.error for result in failed if result.error is not None])
 

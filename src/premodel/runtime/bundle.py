@@ -60,9 +60,9 @@ class Bundle:
     conditions:
         Where and how the profile was measured, JSON.
     sizes:
-        Bytes of each model file, by digest, where the file was at hand in training.
+        Bytes of each model file, by the digest of that file, where it was at hand in training.
     embedded:
-        Digests of the models that the bundle holds itself.
+        Digests of the model files that the bundle holds itself.
     made_by:
         Version of premodel that wrote it.
     """
@@ -146,7 +146,7 @@ def read_bundle(path: Path) -> Bundle:
 
 
 def copy_embedded(path: Path, digest: str, target: Path) -> None:
-    """Copy an embedded model to a file.
+    """Copy an embedded model file to a file.
 
     Raises
     ------
@@ -172,18 +172,14 @@ def _models_to_embed(bundle: Bundle) -> dict[str, bytes | Path]:
         model = bundle.candidate(name).model
         if model.is_remote:
             continue
-        if "weights_sha256" in model.settings:
-            raise ModelError(
-                f"model {model.name} cannot be embedded: its weights are in a file of their own", where=model.file,
-                do="convert it to .onnx, or train without --embed",
-            )  # fmt: skip
-        found = file_sha256(model.file)
-        if found != model.digest:
-            raise ModelError(
-                f"model file of {model.name} is not the one that was profiled", where=model.file, given=found,
-                allowed=model.digest, do="profile it again",
-            )  # fmt: skip
-        models[MODELS + model.digest] = model.file
+        for file, digest in model.all_files().items():
+            found = file_sha256(file)
+            if found != digest:
+                raise ModelError(
+                    f"model file of {model.name} is not the one that was profiled", where=file, given=found,
+                    allowed=digest, do="profile it again",
+                )  # fmt: skip
+            models[MODELS + digest] = file
     return dict(sorted(models.items()))
 
 

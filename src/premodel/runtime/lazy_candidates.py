@@ -123,7 +123,8 @@ class LazyCandidates:
         if measured is not None:
             return measured
         try:
-            return FILE_FACTOR * self._find(candidate).stat().st_size / 1e6
+            files = candidate.model.with_file(self._find(candidate)).all_files()
+            return FILE_FACTOR * sum(file.stat().st_size for file in files) / 1e6
         except (PremodelError, OSError):  # opening it will tell
             return UNKNOWN_MB
 

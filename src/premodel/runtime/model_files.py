@@ -14,7 +14,7 @@ from stat import S_ISREG
 from premodel.errors import ModelError, OptionError
 from premodel.files import replacing
 from premodel.runtime.bundle import Bundle, copy_embedded
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.manifest import Candidate, Model, all_files_digest
 
 SEARCH_VARIABLE = "PREMODEL_MODELS"
 """Environment variable with folders of models, separated as in PATH."""
@@ -25,8 +25,8 @@ class ModelFiles:
 
     Searched in this order: the bundle itself; the `zoo` folder; the folders of the variable PREMODEL_MODELS; the
     path the bundle records; the bundle's own folder. In a folder the file is looked for by its recorded relative
-    path, then by its name, then by its name one folder down. A file of the wrong size is passed over; its digest is
-    verified when the candidate is opened.
+    path, then by its name, then by its name one folder down. A file of the wrong size is passed over, and one that
+    lacks a further file that the model reads; digests are verified when the candidate is opened.
 
     Parameters
     ----------
@@ -54,19 +54,14 @@ class ModelFiles:
         model = candidate.model
         if model.is_remote:
             return model.file
-        size = self._bundle.sizes.get(model.digest)
         for file in self._places(model.file):
-            try:
-                stat = file.stat()
-            except (OSError, ValueError):
-                continue
-            if S_ISREG(stat.st_mode) and (size is None or stat.st_size == size):
+            if all(self._fits(one, digest) for one, digest in model.with_file(file).all_files().items()):
                 return file
         return None
 
     def has(self, candidate: Candidate) -> bool:
         """Is there a file for the candidate."""
-        return candidate.model.digest in self._bundle.embedded or self.find(candidate) is not None
+        return self._is_embedded(candidate.model) or self.find(candidate) is not None
 
     def get(self, candidate: Candidate) -> Path:
         """The file of a candidate, unpacked if it is embedded.
@@ -76,8 +71,8 @@ class ModelFiles:
         ModelError
             It is nowhere; the message names the places.
         """
-        if candidate.model.digest in self._bundle.embedded:
-            return self._unpack(candidate.model.digest)
+        if self._is_embedded(candidate.model):
+            return self._unpack(candidate.model)
         file = self.find(candidate)
         if file is None:
             raise self.missing([candidate])
@@ -100,6 +95,19 @@ class ModelFiles:
                 self._cleanup()
                 self._unpacked = self._cleanup = None
 
+    def _is_embedded(self, model: Model) -> bool:
+        files = model.all_files()
+        return bool(files) and self._bundle.embedded.issuperset(files.values())
+
+    def _fits(self, file: Path, digest: str) -> bool:
+        """Is a regular file there, of the size that was recorded."""
+        size = self._bundle.sizes.get(digest)
+        try:
+            stat = file.stat()
+        except (OSError, ValueError):
+            return False
+        return S_ISREG(stat.st_mode) and (size is None or stat.st_size == size)
+
     def _places(self, recorded: Path) -> list[Path]:
         """Where a model file may be, most wanted first; the recorded path last but for the bundle's folder."""
         named, own = self.folders[:-1], self.folders[-1]
@@ -114,16 +122,26 @@ class ModelFiles:
             below = []
         return [*(folder / tail for tail in tails), *below]
 
-    def _unpack(self, digest: str) -> Path:
+    def _unpack(self, model: Model) -> Path:
+        """The file of an embedded model; further files stand beside it as they did, in a folder of its own."""
+        files, digest = model.all_files(), model.file_digest
         with self._lock:
             if self._unpacked is None:
                 self._unpacked = Path(tempfile.mkdtemp(prefix="premodel-"))
                 self._cleanup = weakref.finalize(self, shutil.rmtree, self._unpacked, ignore_errors=True)
-            file = self._unpacked / digest
-            if not file.exists():
-                with replacing(file, durable=False) as part:
-                    copy_embedded(self._path, digest, part)
-            return file
+            if len(files) == 1:
+                return self._copy(digest, self._unpacked / digest)
+            folder = self._unpacked / f"files-{all_files_digest(digest, model.further_files)}"
+            for file, its_digest in files.items():
+                self._copy(its_digest, folder / file.relative_to(model.file.parent))
+            return folder / model.file.name
+
+    def _copy(self, digest: str, file: Path) -> Path:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(file, durable=False) as part:
+                copy_embedded(self._path, digest, part)
+        return file
 
 
 def _folders(path: Path, zoo: str | Path | None) -> tuple[Path, ...]:

@@ -137,11 +137,6 @@ def _networks(candidates: list[Candidate]) -> dict[str, str]:
         model = candidate.model
         if model.runtime == "onnx" and set(model.providers) <= {*DEFAULT_PROVIDERS, *GPU_PROVIDERS}:
             names[candidate.name] = by_key.setdefault(candidate.network_key, model.name)
-        elif "weights_sha256" in model.settings:
-            raise ModelError(
-                f"candidate {candidate.name} cannot be exported: its weights are in a file of their own",
-                where=model.file, do="convert it to .onnx, profile and train again",
-            )  # fmt: skip
     return names
 
 
@@ -196,10 +191,8 @@ def _aside(folder: Path) -> Generator[Path]:
 def _write_network(folder: Path, name: str, model: Model) -> dict[str, Any]:
     """A network's model; gives the settings under which the premodel asks for it."""
     file = folder / VERSION / NETWORK_FILE
-    file.parent.mkdir(parents=True)
-    shutil.copyfile(model.file, file)
-    verify(replace(model, file=file))
-    # The copy is opened, on the processor: a file that needs others beside it fails here, not in the server.
+    _copy_model(model, file)
+    # The copy is opened, on the processor: what cannot be opened there fails here, not in the server.
     backend = OnnxBackend.open(file, threads=1, settings=model.settings)
     try:
         (folder / CONFIG).write_text(network_config(name, model, backend), encoding="utf-8")
@@ -210,6 +203,17 @@ def _write_network(folder: Path, name: str, model: Model) -> dict[str, Any]:
         }
     finally:
         backend.close()
+
+
+def _copy_model(model: Model, goal: Path) -> None:
+    """Copy all files of a model, its own as `goal`, and verify the copies."""
+    for file in model.all_files():
+        copy = goal if file == model.file else goal.parent / file.relative_to(model.file.parent)
+        if file != model.file and copy == goal:
+            raise ModelError("two files of one model get one name", where=file, given=goal.name, do="rename this one")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    verify(model.with_file(goal))
 
 
 def _in_triton(candidate: Candidate, settings: Mapping[str, Any]) -> Candidate:
@@ -228,10 +232,13 @@ def _write_premodel(folder: Path, path: Path, bundle: Bundle, found: Mapping[str
     candidates = []
     for recorded in bundle.candidates:
         candidate = found.get(recorded.name, recorded)
-        file = place / f"{recorded.model.name}{recorded.model.file.suffix}"
+        model = recorded.model
+        # An .xml finds its weights by its own name; further files of other models bear names that two may share.
+        file = (
+            place / model.name / model.file.name if model.further_files else place / f"{model.name}{model.file.suffix}"
+        )
         if candidate.name in found and not candidate.model.is_remote and not file.exists():
-            shutil.copyfile(candidate.model.file, file)
-            verify(replace(candidate.model, file=file))
+            _copy_model(candidate.model, file)
         candidates.append(candidate.with_file(file))
     write_bundle(place / path.name, replace(bundle, candidates=tuple(candidates)), folder=place)
 

@@ -141,8 +141,9 @@ def _sizes(candidates: Sequence[Candidate]) -> dict[str, int]:
     """Bytes of the model files that are at hand."""
     sizes = {}
     for candidate in candidates:
-        if candidate.model.file.is_file():
-            sizes[candidate.model.digest] = candidate.model.file.stat().st_size
+        for file, digest in candidate.model.all_files().items():
+            if file.is_file():
+                sizes[digest] = file.stat().st_size
     return sizes
 
 

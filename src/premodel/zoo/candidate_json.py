@@ -22,7 +22,7 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
     data = {
         "name": model.name,
         "file": file.as_posix(),
-        "sha256": model.digest,
+        "sha256": model.file_digest,
         "url": model.url,
         "license": model.license,
         "runtime": model.runtime,
@@ -35,6 +35,8 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
         "view": {name: value for name, value in _plain(asdict(candidate.view)).items() if value is not None},
         "labels": candidate.n_labels,
     }
+    if files := {name: digest for name, digest in model.further_files.items() if name not in model.weights()}:
+        data["files"] = files
     if model.task != IMAGE_TASK:
         data["task"] = model.task
     for name in ("url", "license"):

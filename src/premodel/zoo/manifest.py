@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from premodel.backends.registry import BACKENDS, EXPORTED_RUNTIMES, REMOTE_RUNTIMES
+from premodel.backends.external_data import MAX_FILES, is_inside
+from premodel.backends.registry import BACKENDS, EXPORTED_RUNTIMES, REMOTE_RUNTIMES, backend_class
 from premodel.domains.base import IMAGE_TASK, Domain
 from premodel.domains.registry import domain_of, tasks
 from premodel.errors import ModelError, ZooError
-from premodel.fields import Fields, is_json, read_toml, shown
+from premodel.fields import Fields, is_json, is_text, read_toml, shown
 from premodel.files import file_git_blob_sha1, file_sha256, is_regular
 from premodel.zoo.label_files import MIN_LABELS, WAITING, check_remote, read_label_file
 
 ACTIVATIONS = ("softmax", "none")
 MAX_THREADS = 1024
+WEIGHTS = "weights_sha256"
+"""The setting of an OpenVINO `.xml` that holds the digest of its `.bin`."""
+SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Model:
         How a decoded input becomes the model's, as the domain read it.
     task:
         What its inputs are: names the domain.
+    files:
+        Every further file that it reads, as the manifest says: its name beneath the folder of `file`, and its SHA-256.
     activation:
         What the outputs are: "softmax" for probabilities, "none" for logits.
     threads:
@@ -66,6 +73,7 @@ class Model:
     providers: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     task: str = IMAGE_TASK
+    files: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def domain(self) -> Domain:
@@ -78,18 +86,55 @@ class Model:
         return self.runtime in REMOTE_RUNTIMES
 
     @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the file: the manifest's if it states one, else computed from the file.
-
-        Raises
-        ------
-        ModelError
-            The manifest states none and the file is missing or cannot be read.
-        """
+    def file_digest(self) -> str:
+        """SHA-256 of `file` alone: the manifest's if it states one, else computed from the file; raises as `digest`."""
         if self.sha256 is not None:
             return self.sha256
         require_file(self)
         return file_sha256(self.file)
+
+    @cached_property
+    def further_files(self) -> Mapping[str, str]:
+        """SHA-256 of every file that it reads besides `file`, by name; raises as `digest`.
+
+        As the manifest states them; read from the files where it states no digest at all.
+        """
+        stated = self.files
+        if not stated and self.sha256 is None and not self.is_remote:
+            require_file(self)
+            stated = digests_of_further_files(self.runtime, self.file)
+        return {**stated, **self.weights()}
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells the model from every other: a digest of all its files.
+
+        The SHA-256 of its one file; where it reads further ones, of their names and digests too. The weights of an
+        OpenVINO `.xml` are in the settings, which every key holds.
+
+        Raises
+        ------
+        ModelError
+            The manifest states no digest, and a file is missing or cannot be read.
+        """
+        further = {name: digest for name, digest in self.further_files.items() if name not in self.weights()}
+        return all_files_digest(self.file_digest, further) if further else self.file_digest
+
+    def with_file(self, file: Path) -> Model:
+        """The same model with its files elsewhere."""
+        return replace(self, file=file)
+
+    def weights(self) -> dict[str, str]:
+        """The weights of an OpenVINO `.xml`, which lie in a file beside it."""
+        weights = self.settings.get(WEIGHTS)
+        return {} if weights is None else {self.file.with_suffix(".bin").name: str(weights)}
+
+    def all_files(self) -> dict[Path, str]:
+        """Every file that it reads and its SHA-256, `file` first; none for a model on a server; raises as `digest`."""
+        if self.is_remote:
+            return {}
+        further = {self.file.parent / name: digest for name, digest in self.further_files.items()}
+        return {self.file: self.file_digest, **further}
 
 
 @dataclass(frozen=True)
@@ -166,7 +211,7 @@ class Candidate:
 
     def with_file(self, file: Path) -> Candidate:
         """The same candidate with its model file elsewhere."""
-        return replace(self, model=replace(self.model, file=file))
+        return replace(self, model=self.model.with_file(file))
 
     def _network(self) -> dict[str, Any]:
         model = self.model
@@ -226,7 +271,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
     path:
         The manifest, TOML.
     require_files:
-        Every model file must be there.
+        Every model file must be there, and its entry state every further file that it reads.
 
     Raises
     ------
@@ -252,6 +297,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
     if require_files:
         for candidate in candidates:
             require_file(candidate.model)
+            _check_further_files(candidate.model)
     return Zoo(name, task, labels, tuple(candidates), path)
 
 
@@ -275,6 +321,7 @@ def verify(model: Model) -> None:
     require_file(model)
     if model.is_remote:
         return
+    _check_further_files(model)
     for kind, expected in (("sha256", model.sha256), ("git_blob_sha1", model.git_blob_sha1)):
         if expected is not None:
             found = file_sha256(model.file) if kind == "sha256" else file_git_blob_sha1(model.file)
@@ -282,6 +329,52 @@ def verify(model: Model) -> None:
                 raise ModelError(
                     f"model file of {model.name} has the wrong {kind}", where=model.file, given=found, allowed=expected
                 )
+    for name, expected in model.files.items():
+        file = model.file.parent / name
+        if not is_regular(file):
+            raise ModelError(f"a further file of {model.name} is missing", where=file, do="put it beside the model")
+        found = file_sha256(file)
+        if found != expected:
+            raise ModelError(
+                f"a further file of {model.name} has the wrong sha256", where=file, given=found, allowed=expected
+            )
+
+
+def digests_of_further_files(runtime: str, file: Path) -> dict[str, str]:
+    """SHA-256 of every file that a model file reads besides itself, by name.
+
+    Raises
+    ------
+    ModelError
+        One is missing, cannot be read, or lies outside the model's folder.
+    """
+    return {name: file_sha256(file.parent / name) for name in backend_class(runtime).further_files(file)}
+
+
+def all_files_digest(file_digest: str, further: Mapping[str, str]) -> str:
+    """The digest of a model that reads further files."""
+    return _digest({"file": file_digest, "files": dict(further)})
+
+
+def _check_further_files(model: Model) -> None:
+    """ModelError where a model reads a file that its entry does not state: changed, it would go unnoticed."""
+    if model.is_remote:
+        return
+    backend = backend_class(model.runtime)
+    found = backend.further_files(model.file)
+    if not found or set(found) <= set(model.further_files):
+        return
+    says = f"settings = {toml_table(settings)}" if (settings := backend.file_settings(model.file)) else ""
+    says = says or f"files = {toml_table(digests_of_further_files(model.runtime, model.file))}"
+    raise ModelError(
+        f"model {model.name} reads further files, which its entry does not state", where=model.file,
+        given=", ".join(found), do=f"state {says} in its manifest entry, and profile it again",
+    )  # fmt: skip
+
+
+def toml_table(texts: Mapping[str, str]) -> str:
+    """An inline table of texts as TOML."""
+    return "{ " + ", ".join(f"{json.dumps(name)} = {json.dumps(text)}" for name, text in texts.items()) + " }"
 
 
 def _lasting(model: Model) -> Mapping[str, Any]:
@@ -352,6 +445,9 @@ def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
     activation = output.text("activation", allowed=ACTIVATIONS)
     output.done()
     settings = fields.value("settings", {})
+    files = fields.value("files", {})
+    if not isinstance(files, Mapping) or len(files) > MAX_FILES or not all(map(_is_further_file, files.items())):
+        raise fields.fail("files", "a table: file beneath the model's folder = its SHA-256 in 64 hexadecimal digits")
     if not isinstance(settings, Mapping) or not is_json(settings):
         raise fields.fail("settings", "a table of strings, numbers, booleans, lists and tables")
     runtime = fields.text("runtime", allowed=tuple(BACKENDS))
@@ -371,10 +467,17 @@ def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
         providers=fields.texts("providers"),
         settings=dict(settings),
         task=task,
+        files={PurePosixPath(name).as_posix(): digest.lower() for name, digest in files.items()},
     )
     if remote:
         check_remote(fields, runtime, model.url, model.sha256, model.settings)
     return model
+
+
+def _is_further_file(entry: tuple[Any, Any]) -> bool:
+    name, digest = entry
+    named = isinstance(name, str) and is_text(name) and is_inside(name)
+    return named and isinstance(digest, str) and SHA256.fullmatch(digest) is not None
 
 
 def _refuse_twins(candidates: list[Candidate], path: Path) -> None:

@@ -52,7 +52,8 @@ class ModelState:
     Attributes
     ----------
     state:
-        "present" and, where the manifest states a digest, verified; "part" if a download of it was cut.
+        "present" and, where the manifest states a digest, verified; "part" if some of its files are missing or a
+        download was cut.
     size_bytes:
         Of what is there; None if nothing is.
     """
@@ -128,16 +129,18 @@ def models_of(zoo: Zoo) -> list[Model]:
 
 
 def _state(model: Model) -> ModelState:
-    part = model.file.with_name(model.file.name + ".part")
-    if model.file.is_file():
-        size = model.file.stat().st_size
+    files = [model.file, *(model.file.parent / name for name in model.files)]
+    parts = [file.with_name(file.name + ".part") for file in files]
+    if all(file.is_file() for file in files):
+        size = sum(file.stat().st_size for file in files)
         try:
             verify(model)
         except ModelError:
             return ModelState(model, "wrong digest", size)
         return ModelState(model, "present", size)
-    if part.is_file():
-        return ModelState(model, "part", part.stat().st_size)
+    begun = [file for file in (*files, *parts) if file.is_file()]
+    if begun:
+        return ModelState(model, "part", sum(file.stat().st_size for file in begun))
     return ModelState(model, "missing", None)
 
 

@@ -9,10 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Event, Thread
 from typing import Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
+from premodel.backends.replay import ReplayBackend
 from premodel.errors import DownloadError, MissingExtraError, ModelError, OptionError, PremodelError, ZooError
 from premodel.fields import read_toml
 from premodel.files import file_git_blob_sha1, file_sha256, write_whole
@@ -202,17 +204,32 @@ def _plan(zoo: Zoo, folder: Path) -> list[_Job]:
     for model, entry in zip(models_of(zoo), entries, strict=True):
         if model.is_remote:
             continue
-        job = _job(model, str(entry["file"]), folder)
-        twin = jobs.get(job.file)
-        if twin is None:
-            jobs[job.file] = job
-        elif (twin.model.sha256, twin.model.git_blob_sha1) != (model.sha256, model.git_blob_sha1):
-            error = ZooError(
-                "two models share one file and state different digests",
-                where=zoo.file, given=f"{twin.model.name} and {model.name}",
-            )  # fmt: skip
-            jobs[job.file] = replace(twin, refused=error)
+        for part, file in _parts(model, str(entry["file"])):
+            job = _job(part, file, folder)
+            twin = jobs.get(job.file)
+            if twin is None:
+                jobs[job.file] = job
+            elif (twin.model.sha256, twin.model.git_blob_sha1) != (part.sha256, part.git_blob_sha1):
+                error = ZooError(
+                    "two models share one file and state different digests",
+                    where=zoo.file, given=f"{twin.model.name} and {part.name}",
+                )  # fmt: skip
+                jobs[job.file] = replace(twin, refused=error)
     return list(jobs.values())
+
+
+def _parts(model: Model, file: str) -> Iterator[tuple[Model, str]]:
+    """Each file of a model as a model of that file alone, and the file as the manifest would write it.
+
+    Further files lie on the server as they do here: beside the model's own, or in folders beneath.
+    """
+    alone = replace(model, runtime=ReplayBackend.name, settings={}, files={})
+    yield alone, file
+    for name, digest in model.further_files.items() if model.files or model.weights() else ():
+        url = urlsplit(model.url)
+        beside = urlunsplit(url._replace(path=f"{url.path.rpartition('/')[0]}/{quote(name)}")) if model.url else ""
+        part = replace(alone, name=f"{model.name}/{name}", sha256=digest, git_blob_sha1=None, url=beside)
+        yield part, (PurePosixPath(file).parent / name).as_posix()
 
 
 def _job(model: Model, file: str, folder: Path) -> _Job:

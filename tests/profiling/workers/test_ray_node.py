@@ -15,6 +15,7 @@ from premodel.profiling.samples import Task, take_inventory, tasks_of
 from premodel.profiling.workers.ray_node import CODE, NodeWorker, Report
 from premodel.profiling.workers.ray_pool import model_files, with_bytes
 from premodel.zoo.manifest import read_zoo
+from several_files import WEIGHTS, write_external_zoo
 from zoos import SmallZoo, write_zoo
 
 CORRECT = np.random.default_rng(5).random((4, 3)) < 0.6
@@ -68,7 +69,7 @@ def test_another_release_is_refused() -> None:
 def test_models_that_were_sent_answer_as_those_here(small: SmallZoo, tmp_path: Path) -> None:
     job, batch = job_of(small), list(enumerate(tasks(small)))
     worker = NodeWorker()
-    assert worker.open(job, []) == ""
+    assert worker.open(job, {}) == ""
     expected = ranks(list(worker.work(batch)))
     assert len(expected) == 12
     contents = [candidate.model.file.read_bytes() for candidate in job.candidates]
@@ -76,9 +77,23 @@ def test_models_that_were_sent_answer_as_those_here(small: SmallZoo, tmp_path: P
     for file in files:
         file.unlink()
     sent = NodeWorker()
-    assert sent.open(job, files, *contents) == ""
+    assert sent.open(job, {file: [file] for file in files}, *contents) == ""
     assert ranks(list(sent.work(batch))) == expected
-    assert "model file of m0 is missing" in NodeWorker().open(job, [])
+    assert "model file of m0 is missing" in NodeWorker().open(job, {})
+
+
+def test_all_files_of_a_model_are_sent_where_one_is_lacking(tmp_path: Path) -> None:
+    folder = write_external_zoo(tmp_path / "zoo")
+    job = PredictionJob(read_zoo(folder / "zoo.toml").candidates, opencv_threads=1)
+    (model,) = {candidate.model.file for candidate in job.candidates}
+    weights = model.parent / WEIGHTS
+    wanted = model_files(job.candidates)
+    assert NodeWorker().meet(CODE, wanted) == ("", [])
+    contents = [file.read_bytes() for file in (model, weights)]
+    weights.write_bytes(weights.read_bytes()[::-1])
+    assert NodeWorker().meet(CODE, wanted) == ("", [model])
+    assert "has the wrong sha256" in NodeWorker().open(job, {})
+    assert NodeWorker().open(job, {model: list(wanted[model])}, *contents) == ""
 
 
 def test_an_image_that_is_not_here_is_asked_for(small: SmallZoo) -> None:

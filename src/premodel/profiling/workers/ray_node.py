@@ -55,18 +55,18 @@ class NodeWorker:
     def __init__(self) -> None:
         self._job: Any = None
 
-    def meet(self, code: str, files: Mapping[Path, str]) -> tuple[str, list[Path]]:
-        """Why this node cannot take part, empty if it can; and the files, of these digests, that it has not."""
+    def meet(self, code: str, models: Mapping[Path, Mapping[Path, str]]) -> tuple[str, list[Path]]:
+        """Why this node cannot take part, empty if it can; and the models whose files, of these digests, it has not."""
         if code != CODE:
             return f"another release than the driver's: {CODE}, wanted: {code}", []
-        return "", [file for file, digest in files.items() if not _has(file, digest)]
+        return "", [model for model, files in models.items() if not all(_has(*entry) for entry in files.items())]
 
-    def open(self, job: Any, files: Sequence[Path], *contents: bytes) -> str:
-        """Open the job with the contents of files that are not here; why it cannot be, empty if it could."""
+    def open(self, job: Any, models: Mapping[Path, Sequence[Path]], *contents: bytes) -> str:
+        """Open the job with the contents of the files of models not here; why it cannot be, empty if it could."""
         try:
             with tempfile.TemporaryDirectory(prefix="premodel-") as folder:
-                if files:
-                    here = _unpack(Path(folder), files, contents)
+                if models:
+                    here = _unpack(Path(folder), models, contents)
                     job = job.with_candidates(
                         tuple(one.with_file(here.get(one.model.file, one.model.file)) for one in job.candidates)
                     )
@@ -120,13 +120,14 @@ def _has(file: Path, digest: str) -> bool:
         return False
 
 
-def _unpack(folder: Path, files: Sequence[Path], contents: Sequence[bytes]) -> dict[Path, Path]:
-    """Write contents below a folder; what belongs together, such as model.xml and model.bin, stays side by side."""
-    numbers: dict[Path, int] = {}
+def _unpack(folder: Path, models: Mapping[Path, Sequence[Path]], contents: Sequence[bytes]) -> dict[Path, Path]:
+    """Write contents below a folder; the files of a model stand to each other as they did."""
     here: dict[Path, Path] = {}
-    for file, data in zip(files, contents, strict=True):
-        number = numbers.setdefault(file.with_suffix(""), len(numbers))
-        here[file] = folder / str(number) / file.name
-        here[file].parent.mkdir(exist_ok=True)
-        here[file].write_bytes(data)
+    rest = iter(contents)
+    for number, (model, files) in enumerate(models.items()):
+        for file in files:
+            goal = folder / str(number) / file.relative_to(model.parent)
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            goal.write_bytes(next(rest))
+        here[model] = folder / str(number) / model.name
     return here

@@ -222,11 +222,13 @@ class RayWorkerPool(Generic[R]):
         refusal, lacking = answer
         if refusal:
             raise RunError("a node of the cluster cannot take part", where=f"node {hand.node}", given=refusal)
-        for file in lacking:
+        sent = {model: list(self._files[model]) for model in lacking}
+        files = [file for model in lacking for file in sent[model]]
+        for file in files:
             if file not in self._stored:
                 self._stored[file] = self._ray.put(file.read_bytes())
         hand.opening = True
-        hand.pending = hand.actor.open.remote(self._job, lacking, *(self._stored[file] for file in lacking))
+        hand.pending = hand.actor.open.remote(self._job, sent, *(self._stored[file] for file in files))
 
     def _remove(self, worker: int, reason: str) -> Died:
         hand = self._hands.pop(worker)
@@ -283,17 +285,10 @@ class RayWorkers:
         self._connection.close()
 
 
-def model_files(candidates: Sequence[Candidate]) -> dict[Path, str]:
-    """SHA-256 of every file that these candidates open, by path; none for those behind a server."""
-    files: dict[Path, str] = {}
-    for candidate in candidates:
-        model = candidate.model
-        if model.is_remote:
-            continue
-        files[model.file] = model.digest
-        if "weights_sha256" in model.settings:  # an OpenVINO .xml has its weights in a file beside it
-            files[model.file.with_suffix(".bin")] = str(model.settings["weights_sha256"])
-    return files
+def model_files(candidates: Sequence[Candidate]) -> dict[Path, dict[Path, str]]:
+    """Every file that these candidates read and its SHA-256, by the model's path; none for those behind a server."""
+    models = [candidate.model for candidate in candidates if not candidate.model.is_remote]
+    return {model.file: model.all_files() for model in models}
 
 
 def absolute(task: Task) -> Task:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from premodel.fields import NAME
+from premodel.zoo.manifest import toml_table
 from premodel.zoo_tools.init.conventions import Convention
 from premodel.zoo_tools.init.inspect import Inspected
 from premodel.zoo_tools.init.search import Decision, Found, Rival
@@ -206,6 +207,7 @@ def _entry(draft: Draft, folder: Path) -> list[str]:
         f"name = {toml(draft.name)}",
         f"file = {toml(place(inspected.file, folder))}",
         f"sha256 = {toml(inspected.sha256)}",
+        *([f"files = {toml_table(inspected.files)}"] if inspected.files else []),
         f"license = {toml(draft.license)}{note}",
         f"runtime = {toml(inspected.runtime)}",
         f"label_offset = {draft.offset}",

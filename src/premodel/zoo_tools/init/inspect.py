@@ -15,6 +15,7 @@ from premodel.backends.registry import BACKENDS, backend_class
 from premodel.domains.image.spec import DTYPES, MAX_SIDE
 from premodel.errors import ModelError, RunError
 from premodel.files import file_sha256
+from premodel.zoo.manifest import digests_of_further_files
 
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert", ".xml": "openvino", ".npz": "replay"}
 DEPTHS = (3, 1)
@@ -45,6 +46,8 @@ class Inspected:
         Fields that the file leaves open.
     settings:
         What the runtime has to be told to open it.
+    files:
+        SHA-256 of every further file that it reads, by name, where the settings do not hold it.
     """
 
     file: Path
@@ -57,6 +60,7 @@ class Inspected:
     outputs: int
     guessed: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dtype(self) -> str:
@@ -117,13 +121,16 @@ def inspect_model(file: Path, size: tuple[int, int] | None = None, threads: int 
     if not file.is_file():
         raise ModelError("model file is missing", where=file)
     settings = backend_class(runtime).file_settings(file)
+    files = {} if settings else digests_of_further_files(runtime, file)
     backend = backend_class(runtime).open(file, threads=threads, settings=settings)
     try:
         layout, depth, free_layout = _layout(file, backend.input, runtime)
         sides, free_size = _size(file, backend.input, layout, size)
         guessed = (*(("layout",) if free_layout else ()), *(("size",) if free_size else ()))
         outputs = _outputs(file, backend, layout, depth, sides)
-        return Inspected(file, runtime, file_sha256(file), backend, sides, layout, depth, outputs, guessed, settings)
+        return Inspected(
+            file, runtime, file_sha256(file), backend, sides, layout, depth, outputs, guessed, settings, files
+        )
     except ModelError:
         backend.close()
         raise
