@@ -66,6 +66,27 @@ def test_explained_lines_say_how_sure_it_is_where_that_was_learned(tmp_path: Pat
     assert line.split()[0] == f"{100 * answer['confidence']:.1f}"
 
 
+def test_the_first_call_is_marked_as_cold_and_later_ones_are_not(made: Made, capsys: Any) -> None:
+    image = made.small.images[0]
+    assert predict(made.path, image, image, "--explain") == 0
+    cold, warm = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  decode ")]
+    assert "a cold call: it opened m" in cold
+    assert "cold" not in warm
+    assert predict(made.path, image, image, "--explain", "--json") == 0
+    first, second = json.loads(capsys.readouterr().out)["answers"]
+    assert (first["opened"], second["opened"]) == (first["ran"], [])
+
+
+def test_labels_that_would_read_zero_are_left_out(made: Made, capsys: Any) -> None:
+    assert predict(made.path, *made.small.images, "--explain") == 0
+    lines = capsys.readouterr().out.splitlines()
+    labels = [
+        line for line in lines if line.strip().split("%")[0].strip().replace(".", "").isdecimal() and " %" in line
+    ]
+    assert labels
+    assert not [line for line in labels if line.startswith("    0.0 %")]
+
+
 def test_explain_in_json(made: Made, capsys: Any) -> None:
     assert predict(made.path, made.small.images[0], "--explain", "--json", "--cost-weight", "0.1") == 0
     (answer,) = json.loads(capsys.readouterr().out)["answers"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from premodel.errors import BundleError
-from premodel.runtime.reference import Reference, answer_confidence, reference_of
+from premodel.runtime.reference import CONFIDENCE, PROBABILITY, Reference, answer_confidence, reference_of
 
-REFERENCE = Reference({"a": 3, "": 1}, (0.5, 0.9), (1, 0, 2))
+REFERENCE = Reference({"a": 3, "": 1}, (0.5, 0.9), (1, 0, 2), PROBABILITY, {0: 1, 7: 2})
 
 
 def test_it_is_read_as_it_was_written() -> None:
@@ -39,6 +39,11 @@ def test_an_older_bundle_has_none() -> None:
         {"edges": [0.5, 0.5]},
         {"edges": [0.5]},
         {"edges": ["a", "b"]},
+        {"of": "entropy"},
+        {"labels": [1]},
+        {"labels": {"a": 1}},
+        {"labels": {"-1": 1}},
+        {"labels": {"1": -1}},
         {"other": 1},
     ],
 )
@@ -47,11 +52,24 @@ def test_nonsense_is_refused(change: dict[str, Any]) -> None:
         reference_of({"reference": {**REFERENCE.to_json(), **change}}, "x.premodel")
 
 
+def test_a_bundle_without_labels_is_read() -> None:
+    written = REFERENCE.to_json()
+    del written["of"], written["labels"]
+    found = reference_of({"reference": written}, "b")
+    assert found == Reference(REFERENCE.choices, REFERENCE.edges, REFERENCE.confidence)
+    assert found.of == CONFIDENCE
+
+
+def test_what_is_binned_is_the_probability_where_the_confidence_is_constant() -> None:
+    assert REFERENCE.binned(0.25, 0.75) == 0.75
+    assert Reference({"a": 1}, (), (1,)).binned(0.25, 0.75) == 0.25
+
+
 def test_no_table_is_refused() -> None:
     with pytest.raises(BundleError, match=r"evidence\.reference"):
         reference_of({"reference": 1}, "x.premodel")
 
 
-def test_sureness_is_the_confidence_or_else_the_probability() -> None:
+def test_confidence_is_the_confidence_or_else_the_probability() -> None:
     assert answer_confidence(0.25, 0.75) == 0.25
     assert answer_confidence(float("nan"), 0.75) == 0.75

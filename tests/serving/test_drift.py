@@ -13,9 +13,10 @@ import premodel
 from bundles import Made, bundle_of, make_bundle
 from policy_makers import MAKERS
 from premodel.errors import BundleError
+from premodel.runtime.answer import Answer
 from premodel.runtime.bundle import write_bundle
 from premodel.runtime.reference import Reference
-from premodel.serving.drift import LEAST, WINDOW, Drift, population_stability_index
+from premodel.serving.drift import LEAST, WINDOW, Drift, label_groups, population_stability_index
 from premodel.training.reference import training_reference
 from premodel.training.simulate import simulate
 from serving_client import INFER, binary_request, samples
@@ -49,6 +50,56 @@ def test_none_before_there_are_answers_enough() -> None:
     drift = Drift(Reference({"a": 10}, (), (10,)))
     assert drift.values() == {}
     assert drift.answers == 0
+
+
+def test_one_candidate_alone_has_no_choice_to_watch_and_blurred_images_are_seen(tmp_path: Path, serving: Any) -> None:
+    """Its choice cannot move; the probability of its answers and the labels that it serves can."""
+    made = make_bundle(tmp_path, MAKERS["single"])
+    served = simulate(made.policy, made.tables)
+    made = with_reference(made, training_reference(served).to_json())
+    images = list(made.small.images)
+    with premodel.load(made.path) as clf:
+        surest = max(images, key=lambda path: clf.predict(path).probability or 0)
+    with serving(made.path) as (client, _):
+        while samples(client)["premodel_drift_answers",] < LEAST:
+            ask(client, images)
+        found = samples(client)
+        assert ("premodel_drift_psi", "choice") not in found
+        assert found["premodel_drift_psi", "confidence"] < 0.02
+        assert found["premodel_drift_psi", "label"] < 0.02
+        for _ in range(WINDOW // 24 + 1):
+            ask(client, [surest] * 24)
+        found = samples(client)
+        assert found["premodel_drift_psi", "confidence"] > 0.25
+        assert found["premodel_drift_psi", "label"] > 0.25
+
+
+def test_a_distribution_of_one_bin_is_no_monitor() -> None:
+    """Bundles made before the probability took the place of a constant confidence have one bin."""
+    drift = Drift(Reference({"a": 10}, (), (10,)), chooses=False)
+    for _ in range(LEAST):
+        drift.answered(answered(0, 0.1))
+    assert drift.values() == {}
+
+
+def test_labels_never_served_before_are_drift() -> None:
+    drift = Drift(Reference({"a": 100}, (), (100,), labels={0: 50, 1: 50}))
+    for number in range(LEAST):
+        drift.answered(answered(number % 2, 0.9))
+    assert drift.values()["label"] < 0.01
+    for _ in range(LEAST):
+        drift.answered(answered(5, 0.9))
+    assert drift.values()["label"] > 0.25
+
+
+def test_a_thousand_labels_are_counted_in_ten_groups() -> None:
+    groups = label_groups({label: 1 + label % 3 for label in range(1000)})
+    shares = [sum(1 + label % 3 for label in groups if groups[label] == group) for group in range(10)]
+    assert max(shares) - min(shares) <= 3
+
+
+def answered(label: int, probability: float) -> Answer:
+    return Answer(label, "x", probability, "a", ("a",), {}, False, math.nan, {}, (), None, ("x",), ("a",))
 
 
 def ask(client: Any, images: list[Path], **parameters: Any) -> None:

@@ -226,6 +226,7 @@ def test_one_candidate_alone_loses_nothing(policy: str) -> None:
     assert promised["by_construction"]
     assert promised["reference"] == trained.policy.candidates[0] == "c1"
     assert trained.account[0].startswith("guarantee: no loss of accuracy to c1")
+    assert "it says nothing of how accurate c1 is on other inputs" in trained.account[1]
     assert any("c1: accuracy" in line and "on 60 samples" in line for line in trained.account)
     assert not any("c1: accuracy" in line and "on 30 samples" in line for line in trained.account)
     assert ("auto" in trained.evidence) == (policy == "auto")

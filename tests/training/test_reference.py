@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import premodel
 from bundles import profile_of, small_zoo
 from policy_makers import make_select
-from premodel.runtime.reference import answer_confidence, reference_of
+from premodel.runtime.reference import CONFIDENCE, PROBABILITY, reference_of
 from premodel.training.options import TrainOptions
 from premodel.training.package import package
 from premodel.training.reference import training_reference
@@ -32,11 +33,26 @@ def test_it_counts_what_the_premodel_does(tmp_path: Path, policy: str) -> None:
     assert reference is not None
     assert reference.choices == Counter(answer.candidate or "" for answer in answers)
     sure = [
-        answer_confidence(answer.confidence, answer.probability) for answer in answers if answer.probability is not None
+        reference.binned(answer.confidence, answer.probability) for answer in answers if answer.probability is not None
     ]
     counts, _ = np.histogram(sure, [-np.inf, *reference.edges, np.inf])
     assert reference.confidence == tuple(counts)
     assert min(counts) > 0, "every bin has a share of the training"
+    assert len(counts) > 1, "what has one bin cannot move"
+    assert reference.of == (PROBABILITY if policy == "single" else CONFIDENCE)
+    assert reference.labels == Counter(answer.label for answer in answers if answer.label is not None)
+
+
+def test_a_confidence_that_differs_by_candidate_alone_is_not_binned(tmp_path: Path) -> None:
+    """A stand-in of policy `single` has an accuracy of its own; neither tells one input from another."""
+    tables = profile_of(small_zoo(tmp_path / "zoo", n=40))
+    labels, probabilities = tables.top_labels.copy(), tables.top_probabilities.copy()
+    first = tables.candidates.index(train(tables, TrainOptions("single")).policy.candidates[0])
+    labels[0, first], probabilities[0, first] = -1, 0
+    failing = replace(tables, top_labels=labels, top_probabilities=probabilities)
+    served = simulate(train(tables, TrainOptions("single")).policy, failing)
+    assert len(np.unique(served.confidence)) == 2
+    assert training_reference(served).of == PROBABILITY
 
 
 def test_abstentions_are_a_choice_without_confidence(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from premodel.errors import ImageError, RunError
@@ -21,6 +22,8 @@ An image that cannot be read, or on which every candidate fails, is named on std
 none could be is the exit code not 0.
 """
 SHOWN = 5
+LEAST_SHOWN = 0.0005
+"""A label of a lower probability would read 0.0 %; it is left out, unless it is the answer."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     CallOptions(args.max_latency_ms, args.cost_weight)  # refused before anything is loaded
     answers: list[dict[str, Any]] = []
     refused: dict[str, list[dict[str, str]]] = {"unreadable": [], "failed": []}
+    opened: set[str] = set()
     with Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb) as premodel:
         for name, reason in premodel.unavailable.items():
             print(f"premodel predict: {name} is left out: {reason}", file=sys.stderr)
@@ -57,9 +61,11 @@ def run(args: argparse.Namespace) -> int:
                 kind = "unreadable" if isinstance(error, ImageError) else "failed"
                 refused[kind].append({"path": path, "reason": str(error)})
                 continue
-            answers.append(answer.to_json(path, explain=args.explain))
+            first = [name for name in answer.ran if name not in opened]
+            opened.update(answer.ran)
+            answers.append(answer.to_json(path, explain=args.explain) | ({"opened": first} if args.explain else {}))
             if not args.json:
-                _show(path, answer, premodel.candidates, explain=args.explain)
+                _show(path, answer, premodel.candidates, first, explain=args.explain)
     if args.json:
         print(json.dumps({"answers": answers, **{kind: e for kind, e in refused.items() if e}}, allow_nan=False))
     if answers:
@@ -67,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     return RunError.exit_code if refused["failed"] else ImageError.exit_code
 
 
-def _show(path: str, answer: Answer, candidates: tuple[str, ...], *, explain: bool) -> None:
-    """An answer for people."""
+def _show(path: str, answer: Answer, candidates: tuple[str, ...], first: Sequence[str], *, explain: bool) -> None:
+    """An answer for people; `first` names the candidates that were opened for it."""
     by = f"{' + '.join(answer.ran) or 'nothing ran'}, {answer.latency_ms['total']:.2f} ms"
     if answer.abstained:
         print(f"{path}: no answer ({by})")
@@ -84,6 +90,9 @@ def _show(path: str, answer: Answer, candidates: tuple[str, ...], *, explain: bo
         print(f"  {what}: {step.reason}" + (f" (scores: {scores})" if scores else ""))
     if math.isfinite(answer.confidence):
         print(f"  {100 * answer.confidence:5.1f} %  confidence, as calibrated: how often such an answer is right")
-    for line in answer.probabilities[:SHOWN]:
+    for rank, line in enumerate(answer.probabilities[:SHOWN]):
+        if rank and line.probability < LEAST_SHOWN:
+            break
         print(f"  {100 * line.probability:5.1f} %  {line.class_name}")
-    print("  " + ", ".join(f"{stage} {ms:.3f} ms" for stage, ms in answer.latency_ms.items()))
+    cold = f" (a cold call: it opened {', '.join(first)}, later calls are faster)" if first else ""
+    print("  " + ", ".join(f"{stage} {ms:.3f} ms" for stage, ms in answer.latency_ms.items()) + cold)

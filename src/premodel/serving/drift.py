@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from premodel.runtime.answer import Answer
-from premodel.runtime.reference import ABSTAINED, Reference, answer_confidence
+from premodel.runtime.reference import ABSTAINED, Reference
 
 WINDOW = 1000
 LEAST = 100
 """Answers in the window below which no drift is given: of so few it would be chance."""
+LABEL_GROUPS = 10
+"""Labels are counted in groups of about equal share, so that a thousand of them do not look like drift by chance."""
 SMOOTHING = 0.5
 """Added to every count, so that a bin that one side never met gives a large number and not an infinite one."""
 
@@ -40,6 +42,22 @@ def population_stability_index(expected: Mapping[Any, int], found: Mapping[Any, 
     return float(((q - p) * np.log(q / p)).sum())
 
 
+def label_groups(labels: Mapping[int, int]) -> dict[int, int]:
+    """Each label's group, from 0: at most LABEL_GROUPS of about equal share; equal counts go by the label.
+
+    Examples
+    --------
+    >>> label_groups({7: 5, 2: 1, 4: 9})
+    {4: 0, 7: 1, 2: 2}
+    """
+    groups: dict[int, int] = {}
+    shares = [0] * LABEL_GROUPS
+    for label in sorted(labels, key=lambda one: (-labels[one], one)):
+        groups[label] = shares.index(min(shares))
+        shares[groups[label]] += labels[label]
+    return groups
+
+
 class Drift:
     """The newest answers of a server, beside the reference of its premodel.
 
@@ -49,20 +67,28 @@ class Drift:
         Of the bundle.
     window:
         Answers that are remembered.
+    chooses:
+        Does the policy choose; where it does not, its choices cannot move and are no measure of drift.
     """
 
-    def __init__(self, reference: Reference, window: int = WINDOW) -> None:
+    def __init__(self, reference: Reference, window: int = WINDOW, *, chooses: bool = True) -> None:
         self._reference = reference
-        self._newest: deque[tuple[str, int | None]] = deque(maxlen=window)
+        self._chooses = chooses
+        self._group = label_groups(reference.labels)
+        self._labels = Counter[int]()
+        for label, count in reference.labels.items():
+            self._labels[self._group[label]] += count
+        self._newest: deque[tuple[str, int | None, int | None]] = deque(maxlen=window)
         self._lock = threading.Lock()
 
     def answered(self, answer: Answer) -> None:
         """Remember an answer or abstention, and forget the oldest."""
-        place = None
-        if answer.probability is not None:
-            place = bisect_right(self._reference.edges, answer_confidence(answer.confidence, answer.probability))
+        place, group = None, None
+        if answer.probability is not None and answer.label is not None:
+            place = bisect_right(self._reference.edges, self._reference.binned(answer.confidence, answer.probability))
+            group = self._group.get(answer.label, LABEL_GROUPS)
         with self._lock:
-            self._newest.append((answer.candidate or ABSTAINED, place))
+            self._newest.append((answer.candidate or ABSTAINED, place, group))
 
     @property
     def answers(self) -> int:
@@ -70,15 +96,22 @@ class Drift:
         return len(self._newest)
 
     def values(self) -> dict[str, float]:
-        """Population stability index of "choice" and "confidence"; what has fewer than LEAST answers is left out."""
+        """Population stability index of "choice", "confidence" and "label".
+
+        Left out is what has fewer than LEAST answers, and what cannot move: the choice of a policy that makes none,
+        and a distribution of one bin.
+        """
         with self._lock:
             newest = list(self._newest)
         found = {}
-        if len(newest) >= LEAST:
+        if len(newest) >= LEAST and self._chooses:
             found["choice"] = population_stability_index(
-                self._reference.choices, Counter(choice for choice, _ in newest)
+                self._reference.choices, Counter(choice for choice, _, _ in newest)
             )
-        places = Counter(place for _, place in newest if place is not None)
-        if places.total() >= LEAST and any(self._reference.confidence):
+        places = Counter(place for _, place, _ in newest if place is not None)
+        if places.total() >= LEAST and any(self._reference.confidence) and len(self._reference.confidence) > 1:
             found["confidence"] = population_stability_index(dict(enumerate(self._reference.confidence)), places)
+        groups = Counter(group for _, _, group in newest if group is not None)
+        if groups.total() >= LEAST and self._labels:
+            found["label"] = population_stability_index(self._labels, groups)
         return found

@@ -71,7 +71,8 @@ class Service:
         self.metadata = metadata(name, self.top_k)
         self._shadow = shadow
         reference = reference_of(premodel.bundle.evidence, str(premodel.path))
-        self._drift = None if reference is None else Drift(reference)
+        chooses = premodel.policy.kind != "single"
+        self._drift = None if reference is None else Drift(reference, chooses=chooses)
         if self._drift is not None:
             self.metrics.watch_drift(self._drift)
         self._pool = ThreadPoolExecutor(limits.workers, "infer")

@@ -307,9 +307,11 @@ def _by_construction(
 ) -> Trained:
     """One candidate alone, the reference itself; `account` and `evidence` say how it came to that."""
     reference = trained.policy.candidates[0]
-    promise = f"no loss of accuracy to {reference}, which answers every input itself"
+    promise = f"no loss of accuracy to {reference}, whose own answers are served"
     lines = (
-        f"guarantee: {promise}: {guarantee.text} holds by construction, and no samples were kept for calibration",
+        f"guarantee: {promise}: {guarantee.text} holds by construction, and nothing was tested",
+        f"  it says nothing of how accurate {reference} is on other inputs, nor whether it is the best candidate "
+        "there; where it fails another one answers",
         CALLS,
         *trained.account,
     )

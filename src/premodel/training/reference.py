@@ -7,14 +7,17 @@ from collections import Counter
 import numpy as np
 
 from premodel.runtime.policies.base import FUSED
-from premodel.runtime.reference import ABSTAINED, Reference
+from premodel.runtime.reference import ABSTAINED, CONFIDENCE, PROBABILITY, Reference
 from premodel.training.simulate import NOBODY, Simulation
 
 BINS = 10
 
 
 def training_reference(served: Simulation) -> Reference:
-    """Count choices, and confidence in bins of equal shares; samples on which every candidate failed are left out.
+    """Count choices, labels, and confidence in bins of equal shares; samples where every candidate failed are left out.
+
+    A confidence that is the same for every answer of a candidate, as in policy `single`, could not move: the
+    probability of the answer's label takes its place.
 
     Notes
     -----
@@ -23,14 +26,21 @@ def training_reference(served: Simulation) -> Reference:
     """
     choices = Counter(_choice(served, int(row)) for row in np.flatnonzero(~served.failed))
     answered = ~served.abstained
-    estimated = served.confidence[answered]
-    sure = np.where(np.isnan(estimated), served.probabilities[answered, 0].astype(np.float64), estimated)
+    estimated, probability = served.confidence[answered], served.probabilities[answered, 0].astype(np.float64)
+    sure = np.where(np.isnan(estimated), probability, estimated)
     if not sure.size:
         return Reference(dict(choices), (), (0,))
+    of = CONFIDENCE
+    sources = served.source[answered]
+    if all(np.ptp(sure[sources == source]) == 0 for source in np.unique(sources)):
+        of, sure = PROBABILITY, probability
+    labels = Counter(served.labels[answered, 0].tolist())
     edges = np.unique(np.quantile(sure, np.arange(1, BINS) / BINS))
     edges = edges[edges > sure.min()]
     counts = np.bincount(np.searchsorted(edges, sure, side="right"), minlength=len(edges) + 1)
-    return Reference(dict(sorted(choices.items())), tuple(edges.tolist()), tuple(counts.tolist()))
+    return Reference(
+        dict(sorted(choices.items())), tuple(edges.tolist()), tuple(counts.tolist()), of, dict(sorted(labels.items()))
+    )
 
 
 def _choice(served: Simulation, row: int) -> str:

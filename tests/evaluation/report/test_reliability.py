@@ -46,7 +46,7 @@ def test_a_premodel_is_judged_by_its_own_estimate() -> None:
     assert (premodel.name, premodel.kind, candidate.name, candidate.kind) == ("sure", "premodel", "c0", "candidate")
     assert (premodel.samples, premodel.said, premodel.right) == (100, pytest.approx(0.8), 0.5)
     assert premodel.diagram.error == pytest.approx(0.3)
-    assert premodel.verdict == "BADLY calibrated: overconfident by 30.0 points on average"
+    assert premodel.verdict == "BADLY calibrated: overconfident, off by 30.0 points (calibration error)"
     (low, high) = next(part.ci for part in premodel.diagram.bins if part.count)
     assert 0.4 < low < 0.5 < high < 0.6
     assert "sure is BADLY calibrated" in calibration_note([premodel, candidate], "sure")
@@ -56,7 +56,9 @@ def test_one_that_is_right_as_often_as_it_says_is_calibrated() -> None:
     premodel = told(0.8, [1, 1, 1, 1, 0] * 20)[0]
     assert premodel.diagram.error == pytest.approx(0)
     assert premodel.verdict == "calibrated, as far as 100 samples can tell"
-    assert told(0.4, [1, 1, 1, 1, 0] * 20)[0].verdict == "BADLY calibrated: underconfident by 40.0 points on average"
+    assert told(0.4, [1, 1, 1, 1, 0] * 20)[0].verdict == (
+        "BADLY calibrated: underconfident, off by 40.0 points (calibration error)"
+    )
 
 
 def test_errors_that_cancel_out_are_distinguished() -> None:
@@ -64,9 +66,19 @@ def test_errors_that_cancel_out_are_distinguished() -> None:
     right = np.concatenate([np.arange(500) % 2 == 0, np.arange(500) % 2 == 0])
     one = Calibration("x", "premodel", 1000, 0, said.mean(), right.mean(), reliability(said, right), 0.01)
     assert one.verdict == (
-        "BADLY calibrated: overconfident in some answers and underconfident in others, by 35.0 points on average"
+        "BADLY calibrated: overconfident in some answers and underconfident in others, off by 35.0 points "
+        "(calibration error)"
     )
     assert replace(one, chance=0.5).verdict.startswith("calibrated")
+
+
+@pytest.mark.parametrize(("error", "grade"), [(0.015, "nearly"), (0.03, "not well"), (0.06, "BADLY")])
+def test_the_words_of_a_calibration_match_its_number(error: float, grade: str) -> None:
+    one = told(0.9, [1] * 100)[0]
+    measured = replace(one, diagram=replace(one.diagram, error=error), chance=0.0)
+    assert (
+        measured.verdict == f"{grade} calibrated: underconfident, off by {100 * error:.1f} points (calibration error)"
+    )
 
 
 def test_what_estimates_nothing_says_so() -> None:

@@ -19,8 +19,8 @@ from premodel.training.tables import Tables, top_n
 
 BINS = 10
 DRAWS = 200
-BAD = 0.05
-"""A calibration error above this is bad, if it is above what chance gives."""
+BAD, SLIGHT = 0.05, 0.02
+"""A calibration error above the first is bad, one up to the second slight, if it is above what chance gives."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,12 @@ class Calibration:
             return "gives no confidence"
         if self.diagram.error <= self.chance:
             return f"calibrated, as far as {self.samples} samples can tell"
-        gap, error = 100 * (self.said - self.right), 100 * self.diagram.error
-        way = f"{'over' if gap > 0 else 'under'}confident by {abs(gap):.1f} points on average"
+        gap, error = self.said - self.right, self.diagram.error
+        way = f"{'over' if gap > 0 else 'under'}confident"
         if abs(gap) < error / 2:
-            way = f"overconfident in some answers and underconfident in others, by {error:.1f} points on average"
-        return f"{'BADLY' if self.diagram.error > BAD else 'not well'} calibrated: {way}"
+            way = "overconfident in some answers and underconfident in others"
+        grade = "BADLY" if error > BAD else "not well" if error > SLIGHT else "nearly"
+        return f"{grade} calibrated: {way}, off by {100 * error:.1f} points (calibration error)"
 
 
 def calibrations(

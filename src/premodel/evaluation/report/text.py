@@ -177,8 +177,9 @@ def calibration_note(found: Sequence[Calibration], name: str) -> str:
         return f"{name} gives no confidence with its answers, so there is nothing to calibrate."
     return (
         f"{name} is {one.verdict}. Its confidence is {share(one.said)} % on average and its accuracy "
-        f"{share(one.right)} %; its calibration error is {share(one.diagram.error)} points, where one that is "
-        f"perfectly calibrated stays below {share(one.chance)} in 95 of 100 draws of as many samples."
+        f"{share(one.right)} %; the calibration error, {share(one.diagram.error)} points, is their mean distance over "
+        f"bins of confidence, and one that is perfectly calibrated stays below {share(one.chance)} in 95 of 100 draws "
+        "of as many samples."
     )
 
 
