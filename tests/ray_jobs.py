@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from premodel.domains.base import Domain
+from premodel.domains.registry import domain_of
 from premodel.profiling.passes.predictions import Answers, PredictionJob
 from premodel.profiling.samples import Task
 from premodel.zoo.manifest import Candidate
@@ -22,6 +24,10 @@ class TellingJob:
     """Tells on which node each task was done; `deadly` is the task that kills its worker."""
 
     deadly: int = -1
+
+    @property
+    def domain(self) -> Domain:
+        return domain_of("image-classification")
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:

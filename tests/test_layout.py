@@ -32,6 +32,9 @@ LATE_CYCLES = {
     ("premodel.training.train", "premodel.training.policies.auto"),
 }
 """Imports by name, at the time of use, whose target imports the registry: the only ones that may close a cycle."""
+IMAGES_ONLY = ("domains/image", "domains/registry.py", "zoo_tools/init", "demo/digits.py", "runtime/image.py")
+"""Who may know of images: the domain, its registration, the search for the preprocessing of image models, the demo's
+drawn scenes, and an old name of `decode`."""
 HEAVY = (
     "sklearn", "scipy", "pandas", "sqlalchemy", "pydantic", "plotly", "bokeh", "jinja2", "matplotlib", "pyarrow",
     "tqdm",
@@ -127,6 +130,27 @@ def test_only_the_store_knows_sql() -> None:
         if name.partition(".")[0] == "sqlalchemy"
     }
     assert speakers == {"store"}
+
+
+def test_only_the_domain_of_images_knows_images() -> None:
+    for file in module_files():
+        relative = file.relative_to(PACKAGE).as_posix()
+        if relative.startswith(IMAGES_ONLY):
+            continue
+        named = {
+            name
+            for node in ast.walk(ast.parse(file.read_text()))
+            for name in (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else []
+            )
+        } | late_imports(file)
+        known = {name for name in named if name.partition(".")[0] in ("cv2", "PIL")}
+        known |= {name for name in named if name.startswith("premodel.domains.image")}
+        assert not known, f"{relative} imports {', '.join(sorted(known))}"
 
 
 @pytest.mark.parametrize("package", ["training", "evaluation", "paper", "cli"])

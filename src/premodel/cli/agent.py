@@ -7,7 +7,7 @@ import json
 import sys
 
 from premodel.cli.server_options import add_server_options, listening, read_access
-from premodel.domains.image.decode import set_threads
+from premodel.domains.registry import domain_of
 from premodel.errors import OptionError
 from premodel.serving.limits import Limits
 from premodel.zoo.manifest import read_zoo
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("wrong number of threads", given=args.threads, allowed="a whole number from 1")
     limits = Limits(queue=4, timeout_s=60.0, max_body_bytes=64 << 20)
     board = Board(zoo, limits, args.threads, args.memory_budget_mb)
-    set_threads(args.threads or 1)
+    domain_of(zoo.task).set_threads(args.threads or 1)
     with listening(args, token) as server:
         if args.json:
             print(json.dumps({"url": server.url, "models": list(board.names)}), flush=True)

@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     """Run, then show the comparison, its result first."""
     progress = TerminalProgress()
     with Premodel(args.bundle, threads=args.threads, zoo=args.zoo) as premodel:
-        dataset = read_data(args, args.data, args.labels, premodel.bundle.label_names)
+        bundle = premodel.bundle
+        dataset = read_data(args, args.data, args.labels, bundle.label_names, bundle.domain.task)
         load = OtherLoad()
         limit = min(args.limit or QUICK_IMAGES, QUICK_IMAGES) if args.quick and args.limit != 0 else args.limit
         try:

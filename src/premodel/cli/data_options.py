@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from premodel.domains.base import IMAGE_TASK
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.datasets.columns import DatasetOptions
 from premodel.profiling.datasets.registry import read_dataset
@@ -22,15 +23,19 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_data(
-    args: argparse.Namespace, data: str | Path, labels: str | Path | None, label_names: Sequence[str]
+    args: argparse.Namespace,
+    data: str | Path,
+    labels: str | Path | None,
+    label_names: Sequence[str],
+    task: str = IMAGE_TASK,
 ) -> Dataset:
     """Read the data set as the options say; DatasetError and MissingExtraError as `read_dataset`."""
-    options = DatasetOptions(args.split, args.image_column, args.label_column)
+    options = DatasetOptions(args.split, args.image_column, args.label_column, task)
     return read_dataset(data, labels, label_names=label_names, options=options)
 
 
 def data_notes(dataset: Dataset) -> list[str]:
     """What the user should know of how it was read."""
     missing = dataset.missing
-    lost = [f"{len(missing)} listed images are not there, such as {missing[0]}"] if missing else []
+    lost = [f"{len(missing)} listed {dataset.domain.plural} are not there, such as {missing[0]}"] if missing else []
     return [*dataset.notes, *lost]

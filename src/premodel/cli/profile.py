@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     )
     options.check()
     zoo = read_zoo(args.zoo, require_files=True)
-    dataset = read_data(args, args.data, args.labels, zoo.labels)
+    dataset = read_data(args, args.data, args.labels, zoo.labels, zoo.task)
     progress = TerminalProgress()
     try:
         report = profile(zoo, dataset, args.store, options, progress)

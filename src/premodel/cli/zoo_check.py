@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from premodel.cli.data_options import add_data_options, data_notes, read_data
-from premodel.domains.image.decode import set_threads
+from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError, InputError, OptionError
 from premodel.zoo.manifest import Zoo, read_zoo
 from premodel.zoo_tools.check import DEFAULT_LIMIT, CandidateCheck, Samples, check_zoo, draw_samples
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(
             "--labels without a data set", given=args.labels, do="name the images: zoo check ZOO DATA --labels F"
         )
-    set_threads(args.threads)
     zoo = read_zoo(args.zoo)
+    domain_of(zoo.task).set_threads(args.threads)
     samples = _samples(args, zoo)
     checks = []
     for check in check_zoo(zoo, samples, args.threads):
@@ -58,13 +58,13 @@ def run(args: argparse.Namespace) -> int:
 def _samples(args: argparse.Namespace, zoo: Zoo) -> Samples | None:
     if args.data is None:
         return None
-    dataset = read_data(args, args.data, args.labels, zoo.labels)
+    dataset = read_data(args, args.data, args.labels, zoo.labels, zoo.task)
     for note in data_notes(dataset):
         print(f"premodel zoo: {note}", file=sys.stderr)
     samples = draw_samples(dataset, args.limit)
-    if not samples.images:
+    if not samples.inputs:
         first = samples.unreadable[0] if samples.unreadable else "the data set is empty"
-        raise DatasetError("no image could be read", where=args.data, given=first)
+        raise DatasetError(f"no {dataset.domain.noun} could be read", where=args.data, given=first)
     return samples
 
 
@@ -73,7 +73,7 @@ def _to_json(zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]
         "zoo": str(zoo.file),
         "name": zoo.name,
         "labels": len(zoo.labels),
-        "samples": len(samples.images) if samples else 0,
+        "samples": len(samples.inputs) if samples else 0,
         "unreadable": samples.unreadable if samples else [],
         "errors": sum(len(check.errors) for check in checks),
         "warnings": sum(len(check.warnings) for check in checks),
@@ -83,11 +83,12 @@ def _to_json(zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]
 
 def _text(zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]) -> str:
     width = max(len(check.candidate) for check in checks)
+    plural = domain_of(zoo.task).plural
     lines = [f"{zoo.name}: {len(checks)} candidates, {len(zoo.labels)} labels"]
     if samples is not None:
-        lines[0] += f", {len(samples.images)} images"
+        lines[0] += f", {len(samples.inputs)} {plural}"
         if samples.unreadable:
-            lines.append(f"  {len(samples.unreadable)} images could not be read, first: {samples.unreadable[0]}")
+            lines.append(f"  {len(samples.unreadable)} {plural} could not be read, first: {samples.unreadable[0]}")
     for check in checks:
         state = "error" if check.errors else "warning" if check.warnings else "ok"
         parts = [f"  {check.candidate.ljust(width)}  {state:7}", f"{check.runtime:7}", f"{check.input:28}"]

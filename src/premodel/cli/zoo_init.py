@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from premodel.cli.data_options import add_data_options, data_notes, read_data
-from premodel.domains.image.decode import set_threads
+from premodel.domains.base import IMAGE_TASK
+from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError, InputError, OptionError
 from premodel.zoo.label_files import read_label_file
 from premodel.zoo_tools.init.draft import Draft, findings
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data is None and (args.data_labels is not None or args.labels is None):
         raise OptionError("labels are needed", do="name the label file with --labels, and images with --data")
     refuse_overwriting(args.out, args.force)
-    set_threads(args.threads)
+    domain_of(IMAGE_TASK).set_threads(args.threads)
     labels = (
         read_label_file(args.labels) if args.labels is not None else folder_labels(Path(args.data, args.split or ""))
     )

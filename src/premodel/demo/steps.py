@@ -14,7 +14,6 @@ import numpy as np
 from premodel.demo.digits import write
 from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE
 from premodel.demo.state import Demo
-from premodel.domains.image.decode import read_file
 from premodel.evaluation.bench import bench
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
@@ -165,7 +164,7 @@ def report_demo(demo: Demo) -> None:
         evaluation,
         demo.tables,
         peers=peer_curves(demo.tables, evaluation.criterion, Objective(), folds=evaluation.folds, seed=evaluation.seed),
-        find=lambda sample: read_file(files[sample]),
+        find=lambda sample: demo.dataset.domain.read_file(files[sample]),
         difficulty=Difficulty("difficulty drawn for the scene", np.array(of_sample)),
         runs_ms=runs_ms,
         bench=demo.bench,

@@ -4,16 +4,44 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec
+from premodel.errors import OptionError, SampleError
 from premodel.fields import Fields
+from premodel.files import read_regular
 
 IMAGE_TASK = "image-classification"
 """The task of a candidate that states none."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Of one input."""
+MAX_PIXELS = 200_000_000
+"""Of an image, whatever a server's own limit is: phones make 108 and 200 megapixels."""
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """Features that are computed, stored and versioned together.
+
+    Attributes
+    ----------
+    key:
+        NAME:VERSION, at most 64 characters: a store computes anew the group whose version was raised.
+    names:
+        Of its features, in order.
+    needs:
+        Cost items of each feature by name; what several features need is paid once.
+    """
+
+    key: str
+    names: tuple[str, ...]
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class FeatureExtractor(Protocol):
@@ -21,6 +49,10 @@ class FeatureExtractor(Protocol):
 
     def extract(self, sample: Any) -> NDArray[np.float32]:
         """float32 (F,), always finite, in the order in which the features were named."""
+        ...
+
+    def parts(self) -> tuple[str, ...]:
+        """Names of the cost items."""
         ...
 
     def time_parts(self, sample: Any) -> dict[str, float]:
@@ -39,12 +71,30 @@ class Domain(ABC):
     ----------
     task:
         What a zoo's manifest says to choose this domain.
+    version:
+        Raised whenever `decode` or `prepare` may give another tensor than before; it must be part of `answer_key`.
+    noun, plural:
+        What messages call an input, one and several.
     suffixes:
         Suffixes of its files, lower case with the dot: what a folder is searched for.
+    takes_pixels:
+        Does it decode uint8 RGB arrays (height, width, 3) beside encoded inputs.
     """
 
     task: ClassVar[str]
+    version: ClassVar[int] = 1
+    noun: ClassVar[str] = "input"
+    plural: ClassVar[str] = "inputs"
     suffixes: ClassVar[frozenset[str]] = frozenset()
+    takes_pixels: ClassVar[bool] = False
+
+    def read_file(self, path: Path) -> bytes:
+        """The bytes of an input's file; SampleError naming it if it cannot be read."""
+        try:
+            return read_regular(path, MAX_FILE_BYTES)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SampleError(f"{self.noun} cannot be read ({reason})", where=path) from error
 
     @abstractmethod
     def decode(self, source: Any) -> Any:
@@ -53,6 +103,21 @@ class Domain(ABC):
     @abstractmethod
     def size(self, sample: Any) -> Mapping[str, int]:
         """How large a decoded input is, such as its width and height."""
+
+    def check_encoded(self, data: bytes, max_size: int, where: str) -> None:
+        """Refuse an encoded input that a server may not decode, as its header says; SampleError if it is too large.
+
+        Parameters
+        ----------
+        max_size:
+            In the domain's own measure, such as pixels.
+        """
+        del data, max_size, where
+
+    def preview(self, data: bytes) -> str | None:
+        """A small copy of an encoded input as a data URI, for reports; None if there is none to show."""
+        del data
+        return None
 
     def shared(self, sample: Any) -> Any:
         """What candidates share while they prepare this very input; None for nothing."""
@@ -111,15 +176,24 @@ class Domain(ABC):
         """The tensor in words, for messages."""
         return str(spec.shape)
 
+    def summary(self, spec: Any) -> str:
+        """The input in short, for a table."""
+        return f"{spec.dtype} {'x'.join(str(side) for side in spec.shape)}"
+
     def quantises(self, spec: Any) -> bool:
         """Must the model file state the scale of its integer input, since values are quantised by it."""
         del spec
         return False
 
     @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of all features, in the order of a full vector; none if the domain has none."""
+    def feature_groups(self) -> tuple[FeatureGroup, ...]:
+        """All features by group, in the order of a full vector; none if the domain has none."""
         return ()
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of all features, in the order of a full vector."""
+        return tuple(name for group in self.feature_groups for name in group.names)
 
     @property
     def features_version(self) -> str:
@@ -127,8 +201,9 @@ class Domain(ABC):
         return "0"
 
     def extractor(self, names: Sequence[str] | None = None) -> FeatureExtractor:
-        """What computes the features named, None for all; OptionError if one is unknown."""
-        raise NotImplementedError(f"the domain of {self.task} has no features, given: {names}")
+        """What computes the features named, None for all; OptionError if one is unknown or there are none."""
+        given = ", ".join(names) if names else None
+        raise OptionError(f"{self.task} has no features", given=given, do="use a policy that reads none")
 
     @abstractmethod
     def synthetic(self, seed: int = 0) -> Any:
@@ -137,3 +212,7 @@ class Domain(ABC):
     def set_threads(self, threads: int) -> None:
         """Set the threads of the domain's own code, for the whole process."""
         del threads
+
+    def threads(self) -> int:
+        """Threads of the domain's own code, to be set again."""
+        return 1

@@ -35,6 +35,12 @@ def register(domain: Domain) -> None:
     _DOMAINS[domain.task] = domain
 
 
+def adopt(domain: Domain) -> None:
+    """Make a domain known that another process handed over; nothing if its task is known here."""
+    if domain.task not in tasks():
+        register(domain)
+
+
 def tasks() -> tuple[str, ...]:
     """The tasks that have a domain, the built-in ones first."""
     return tuple(dict.fromkeys((*_BUILT_IN, *_DOMAINS)))

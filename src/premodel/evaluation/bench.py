@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.clock import now_ms, summarise
-from premodel.domains.image.decode import Pyramid, decode
-from premodel.errors import DatasetError, ImageError, OptionError, RunError
+from premodel.errors import DatasetError, OptionError, RunError, SampleError
 from premodel.evaluation.cross_validation import Kind
 from premodel.evaluation.degenerate import accuracy_drops
 from premodel.evaluation.rows import Row, Singles, compare, headline
@@ -209,7 +208,7 @@ class _Measured:
 
     def first_pass(self) -> None:
         """Run everything once on every image; labels and latencies are kept."""
-        self.progress.begin("bench", len(self.rows), "images")
+        self.progress.begin("bench", len(self.rows), self.dataset.domain.plural)
         for row, data in self._numbered(self.rows):
             truth = int(self.dataset.labels[row])
             self.truth.append(truth)
@@ -224,12 +223,12 @@ class _Measured:
         self.progress.end()
         if not self.truth:
             reason = next(iter(self.unreadable.values()), "it is empty")
-            raise DatasetError("no image can be read", where=self.dataset.root, given=reason)
+            raise DatasetError(f"no {self.dataset.domain.noun} can be read", where=self.dataset.root, given=reason)
 
     def further_pass(self, number: int) -> None:
         """Run everything once more on every image, for the latencies."""
         kept = len(self.answers)
-        self.progress.begin(f"bench, pass {number + 1}", len(self.rows), "images")
+        self.progress.begin(f"bench, pass {number + 1}", len(self.rows), self.dataset.domain.plural)
         for data in self._images(self.rows):
             for index in self.rng.permutation(len(self.subjects)):
                 _attempt(self.subjects[index], data)
@@ -303,8 +302,8 @@ class _Measured:
                 self.unreadable[name] = payload.reason
                 continue
             try:
-                decode(payload.data)
-            except ImageError as error:
+                self.premodel.bundle.domain.decode(payload.data)
+            except SampleError as error:
                 self.unreadable[name] = str(error)
                 continue
             yield payload.row, payload.data
@@ -312,10 +311,11 @@ class _Measured:
 
 def _single(candidate: OpenedCandidate) -> Callable[[bytes], Sequence[int]]:
     """Decode, preprocess, run: what a single candidate does with an encoded image."""
+    domain = candidate.candidate.domain
 
     def answer(data: bytes) -> Sequence[int]:
-        image = decode(data)
-        labels: list[int] = candidate.predict(image, Pyramid(image)).labels.tolist()
+        sample = domain.decode(data)
+        labels: list[int] = candidate.predict(sample, domain.shared(sample)).labels.tolist()
         return labels
 
     return answer

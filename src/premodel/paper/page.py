@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from premodel.domains.base import IMAGE_TASK
+from premodel.domains.registry import domain_of
 from premodel.evaluation.report.charts import Chart
 from premodel.evaluation.report.page import fill, script_json, static_parts
-from premodel.evaluation.report.pictures import thumbnail
 from premodel.evaluation.report.text import TextTable, conditions_table
 from premodel.paper.charts import draw, drawable
 from premodel.paper.reproduce import Reproduction
@@ -102,7 +103,7 @@ def pictures_of(result: Result, find: FindImage | None) -> tuple[tuple[str, str]
     found = []
     for sample, caption in result.samples:
         data = None if find is None else find(sample)
-        uri = None if data is None else thumbnail(data)
+        uri = None if data is None else domain_of(IMAGE_TASK).preview(data)
         if uri is not None:
             found.append((uri, caption))
     return tuple(found)

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 
 from premodel.backends.oip import OipBackend
-from premodel.domains.image.decode import PREPROCESSING_VERSION, Image
-from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
 from premodel.errors import ModelError, OptionError, RunError, ZooError
 from premodel.profiling.passes.interleaved import DECODE, PREPROCESS, RUN, CandidateWork, FeatureWork
 from premodel.runtime.candidate import OpenedCandidate, open_backend
@@ -117,9 +115,9 @@ class BoardCandidateWork(CandidateWork):
         self._images = images
         self._rng = np.random.default_rng(seed)
 
-    def __call__(self, image: Image) -> dict[str, float]:
+    def __call__(self, sample: Any) -> dict[str, float]:
         """Do it once; the round's own image was decoded here and is not sent."""
-        del image
+        del sample
         times_ms = self._backend.run_image(_draw(self._images, self._rng), self._view).times_ms
         return {PREPROCESS: _stated(times_ms, PREPROCESS), RUN: _stated(times_ms, "inference")}
 
@@ -128,14 +126,14 @@ class BoardFeatureWork(FeatureWork):
     """All features of one image on a board, part by part."""
 
     def __init__(self, opened: OpenedCandidate, images: Sequence[bytes], seed: int) -> None:
-        super().__init__()
+        super().__init__(opened.candidate.domain)
         self._backend = _backend_of(opened)
         self._images = images
         self._rng = np.random.default_rng(seed)
 
-    def __call__(self, image: Image) -> dict[str, float]:
+    def __call__(self, sample: Any) -> dict[str, float]:
         """Do it once."""
-        del image
+        del sample
         times_ms = self._backend.ask(FEATURES_MODEL, _draw(self._images, self._rng))
         return {part: _stated(times_ms, part) for part in self._extractor.parts()}
 
@@ -148,9 +146,9 @@ class BoardDecodeWork:
         self._images = images
         self._rng = np.random.default_rng(seed)
 
-    def __call__(self, image: Image) -> dict[str, float]:
+    def __call__(self, sample: Any) -> dict[str, float]:
         """Do it once."""
-        del image
+        del sample
         return {DECODE: _stated(self._backend.ask(DECODE_MODEL, _draw(self._images, self._rng)), DECODE)}
 
 
@@ -165,7 +163,8 @@ def _compared(candidate: Candidate) -> Mapping[str, Any] | None:
     if agent is None:
         return None
     url = candidate.model.url
-    for name, own in (("preprocessing", PREPROCESSING_VERSION), ("extractor", EXTRACTOR_VERSION)):
+    domain = candidate.domain
+    for name, own in (("preprocessing", domain.version), ("extractor", domain.features_version)):
         if agent.get(name) != own:
             raise ModelError(
                 f"the board's {name} is of another version", where=url, given=agent.get(name), allowed=own,

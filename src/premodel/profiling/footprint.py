@@ -10,7 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from premodel.clock import now_ms
-from premodel.domains.image.decode import decode
+from premodel.domains.base import Domain
+from premodel.domains.registry import adopt
 from premodel.errors import PremodelError
 from premodel.records import Footprint
 from premodel.runtime.candidate import OpenedCandidate, open_backend, open_network
@@ -20,7 +21,7 @@ _STATM = Path("/proc/self/statm")
 
 
 def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
-    """Measure a candidate's network on one encoded image, in a process of its own; nothing of a remote one is known.
+    """Measure a candidate's network on one encoded input, in a process of its own; nothing of a remote one is known.
 
     Notes
     -----
@@ -31,7 +32,7 @@ def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
         return Footprint()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(theirs, candidate, data), daemon=True)
+    process = context.Process(target=_measure, args=(theirs, candidate.domain, candidate, data), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -44,11 +45,12 @@ def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
     return found
 
 
-def _measure(pipe: Connection, candidate: Candidate, data: bytes) -> None:
+def _measure(pipe: Connection, domain: Domain, candidate: Candidate, data: bytes) -> None:
+    adopt(domain)
     with contextlib.suppress(PremodelError):
         network = open_network(candidate)
         opened = OpenedCandidate(candidate, network)
-        tensor = opened.prepare(decode(data))
+        tensor = opened.prepare(domain.decode(data))
         opened.run(tensor)
         before = _resident_bytes()
         start = now_ms()

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from premodel.clock import now_ms
 from premodel.errors import DatasetError, OptionError
 from premodel.profiling.boards import Board, answering, find_board, latency_notes
@@ -179,7 +177,7 @@ def profile(
     zoo:
         The candidates.
     dataset:
-        The labelled images.
+        The labelled samples.
     store:
         A file of SQLite, an SQLAlchemy URL, or an opened store.
     options:
@@ -193,7 +191,7 @@ def profile(
         A candidate cannot be opened, or fails on everything. Every candidate is opened before anything is measured.
         No Ray cluster answers, or Ray is not installed.
     DatasetError
-        No image can be read.
+        No sample can be read.
     StoreError
         The store cannot be opened or written to, or belongs to another list of labels.
     """
@@ -253,7 +251,8 @@ class _Run:
 
     def go(self) -> ProfileReport:
         """Do all that was asked for."""
-        opencv_threads_before = cv2.getNumThreads()
+        domain = self.dataset.domain
+        threads_before = domain.threads()
         try:
             register_zoo(self.store, self.zoo.labels, self.candidates, self.opencv_threads)
             rows = self.dataset.draw(self.options.limit, self.options.seed)
@@ -272,7 +271,7 @@ class _Run:
             self._end(report)
             return report
         finally:
-            cv2.setNumThreads(opencv_threads_before)
+            domain.set_threads(threads_before)
 
     def _passes(self, report: ProfileReport) -> None:
         """What may be spread comes first; what needs a clock comes when all workers are gone."""
@@ -353,10 +352,14 @@ class _Run:
 
     def _need_one_readable(self, readable: int, report: ProfileReport) -> None:
         if not readable:
-            name, reason = next(iter(report.unreadable.items()), (str(self.dataset.root), "no images"))
+            name, reason = next(
+                iter(report.unreadable.items()), (str(self.dataset.root), f"no {self.dataset.domain.plural}")
+            )
             self._end(report)
             raise DatasetError(
-                "no image can be read", where=self.dataset.root, given=f"{report.rows} files; {name}: {reason}"
+                f"no {self.dataset.domain.noun} can be read",
+                where=self.dataset.root,
+                given=f"{report.rows} files; {name}: {reason}",
             )
 
     def _begin(self) -> int:
@@ -395,7 +398,7 @@ def _note_what_was_read(note: Callable[[str], None], dataset: Dataset, inventory
     for text in dataset.notes:
         note(text)
     if dataset.missing:
-        note(f"{len(dataset.missing)} listed images are not there, such as {dataset.missing[0]}")
+        note(f"{len(dataset.missing)} listed {dataset.domain.plural} are not there, such as {dataset.missing[0]}")
     duplicates = inventory.duplicates
     if duplicates:
         first = duplicates[0]

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from premodel.domains.base import Domain
-from premodel.domains.image.decode import decode, read_file
-from premodel.errors import DatasetError, ImageError, SampleError
+from premodel.errors import DatasetError, SampleError
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
 from premodel.store.samples import Entry, Opening
 
-DRAWN_IMAGES = 100
+DRAWN_INPUTS = 100
 DRAWN_BYTES = 256_000_000
 
 
@@ -60,7 +59,8 @@ def take_inventory(dataset: Dataset, rows: Sequence[int], progress: Progress) ->
     """
     found = Inventory()
     first: dict[str, Entry] = {}
-    progress.begin("reading", len(rows), "images")
+    domain = dataset.domain
+    progress.begin("reading", len(rows), domain.plural)
     try:
         for payload in dataset.read(rows):
             name = dataset.names[payload.row]
@@ -76,8 +76,8 @@ def take_inventory(dataset: Dataset, rows: Sequence[int], progress: Progress) ->
                 found.entries.append(entry)
             elif payload.data:
                 found.duplicates.append(Duplicate(name, dataset.names[kept.row], kept.label != label))
-            else:  # all empty files have the same bytes, but are no image twice
-                found.unreadable.append((name, "image is empty"))
+            else:  # all empty files have the same bytes, but are no input twice
+                found.unreadable.append((name, f"{domain.noun} is empty"))
     finally:
         progress.end()
     return found
@@ -116,7 +116,7 @@ def tasks_of(dataset: Dataset, entries: Sequence[Entry], wanted: Mapping[str, tu
         yield Task(entry, wanted[entry.sample], None, payload.data)
 
 
-class ChangedError(ImageError):
+class ChangedError(SampleError):
     """The bytes are no longer those that were listed."""
 
 
@@ -131,11 +131,11 @@ def open_input(task: Task, domain: Domain) -> Any:
         The bytes cannot be read any more, or are not those that were listed.
     """
     try:
-        data = task.data if task.path is None else read_file(task.path)
-    except ImageError as error:
+        data = task.data if task.path is None else domain.read_file(task.path)
+    except SampleError as error:
         raise ChangedError(str(error)) from error
     if data is None or hashlib.sha256(data).hexdigest() != task.entry.sample:
-        raise ChangedError("the image changed while it was being profiled", do="run the same command again")
+        raise ChangedError(f"the {domain.noun} changed while it was being profiled", do="run the same command again")
     return domain.decode(data)
 
 
@@ -151,8 +151,8 @@ def try_open(task: Task, domain: Domain) -> tuple[Any, Opening]:
     return found, Opening(size.get("width", 0), size.get("height", 0))
 
 
-def draw_images(dataset: Dataset, entries: Sequence[Entry], seed: int) -> list[bytes]:
-    """Draw encoded images at random that can be decoded; at least one.
+def draw_inputs(dataset: Dataset, entries: Sequence[Entry], seed: int) -> list[bytes]:
+    """Draw encoded inputs at random that can be decoded; at least one.
 
     Raises
     ------
@@ -161,27 +161,32 @@ def draw_images(dataset: Dataset, entries: Sequence[Entry], seed: int) -> list[b
     """
     order = np.random.default_rng(seed).permutation(len(entries))
     drawn: list[bytes] = []
+    domain = dataset.domain
     size = 0
-    for start in range(0, len(order), DRAWN_IMAGES):
-        chunk = {entries[index].row: entries[index] for index in order[start : start + DRAWN_IMAGES]}
+    for start in range(0, len(order), DRAWN_INPUTS):
+        chunk = {entries[index].row: entries[index] for index in order[start : start + DRAWN_INPUTS]}
         for payload in dataset.read(list(chunk)):
             data = payload.data
-            if data is None or hashlib.sha256(data).hexdigest() != chunk[payload.row].sample or not _decodes(data):
+            if (
+                data is None
+                or hashlib.sha256(data).hexdigest() != chunk[payload.row].sample
+                or not _decodes(data, domain)
+            ):
                 continue
-            if drawn and (size + len(data) > DRAWN_BYTES or len(drawn) == DRAWN_IMAGES):
+            if drawn and (size + len(data) > DRAWN_BYTES or len(drawn) == DRAWN_INPUTS):
                 return drawn
             drawn.append(data)
             size += len(data)
-        if len(drawn) == DRAWN_IMAGES:
+        if len(drawn) == DRAWN_INPUTS:
             break
     if not drawn:
-        raise DatasetError("no image can be decoded", where=dataset.root, given=f"{len(entries)} files")
+        raise DatasetError(f"no {domain.noun} can be decoded", where=dataset.root, given=f"{len(entries)} files")
     return drawn
 
 
-def _decodes(data: bytes) -> bool:
+def _decodes(data: bytes, domain: Domain) -> bool:
     try:
-        decode(data)
-    except ImageError:
+        domain.decode(data)
+    except SampleError:
         return False
     return True

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from premodel.backends.base import Tensor, TensorSpec, check_tensor
 from premodel.backends.oip import AGENT, AGENT_VERSION
 from premodel.clock import now_ms
-from premodel.domains.image.decode import PREPROCESSING_VERSION, Image, decode
-from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
+from premodel.domains.base import Domain
+from premodel.domains.registry import domain_of
 from premodel.errors import InputError, RunError
 from premodel.protocol.oip import datatype_of, read_tensor, write_body
 from premodel.runtime.candidate import OpenedCandidate
@@ -28,7 +28,7 @@ from premodel.serving.limits import Limits
 from premodel.serving.received import Received
 from premodel.serving.request import read_form
 from premodel.serving.response import InferResponse
-from premodel.serving.signature import INPUT, PLATFORM, VERSION
+from premodel.serving.signature import PLATFORM, VERSION
 from premodel.zoo.candidate_json import candidate_to_json
 from premodel.zoo.manifest import Candidate, Zoo
 
@@ -69,13 +69,13 @@ class Board:
         self._candidates.check_budget(range(len(candidates)))
         self._limits = limits
         self._lock = threading.Lock()
-        self._extractor = Extractor()
+        self._domain = domain_of(zoo.task)
+        self._extractor = self._domain.extractor() if self._domain.feature_groups else None
         self._device = device_name()
         self._conditions = asdict(measure_conditions(self._device, threads or 1))
-        self._beside: dict[str, Callable[[bytes | NDArray[np.uint8]], tuple[Tensor, Stages]]] = {
-            DECODE: self._decode,
-            FEATURES: self._features,
-        }
+        self._beside: dict[str, Callable[[bytes | NDArray[np.uint8]], tuple[Tensor, Stages]]] = {DECODE: self._decode}
+        if self._extractor is not None:
+            self._beside[FEATURES] = self._features
         self.names = (*self._by_name, *self._beside)
 
     def metadata(self, name: str) -> dict[str, Any]:
@@ -91,12 +91,12 @@ class Board:
             "agent": AGENT_VERSION,
             "device": self._device,
             "conditions": self._conditions,
-            "preprocessing": PREPROCESSING_VERSION,
-            "extractor": EXTRACTOR_VERSION,
-            "image_input": INPUT,
+            "preprocessing": self._domain.version,
+            "extractor": self._domain.features_version,
+            "image_input": self._domain.noun,
         }
         if name in self._beside:
-            image = {"name": INPUT, "datatype": "BYTES", "shape": [1]}
+            image = {"name": self._domain.noun, "datatype": "BYTES", "shape": [1]}
             return {**about, "inputs": [image], "outputs": [_entry(OUTPUT, "FP32", [-1])], AGENT: agent}
         with self._candidates.use(self._by_name[name]) as opened:
             given, taken = opened.network.backend.input, opened.network.backend.output
@@ -127,12 +127,13 @@ class Board:
         request_id = None
         given: bytes | NDArray[Any]
         if received.header_length == 0:
-            check_encoded(body, self._limits, INPUT)
+            check_encoded(body, self._limits, self._domain.noun, self._domain.task)
             given, is_image = body, True
         else:
-            names = (INPUT,) if name in self._beside else (TENSOR_INPUT, INPUT)
+            noun = self._domain.noun
+            names = (noun,) if name in self._beside else (TENSOR_INPUT, noun)
             form = read_form(body, received.header_length, self._limits, names)
-            request_id, is_image = form.id, form.tensor["name"] == INPUT
+            request_id, is_image = form.id, form.tensor["name"] == noun
             given = self._image(form.tensor, form.binary) if is_image else read_tensor(form.tensor, form.binary)
         with self._lock:
             output, stages = self._run(name, given, is_image)
@@ -148,7 +149,7 @@ class Board:
         self._candidates.close()
 
     def _image(self, tensor: Mapping[str, Any], binary: memoryview | None) -> bytes | NDArray[np.uint8]:
-        images = read_images(tensor, binary, self._limits)
+        images = read_images(tensor, binary, self._limits, self._domain.task)
         if len(images) != 1:
             raise InputError("too many images in one request", given=len(images), allowed=1)
         return images[0]
@@ -157,33 +158,36 @@ class Board:
         if name in self._beside:
             return self._beside[name](given)
         with self._candidates.use(self._by_name[name]) as opened:
-            return _run_image(opened, given) if is_image else _run_tensor(opened, given)
+            return _run_encoded(opened, given, self._domain) if is_image else _run_tensor(opened, given)
 
     def _decode(self, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
-        image, spent_ms = _decoded(given)
-        return np.array([image.height, image.width], np.float32), {"decode": spent_ms}
+        sample, spent_ms = _decoded(given, self._domain)
+        size = self._domain.size(sample)
+        return np.array([size[name] for name in sorted(size)], np.float32), {"decode": spent_ms}
 
     def _features(self, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
-        """The features, and what each part of them took: `Extractor.time_parts` computes them anew to time them."""
-        image, _ = _decoded(given)
-        return self._extractor.extract(image.rgb), self._extractor.time_parts(image.rgb)
+        """The features, and what each part of them took: `time_parts` computes them anew to time them."""
+        if self._extractor is None:
+            raise InputError(f"{self._domain.task} has no features")
+        sample, _ = _decoded(given, self._domain)
+        return self._extractor.extract(sample), self._extractor.time_parts(sample)
 
 
 def _own_file(candidate: Candidate) -> Path:
     return candidate.model.file
 
 
-def _decoded(given: bytes | NDArray[np.uint8]) -> tuple[Image, float]:
+def _decoded(given: bytes | NDArray[np.uint8], domain: Domain) -> tuple[Any, float]:
     start = now_ms()
-    image = decode(given)
-    return image, now_ms() - start
+    sample = domain.decode(given)
+    return sample, now_ms() - start
 
 
-def _run_image(opened: OpenedCandidate, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
+def _run_encoded(opened: OpenedCandidate, given: bytes | NDArray[np.uint8], domain: Domain) -> tuple[Tensor, Stages]:
     """Preprocess and run as the timing pass does it on one's own machine, up to the prediction."""
-    image, decode_ms = _decoded(given)
+    sample, decode_ms = _decoded(given, domain)
     start = now_ms()
-    tensor = opened.prepare(image)
+    tensor = opened.prepare(sample)
     prepared = now_ms()
     raw = opened.network.backend.predict(tensor)
     to_prediction(opened.read(raw))

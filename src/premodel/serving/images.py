@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.image.header import read_header
+from premodel.domains.base import IMAGE_TASK
+from premodel.domains.registry import domain_of
 from premodel.errors import ImageError, InputError
 from premodel.fields import shown
 from premodel.serving.limits import Limits
@@ -21,7 +22,7 @@ SHAPES = "BYTES [n] or [n, 1]: one encoded image each; UINT8 [height, width, 3] 
 
 
 def read_images(
-    tensor: Mapping[str, Any], binary: memoryview | None, limits: Limits
+    tensor: Mapping[str, Any], binary: memoryview | None, limits: Limits, task: str = IMAGE_TASK
 ) -> Sequence[bytes | NDArray[np.uint8]]:
     """The images of an input tensor.
 
@@ -34,6 +35,8 @@ def read_images(
         Elements in row-major order; a BYTES element has four bytes of length (little endian) before it.
     limits:
         Images and pixels that are accepted.
+    task:
+        What the inputs are, where they are no images: encoded inputs of its domain, and no pixels.
 
     Raises
     ------
@@ -46,14 +49,16 @@ def read_images(
     datatype = tensor.get("datatype")
     if datatype == "BYTES" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
         check_batch(shape[0], limits)
-        return _encoded(tensor, binary, shape[0], limits)
-    if datatype == "UINT8" and len(shape) in (3, 4) and shape[-1] == 3:
+        return _encoded(tensor, binary, shape[0], limits, task)
+    pixels_taken = domain_of(task).takes_pixels
+    if datatype == "UINT8" and pixels_taken and len(shape) in (3, 4) and shape[-1] == 3:
         count = 1 if len(shape) == 3 else shape[0]
         check_batch(count, limits)
         _check_pixels(shape[-2], shape[-3], limits, "image tensor")
         pixels = _from_json(tensor.get("data"), shape) if binary is None else _from_binary(binary, shape)
         return list(pixels.reshape(count, *shape[-3:]))
-    raise InputError("wrong input tensor", given=f"{shown(datatype)} {shown(list(shape))}", allowed=SHAPES)
+    allowed = SHAPES if pixels_taken else f"BYTES [n] or [n, 1]: one {domain_of(task).noun} each"
+    raise InputError("wrong input tensor", given=f"{shown(datatype)} {shown(list(shape))}", allowed=allowed)
 
 
 def _shape(value: Any) -> tuple[int, ...]:
@@ -82,26 +87,26 @@ def _check_pixels(width: int, height: int, limits: Limits, where: str) -> None:
         )
 
 
-def _encoded(tensor: Mapping[str, Any], binary: memoryview | None, count: int, limits: Limits) -> list[bytes]:
+def _encoded(
+    tensor: Mapping[str, Any], binary: memoryview | None, count: int, limits: Limits, task: str
+) -> list[bytes]:
     images = _from_base64(tensor.get("data")) if binary is None else _split(binary)
     if len(images) != count:
         raise InputError("shape and data differ", given=f"{len(images)} images", allowed=f"{count}, by the shape")
     for index, data in enumerate(images):
-        check_encoded(data, limits, f"image {index}")
+        check_encoded(data, limits, f"{domain_of(task).noun} {index}", task)
     return images
 
 
-def check_encoded(data: bytes, limits: Limits, where: str) -> None:
-    """Refuse an encoded image by the size in its header; one without a header is left to the decoder.
+def check_encoded(data: bytes, limits: Limits, where: str, task: str = IMAGE_TASK) -> None:
+    """Refuse an encoded input by the size in its header; one without a header is left to the decoder.
 
     Raises
     ------
-    ImageError
-        It has too many pixels.
+    SampleError
+        It is too large; of an image, it has too many pixels.
     """
-    header = read_header(data)
-    if header is not None:
-        _check_pixels(header.width, header.height, limits, where)
+    domain_of(task).check_encoded(data, limits.max_pixels, where)
 
 
 def _split(binary: memoryview) -> list[bytes]:

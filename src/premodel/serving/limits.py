@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from premodel.domains.image.decode import MAX_PIXELS
+from premodel.domains.base import MAX_PIXELS
 from premodel.errors import OptionError
 
 DEFAULT_WORKERS = min(2, os.cpu_count() or 1)

@@ -15,12 +15,14 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.domains.base import IMAGE_TASK
+from premodel.domains.registry import domain_of
 from premodel.errors import InputError
 from premodel.fields import shown
 from premodel.runtime.policies.base import CallOptions
 from premodel.serving.images import check_encoded, read_images
 from premodel.serving.limits import Limits
-from premodel.serving.signature import DEFAULT_OUTPUTS, EXPLANATION, INPUT, OUTPUTS
+from premodel.serving.signature import DEFAULT_OUTPUTS, EXPLANATION, OUTPUTS
 
 PARAMETERS = ("max_latency_ms", "cost_weight", "explain", "binary_data_output", "timeout")
 MAX_NUMBER = 1e15
@@ -107,7 +109,7 @@ def read_form(body: bytes, header_length: int | None, limits: Limits, names: Seq
     return Form(request_id, parameters, tensor, _binary_of(tensor, binary), data.get("outputs"))
 
 
-def read_request(body: bytes, header_length: int | None, limits: Limits) -> InferRequest:
+def read_request(body: bytes, header_length: int | None, limits: Limits, task: str = IMAGE_TASK) -> InferRequest:
     """Read the body of an infer request.
 
     Parameters
@@ -118,23 +120,26 @@ def read_request(body: bytes, header_length: int | None, limits: Limits) -> Infe
         Value of Inference-Header-Content-Length: bytes of JSON before the binary data; None if the body is JSON.
     limits:
         What is accepted.
+    task:
+        What the inputs are; the input of the request has the noun of its domain as its name.
 
     Raises
     ------
     InputError
         The request breaks the protocol or a limit.
     """
+    noun = domain_of(task).noun
     if header_length == 0:
         outputs = dict.fromkeys(DEFAULT_OUTPUTS, False)
-        check_encoded(body, limits, "image")
+        check_encoded(body, limits, noun, task)
         return InferRequest(None, [body], CallOptions(), outputs)
-    form = read_form(body, header_length, limits, (INPUT,))
+    form = read_form(body, header_length, limits, (noun,))
     parameters = form.parameters
     _known(parameters, "parameters", PARAMETERS)
     timeout_us = number(parameters, "timeout")
     return InferRequest(
         id=form.id,
-        images=read_images(form.tensor, form.binary, limits),
+        images=read_images(form.tensor, form.binary, limits, task),
         options=CallOptions(number(parameters, "max_latency_ms"), number(parameters, "cost_weight")),
         outputs=_outputs(form.outputs, parameters),
         timeout_ms=None if not timeout_us else timeout_us / 1e3,

@@ -68,7 +68,8 @@ class Service:
         self.limits = limits
         self.metrics = Metrics(premodel.candidates)
         self.top_k = min(TOP_K, len(premodel.bundle.label_names))
-        self.metadata = metadata(name, self.top_k)
+        self.domain = premodel.bundle.domain
+        self.metadata = metadata(name, self.top_k, self.domain.noun)
         self._shadow = shadow
         reference = reference_of(premodel.bundle.evidence, str(premodel.path))
         chooses = premodel.policy.kind != "single"
@@ -151,7 +152,7 @@ class Service:
             self._running += 1
         try:
             body = unpack(received.body, received.encoding, self.limits.max_body_bytes)
-            request = read_request(body, received.header_length, self.limits)
+            request = read_request(body, received.header_length, self.limits, self.domain.task)
             self._check_time(request, received.arrived_ms)
             return Replied(request, [self._predict(request, index) for index in range(len(request.images))])
         finally:
@@ -179,11 +180,11 @@ class Service:
             self.metrics.unanswered()
             if len(request.images) == 1:
                 raise
-            raise RunError(sentence(str(error), where=f"image {index}")) from error
+            raise RunError(sentence(str(error), where=f"{self.domain.noun} {index}")) from error
         except InputError as error:
             if len(request.images) == 1:
                 raise
-            raise InputError(sentence(str(error), where=f"image {index}")) from error
+            raise InputError(sentence(str(error), where=f"{self.domain.noun} {index}")) from error
         self.metrics.answered(answer)
         if self._drift is not None and options == CallOptions():  # a budget of one call is no drift
             self._drift.answered(answer)

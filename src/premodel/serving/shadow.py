@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from premodel.domains.image.decode import decode
 from premodel.errors import OptionError, PremodelError
 from premodel.runtime.answer import Answer
 from premodel.runtime.candidate import OpenedCandidate
@@ -128,7 +127,7 @@ class Shadow:
 
     def _compare(self, image: Any, label: int) -> str:
         try:
-            found = int(self._candidate.predict(decode(image)).labels[0])
+            found = int(self._candidate.predict(self._candidate.candidate.domain.decode(image)).labels[0])
         except PremodelError as error:
             logger.warning("shadow check of %s: %s", self.best, error)
             return "failed"

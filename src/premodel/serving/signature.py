@@ -27,14 +27,14 @@ VERSION = "1"
 PLATFORM = "premodel"
 
 
-def metadata(name: str, top_k: int) -> dict[str, Any]:
-    """The protocol's model metadata."""
+def metadata(name: str, top_k: int, noun: str = INPUT) -> dict[str, Any]:
+    """The protocol's model metadata; `noun` is the input's name."""
     columns = {"probabilities": [top_k], "top_labels": [top_k], "latency_ms": [len(STAGES)]}
     return {
         "name": name,
         "versions": [VERSION],
         "platform": PLATFORM,
-        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        "inputs": [{"name": noun, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
             {"name": output, "datatype": datatype, "shape": [-1, *columns.get(output, [])]}
             for output, datatype in OUTPUTS.items()

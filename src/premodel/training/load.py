@@ -124,16 +124,18 @@ def _load(
         opencv_threads = read_opencv_threads(connection)
         device = _device(timed_devices(connection), store, device, "timings" in passes)
         parts_ms = read_part_costs(connection, device, version, opencv_threads)
-    rows = _complete_rows(store, chosen, answers, featured if "features" in passes else None, partial)
+    featuring = "features" in passes and bool(chosen[0].candidate().domain.feature_groups)
+    rows = _complete_rows(store, chosen, answers, featured if featuring else None, partial)
     timings = read_timings(store, device)
     energy = read_energy(store, device).conditions
     if "timings" in passes:
         subjects = {one.name: one.timing_key for one in chosen} | {"decode": decode_subject(opencv_threads)}
-        if "features" in passes:
+        if "features" in passes and extractor.families:
             subjects["features"] = features_subject(version, opencv_threads)
         _refuse_untimed(store, device, subjects, timings)
     records = [timings.get(one.timing_key, _UNTIMED) for one in chosen]
     decoding = timings.get(decode_subject(opencv_threads), _UNTIMED)
+    first = chosen[0].candidate()
     return Tables(
         samples=tuple(samples[row] for row in rows),
         truth=truth[rows],
@@ -159,6 +161,7 @@ def _load(
             "decode_valid": decoding.timing.valid,
             "left_out_samples": int(len(samples) - len(rows)),
         },
+        task=first.model.task,
     )
 
 

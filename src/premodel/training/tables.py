@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.domains.base import IMAGE_TASK
 from premodel.errors import OptionError
 from premodel.records import CRITERIA, Criterion, Prediction, Timing
 
@@ -73,6 +74,8 @@ class Tables:
         float64 (m,), energy of one prediction, idle subtracted; NaN if not measured.
     conditions:
         Where and how it was measured, JSON-serialisable.
+    task:
+        What the samples are: names the domain.
     """
 
     samples: tuple[str, ...]
@@ -93,6 +96,7 @@ class Tables:
     memory_mb: NDArray[np.float64]
     energy_mj: NDArray[np.float64]
     conditions: Mapping[str, object] = field(default_factory=dict)
+    task: str = IMAGE_TASK
 
     def __len__(self) -> int:
         return len(self.samples)

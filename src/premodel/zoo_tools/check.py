@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from premodel.clock import now_ms
-from premodel.domains.image.decode import Image, Pyramid, decode
-from premodel.errors import ImageError, PremodelError, RunError
+from premodel.errors import PremodelError, RunError, SampleError
 from premodel.profiling.datasets.base import Dataset
 from premodel.runtime.candidate import NetworkPool, OpenedCandidate
 from premodel.runtime.prediction import rank_of
@@ -33,7 +32,7 @@ class CandidateCheck:
     open_ms:
         Time to verify and open the file; 0 where the network was open already.
     samples, top1, top5:
-        Labelled images run, and how many had the truth first, or among the first five.
+        Labelled inputs run, and how many had the truth first, or among the first five.
     errors, warnings:
         One line each.
     """
@@ -67,30 +66,30 @@ class CandidateCheck:
 
 @dataclass
 class Samples:
-    """Labelled images for a check.
+    """Labelled inputs for a check.
 
     Attributes
     ----------
-    images, labels:
+    inputs, labels:
         What could be read.
     unreadable:
         Reasons of what could not.
     """
 
-    images: list[Image] = field(default_factory=list)
+    inputs: list[Any] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
 
 def draw_samples(dataset: Dataset, limit: int = DEFAULT_LIMIT) -> Samples:
-    """Decode up to `limit` images, drawn at random with a fixed seed; unreadable ones are kept as reasons."""
+    """Decode up to `limit` inputs, drawn at random with a fixed seed; unreadable ones are kept as reasons."""
     samples = Samples()
     for payload in dataset.read(dataset.draw(limit)):
         try:
             if payload.data is None:
-                raise ImageError(payload.reason)
-            samples.images.append(decode(payload.data))
-        except ImageError as error:
+                raise SampleError(payload.reason)
+            samples.inputs.append(dataset.domain.decode(payload.data))
+        except SampleError as error:
             samples.unreadable.append(f"{dataset.names[payload.row]}: {error}")
         else:
             samples.labels.append(int(dataset.labels[payload.row]))
@@ -105,7 +104,7 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
     zoo:
         The manifest, read.
     samples:
-        Labelled images to run; without them every network is run once, on a made-up image.
+        Labelled inputs to run; without them every network is run once, on a made-up one.
     threads:
         Threads of every runtime; None for what each manifest entry says.
     """
@@ -121,7 +120,7 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
                 if samples is not None:
                     _accuracy(opened, samples, check)
                 elif not opened.network.backend.recorded:
-                    opened.predict(made_up_image())
+                    opened.predict(candidate.domain.decode(candidate.domain.synthetic()))
             except PremodelError as error:
                 check.errors.append(str(error))
             yield check
@@ -132,22 +131,13 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
 def _describe(candidate: Candidate) -> CandidateCheck:
     model, spec = candidate.model, candidate.input
     verified = [name for name in ("sha256", "git_blob_sha1") if getattr(model, name) is not None]
-    height, width = spec.size
     return CandidateCheck(
         candidate=candidate.name,
         runtime=model.runtime,
-        input=f"{spec.dtype} {height}x{width} {spec.channels} {spec.layout}",
+        input=candidate.domain.summary(spec),
         digest=", ".join(verified),
         warnings=[] if verified else ["the manifest states no digest: another file would go unnoticed"],
     )
-
-
-def made_up_image() -> Image:
-    """uint8 (256, 256, 3): a colour gradient with noise, always the same."""
-    y, x = np.mgrid[0:256, 0:256]
-    smooth = np.stack([x, y, 255 - (x + y) // 2], axis=2)
-    noise = np.random.default_rng(0).integers(-40, 41, smooth.shape)
-    return Image(np.ascontiguousarray(np.clip(smooth + noise, 0, 255).astype(np.uint8)))
 
 
 def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) -> None:
@@ -155,9 +145,10 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
     failures: list[str] = []
     shifted = {-1: 0, 1: 0}
     ran: list[int] = []
-    for image, label in zip(samples.images, samples.labels, strict=True):
+    domain = opened.candidate.domain
+    for one, label in zip(samples.inputs, samples.labels, strict=True):
         try:
-            distribution = opened.distribution(opened.prepare(image, Pyramid(image)))
+            distribution = opened.distribution(opened.prepare(one, domain.shared(one)))
         except RunError as error:
             failures.append(str(error))
             continue
@@ -170,7 +161,7 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
             shifted[shift] += answer + shift == label
     check.samples = len(ran)
     if failures:
-        text = f"{len(failures)} of {len(samples.images)} runs failed, first: {failures[0]}"
+        text = f"{len(failures)} of {len(samples.inputs)} runs failed, first: {failures[0]}"
         (check.warnings if ran else check.errors).append(text)
     if ran:
         check.warnings.extend(_chance_warning(check, ran, shifted, opened.candidate))
@@ -183,15 +174,15 @@ def _chance_warning(
 
     Chance is the better of guessing evenly and of always naming the commonest label of these images.
     """
-    n = len(labels)
+    n, plural = len(labels), candidate.domain.plural
     chance = max(1 / candidate.n_labels, int(np.bincount(labels).max()) / n)
     if wilson(check.top1, n)[0] > chance:
         return
-    text = f"accuracy {100 * check.top1 / n:.1f} % on {n} images is not above chance ({100 * chance:.1f} %)"
+    text = f"accuracy {100 * check.top1 / n:.1f} % on {n} {plural} is not above chance ({100 * chance:.1f} %)"
     best = max(shifted, key=lambda shift: shifted[shift])
     if wilson(shifted[best], n)[0] > chance and shifted[best] > check.top1:
         # An answer one below the truth means that one output too many was dropped, and the other way round.
         offset = candidate.model.label_offset - best
         yield f"{text}; with label_offset = {offset} it would be {100 * shifted[best] / n:.1f} %"
     else:
-        yield f"{text}; check label_offset, channels, mean, std and crop_fraction, or give more images"
+        yield f"{text}; check label_offset, channels, mean, std and crop_fraction, or give more {plural}"

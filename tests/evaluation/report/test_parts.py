@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from premodel.domains.registry import domain_of
 from premodel.evaluation.baselines import FixedChoice
 from premodel.evaluation.cross_validation import Method, cross_validate
 from premodel.evaluation.report.charts import wrapped
 from premodel.evaluation.report.classes import class_gains
 from premodel.evaluation.report.label_places import place_labels
-from premodel.evaluation.report.pictures import Album, Difficulty, measured_difficulty, thumbnail
+from premodel.evaluation.report.pictures import Album, Difficulty, measured_difficulty
 from premodel.evaluation.report.text import short_label, timings_table
 from premodel.evaluation.report.timings import spreads
 from premodel.records import Timing
@@ -27,11 +28,11 @@ def png(side: int) -> bytes:
 
 
 def test_thumbnails_are_small_and_keep_their_shape() -> None:
-    uri = thumbnail(png(200))
+    uri = domain_of("image-classification").preview(png(200))
     assert uri is not None
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(uri.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape == (48, 96, 3)
-    assert thumbnail(b"no image") is None
+    assert domain_of("image-classification").preview(b"no image") is None
 
 
 def album(correct: list[list[int]]) -> Album:

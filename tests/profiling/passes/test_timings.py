@@ -24,7 +24,7 @@ from premodel.profiling.passes import timings as timing_pass
 from premodel.profiling.passes.interleaved import Subject, time_interleaved
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.profiling.progress import Silent
-from premodel.profiling.samples import draw_images, take_inventory
+from premodel.profiling.samples import draw_inputs, take_inventory
 from premodel.records import UNFINISHED
 from premodel.runtime.conditions import OtherLoad, cores, device_name, measure_conditions
 from premodel.store.measurements import StoredTiming, read_timings, unpack_runs
@@ -44,9 +44,8 @@ class FakeTime:
         self.ms = 0.0
         self.turns: list[str] = []
         monkeypatch.setattr(interleaved, "now_ms", lambda: self.ms)
-        monkeypatch.setattr(interleaved, "decode", self._decode)
 
-    def _decode(self, _: bytes) -> Image:
+    def decode(self, _: bytes) -> Image:
         self.ms += 2.0
         self.turns.append("decode")
         return Image(np.zeros((4, 4, 3), np.uint8))
@@ -75,7 +74,7 @@ def test_everything_takes_turns_until_valid(monkeypatch: pytest.MonkeyPatch) -> 
     def hand_over(subjects: Iterable[Subject], finished: bool) -> None:
         done.update({subject.name: len(subject.runs_ms) for subject in subjects if finished})
 
-    time_interleaved([quick, slow, decoding], [], [PNG], 60.0, 0, hand_over)
+    time_interleaved([quick, slow, decoding], [], [PNG], clock.decode, 60.0, 0, hand_over)
     assert all(subject.timing().valid for subject in (quick, slow, decoding))
     assert sorted(done) == ["decode", "quick", "slow"]
     assert quick.timing().mean_ms == pytest.approx(1.0)
@@ -95,7 +94,7 @@ def test_everything_takes_turns_until_valid(monkeypatch: pytest.MonkeyPatch) -> 
 def test_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeTime(monkeypatch)
     noisy = clock.subject("noisy", 1.0, jitter=200.0)
-    time_interleaved([noisy], [], [PNG], 3.0, 0, ignore)
+    time_interleaved([noisy], [], [PNG], clock.decode, 3.0, 0, ignore)
     assert not noisy.timing().valid
     assert "5 % allowed" in noisy.timing().reason
     assert 3000 <= clock.ms <= 3000 + 500 + 2500  # cap, warm-up, and the round in which it ended
@@ -109,7 +108,9 @@ def test_unfinished_records_are_handed_over_every_second(monkeypatch: pytest.Mon
         if not finished and list(subjects):
             when.append(clock.ms)
 
-    time_interleaved([clock.subject("quick", 0.1)], [clock.subject("other", 5.0)], [PNG], 60.0, 0, hand_over)
+    time_interleaved(
+        [clock.subject("quick", 0.1)], [clock.subject("other", 5.0)], [PNG], clock.decode, 60.0, 0, hand_over
+    )
     assert len(when) > 10
     assert max(np.diff(when)) <= 1010
 
@@ -118,7 +119,7 @@ def test_one_that_has_its_record_only_takes_part(monkeypatch: pytest.MonkeyPatch
     clock = FakeTime(monkeypatch)
     other = clock.subject("other", 3.0)
     other_decoding = Subject("decode", None)
-    time_interleaved([clock.subject("quick", 1.0)], [other, other_decoding], [PNG], 60.0, 0, ignore)
+    time_interleaved([clock.subject("quick", 1.0)], [other, other_decoding], [PNG], clock.decode, 60.0, 0, ignore)
     turns = Counter(clock.turns)
     assert turns["other"] >= 500
     assert other_decoding.runs_ms == []
@@ -131,7 +132,7 @@ def test_a_failing_subject_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RunError("the network is tired")
 
     failing = Subject("failing", work)
-    time_interleaved([failing], [clock.subject("other", 5.0)], [PNG], 2.0, 0, ignore)
+    time_interleaved([failing], [clock.subject("other", 5.0)], [PNG], clock.decode, 2.0, 0, ignore)
     timing = failing.timing()
     assert (timing.count, timing.valid) == (0, False)
     assert timing.reason == "every run failed: the network is tired"
@@ -299,9 +300,9 @@ def test_images_are_drawn_that_decode(slow: SmallZoo, tmp_path: Path) -> None:
         image.write_bytes(b"no image " + image.name.encode())
     entries = take_inventory(dataset, range(6), Silent()).entries
     small.images[5].write_bytes(small.images[4].read_bytes())  # no longer what was listed
-    assert draw_images(dataset, entries, 0) == [small.images[4].read_bytes()]
+    assert draw_inputs(dataset, entries, 0) == [small.images[4].read_bytes()]
     with pytest.raises(DatasetError, match="no image can be decoded; given: 4 files"):
-        draw_images(dataset, entries[:4], 0)
+        draw_inputs(dataset, entries[:4], 0)
 
 
 def test_a_footprint_of_a_network_that_fails_is_not_a_number(slow: SmallZoo) -> None:

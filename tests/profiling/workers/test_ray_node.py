@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from premodel.domains.registry import domain_of
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.passes.predictions import PredictionJob
 from premodel.profiling.progress import Silent
 from premodel.profiling.samples import Task, take_inventory, tasks_of
-from premodel.profiling.workers.ray_node import CODE, NodeWorker, Report
+from premodel.profiling.workers.ray_node import NodeWorker, Report, code_of
 from premodel.profiling.workers.ray_pool import model_files, with_bytes
 from premodel.zoo.manifest import read_zoo
 from several_files import WEIGHTS, write_external_zoo
 from zoos import SmallZoo, write_zoo
+
+IMAGES = domain_of("image-classification")
 
 CORRECT = np.random.default_rng(5).random((4, 3)) < 0.6
 
@@ -27,7 +30,7 @@ def small(tmp_path: Path) -> SmallZoo:
 
 
 def job_of(small: SmallZoo) -> PredictionJob:
-    return PredictionJob(read_zoo(small.zoo).candidates, opencv_threads=1)
+    return PredictionJob(IMAGES, read_zoo(small.zoo).candidates, threads=1)
 
 
 def tasks(small: SmallZoo) -> list[Task]:
@@ -47,7 +50,7 @@ def ranks(reports: list[Report]) -> list[tuple[int, int]]:
 
 def test_files_that_are_here_are_not_asked_for(small: SmallZoo) -> None:
     job = job_of(small)
-    assert NodeWorker().meet(CODE, model_files(job.candidates)) == ("", [])
+    assert NodeWorker().meet(IMAGES, code_of(IMAGES), model_files(job.candidates)) == ("", [])
 
 
 def test_a_file_of_another_digest_is_asked_for(small: SmallZoo) -> None:
@@ -55,13 +58,13 @@ def test_a_file_of_another_digest_is_asked_for(small: SmallZoo) -> None:
     file = job.candidates[1].model.file
     wanted = model_files(job.candidates)
     shutil.copy(job.candidates[0].model.file, file)
-    assert NodeWorker().meet(CODE, wanted) == ("", [file])
+    assert NodeWorker().meet(IMAGES, code_of(IMAGES), wanted) == ("", [file])
     file.unlink()
-    assert NodeWorker().meet(CODE, wanted) == ("", [file])
+    assert NodeWorker().meet(IMAGES, code_of(IMAGES), wanted) == ("", [file])
 
 
 def test_another_release_is_refused() -> None:
-    refusal, lacking = NodeWorker().meet("premodel 0.0.1", {})
+    refusal, lacking = NodeWorker().meet(IMAGES, "premodel 0.0.1", {})
     assert refusal.startswith("another release than the driver's: premodel ")
     assert lacking == []
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec
+from premodel.domains.base import MAX_FILE_BYTES, MAX_PIXELS
 from premodel.domains.image.header import FORMATS, Header, avif_turn, read_header
 from premodel.domains.image.recovery import jpeg_without_end, png_without_end
 from premodel.domains.image.spec import CHANNELS, INTERPOLATIONS, InputSpec
@@ -22,9 +23,6 @@ from premodel.signatures import kind_of_file
 PREPROCESSING_VERSION = 1
 """Raised whenever `decode` or `preprocess` may give other bytes than before; part of every prediction key."""
 
-MAX_PIXELS = 200_000_000
-"""Phones make 108 and 200 megapixels."""
-MAX_FILE_BYTES = 1 << 30
 FREE_SCANS = 16
 MAX_SCANNED_PIXELS = 500_000_000
 """A progressive JPEG is decoded once per scan, and one of 30 bytes can cost as much as the whole image."""
@@ -181,6 +179,17 @@ def _check_size(width: int, height: int, where: str) -> None:
             where=where,
             given=f"{width} x {height} pixels",
             allowed=f"up to {MAX_PIXELS // 1_000_000} megapixels",
+        )
+
+
+def check_pixels(width: int, height: int, max_pixels: int, where: str) -> None:
+    """ImageError if a server may not decode so many pixels."""
+    if width * height > max_pixels:
+        raise ImageError(
+            "image refused before decoding",
+            where=where,
+            given=f"{width} x {height} pixels",
+            allowed=f"up to {max_pixels} pixels",
         )
 
 

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec
-from premodel.domains.base import IMAGE_TASK, Domain, FeatureExtractor
-from premodel.domains.image.decode import PREPROCESSING_VERSION, Image, Pyramid, decode, preprocess, set_threads
+from premodel.domains.base import IMAGE_TASK, Domain, FeatureExtractor, FeatureGroup
+from premodel.domains.image.decode import (
+    PREPROCESSING_VERSION,
+    Image,
+    Pyramid,
+    check_pixels,
+    decode,
+    preprocess,
+    read_file,
+    set_threads,
+)
+from premodel.domains.image.header import read_header
 from premodel.domains.image.spec import InputSpec, read_input_spec
 from premodel.domains.image.views import View, read_view
+from premodel.errors import ImageError
 from premodel.fields import Fields
 
 SYNTHETIC_SIDE = 64
+PREVIEW_SIDE = 96
+"""Longest side of a small copy, pixels."""
+PREVIEW_QUALITY = 80
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".jp2", ".png", ".bmp", ".dib", ".webp", ".gif"}
     | {".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".hdr", ".exr", ".sr", ".ras"}
@@ -35,6 +52,10 @@ class ImageFeatures:
         """See `Extractor.extract`."""
         return self._extractor.extract(sample.rgb)
 
+    def parts(self) -> tuple[str, ...]:
+        """See `Extractor.parts`."""
+        return self._extractor.parts()
+
     def time_parts(self, sample: Image) -> dict[str, float]:
         """See `Extractor.time_parts`."""
         return self._extractor.time_parts(sample.rgb)
@@ -44,7 +65,15 @@ class ImageDomain(Domain):
     """Images, as OpenCV decodes them."""
 
     task = IMAGE_TASK
+    version = PREPROCESSING_VERSION
+    noun = "image"
+    plural = "images"
     suffixes = SUFFIXES
+    takes_pixels = True
+
+    def read_file(self, path: Path) -> bytes:
+        """See `decode.read_file`."""
+        return read_file(path)
 
     def decode(self, source: Any) -> Image:
         """See `decode.decode`."""
@@ -53,6 +82,27 @@ class ImageDomain(Domain):
     def size(self, sample: Image) -> Mapping[str, int]:
         """Width and height in pixels."""
         return {"width": sample.width, "height": sample.height}
+
+    def check_encoded(self, data: bytes, max_size: int, where: str) -> None:
+        """By its pixels; an image without a header that is known is left to the decoder."""
+        header = read_header(data)
+        if header is not None:
+            check_pixels(header.width, header.height, max_size, where)
+
+    def preview(self, data: bytes) -> str | None:
+        """A JPEG of at most 96 pixels a side; None if the image cannot be decoded."""
+        try:
+            rgb: NDArray[Any] = decode(data).rgb
+        except ImageError:
+            return None
+        height, width = rgb.shape[:2]
+        scale = PREVIEW_SIDE / max(height, width)
+        if scale < 1:
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, PREVIEW_QUALITY]
+        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), quality)
+        return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
     def shared(self, sample: Image) -> Pyramid:
         """The resized crops."""
@@ -102,9 +152,23 @@ class ImageDomain(Domain):
         """Layout and shape."""
         return f"{spec.layout} {spec.shape}"
 
+    def summary(self, spec: InputSpec) -> str:
+        """Type, size, channels and layout."""
+        height, width = spec.size
+        return f"{spec.dtype} {height}x{width} {spec.channels} {spec.layout}"
+
     def quantises(self, spec: InputSpec) -> bool:
         """An integer input with mean or std."""
         return spec.dtype in ("uint8", "int8") and bool(spec.mean or spec.std)
+
+    @property
+    def feature_groups(self) -> tuple[FeatureGroup, ...]:
+        """The families of the paper's features."""
+        from premodel.domains.image.features.costs import parts_of
+        from premodel.domains.image.features.registry import FAMILIES
+
+        named = [(family.key(), tuple(feature.name for feature in family.features)) for family in FAMILIES]
+        return tuple(FeatureGroup(key, names, {name: parts_of([name]) for name in names}) for key, names in named)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -131,3 +195,7 @@ class ImageDomain(Domain):
     def set_threads(self, threads: int) -> None:
         """Of OpenCV."""
         set_threads(threads)
+
+    def threads(self) -> int:
+        """Of OpenCV."""
+        return cv2.getNumThreads()

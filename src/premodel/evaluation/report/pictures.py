@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.image.decode import decode
-from premodel.errors import ImageError
+from premodel.domains.registry import domain_of
 from premodel.evaluation.cross_validation import Outcome
 from premodel.records import Criterion
 from premodel.runtime.policies.base import FUSED
 from premodel.training.simulate import NOBODY
 from premodel.training.tables import Tables
 
-SIDE = 96
-"""Longest side of a small copy, pixels."""
-QUALITY = 80
 BINS, PER_BIN = 5, 10
 MISTAKES = 36
 FindImage = Callable[[str], bytes | None]
@@ -96,21 +89,6 @@ class Bin:
     pictures: tuple[Picture, ...]
 
 
-def thumbnail(data: bytes) -> str | None:
-    """A small JPEG copy as a data URI; None if the image cannot be decoded."""
-    try:
-        rgb: NDArray[Any] = decode(data).rgb
-    except ImageError:
-        return None
-    height, width = rgb.shape[:2]
-    scale = SIDE / max(height, width)
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
-
-
 def measured_difficulty(tables: Tables, criterion: Criterion) -> Difficulty:
     """How many candidates are wrong on each sample: a difficulty for images that come with none."""
     wrong = (~tables.correct(criterion)).sum(axis=1).astype(np.float64)
@@ -171,11 +149,12 @@ class Album:
     def _some(self, rows: Sequence[int] | NDArray[np.intp], limit: int) -> list[Picture]:
         """Pictures of the first rows whose image is found."""
         found: list[Picture] = []
+        domain = domain_of(self.tables.task)
         for row in rows:
             if len(found) == limit:
                 break
             data = self.find(self.tables.samples[int(row)])
-            uri = None if data is None else thumbnail(data)
+            uri = None if data is None else domain.preview(data)
             if uri is not None:
                 found.append(self._picture(int(row), uri))
         return found

@@ -1,4 +1,4 @@
-"""What a report takes from a store beyond its tables: the images, where they are still found, and single runs."""
+"""What a report takes from a store beyond its tables: the inputs, where they are still found, and single runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from premodel.domains.image.decode import read_file
+from premodel.domains.base import MAX_FILE_BYTES
 from premodel.errors import InputError
+from premodel.files import read_regular
 from premodel.profiling.datasets.huggingface import ParquetSource
 from premodel.store.measurements import read_single_runs
 from premodel.store.runs import all_conditions
@@ -50,8 +51,8 @@ class StoredImages:
             return self._read_row(root / file, int(row))
         path = root / name
         try:
-            return read_file(path) if path.is_file() else None
-        except (InputError, OSError):
+            return read_regular(path, MAX_FILE_BYTES) if path.is_file() else None
+        except (OSError, ValueError):
             return None
 
     def _read_row(self, path: Path, row: int) -> bytes | None:

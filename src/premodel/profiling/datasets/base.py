@@ -10,12 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.image.decode import read_file
-from premodel.domains.image.domain import SUFFIXES
-from premodel.errors import ImageError
-
-IMAGE_SUFFIXES = SUFFIXES
-"""Files that a folder is searched for. Files named by a list or a table may have any name."""
+from premodel.domains.base import IMAGE_TASK, Domain
+from premodel.domains.registry import domain_of
+from premodel.errors import SampleError
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """n labelled images.
+    """n labelled samples.
 
     Attributes
     ----------
@@ -66,6 +63,8 @@ class Dataset:
         Names that a list holds but that have no file; only the ilsvrc form allows them.
     notes:
         What the user should know about how the labels were read.
+    task:
+        What the rows are: names the domain.
     """
 
     root: Path
@@ -75,6 +74,12 @@ class Dataset:
     source: Source
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    task: str = IMAGE_TASK
+
+    @property
+    def domain(self) -> Domain:
+        """What the rows are."""
+        return domain_of(self.task)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -100,10 +105,11 @@ class Dataset:
 
 
 class FileSource:
-    """Rows that are files."""
+    """Rows that are files of a task's inputs."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], task: str = IMAGE_TASK) -> None:
         self._paths = paths
+        self._task = task
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -112,8 +118,9 @@ class FileSource:
 
     def read(self, rows: Sequence[int]) -> Iterator[Payload]:
         """Bytes of each file; a file that cannot be read gives the reason."""
+        domain = domain_of(self._task)
         for row in rows:
             try:
-                yield Payload(row, read_file(self._paths[row]))
-            except ImageError as error:
+                yield Payload(row, domain.read_file(self._paths[row]))
+            except SampleError as error:
                 yield Payload(row, None, str(error))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from premodel.domains.base import IMAGE_TASK, Domain
+from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError
 
 PATH_NAMES = (
@@ -34,11 +36,19 @@ class DatasetOptions:
         Which split of several, such as "train" or "test".
     image_column, label_column:
         Names of columns, where a table does not use one of the usual names, or more than one.
+    task:
+        What the rows are: not the user's to say, the zoo does.
     """
 
     split: str | None = None
     image_column: str | None = None
     label_column: str | None = None
+    task: str = IMAGE_TASK
+
+    @property
+    def domain(self) -> Domain:
+        """What the rows are."""
+        return domain_of(self.task)
 
 
 NO_OPTIONS = DatasetOptions()

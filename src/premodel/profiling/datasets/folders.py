@@ -1,4 +1,4 @@
-"""A folder per class: `DATA/<label>/**/image.jpg`."""
+"""A folder per class: `DATA/<label>/**/FILE`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from premodel.domains.base import IMAGE_TASK, Domain
+from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError
-from premodel.profiling.datasets.base import IMAGE_SUFFIXES, Dataset, FileSource
+from premodel.profiling.datasets.base import Dataset, FileSource
 from premodel.profiling.datasets.columns import SPLITS
 from premodel.profiling.datasets.labels import LabelList
 
@@ -20,36 +22,39 @@ MAX_NAMED = 3
 """Folders that a note or an error names."""
 
 
-def read(root: Path, labels: LabelList, split: str | None = None) -> Dataset:
+def read(root: Path, labels: LabelList, split: str | None = None, task: str = IMAGE_TASK) -> Dataset:
     """Read a folder per class; the folder's name names the label as `LabelList` says.
 
-    Files with the suffix of an image count. Folders that hold none anywhere below them are left out; those that hold
-    other files are named in a note, as are the classes that lost some. Hidden files and folders are left out.
+    Files with a suffix of the task's domain count. Folders that hold none anywhere below them are left out; those that
+    hold other files are named in a note, as are the classes that lost some. Hidden files and folders are left out.
 
     Parameters
     ----------
     split:
         The folder of DATA that holds the folders of the classes, such as "train".
+    task:
+        What the files are.
 
     Raises
     ------
     DatasetError
-        No folder holds an image, the name of one that does is no label, or the folders are splits that hold the
+        No folder holds an input, the name of one that does is no label, or the folders are splits that hold the
         folders of the classes.
     """
     if split is not None:
         if not (root / split).is_dir():
             raise DatasetError("no such split", where=root, given=split, allowed=", ".join(_folder_names(root)))
         root = root / split
+    domain = domain_of(task)
     listed = [(folder, _files(folder)) for folder in sorted(root.iterdir()) if _visible(folder) and folder.is_dir()]
-    folders = [(folder, images) for folder, files in listed if (images := [file for file in files if _is_image(file)])]
+    folders = [(folder, own) for folder, files in listed if (own := [file for file in files if _is_one(file, domain)])]
     if not folders:
-        loose = sum(_is_image(file) for file in root.iterdir() if file.is_file())
+        loose = sum(_is_one(file, domain) for file in root.iterdir() if file.is_file())
         raise DatasetError(
-            "no folder per class holds an image",
+            f"no folder per class holds an {domain.noun}",
             where=root,
-            given=f"{loose} images directly in the folder" if loose else None,
-            allowed="DATA/<label>/image.jpg",
+            given=f"{loose} {domain.plural} directly in the folder" if loose else None,
+            allowed=f"DATA/<label>/{domain.noun}{_usual_suffix(domain)}",
             do="name the labels' file with --labels",
         )
     _refuse_splits([folder for folder, _ in folders], labels)
@@ -58,30 +63,31 @@ def read(root: Path, labels: LabelList, split: str | None = None) -> Dataset:
     )
     paths = [path for _, images in folders for path in images]
     counts = [len(images) for _, images in folders]
-    beside = sum(_is_image(file) for file in root.iterdir() if file.is_file() and _visible(file))
+    beside = sum(_is_one(file, domain) for file in root.iterdir() if file.is_file() and _visible(file))
     return Dataset(
         root=root,
         form="folders",
         names=[str(path.relative_to(root)) for path in paths],
         labels=np.repeat(of_folder, counts).astype(np.int32),
-        source=FileSource(paths),
-        notes=(*_notes(listed, len(paths)), *_notes_on_places(folders, beside)),
+        source=FileSource(paths, task),
+        notes=(*_notes(listed, len(paths), domain), *_notes_on_places(folders, beside, domain.plural)),
+        task=task,
     )
 
 
-def count_images(folder: Path) -> int:
-    """How many files with the suffix of an image the folder holds, at any depth."""
-    return sum(_is_image(file) for file in _walk(folder))
+def count_inputs(folder: Path, domain: Domain) -> int:
+    """How many files with a suffix of the domain the folder holds, at any depth."""
+    return sum(_is_one(file, domain) for file in _walk(folder))
 
 
-def has_folders_of_images(root: Path) -> bool:
-    """Does a folder in this one hold an image."""
-    return any(has_images(folder) for folder in root.iterdir() if folder.is_dir() and _visible(folder))
+def has_folders_of_inputs(root: Path, domain: Domain) -> bool:
+    """Does a folder in this one hold a file with a suffix of the domain."""
+    return any(has_inputs(folder, domain) for folder in root.iterdir() if folder.is_dir() and _visible(folder))
 
 
-def has_images(folder: Path) -> bool:
-    """Does the folder hold a file with the suffix of an image, at any depth."""
-    return any(_is_image(file) for file in _walk(folder))
+def has_inputs(folder: Path, domain: Domain) -> bool:
+    """Does the folder hold a file with a suffix of the domain, at any depth."""
+    return any(_is_one(file, domain) for file in _walk(folder))
 
 
 def _refuse_splits(folders: list[Path], labels: LabelList) -> None:
@@ -117,39 +123,40 @@ def _deeper(folder: Path) -> list[Path]:
     return found
 
 
-def _notes_on_places(folders: list[tuple[Path, list[Path]]], beside: int) -> tuple[str, ...]:
-    """Images in no class's folder, and splits that lie within the classes."""
+def _notes_on_places(folders: list[tuple[Path, list[Path]]], beside: int, plural: str) -> tuple[str, ...]:
+    """Inputs in no class's folder, and splits that lie within the classes."""
     notes = []
     if beside:
-        notes.append(f"{beside} images lie in no class's folder and were left out")
+        notes.append(f"{beside} {plural} lie in no class's folder and were left out")
     counts = Counter(
         image.relative_to(folder).parts[0].lower()
         for folder, images in folders
         if any(name.lower() in SPLITS for name in _folder_names(folder))
         for image in images
     )
-    splits = [f"{name} ({counts[name]} images)" for name in SPLITS if counts[name]]
+    splits = [f"{name} ({counts[name]} {plural})" for name in SPLITS if counts[name]]
     if len(splits) > 1:
         notes.append(f"the classes' folders hold splits, which were read together: {', '.join(splits)}")
     return tuple(notes)
 
 
-def _notes(listed: list[tuple[Path, list[Path]]], n_images: int) -> tuple[str, ...]:
+def _notes(listed: list[tuple[Path, list[Path]]], n_inputs: int, domain: Domain) -> tuple[str, ...]:
     """What was left out, by class: whole classes first."""
-    others = sum(len(files) for _, files in listed) - n_images
+    others = sum(len(files) for _, files in listed) - n_inputs
     if not others:
         return ()
     notes = []
     for folder, files in listed:
-        left = [file for file in files if not _is_image(file)]
+        left = [file for file in files if not _is_one(file, domain)]
         if not left:
             continue
         (suffix, _), *_ = Counter(file.suffix.lower() or "no suffix" for file in left).most_common(1)
         part = f"all its {len(left)} files" if len(left) == len(files) else f"{len(left)} of its {len(files)} files"
-        notes.append((len(left) < len(files), f"class {folder.name}: {part} were left out ({suffix} is no image read)"))
+        why = f"{suffix} is no {domain.noun} read"
+        notes.append((len(left) < len(files), f"class {folder.name}: {part} were left out ({why})"))
     notes.sort(key=lambda note: note[0])
     found = [text for _, text in notes[:MAX_NAMED]]
-    return (*found, f"{others} files without the suffix of an image were left out")
+    return (*found, f"{others} files without the suffix of an {domain.noun} were left out")
 
 
 def _folder_names(folder: Path) -> list[str]:
@@ -161,8 +168,12 @@ def _visible(path: Path) -> bool:
     return not path.name.startswith(".")
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
+def _is_one(path: Path, domain: Domain) -> bool:
+    return path.suffix.lower() in domain.suffixes
+
+
+def _usual_suffix(domain: Domain) -> str:
+    return ".jpg" if ".jpg" in domain.suffixes else min(domain.suffixes, default="")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.image.decode import read_file
-from premodel.errors import DatasetError, ImageError
+from premodel.domains.base import IMAGE_TASK
+from premodel.domains.registry import domain_of
+from premodel.errors import DatasetError, SampleError
 from premodel.profiling.datasets.base import Dataset, Payload
 from premodel.profiling.datasets.columns import (
     IMAGE_NAMES,
@@ -143,11 +144,11 @@ def read(files: Sequence[Path], root: Path, labels: LabelList, options: DatasetO
         columns.append(image)
     if not names:
         given = f"{unlabelled} rows without a label" if unlabelled else None
-        raise DatasetError("no rows", where=root, given=given, allowed="at least one labelled image")
+        raise DatasetError("no rows", where=root, given=given, allowed=f"at least one labelled {options.domain.noun}")
     if unlabelled:
         notes[f"{unlabelled} rows without a label (null or {UNLABELLED}) were left out"] = None
-    source = ParquetSource(files, counts, kept, columns)
-    return Dataset(root, "huggingface", names, np.concatenate(truth), source, notes=tuple(notes))
+    source = ParquetSource(files, counts, kept, columns, options.task)
+    return Dataset(root, "huggingface", names, np.concatenate(truth), source, notes=tuple(notes), task=options.task)
 
 
 def has_split_column(files: Sequence[Path]) -> bool:
@@ -177,11 +178,17 @@ class ParquetSource:
     """Rows of tables, read in batches; row 0 is the first kept row of the first file."""
 
     def __init__(
-        self, files: Sequence[Path], counts: Sequence[int], kept: Sequence[Sequence[int]], columns: Sequence[str]
+        self,
+        files: Sequence[Path],
+        counts: Sequence[int],
+        kept: Sequence[Sequence[int]],
+        columns: Sequence[str],
+        task: str = IMAGE_TASK,
     ) -> None:
         self.files = tuple(files)
         self._kept = kept
         self._columns = columns
+        self._task = task
         self._starts = [0, *accumulate(counts)]
 
     @classmethod
@@ -221,7 +228,7 @@ class ParquetSource:
                 for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=[column]):
                     images = batch.column(column)
                     while wanted is not None and wanted[1] < position + len(images):
-                        yield _payload(wanted[0], images[wanted[1] - position].as_py(), file)
+                        yield _payload(wanted[0], images[wanted[1] - position].as_py(), file, self._task)
                         wanted = next(next_wanted, None)
                     position += len(images)
                     if wanted is None or wanted[1] >= end:
@@ -229,7 +236,7 @@ class ParquetSource:
             first = end
 
 
-def _payload(row: int, image: dict[str, Any] | bytes | None, file: Path) -> Payload:
+def _payload(row: int, image: dict[str, Any] | bytes | None, file: Path, task: str) -> Payload:
     if isinstance(image, bytes):
         return Payload(row, image)
     image = image or {}
@@ -240,8 +247,8 @@ def _payload(row: int, image: dict[str, Any] | bytes | None, file: Path) -> Payl
     if not path:
         return Payload(row, None, "the row has neither bytes nor a path")
     try:
-        return Payload(row, read_file(file.parent / path))
-    except ImageError as error:
+        return Payload(row, domain_of(task).read_file(file.parent / path))
+    except SampleError as error:
         return Payload(row, None, str(error))
 
 

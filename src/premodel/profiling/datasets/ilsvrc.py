@@ -1,4 +1,4 @@
-"""The ILSVRC layout: a folder of images, often `val/`, and a text file of `name label` lines."""
+"""The ILSVRC layout: a folder of inputs, often `val/`, and a text file of `name label` lines."""
 
 from __future__ import annotations
 
@@ -6,30 +6,35 @@ import os
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.domains.base import IMAGE_TASK, Domain
+from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError
-from premodel.profiling.datasets.base import IMAGE_SUFFIXES, Dataset, FileSource
+from premodel.profiling.datasets.base import Dataset, FileSource
 from premodel.profiling.datasets.labels import LabelList
 from premodel.profiling.datasets.table import read_text, spellings
 
 MAX_NAMED = 3
 """Classes that notes name."""
 
-_NAMED_BY_SUFFIX = re.compile(
-    rf"(.+?(?:{'|'.join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))}))(?:\s*[,;]\s*|\s+)(\S.*)",
-    re.IGNORECASE,
-)
+
+@lru_cache
+def _named_by_suffix(suffixes: frozenset[str]) -> re.Pattern[str]:
+    """A name that ends with one of these suffixes, then a label."""
+    ends = "|".join(re.escape(suffix) for suffix in sorted(suffixes))
+    return re.compile(rf"(.+?(?:{ends}))(?:\s*[,;]\s*|\s+)(\S.*)", re.IGNORECASE)
 
 
-def read(listing: Path, root: Path, labels: LabelList) -> Dataset:
+def read(listing: Path, root: Path, labels: LabelList, task: str = IMAGE_TASK) -> Dataset:
     """Read a list of `name label` lines.
 
-    A name ends at a tab, or with the suffix of an image (a comma or semicolon may follow), or at the last blank, so
-    that a label may have several words. An image is looked for at `root/name` and `root/val/name`, then anywhere below
+    A name ends at a tab, or with a suffix of the domain (a comma or semicolon may follow), or at the last blank, so
+    that a label may have several words. A file is looked for at `root/name` and `root/val/name`, then anywhere below
     `root` by its file name. Names without a file are counted: a list of all 50,000 labels serves a folder that holds
     some of the images; classes that have none of theirs are named in a note.
 
@@ -39,7 +44,8 @@ def read(listing: Path, root: Path, labels: LabelList) -> Dataset:
         The list cannot be read, a line is not `name label`, a label is not in the list of labels, two files below
         `root` have a name that the list holds, or no listed image is there.
     """
-    lines = _lines(listing)
+    domain = domain_of(task)
+    lines = _lines(listing, domain)
     truth = labels.resolve([label for _, _, label in lines], lambda position: f"{listing}, line {lines[position][0]}")
     below = _files_below(root)
     paths: list[Path] = []
@@ -54,35 +60,39 @@ def read(listing: Path, root: Path, labels: LabelList) -> Dataset:
             rows.append(row)
     if not rows:
         raise DatasetError(
-            "none of the listed images is there",
+            f"none of the listed {domain.plural} is there",
             where=root,
             given=f"{len(lines)} names in {listing}, the first is {lines[0][1]}",
-            allowed="images below the data folder, named as in the list",
+            allowed=f"{domain.plural} below the data folder, named as in the list",
         )
     names = [lines[row][1] for row in rows]
-    notes = _notes_on_lost_classes(truth, rows, labels)
-    return Dataset(root, "ilsvrc", names, truth[rows], FileSource(paths), missing=tuple(missing), notes=notes)
+    notes = _notes_on_lost_classes(truth, rows, labels, domain.plural)
+    source = FileSource(paths, task)
+    return Dataset(root, "ilsvrc", names, truth[rows], source, missing=tuple(missing), notes=notes, task=task)
 
 
-def _notes_on_lost_classes(truth: NDArray[np.int32], rows: list[int], labels: LabelList) -> tuple[str, ...]:
-    """The classes of which no listed image is there."""
+def _notes_on_lost_classes(
+    truth: NDArray[np.int32], rows: list[int], labels: LabelList, plural: str
+) -> tuple[str, ...]:
+    """The classes of which no listed input is there."""
     listed, there = Counter(truth.tolist()), set(truth[rows].tolist())
     lost = [label for label in sorted(listed) if label not in there]
     notes = [
-        f"class {labels.names[label]}: none of its {listed[label]} listed images is there" for label in lost[:MAX_NAMED]
+        f"class {labels.names[label]}: none of its {listed[label]} listed {plural} is there"
+        for label in lost[:MAX_NAMED]
     ]
     if len(lost) > MAX_NAMED:
-        notes.append(f"{len(lost) - MAX_NAMED} further classes have none of their listed images there")
+        notes.append(f"{len(lost) - MAX_NAMED} further classes have none of their listed {plural} there")
     return tuple(notes)
 
 
-def _lines(listing: Path) -> list[tuple[int, str, str]]:
+def _lines(listing: Path, domain: Domain) -> list[tuple[int, str, str]]:
     text = read_text(listing, "lines of: name label")
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        parts = _split(line.strip())
+        parts = _split(line.strip(), domain)
         if len(parts) != 2:
             raise DatasetError(
                 "not a name and a label", where=f"{listing}, line {number}", given=repr(line[:80]), allowed="name label"
@@ -93,11 +103,11 @@ def _lines(listing: Path) -> list[tuple[int, str, str]]:
     return lines
 
 
-def _split(line: str) -> list[str]:
-    """Name and label: at the last tab, else behind the suffix of an image, else at the last blank."""
+def _split(line: str, domain: Domain) -> list[str]:
+    """Name and label: at the last tab, else behind a suffix of the domain, else at the last blank."""
     if "\t" in line:
         return line.rsplit("\t", 1)
-    named = _NAMED_BY_SUFFIX.fullmatch(line)
+    named = _named_by_suffix(domain.suffixes).fullmatch(line) if domain.suffixes else None
     return list(named.groups()) if named else line.rsplit(None, 1)
 
 

@@ -38,7 +38,7 @@ def read_dataset(
     label_names:
         The zoo's labels, in order; what a label may be called is told by `LabelList`.
     options:
-        Split and columns.
+        Split and columns, and what the rows are.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def read_dataset(
 
 
 def _read_folder(root: Path, labels: LabelList, options: DatasetOptions) -> Dataset:
-    images = folders.has_images(root)
+    images = folders.has_inputs(root, options.domain)
     shards = huggingface.find_shards(root, deep=not images)
     holding = [shard for shard in shards if huggingface.is_huggingface(shard, options)]
     if holding and len(holding) < len(shards) and not images:
@@ -82,14 +82,15 @@ def _read_folder(root: Path, labels: LabelList, options: DatasetOptions) -> Data
     metadata = next((folder / name for name in METADATA_NAMES if (folder / name).is_file()), None)
     if metadata is None:
         refuse_columns(options, root, "a folder per class")
-        return folders.read(root, labels, options.split)
+        return folders.read(root, labels, options.split, options.task)
     within = options if folder == root else replace(options, split=None)
-    if not folders.has_folders_of_images(folder) or table.has_labels(metadata, within):
+    if not folders.has_folders_of_inputs(folder, options.domain) or table.has_labels(metadata, within):
         found = table.read(metadata, folder, labels, within)
-        left = folders.count_images(folder) - len(set(found.paths or ()))
-        note = f"{left} images of the folder are not in {metadata.name}, or of another split, and were left out"
+        left = folders.count_inputs(folder, options.domain) - len(set(found.paths or ()))
+        note = f"{left} {options.domain.plural} of the folder are not in {metadata.name}, or of another split"
+        note += ", and were left out"
         return replace(found, notes=(*found.notes, note)) if left > 0 else found
-    found = folders.read(root, labels, options.split)
+    found = folders.read(root, labels, options.split, options.task)
     note = f"{metadata.name} has no column of labels; the folders' names are taken"
     return replace(found, notes=(*found.notes, note))
 
@@ -111,7 +112,7 @@ def _read_with_labels(root: Path, labels: Path, label_list: LabelList, options: 
     refuse_columns(options, labels, "a list of names and labels")
     if options.split is not None:
         raise DatasetError("--split does not apply to a list", where=labels, given=options.split, allowed="a table")
-    return ilsvrc.read(labels, root, label_list)
+    return ilsvrc.read(labels, root, label_list, options.task)
 
 
 def _must_be_file(path: Path, allowed: str) -> None:

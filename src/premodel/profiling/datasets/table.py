@@ -69,14 +69,17 @@ def read(table: Path, root: Path, labels: LabelList, options: DatasetOptions = N
     else:
         rows = list(_csv_rows(table, options))
     if not rows:
-        raise DatasetError("the table has no rows", where=table, allowed="one row per image: path,label")
+        raise DatasetError(
+            "the table has no rows", where=table, allowed=f"one row per {options.domain.noun}: path,label"
+        )
     wanted = rows_of_split([row.split for row in rows], options.split, table)
     rows = rows if wanted is None else [rows[row] for row in wanted]
     for row in rows:
         _check(row, table)
     paths = [_find(row.path, table, root, row.place) for row in rows]
     truth = labels.resolve([row.label for row in rows], lambda position: f"{table}, {rows[position].place}")
-    return Dataset(root, "table", [row.path for row in rows], truth, FileSource(paths), notes=tuple(notes))
+    source, names = FileSource(paths, options.task), [row.path for row in rows]
+    return Dataset(root, "table", names, truth, source, notes=tuple(notes), task=options.task)
 
 
 def has_labels(table: Path, options: DatasetOptions = NO_OPTIONS) -> bool:

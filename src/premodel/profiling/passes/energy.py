@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
-from premodel.domains.image.decode import Image, decode, set_threads
 from premodel.errors import OptionError, RunError
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.meters.base import Meter, MeterError, RealTime, Time
@@ -21,7 +21,7 @@ from premodel.profiling.meters.windows import (
     summarise_energy,
 )
 from premodel.profiling.progress import Progress
-from premodel.profiling.samples import draw_images
+from premodel.profiling.samples import draw_inputs
 from premodel.records import UNFINISHED, EnergyRecord
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.conditions import OtherLoad
@@ -30,8 +30,8 @@ from premodel.store.samples import Entry
 from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate
 
-IMAGES = 16
-"""Decoded images that the windows go round."""
+INPUTS = 16
+"""Decoded inputs that the windows go round."""
 GPU_PROVIDERS = ("cuda", "tensorrt", "rocm", "migraphx")
 
 
@@ -81,14 +81,14 @@ def measure_energy(
 ) -> EnergyResult:
     """Store the energy records that are missing on this device.
 
-    One prediction is preprocess + run on a decoded image, as in the timing records.
+    One prediction is preprocess + run on a decoded input, as in the timing records.
 
     Raises
     ------
     OptionError
         The meter that was asked for does not prove itself.
     DatasetError
-        No image can be decoded.
+        No input can be decoded.
     StoreError
         The store cannot be written to.
     """
@@ -137,7 +137,7 @@ def _uses_gpu(candidate: Candidate) -> bool:
 
 
 class _Bench:
-    """Candidates and images, opened when first used: where there is no meter, nothing is."""
+    """Candidates and inputs, opened when first used: where there is no meter, nothing is."""
 
     def __init__(
         self, candidates: Sequence[Candidate], dataset: Dataset, entries: Sequence[Entry], options: EnergyOptions
@@ -147,17 +147,17 @@ class _Bench:
         self._entries = entries
         self._options = options
         self._opened: list[OpenedCandidate] = []
-        self._images: list[Image] = []
+        self._samples: list[Any] = []
 
     def prediction(self, index: int) -> Callable[[], None]:
-        """What does one prediction of a candidate, going round the images."""
+        """What does one prediction of a candidate, going round the inputs."""
         turn = 0
 
         def work() -> None:
             nonlocal turn
             if not self._opened:
                 self._open()
-            _predict(self._opened[index], self._images[turn % len(self._images)])
+            _predict(self._opened[index], self._samples[turn % len(self._samples)])
             turn += 1
 
         return work
@@ -168,14 +168,15 @@ class _Bench:
             one.close()
 
     def _open(self) -> None:
-        images = draw_images(self._dataset, self._entries, self._options.seed)
-        self._images = [decode(data) for data in images[:IMAGES]]
-        set_threads(self._options.opencv_threads)
+        domain = self._dataset.domain
+        inputs = draw_inputs(self._dataset, self._entries, self._options.seed)
+        self._samples = [domain.decode(data) for data in inputs[:INPUTS]]
+        domain.set_threads(self._options.opencv_threads)
         self._opened = list(open_candidates(self._candidates))
 
 
-def _predict(opened: OpenedCandidate, image: Image) -> None:
-    opened.run(opened.prepare(image))
+def _predict(opened: OpenedCandidate, sample: Any) -> None:
+    opened.run(opened.prepare(sample))
 
 
 class _Session:

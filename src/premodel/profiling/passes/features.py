@@ -7,12 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from premodel.domains.base import IMAGE_TASK
-from premodel.domains.image.decode import set_threads
-from premodel.domains.image.features.costs import parts_of
-from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
-from premodel.domains.image.features.registry import FAMILIES
-from premodel.domains.registry import domain_of
+from premodel.domains.base import Domain, FeatureExtractor
+from premodel.domains.registry import adopt
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Task, tasks_of, try_open
@@ -27,7 +23,7 @@ from premodel.zoo.manifest import Candidate
 
 @dataclass(frozen=True)
 class Vectors:
-    """One sample's values, float32 bytes, by the number of their family; none if its image could not be opened."""
+    """One sample's values, float32 bytes, by the number of their family; none if its input could not be opened."""
 
     entry: Entry
     opening: Opening
@@ -36,10 +32,11 @@ class Vectors:
 
 @dataclass
 class FeatureJob:
-    """Computes the feature families that are wanted of each image (`Task.wanted` numbers them)."""
+    """Computes the feature groups that are wanted of each input (`Task.wanted` numbers them)."""
 
-    opencv_threads: int
-    _extractors: dict[tuple[int, ...], Extractor] = field(default_factory=dict)
+    domain: Domain
+    threads: int
+    _extractors: dict[tuple[int, ...], FeatureExtractor] = field(default_factory=dict)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -52,22 +49,23 @@ class FeatureJob:
         return self
 
     def open(self) -> None:
-        """Set the threads of OpenCV."""
-        set_threads(self.opencv_threads)
+        """Set the threads of the domain's own code."""
+        adopt(self.domain)
+        self.domain.set_threads(self.threads)
 
     def work(self, task: Task) -> Iterator[Vectors]:
         """Compute one sample's values."""
-        image, opening = try_open(task, domain_of(IMAGE_TASK))
-        if image is None:
+        sample, opening = try_open(task, self.domain)
+        if sample is None:
             yield Vectors(task.entry, opening)
             return
-        families = [FAMILIES[index] for index in task.wanted]
+        groups = [self.domain.feature_groups[index] for index in task.wanted]
         extractor = self._extractors.get(task.wanted)
         if extractor is None:
-            names = [feature.name for family in families for feature in family.features]
-            self._extractors[task.wanted] = extractor = Extractor(names)
-        ends = np.cumsum([len(family.features) for family in families])
-        values = np.split(extractor.extract(image.rgb).astype("<f4"), ends[:-1])
+            names = [name for group in groups for name in group.names]
+            self._extractors[task.wanted] = extractor = self.domain.extractor(names)
+        ends = np.cumsum([len(group.names) for group in groups])
+        values = np.split(extractor.extract(sample).astype("<f4"), ends[:-1])
         yield Vectors(
             task.entry, opening, tuple((index, one.tobytes()) for index, one in zip(task.wanted, values, strict=True))
         )
@@ -82,7 +80,7 @@ class FeatureJob:
 
 @dataclass
 class FeatureResult:
-    """What the pass did: samples with new values, samples that lacked none, and (name, reason) of unreadable images."""
+    """What the pass did: samples with new values, samples that lacked none, and (name, reason) of unreadable inputs."""
 
     vectors: int = 0
     kept: int = 0
@@ -95,26 +93,24 @@ def extract_all(
     entries: Sequence[Entry],
     workers: Workers,
     progress: Progress,
-    opencv_threads: int = 1,
+    threads: int = 1,
 ) -> FeatureResult:
-    """Store the values that are missing; a family whose version was raised is missing, the others are kept.
+    """Store the values that are missing; a group whose version was raised is missing, the others are kept.
+
+    Of a domain without features nothing is stored.
 
     Raises
     ------
     StoreError
         The store cannot be written to; what was committed is kept.
     """
-    families = [
-        StoredFamily(
-            family.key(),
-            tuple(feature.name for feature in family.features),
-            {feature.name: parts_of([feature.name]) for feature in family.features},
-        )
-        for family in FAMILIES
-    ]
-    describe_families(store, families, EXTRACTOR_VERSION)
+    domain = dataset.domain
+    families = [StoredFamily(group.key, group.names, group.needs) for group in domain.feature_groups]
+    if not families:
+        return FeatureResult(kept=len(entries))
+    describe_families(store, families, domain.features_version)
     keys = [family.key for family in families]
-    job = FeatureJob(1 if workers.apart else opencv_threads)
+    job = FeatureJob(domain, 1 if workers.apart else threads)
     return store_vectors(store, job, keys, "extracting features", dataset, entries, workers, progress)
 
 
@@ -156,7 +152,7 @@ def store_vectors(
     result = FeatureResult(kept=len(entries) - len(wanted))
     if not wanted:
         return result
-    progress.begin(title, len(wanted), "images")
+    progress.begin(title, len(wanted), dataset.domain.plural)
     try:
         with Writer(store) as writer:
             for done in workers.run(job, tasks_of(dataset, entries, wanted), len(wanted)):

@@ -1,20 +1,20 @@
-"""Interleaved timing: all that is timed takes turns, in random order, on randomly drawn real images."""
+"""Interleaved timing: all that is timed takes turns, in random order, on randomly drawn real inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from premodel.clock import MIN_RUNS, MIN_SECONDS, now_ms, summarise
-from premodel.domains.image.decode import Image, decode
-from premodel.domains.image.features.extractor import Extractor
+from premodel.domains.base import Domain
 from premodel.errors import RunError
 from premodel.records import Timing
 from premodel.runtime.candidate import OpenedCandidate
 
+Decode = Callable[[bytes], Any]
 PREPROCESS, RUN, DECODE = "preprocess", "run", "decode"
 """Stages."""
 
@@ -25,9 +25,9 @@ CHECK_MS = 1000.0
 
 
 class Work(Protocol):
-    """One thing to be timed on a decoded image: gives its milliseconds by stage; raises RunError if it fails."""
+    """One thing to be timed on a decoded input: gives its milliseconds by stage; raises RunError if it fails."""
 
-    def __call__(self, image: Image) -> dict[str, float]:
+    def __call__(self, sample: Any) -> dict[str, float]:
         """Do it once."""
         ...
 
@@ -38,24 +38,24 @@ class CandidateWork:
     def __init__(self, opened: OpenedCandidate) -> None:
         self._opened = opened
 
-    def __call__(self, image: Image) -> dict[str, float]:
+    def __call__(self, sample: Any) -> dict[str, float]:
         """Do it once."""
         start = now_ms()
-        tensor = self._opened.prepare(image)
+        tensor = self._opened.prepare(sample)
         prepared = now_ms()
         self._opened.run(tensor)
         return {PREPROCESS: prepared - start, RUN: now_ms() - prepared}
 
 
 class FeatureWork:
-    """All features of one image, part by part."""
+    """All features of one input, cost item by cost item."""
 
-    def __init__(self) -> None:
-        self._extractor = Extractor()
+    def __init__(self, domain: Domain) -> None:
+        self._extractor = domain.extractor()
 
-    def __call__(self, image: Image) -> dict[str, float]:
+    def __call__(self, sample: Any) -> dict[str, float]:
         """Do it once."""
-        return self._extractor.time_parts(image.rgb)
+        return self._extractor.time_parts(sample)
 
 
 @dataclass
@@ -103,7 +103,8 @@ class Subject:
 def time_interleaved(
     subjects: Sequence[Subject],
     others: Sequence[Subject],
-    images: Sequence[bytes],
+    inputs: Sequence[bytes],
+    decode: Decode,
     max_seconds: float,
     seed: int,
     hand_over: Callable[[Iterable[Subject], bool], None],
@@ -116,8 +117,8 @@ def time_interleaved(
         What is to be timed; their runs are added to.
     others:
         What has a valid record already; it only takes part.
-    images:
-        Encoded images that decode.
+    inputs, decode:
+        Encoded inputs, and what decodes them.
     hand_over:
         Called every second with the subjects still being timed (False), and with subjects that are done (True).
 
@@ -127,7 +128,7 @@ def time_interleaved(
     disturbed for the last subject as for the first, and as they are in a deployment with several networks.
     """
     rng = np.random.default_rng(seed)
-    _warm_up([*subjects, *others], images, rng)
+    _warm_up([*subjects, *others], inputs, decode, rng)
     active = list(subjects)
     resting = [subject for subject in others if subject.work is not None]
     start = checked = now_ms()
@@ -136,7 +137,7 @@ def time_interleaved(
         if resting:
             turns.append(resting[int(rng.integers(len(resting)))])
         decoding = next((subject for subject in active if subject.work is None), None)
-        _round(turns, decoding, images[int(rng.integers(len(images)))], rng)
+        _round(turns, decoding, inputs[int(rng.integers(len(inputs)))], decode, rng)
         now = now_ms()
         if now - checked < CHECK_MS and now - start < max_seconds * 1e3:
             continue
@@ -149,18 +150,20 @@ def time_interleaved(
         hand_over(active, False)
 
 
-def _warm_up(subjects: Sequence[Subject], images: Sequence[bytes], rng: np.random.Generator) -> None:
+def _warm_up(subjects: Sequence[Subject], inputs: Sequence[bytes], decode: Decode, rng: np.random.Generator) -> None:
     start = now_ms()
     rounds = 0
     warming = [Subject(subject.name, subject.work) for subject in subjects if subject.work is not None]
     while rounds < WARMUP_ROUNDS or now_ms() - start < WARMUP_MS:
-        _round(warming, None, images[int(rng.integers(len(images)))], rng)
+        _round(warming, None, inputs[int(rng.integers(len(inputs)))], decode, rng)
         rounds += 1
 
 
-def _round(turns: Sequence[Subject], decoding: Subject | None, data: bytes, rng: np.random.Generator) -> None:
+def _round(
+    turns: Sequence[Subject], decoding: Subject | None, data: bytes, decode: Decode, rng: np.random.Generator
+) -> None:
     start = now_ms()
-    image = decode(data)
+    sample = decode(data)
     spent_ms = now_ms() - start
     if decoding is not None:
         decoding.add({"decode": spent_ms})
@@ -169,6 +172,6 @@ def _round(turns: Sequence[Subject], decoding: Subject | None, data: bytes, rng:
         if subject.work is None:
             continue
         try:
-            subject.add(subject.work(image))
+            subject.add(subject.work(sample))
         except RunError as error:
             subject.failure = str(error)

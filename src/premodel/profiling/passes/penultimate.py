@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.onnx import OnnxBackend
-from premodel.domains.image.decode import set_threads
+from premodel.domains.base import Domain
+from premodel.domains.registry import adopt
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.passes.features import FeatureResult, Vectors, store_vectors
@@ -75,8 +76,9 @@ def expose(file: Path, copy: Path) -> str:
 class PenultimateJob:
     """Runs one candidate up to its last weighted layer."""
 
+    domain: Domain
     candidate: Candidate
-    opencv_threads: int
+    threads: int
     _opened: OpenedCandidate | None = None
 
     @property
@@ -90,16 +92,17 @@ class PenultimateJob:
 
     def open(self) -> None:
         """Open the copy; raises as `expose` and the backend do."""
-        set_threads(self.opencv_threads)
+        adopt(self.domain)
+        self.domain.set_threads(self.threads)
         self._opened = _open(self.candidate)
 
     def work(self, task: Task) -> Iterator[Vectors]:
         """Compute one sample's vector; raises RunError if the network fails."""
-        image, opening = try_open(task, self.candidates[0].domain)
-        if image is None or self._opened is None:
+        sample, opening = try_open(task, self.domain)
+        if sample is None or self._opened is None:
             yield Vectors(task.entry, opening)
             return
-        raw = self._opened.network.backend.predict(self._opened.prepare(image))
+        raw = self._opened.network.backend.predict(self._opened.prepare(sample))
         yield Vectors(task.entry, opening, ((0, flattened(raw).astype("<f4").tobytes()),))
 
     def rest(self, task: Task, result: Vectors) -> None:
@@ -134,7 +137,7 @@ def extract_penultimate(
     entries: Sequence[Entry],
     workers: Workers,
     progress: Progress,
-    opencv_threads: int = 1,
+    threads: int = 1,
 ) -> FeatureResult:
     """Store the penultimate vectors that are missing.
 
@@ -149,7 +152,7 @@ def extract_penultimate(
     """
     check_candidate(candidate)
     version = penultimate_version(candidate)
-    job = PenultimateJob(candidate, 1 if workers.apart else opencv_threads)
+    job = PenultimateJob(dataset.domain, candidate, 1 if workers.apart else threads)
     title = f"penultimate features of {candidate.name}"
 
     def describe(vector: bytes) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from premodel.clock import now_ms
-from premodel.domains.image.decode import set_threads
+from premodel.domains.base import Domain
+from premodel.domains.registry import adopt
 from premodel.errors import ModelError, RunError
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
@@ -56,10 +57,11 @@ class Answers:
 
 @dataclass
 class PredictionJob:
-    """Opens the candidates once, decodes each image once, and shares its resized crops among them."""
+    """Opens the candidates once, decodes each input once, and shares among them what preparing it has in common."""
 
+    domain: Domain
     candidates: tuple[Candidate, ...]
-    opencv_threads: int
+    threads: int
     _opened: list[OpenedCandidate] = field(default_factory=list)
 
     def with_candidates(self, candidates: tuple[Candidate, ...]) -> PredictionJob:
@@ -68,21 +70,22 @@ class PredictionJob:
 
     def open(self) -> None:
         """Open the candidates; raises as `open_candidates`."""
-        set_threads(self.opencv_threads)
+        adopt(self.domain)
+        self.domain.set_threads(self.threads)
         self._opened = open_candidates(self.candidates)
 
     def work(self, task: Task) -> Iterator[Answers]:
         """Answer one sample by the candidates that are wanted; slow ones' answers are given as they come."""
-        image, opening = try_open(task, self.candidates[0].domain)
-        if image is None:
+        sample, opening = try_open(task, self.domain)
+        if sample is None:
             yield Answers(task.entry, opening, ())
             return
-        shared = self.candidates[0].domain.shared(image)
+        shared = self.domain.shared(sample)
         first: Opening | None = opening
         answers: list[Answer] = []
         start = now_ms()
         for index in task.wanted:
-            answers.append(_answer(self._opened[index], index, image, shared, task.entry.label))
+            answers.append(_answer(self._opened[index], index, sample, shared, task.entry.label))
             if now_ms() - start >= GATHER_MS:
                 yield Answers(task.entry, first, tuple(answers))
                 first, answers, start = None, [], now_ms()
@@ -102,10 +105,10 @@ class PredictionJob:
         self._opened = []
 
 
-def _answer(opened: OpenedCandidate, index: int, image: Any, shared: Any, label: int) -> Answer:
+def _answer(opened: OpenedCandidate, index: int, sample: Any, shared: Any, label: int) -> Answer:
     start = now_ms()
     try:
-        distribution = opened.distribution(opened.prepare(image, shared))
+        distribution = opened.distribution(opened.prepare(sample, shared))
         prediction = to_prediction(distribution)
         latency_ms = now_ms() - start
     except RunError as error:
@@ -151,7 +154,7 @@ def predict_all(
     entries: Sequence[Entry],
     workers: Workers,
     progress: Progress,
-    opencv_threads: int = 1,
+    threads: int = 1,
 ) -> PredictionResult:
     """Store the answers that are missing: of new samples, new candidates, changed labels, and those that failed before.
 
@@ -173,9 +176,9 @@ def predict_all(
     if not wanted:
         return result
     succeeded = [bool(truths) for truths in known]
-    job = PredictionJob(distinct, opencv_threads)
+    job = PredictionJob(dataset.domain, distinct, threads)
     if workers.apart:
-        job = PredictionJob(tuple(candidate.with_threads(1) for candidate in distinct), opencv_threads=1)
+        job = PredictionJob(dataset.domain, tuple(candidate.with_threads(1) for candidate in distinct), threads=1)
     progress.begin("predicting", sum(map(len, wanted.values())), "predictions")
     try:
         with Writer(store) as writer:
@@ -241,9 +244,9 @@ def _give_up_if_hopeless(
     if succeeded or failed < minimum:
         return
     raise ModelError(
-        f"candidate {candidate.name} fails on every image" + (f": {reason}" if reason else ""),
+        f"candidate {candidate.name} fails on every {candidate.domain.noun}" + (f": {reason}" if reason else ""),
         where=candidate.model.file,
-        given=f"{failed} images tried",
+        given=f"{failed} {candidate.domain.plural} tried",
         allowed="an answer to at least one",
         do="mend its entry in the manifest, or leave it out",
     )

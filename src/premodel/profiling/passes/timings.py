@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from premodel.domains.image.decode import set_threads
-from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
+from premodel.domains.base import Domain
 from premodel.profiling.boards import Board, BoardCandidateWork, BoardDecodeWork, BoardFeatureWork
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.footprint import measure_footprint
 from premodel.profiling.passes.interleaved import PREPROCESS, CandidateWork, FeatureWork, Subject, time_interleaved
 from premodel.profiling.progress import Progress
-from premodel.profiling.samples import draw_images
+from premodel.profiling.samples import draw_inputs
 from premodel.records import UNFINISHED, Footprint
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.conditions import OtherLoad
@@ -53,7 +52,7 @@ class TimingOptions:
     retime:
         "" keeps all records there are, "invalid" measures the INVALID ones again, "all" all of them.
     seed:
-        Of the order and of the images.
+        Of the order and of the inputs.
     board:
         The machine whose clock is used; None for this one's.
     """
@@ -92,28 +91,27 @@ def time_all(
     Raises
     ------
     DatasetError
-        No image can be decoded.
+        No input can be decoded.
     StoreError
         The store cannot be written to.
     """
     keys = [candidate.timing_key for candidate in candidates]
-    decoding, features = (
-        decode_subject(options.opencv_threads),
-        features_subject(EXTRACTOR_VERSION, options.opencv_threads),
-    )
+    domain = dataset.domain
+    decoding = decode_subject(options.opencv_threads)
+    features = features_subject(domain.features_version, options.opencv_threads) if domain.feature_groups else None
+    subjects = dict.fromkeys([*keys, decoding, *([] if features is None else [features])])
     stored = read_timings(store, options.device)
-    wanted = [
-        name for name in dict.fromkeys([*keys, decoding, features]) if _is_wanted(stored.get(name), options.retime)
-    ]
-    result = TimingResult(kept=len({*keys, decoding, features}) - len(wanted))
-    names = {decoding: "decode", features: "features"} | {c.timing_key: c.name for c in candidates}
+    wanted = [name for name in subjects if _is_wanted(stored.get(name), options.retime)]
+    result = TimingResult(kept=len(subjects) - len(wanted))
+    names = {decoding: "decode"} | ({} if features is None else {features: "features"})
+    names |= {candidate.timing_key: candidate.name for candidate in candidates}
     if wanted:
-        images = draw_images(dataset, entries, options.seed)
-        set_threads(options.opencv_threads)
-        session = _Session(store, options, progress, stored)
+        inputs = draw_inputs(dataset, entries, options.seed)
+        domain.set_threads(options.opencv_threads)
+        session = _Session(store, domain, options, progress, stored)
         distinct = {candidate.timing_key: candidate for candidate in candidates}
-        session.weigh([distinct[name] for name in wanted if name in distinct], images[0])
-        session.time(distinct, decoding, features, wanted, images)
+        session.weigh([distinct[name] for name in wanted if name in distinct], inputs[0])
+        session.time(distinct, decoding, features, wanted, inputs)
         result.other_cores = session.other_cores
         result.timed = [names[name] for name in wanted]
         stored = read_timings(store, options.device)
@@ -131,9 +129,10 @@ class _Session:
     """One timing pass: weighs networks, times subjects, stores their records as they come."""
 
     def __init__(
-        self, store: Store, options: TimingOptions, progress: Progress, stored: dict[str, StoredTiming]
+        self, store: Store, domain: Domain, options: TimingOptions, progress: Progress, stored: dict[str, StoredTiming]
     ) -> None:
         self._store = store
+        self._domain = domain
         self._options = options
         self._progress = progress
         self._stored = stored
@@ -159,14 +158,14 @@ class _Session:
         self,
         candidates: dict[str, Candidate],
         decoding: str,
-        features: str,
+        features: str | None,
         wanted: Sequence[str],
-        images: Sequence[bytes],
+        inputs: Sequence[bytes],
     ) -> None:
         """Time what is wanted among all candidates."""
         opened = open_candidates(candidates.values())
         try:
-            subjects = self._subjects(list(candidates), opened, decoding, features, images)
+            subjects = self._subjects(list(candidates), opened, decoding, features, inputs)
             for subject in subjects:
                 self._resume(subject)
             todo = [subject for subject in subjects if subject.name in wanted]
@@ -176,7 +175,9 @@ class _Session:
             self._all = todo
             try:
                 options = self._options
-                time_interleaved(todo, others, images, options.max_seconds, options.seed, self._hand_over)
+                time_interleaved(
+                    todo, others, inputs, self._domain.decode, options.max_seconds, options.seed, self._hand_over
+                )
             finally:
                 self._progress.end()
             self.other_cores = None if self._on_board else load.cores()
@@ -190,18 +191,21 @@ class _Session:
         return self._options.board is not None and self._options.board.has_clock
 
     def _subjects(
-        self, keys: Sequence[str], opened: Sequence[OpenedCandidate], decoding: str, features: str,
-        images: Sequence[bytes],
+        self, keys: Sequence[str], opened: Sequence[OpenedCandidate], decoding: str, features: str | None,
+        inputs: Sequence[bytes],
     ) -> list[Subject]:  # fmt: skip
         """What is timed, each by the clock of the machine that runs it."""
         if not self._on_board:
             subjects = [Subject(key, CandidateWork(one)) for key, one in zip(keys, opened, strict=True)]
-            return [*subjects, Subject(features, FeatureWork()), Subject(decoding, None)]
+            if features is not None:
+                subjects.append(Subject(features, FeatureWork(self._domain)))
+            return [*subjects, Subject(decoding, None)]
         seed = self._options.seed
-        works = [BoardCandidateWork(one, images, seed + index) for index, one in enumerate(opened)]
+        works = [BoardCandidateWork(one, inputs, seed + index) for index, one in enumerate(opened)]
         subjects = [Subject(key, work) for key, work in zip(keys, works, strict=True)]
-        subjects.append(Subject(features, BoardFeatureWork(opened[0], images, seed + len(works))))
-        return [*subjects, Subject(decoding, BoardDecodeWork(opened[0], images, seed + len(works) + 1))]
+        if features is not None:
+            subjects.append(Subject(features, BoardFeatureWork(opened[0], inputs, seed + len(works))))
+        return [*subjects, Subject(decoding, BoardDecodeWork(opened[0], inputs, seed + len(works) + 1))]
 
     def _resume(self, subject: Subject) -> None:
         """Take over the runs of a record that was broken off; parts of features are not kept, so those start anew."""
@@ -246,7 +250,7 @@ class _Session:
         count = len(subject.runs_ms)
         key = {
             "device": self._options.device,
-            "version": EXTRACTOR_VERSION,
+            "version": self._domain.features_version,
             "threads": self._options.opencv_threads,
             "count": count,
         }

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from premodel.clock import now_ms
-from premodel.domains.image.decode import PREPROCESSING_VERSION, read_file
-from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
-from premodel.errors import ImageError, ModelError, PremodelError
-from premodel.files import file_sha256, is_regular
+from premodel.domains.base import MAX_FILE_BYTES, Domain
+from premodel.domains.registry import adopt, domain_of
+from premodel.errors import ModelError, PremodelError
+from premodel.files import file_sha256, is_regular, read_regular
 from premodel.profiling.samples import Task
 from premodel.version import __version__
 
 GATHER_MS = 300.0
 """Results of quick samples are gathered this long before they are sent."""
 
-CODE = f"premodel {__version__}, features {EXTRACTOR_VERSION}, preprocessing {PREPROCESSING_VERSION}"
-"""What driver and nodes must agree on for their results to be the same."""
+
+def code_of(domain: Domain) -> str:
+    """What driver and nodes must agree on for their results to be the same."""
+    return f"premodel {__version__}, {domain.task} {domain.version}, features {domain.features_version}"
 
 
 @dataclass
@@ -55,10 +57,14 @@ class NodeWorker:
     def __init__(self) -> None:
         self._job: Any = None
 
-    def meet(self, code: str, models: Mapping[Path, Mapping[Path, str]]) -> tuple[str, list[Path]]:
+    def meet(
+        self, domain: Domain, code: str, models: Mapping[Path, Mapping[Path, str]]
+    ) -> tuple[str, list[Path]]:
         """Why this node cannot take part, empty if it can; and the models whose files, of these digests, it has not."""
-        if code != CODE:
-            return f"another release than the driver's: {CODE}, wanted: {code}", []
+        adopt(domain)
+        own = code_of(domain_of(domain.task))
+        if code != own:
+            return f"another release than the driver's: {own}, wanted: {code}", []
         return "", [model for model, files in models.items() if not all(_has(*entry) for entry in files.items())]
 
     def open(self, job: Any, models: Mapping[Path, Sequence[Path]], *contents: bytes) -> str:
@@ -101,12 +107,12 @@ class NodeWorker:
 
 
 def localised(task: Task) -> Task | None:
-    """The task with the bytes of its image, read from this node's disk where they lie there; None if they do not."""
+    """The task with the bytes of its input, read from this node's disk where they lie there; None if they do not."""
     if task.path is None:
         return task
     try:
-        data = read_file(task.path)
-    except ImageError:
+        data = read_regular(task.path, MAX_FILE_BYTES)
+    except (OSError, ValueError):
         return None
     if hashlib.sha256(data).hexdigest() != task.entry.sample:
         return None  # another file of that name, or a changed one: the driver's bytes will tell

@@ -11,12 +11,13 @@ from time import sleep
 from typing import Any, Generic, TypeVar
 
 from premodel.clock import now_ms
-from premodel.domains.image.decode import read_file
-from premodel.errors import ImageError, RunError
+from premodel.domains.base import MAX_FILE_BYTES
+from premodel.errors import RunError
+from premodel.files import read_regular
 from premodel.profiling.samples import Task
 from premodel.profiling.workers.dispatch import Died, Reported, dispatch
 from premodel.profiling.workers.ray_connection import Connection
-from premodel.profiling.workers.ray_node import CODE, NodeWorker, Report
+from premodel.profiling.workers.ray_node import NodeWorker, Report, code_of
 from premodel.profiling.workers.workers import SampleJob
 from premodel.zoo.manifest import Candidate
 
@@ -162,7 +163,9 @@ class RayWorkerPool(Generic[R]):
                 useful -= 1
                 place = strategies.NodeAffinitySchedulingStrategy(node, soft=False)
                 actor = self._actor_class.options(num_cpus=1, max_restarts=0, scheduling_strategy=place).remote()
-                self._hands[self._started] = _Hand(actor, node, actor.meet.remote(CODE, self._files))
+                self._hands[self._started] = _Hand(
+                    actor, node, actor.meet.remote(self._job.domain, code_of(self._job.domain), self._files)
+                )
                 self._started += 1
 
     def _start(self, hand: _Hand, tasks: Sequence[tuple[int, Task]]) -> None:
@@ -301,8 +304,8 @@ def with_bytes(task: Task) -> Task:
     if task.path is None:
         return task
     try:
-        return replace(task, path=None, data=read_file(task.path))
-    except ImageError:
+        return replace(task, path=None, data=read_regular(task.path, MAX_FILE_BYTES))
+    except (OSError, ValueError):
         return replace(task, path=None, data=None)
 
 

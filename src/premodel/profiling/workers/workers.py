@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from premodel.domains.base import Domain
 from premodel.profiling.samples import Task
 from premodel.profiling.workers.dispatch import Job, dispatch
 from premodel.profiling.workers.processes import Processes
@@ -21,6 +22,11 @@ class SampleJob(Job[Task, R], Protocol[R]):
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """Whose models it opens."""
+        ...
+
+    @property
+    def domain(self) -> Domain:
+        """What the samples are."""
         ...
 
     def with_candidates(self, candidates: tuple[Candidate, ...]) -> SampleJob[R]:

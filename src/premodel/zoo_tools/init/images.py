@@ -15,6 +15,14 @@ KEPT_BYTES = 512_000_000
 """Decoded images kept in memory; those beyond are decoded again whenever they are needed."""
 
 
+def made_up_image() -> Image:
+    """uint8 (256, 256, 3): a colour gradient with noise, always the same."""
+    y, x = np.mgrid[0:256, 0:256]
+    smooth = np.stack([x, y, 255 - (x + y) // 2], axis=2)
+    noise = np.random.default_rng(0).integers(-40, 41, smooth.shape)
+    return Image(np.ascontiguousarray(np.clip(smooth + noise, 0, 255).astype(np.uint8)))
+
+
 class TrialImages:
     """Up to `limit` readable images of a data set, drawn and ordered at random with a fixed seed.
 

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from premodel.backends.base import Tensor
+from premodel.domains.base import IMAGE_TASK
 from premodel.domains.image.decode import Image, preprocess
+from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError, ModelError, OptionError, RunError
 from premodel.files import replacing
 from premodel.profiling.datasets.columns import SPLITS
-from premodel.profiling.datasets.folders import has_images
+from premodel.profiling.datasets.folders import has_inputs
 from premodel.profiling.progress import Progress, Silent
 from premodel.runtime.candidate import check_against_manifest
 from premodel.zoo.manifest import read_zoo
-from premodel.zoo_tools.check import made_up_image
 from premodel.zoo_tools.init.conventions import Convention, usual
 from premodel.zoo_tools.init.draft import UNKNOWN_LICENCE, Draft, manifest_text, safe_name
-from premodel.zoo_tools.init.images import TrialImages
+from premodel.zoo_tools.init.images import TrialImages, made_up_image
 from premodel.zoo_tools.init.inspect import Inspected, activation_of, inspect_model, label_offset
 from premodel.zoo_tools.init.search import Found, Trial, find_preprocessing
 
@@ -118,7 +119,7 @@ def folder_labels(data: Path) -> tuple[str, ...]:
     names: list[str] = []
     if data.is_dir():
         folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
-        names = [path.name for path in folders if has_images(path)]
+        names = [path.name for path in folders if has_inputs(path, domain_of(IMAGE_TASK))]
     if names and all(name.lower() in SPLITS for name in names):
         raise DatasetError(
             "the folders are splits and no labels", where=data, given=", ".join(names), allowed="a folder per class",
