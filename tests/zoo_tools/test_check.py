@@ -118,10 +118,10 @@ def test_limit_and_unreadable_images(tmp_path: Path) -> None:
     small.images[3].write_bytes(b"no image")
     small.images[4].write_bytes(b"")
     everything = samples_of(small)
-    assert len(everything.images) == len(everything.labels) == 38
+    assert len(everything.inputs) == len(everything.labels) == 38
     assert any("00003.png" in reason for reason in everything.unreadable)
     assert any("00004.png" in reason for reason in everything.unreadable)
-    assert len(samples_of(small, 7).images) + len(samples_of(small, 7).unreadable) == 7
+    assert len(samples_of(small, 7).inputs) + len(samples_of(small, 7).unreadable) == 7
 
 
 def onnx_zoo(folder: Path, **network: Any) -> Path:

@@ -244,13 +244,13 @@ def test_invalid_records_are_timed_again_when_asked(
 def test_a_record_broken_off_is_continued(slow: SmallZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = timing_pass.time_interleaved
 
-    def broken_off(subjects, others, images, seconds, seed, hand_over) -> None:  # type: ignore[no-untyped-def]
+    def broken_off(subjects, others, images, decode, seconds, seed, hand_over) -> None:  # type: ignore[no-untyped-def]
         def stop(some: Iterable[Subject], done: bool) -> None:
             hand_over(some, done)
             if not done:
                 raise KeyboardInterrupt
 
-        real(subjects, others, images, seconds, seed, stop)
+        real(subjects, others, images, decode, seconds, seed, stop)
 
     with monkeypatch.context() as patch:
         patch.setattr(timing_pass, "time_interleaved", broken_off)
