@@ -57,9 +57,7 @@ class NodeWorker:
     def __init__(self) -> None:
         self._job: Any = None
 
-    def meet(
-        self, domain: Domain, code: str, models: Mapping[Path, Mapping[Path, str]]
-    ) -> tuple[str, list[Path]]:
+    def meet(self, domain: Domain, code: str, models: Mapping[Path, Mapping[Path, str]]) -> tuple[str, list[Path]]:
         """Why this node cannot take part, empty if it can; and the models whose files, of these digests, it has not."""
         adopt(domain)
         own = code_of(domain_of(domain.task))
