@@ -91,10 +91,10 @@ def test_all_files_of_a_model_are_sent_where_one_is_lacking(tmp_path: Path) -> N
     (model,) = {candidate.model.file for candidate in job.candidates}
     weights = model.parent / WEIGHTS
     wanted = model_files(job.candidates)
-    assert NodeWorker().meet(CODE, wanted) == ("", [])
+    assert NodeWorker().meet(IMAGES, code_of(IMAGES), wanted) == ("", [])
     contents = [file.read_bytes() for file in (model, weights)]
     weights.write_bytes(weights.read_bytes()[::-1])
-    assert NodeWorker().meet(CODE, wanted) == ("", [model])
+    assert NodeWorker().meet(IMAGES, code_of(IMAGES), wanted) == ("", [model])
     assert "has the wrong sha256" in NodeWorker().open(job, {})
     assert NodeWorker().open(job, {model: list(wanted[model])}, *contents) == ""
 
