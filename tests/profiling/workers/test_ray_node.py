@@ -87,7 +87,7 @@ def test_models_that_were_sent_answer_as_those_here(small: SmallZoo, tmp_path: P
 
 def test_all_files_of_a_model_are_sent_where_one_is_lacking(tmp_path: Path) -> None:
     folder = write_external_zoo(tmp_path / "zoo")
-    job = PredictionJob(read_zoo(folder / "zoo.toml").candidates, opencv_threads=1)
+    job = PredictionJob(IMAGES, read_zoo(folder / "zoo.toml").candidates, threads=1)
     (model,) = {candidate.model.file for candidate in job.candidates}
     weights = model.parent / WEIGHTS
     wanted = model_files(job.candidates)
