@@ -59,9 +59,11 @@ def test_free_sides_that_the_layers_behind_them_fix_are_refused_at_once(
 def test_several_outputs_need_a_name(tmp_path: Path) -> None:
     file = tmp_path / "m.onnx"
     write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], outputs=["main", "aux"])
-    with pytest.raises(ModelError, match=r"several outputs; allowed: main, aux; name one as settings.output"):
+    with pytest.raises(
+        ModelError, match=r"several outputs; allowed: main \(1, \d\), aux \(1, \d\); name one as settings.output"
+    ):
         OnnxBackend.open(file, threads=1)
-    with pytest.raises(ModelError, match=r"no such output; given: third; allowed: main, aux"):
+    with pytest.raises(ModelError, match=r"no such output; given: third; allowed: main \(1, 5\), aux \(1, 5\)"):
         OnnxBackend.open(file, threads=1, settings={"output": "third"})
     backend = OnnxBackend.open(file, threads=1, settings={"output": "aux"})
     assert backend.predict(np.zeros((1, 3, 4, 4), np.float32)).shape == (1, 5)
@@ -134,3 +136,26 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     with pytest.raises(ModelError):
         OnnxBackend.open(file, threads=1)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_batch_that_the_file_leaves_open_and_cannot_take(tmp_path: Path) -> None:
+    """Its answers depend on what else is in the batch: Triton must not be promised one."""
+    onnx = pytest.importorskip("onnx", reason="the onnx package is not installed")
+    from onnx import TensorProto, helper
+
+    free, fixed = tmp_path / "free.onnx", tmp_path / "fixed.onnx"
+    write_onnx(free, WEIGHTS, BIAS, ["N", 3, 4, 4])
+    assert OnnxBackend.open(free, threads=1).takes_batches((1, 3, 4, 4))
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("ReduceMean", ["mean"], ["all"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["mean", "all"], ["top"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 4, 4])],
+        [helper.make_tensor_value_info("top", TensorProto.FLOAT, ["N", 3])],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(fixed))
+    backend = OnnxBackend.open(fixed, threads=1)
+    assert backend.free_batch
+    assert not backend.takes_batches((1, 3, 4, 4))

@@ -85,7 +85,9 @@ def test_devices_and_settings_are_checked(file: Path) -> None:
 def test_several_outputs_need_a_name(tmp_path: Path) -> None:
     file = tmp_path / "m.onnx"
     write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], outputs=["main", "aux"])
-    with pytest.raises(ModelError, match=r"several outputs; allowed: main, aux; name one as settings.output"):
+    with pytest.raises(
+        ModelError, match=r"several outputs; allowed: main \(1, \d\), aux \(1, \d\); name one as settings.output"
+    ):
         OpenvinoBackend.open(file, threads=1)
     backend = OpenvinoBackend.open(file, threads=1, settings={"output": "aux"})
     assert backend.predict(np.zeros((1, 3, 4, 4), np.float32)).shape == (1, 5)
@@ -171,3 +173,22 @@ def test_opens_activations_of_8_bits(tmp_path: Path, zero_point: np.generic) -> 
     backend = OpenvinoBackend.open(tmp_path / "m.onnx", threads=1)
     tensor = RNG.uniform(-3, 3, (1, 3, 4, 4)).astype(np.float32)
     np.testing.assert_allclose(backend.predict(tensor), tensor.reshape(1, 48), atol=0.026)
+
+
+def test_a_tflite_file_answers_as_under_litert(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="the litert extra is not installed")
+    from premodel.backends.litert import LitertBackend
+    from tiny_models import write_tflite
+
+    file = tmp_path / "m.tflite"
+    write_tflite(file, WEIGHTS, BIAS, [1, 4, 4, 3])
+    tensor = RNG.random((1, 4, 4, 3), np.float32)
+    found = OpenvinoBackend.open(file, threads=1)
+    expected = LitertBackend.open(file, threads=1)
+    assert found.input.shape == expected.input.shape
+    np.testing.assert_allclose(found.predict(tensor), expected.predict(tensor), rtol=1e-5)
+
+
+def test_weights_are_stated_of_an_xml_only(file: Path) -> None:
+    with pytest.raises(OptionError, match=r"settings\.weights_sha256 goes with an \.xml only"):
+        OpenvinoBackend.open(file, threads=1, settings={"weights_sha256": "0" * 64})

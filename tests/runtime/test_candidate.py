@@ -13,6 +13,7 @@ from premodel.domains.image.decode import Pyramid, decode
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.runtime.candidate import open_candidates, open_network
 from premodel.zoo.manifest import read_zoo
+from several_files import write_external_zoo
 from tiny_models import write_onnx
 from zoos import write_zoo
 
@@ -170,3 +171,17 @@ def test_quantised_output_with_background(tmp_path: Path) -> None:
     assert prediction.probabilities.tolist() == [0.25, 0.125, 0.125]
     # (1/2, 1/4, 1/4) once scaled to sum 1: 1.5 bits.
     assert prediction.entropy == pytest.approx(1.5 * np.log(2), abs=1e-6)
+
+
+def test_a_batch_fixed_in_the_file_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+    folder = write_external_zoo(tmp_path)
+    write_onnx(
+        folder / "models" / "net.onnx", np.eye(3, dtype=np.float32), np.zeros(3, np.float32), [4, 3, 8, 8], pooled=True
+    )
+    text = "\n".join(
+        line for line in (folder / "zoo.toml").read_text().split("\n") if not line.startswith(("sha256", "files"))
+    )
+    (folder / "zoo.toml").write_text(text)
+    with pytest.raises(ZooError, match="net takes no input alone; the batch is fixed at 4 in the file"):
+        open_candidates(read_zoo(folder / "zoo.toml").candidates)

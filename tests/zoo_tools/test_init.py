@@ -327,6 +327,71 @@ def test_grey_networks(tmp_path: Path) -> None:
     assert len({one.spec(opened) for one in tried}) == len(tried) == 3
 
 
+def test_a_grey_image_without_an_axis_of_channels(coloured: Path, tmp_path: Path) -> None:
+    write_onnx(tmp_path / "net.onnx", np.ones((784, 4), np.float32), np.arange(4, dtype=np.float32), [1, 28, 28])
+    opened = inspect_model(tmp_path / "net.onnx")
+    assert (opened.layout, opened.depth, opened.size, opened.outputs) == ("NHW", 1, (28, 28), 4)
+    assert init(tmp_path / "net.onnx", *with_data(coloured), "--out", tmp_path / "zoo.toml") == 0
+    (candidate,) = read_zoo(tmp_path / "zoo.toml", require_files=True).candidates
+    assert candidate.input.shape == (1, 28, 28)
+    assert main(["zoo", "check", str(tmp_path / "zoo.toml")]) == 0
+
+
+def test_a_batch_fixed_in_the_file_is_named(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "net.onnx", np.ones((48, 4), np.float32), np.zeros(4, np.float32), [8, 3, 4, 4])
+    with pytest.raises(ModelError, match="the batch is fixed at 8 in the file: export it again with a batch of 1"):
+        inspect_model(tmp_path / "net.onnx")
+
+
+def several(file: Path, *sizes: int) -> Path:
+    """A network whose outputs out0, out1, ... give so many numbers each."""
+    from onnx import TensorProto, helper, save
+
+    nodes = [helper.make_node("GlobalAveragePool", ["x"], ["mean"]), helper.make_node("Flatten", ["mean"], ["flat"])]
+    outputs, constants = [], []
+    for index, size in enumerate(sizes):
+        constants.append(
+            helper.make_tensor(f"w{index}", TensorProto.FLOAT, [3, size], [float(i % 5) for i in range(3 * size)])
+        )
+        nodes.append(helper.make_node("MatMul", ["flat", f"w{index}"], [f"out{index}"]))
+        outputs.append(helper.make_tensor_value_info(f"out{index}", TensorProto.FLOAT, [1, size]))
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])
+    graph = helper.make_graph(nodes, "g", [image], outputs, constants)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(file))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen"), [((1280, 4), "out1"), ((4, 1280), "out0"), ((5, 7), "out0"), ((5, 4, 9), "out1")]
+)
+def test_of_several_outputs_the_one_that_goes_with_the_labels_is_read(
+    tmp_path: Path, sizes: tuple[int, ...], chosen: str
+) -> None:
+    pytest.importorskip("onnx", reason="the onnx package is not installed")
+    file = several(tmp_path / "net.onnx", *sizes)
+    assert inspect_model(file, n_labels=4).settings == {"output": chosen}
+    (tmp_path / "names.txt").write_text("\n".join(NAMES) + "\n")
+    assert init(file, "--labels", tmp_path / "names.txt", "--out", tmp_path / "zoo.toml") == 0
+    (candidate,) = read_zoo(tmp_path / "zoo.toml").candidates
+    assert candidate.model.settings == {"output": chosen}
+    assert main(["zoo", "check", str(tmp_path / "zoo.toml")]) == 0
+
+
+def test_another_output_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx", reason="the onnx package is not installed")
+    file = several(tmp_path / "net.onnx", 4, 4, 9)
+    (tmp_path / "names.txt").write_text("\n".join(NAMES) + "\n")
+    words = (file, "--labels", tmp_path / "names.txt", "--out", tmp_path / "zoo.toml")
+    assert init(*words) == 2
+    said = capsys.readouterr().err
+    assert "several outputs; allowed: out0 (1, 4), out1 (1, 4), out2 (1, 9); " in said
+    assert "--output NAME" in said
+    assert init(*words, "--output", "out3") == 2
+    assert "no such output; given: out3; allowed: out0 (1, 4)" in capsys.readouterr().err
+    assert init(*words, "--output", "out1") == 0
+    assert read_zoo(tmp_path / "zoo.toml").candidates[0].model.settings == {"output": "out1"}
+
+
 def test_conventions_as_the_manifest_writes_them(tmp_path: Path) -> None:
     write_onnx(tmp_path / "net.onnx", np.ones((48, 4), np.float32), np.arange(4, dtype=np.float32), [1, 3, 4, 4])
     opened = inspect_model(tmp_path / "net.onnx")

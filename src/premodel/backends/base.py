@@ -147,19 +147,45 @@ def check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
         raise RunError("wrong input", given=f"{tensor.dtype} {tensor.shape}", allowed=f"{spec.dtype} {spec.shape}")
 
 
-def choose_output(file: Path, names: Sequence[str], wanted: Any) -> int:
-    """Which of a model's outputs to read: the only one, or the one that `settings.output` names; else ModelError."""
-    if wanted is None and len(names) == 1:
+class SeveralOutputsError(ModelError):
+    """A model has several outputs and none was named; `outputs` holds the shape of each, by name."""
+
+    def __init__(self, file: Path, outputs: Mapping[str, Sequence[int | None]], wanted: Any = None) -> None:
+        super().__init__(
+            "model has several outputs" if wanted is None else "model has no such output", where=file, given=wanted,
+            allowed=", ".join(f"{name} {shown_shape(shape)}" for name, shape in outputs.items()),
+            do="name one as settings.output in the manifest, or to zoo init with --output NAME",
+        )  # fmt: skip
+        self.file = file
+        self.outputs = {name: tuple(shape) for name, shape in outputs.items()}
+
+
+def choose_output(file: Path, outputs: Mapping[str, Sequence[int | None]], wanted: Any) -> int:
+    """Which of a model's outputs to read: the only one, or the one that `settings.output` names.
+
+    Raises
+    ------
+    SeveralOutputsError
+        Neither tells.
+    """
+    if wanted is None and len(outputs) == 1:
         return 0
-    if wanted not in names:
-        raise ModelError(
-            "model has several outputs" if wanted is None else "model has no such output",
-            where=file,
-            given=wanted,
-            allowed=", ".join(names),
-            do="name one as settings.output in the manifest",
-        )
-    return names.index(wanted)
+    if wanted not in outputs:
+        raise SeveralOutputsError(file, outputs, wanted)
+    return list(outputs).index(wanted)
+
+
+def shown_shape(shape: Sequence[int | None]) -> str:
+    """A shape as people write it; a free side is "free"."""
+    return "(" + ", ".join("free" if side is None else str(side) for side in shape) + ")"
+
+
+def fixed_batch(spec: TensorSpec) -> str | None:
+    """What is wrong with an input whose file fixes the batch at another number than 1, in words; None if nothing is."""
+    batch = spec.shape[0] if len(spec.shape) > 1 else 1
+    if batch in (None, 1) or (len(spec.shape) == 3 and batch == 3):  # an image without a batch
+        return None
+    return f"the batch is fixed at {batch} in the file: export it again with a batch of 1, or a free one"
 
 
 def tensor_digest(tensor: Tensor) -> bytes:

@@ -75,7 +75,9 @@ class LitertBackend(Backend):
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         if len(inputs) != 1:
             raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
-        chosen = choose_output(file, [str(output["name"]) for output in outputs], settings.get("output"))
+        chosen = choose_output(
+            file, {str(output["name"]): _spec(output).shape for output in outputs}, settings.get("output")
+        )
         return cls(interpreter, outputs[chosen])
 
     @classmethod

@@ -80,7 +80,8 @@ class OipBackend(Backend):
             given = ", ".join(str(entry["name"]) for entry in inputs)
             raise ModelError("model has several inputs", where=self._where, given=given, allowed="one input")
         names = [str(entry["name"]) for entry in outputs]
-        chosen = choose_output(Path(self._where), names, settings.get("output"))
+        shapes = {name: _sides(entry["shape"]) for name, entry in zip(names, outputs, strict=True)}
+        chosen = choose_output(Path(self._where), shapes, settings.get("output"))
         self._input_name, self._output_name = str(inputs[0]["name"]), names[chosen]
         self.input = self._spec(inputs[0], "input")
         self.output = self._spec(outputs[chosen], "output")
@@ -243,6 +244,11 @@ class OipBackend(Backend):
         quantised = self.agent.get(side) if self.agent is not None else None
         scale, zero_point = (quantised.get("scale"), quantised.get("zero_point")) if quantised else (0.0, 0)
         return TensorSpec(shape, dtype_of(str(entry.get("datatype"))), float(scale or 0.0), int(zero_point or 0))
+
+
+def _sides(shape: Sequence[int | str]) -> list[int | None]:
+    """As stated, for messages."""
+    return [int(side) if str(side).isdecimal() else None for side in shape]
 
 
 def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, Any]) -> None:

@@ -104,7 +104,7 @@ class OnnxBackend(Backend):
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1:
             raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
-        chosen = choose_output(file, [output.name for output in outputs], settings.get("output"))
+        chosen = choose_output(file, {output.name: _spec(output).shape for output in outputs}, settings.get("output"))
         return cls(session, outputs[chosen], failures)
 
     @classmethod
@@ -117,16 +117,33 @@ class OnnxBackend(Backend):
         check_tensor(tensor, self.input)
         return self._run(tensor)
 
+    def takes_batches(self, shape: tuple[int, ...]) -> bool:
+        """Does a batch of two give what two runs of one give: a file may leave the batch open and fix it inside.
+
+        Parameters
+        ----------
+        shape:
+            Of one input, the batch 1 included.
+        """
+        if not self.free_batch or self.input.dtype not in _DTYPES.values():
+            return False
+        rng = np.random.default_rng(0)
+        integer = np.issubdtype(self.input.dtype, np.integer)
+        drawn = [rng.integers(0, 128, shape) if integer else rng.random(shape) for _ in range(2)]
+        pair = [one.astype(self.input.dtype) for one in drawn]
+        try:
+            alone = np.concatenate([self._run(one, _quiet()) for one in pair])
+            together = self._run(np.concatenate(pair), _quiet())
+        except RunError:
+            return False
+        return alone.shape == together.shape and np.allclose(alone, together, rtol=1e-2, atol=1e-4, equal_nan=True)
+
     def resize(self, shape: tuple[int, ...]) -> None:
         """Take another size where the file leaves the sides free; run once, as layers behind may not."""
         if not self.input.takes(shape) or self.input.dtype not in _DTYPES.values():
             super().resize(shape)  # refuses it; and a type that no manifest can describe is refused later
             return
-        from onnxruntime import RunOptions
-
-        quiet = RunOptions()
-        quiet.log_severity_level = 4  # what fails is raised
-        self._resized(shape, self._run(np.zeros(shape, self.input.dtype), quiet).shape)
+        self._resized(shape, self._run(np.zeros(shape, self.input.dtype), _quiet()).shape)
 
     def _run(self, tensor: Tensor, options: Any = None) -> Tensor:
         session = self._session
@@ -159,6 +176,15 @@ def _options(onnxruntime: Any, threads: int, spinning: bool) -> Any:
     options.log_severity_level = 3  # errors are raised anyway; warnings would go to stderr behind our back
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     return options
+
+
+def _quiet() -> Any:
+    """For runs that may fail: what fails is raised, and not written to stderr too."""
+    from onnxruntime import RunOptions
+
+    quiet = RunOptions()
+    quiet.log_severity_level = 4
+    return quiet
 
 
 def _gpu_package() -> str:

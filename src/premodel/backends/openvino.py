@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
-from premodel.backends.external_data import onnx_files
+from premodel.backends.external_data import onnx_files, tflite_files
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 from premodel.files import file_sha256
 
@@ -20,7 +20,7 @@ DEFAULT_PROVIDER = "CPU"
 
 
 class OpenvinoBackend(Backend):
-    """An `.onnx` file, or OpenVINO's own `.xml` with its `.bin` beside it, compiled for one device.
+    """An `.onnx` or `.tflite` file, or OpenVINO's own `.xml` with its `.bin` beside it, compiled for one device.
 
     Providers: one device that this OpenVINO sees, such as "CPU" (default), "GPU" or "NPU".
     Settings: `output` names the output of a file that has several; `precision` is what the network is computed in,
@@ -63,7 +63,7 @@ class OpenvinoBackend(Backend):
         providers: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
     ) -> OpenvinoBackend:
-        """Open an `.onnx` or `.xml` file."""
+        """Open an `.onnx`, `.tflite` or `.xml` file."""
         settings = settings or {}
         try:
             import openvino
@@ -78,11 +78,11 @@ class OpenvinoBackend(Backend):
         try:
             model = _read(file, settings)
             _refuse_16_bit(model, file)
-            names = [_name(output, number) for number, output in enumerate(model.outputs)]
+            outputs = {_name(output, number): _spec(output).shape for number, output in enumerate(model.outputs)}
             if len(model.inputs) != 1:
                 inputs = ", ".join(_name(item, number) for number, item in enumerate(model.inputs)) or "none"
                 raise ModelError("model has not one input", where=file, given=inputs, allowed="one input")
-            chosen = choose_output(file, names, settings.get("output"))
+            chosen = choose_output(file, outputs, settings.get("output"))
             _fix_batch(openvino, model)
             config = _config(device, threads, settings)
             return cls(model, lambda network: core.compile_model(network, device, config), chosen, failures)
@@ -98,8 +98,10 @@ class OpenvinoBackend(Backend):
 
     @classmethod
     def further_files(cls, file: Path) -> tuple[str, ...]:
-        """The weights of an `.xml`, or the external data of an `.onnx`."""
-        return (file.with_suffix(".bin").name,) if _is_ir(file) else onnx_files(file)
+        """The weights of an `.xml`, the external data of an `.onnx`, the external buffers of a `.tflite`."""
+        if _is_ir(file):
+            return (file.with_suffix(".bin").name,)
+        return tflite_files(file) if _is_tflite(file) else onnx_files(file)
 
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the network; one call at a time."""
@@ -178,7 +180,7 @@ def _read(file: Path, settings: Mapping[str, Any]) -> Any:
         return openvino.Core().read_model(str(file), str(weights))
     from openvino.frontend import FrontEndManager
 
-    reader = FrontEndManager().load_by_framework("onnx")
+    reader = FrontEndManager().load_by_framework("tflite" if _is_tflite(file) else "onnx")
     return reader.convert(reader.load(str(file)))
 
 
@@ -186,6 +188,14 @@ def _is_ir(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             return stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<net"))
+    except OSError:
+        return False
+
+
+def _is_tflite(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(8)[4:] == b"TFL3"
     except OSError:
         return False
 

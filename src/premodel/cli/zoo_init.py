@@ -46,6 +46,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-labels", help="labels of the images, where the data set needs them")
     parser.add_argument("--offset", type=int, help="outputs before the first label (default: outputs - labels)")
     parser.add_argument("--size", help="HxW, for files that leave the size of their input open")
+    parser.add_argument(
+        "--output", metavar="NAME", help="which output to read of files that have several (default: the one with as "
+        "many numbers as there are labels)",
+    )  # fmt: skip
     parser.add_argument("--license", help="licence of the models (default: unknown)")
     parser.add_argument("--name", help="name of the zoo (default: the manifest's, or its folder's)")
     parser.add_argument(
@@ -77,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     drafts: list[Draft] = []
     drafting = draft_models(
         args.models, len(labels), _images(args, labels), offset=args.offset, size=_size(args.size),
-        license_=args.license, threads=args.threads, progress=progress,
+        output=args.output, license_=args.license, threads=args.threads, progress=progress,
     )  # fmt: skip
     try:
         drafts.extend(drafting)

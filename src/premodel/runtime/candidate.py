@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from premodel.backends.base import Backend, Tensor, TensorSpec
+from premodel.backends.base import Backend, Tensor, TensorSpec, fixed_batch, shown_shape
 from premodel.backends.registry import backend_class
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
@@ -113,8 +113,11 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
 
     expected = candidate.input.shape
     if not input_spec.takes(expected):
+        wrong = fixed_batch(input_spec)
+        if wrong is not None and replace(input_spec, shape=(1, *input_spec.shape[1:])).takes(expected):
+            raise ZooError(f"{model.name} takes no input alone", where=model.file, do=wrong)
         says = candidate.domain.describe(candidate.input)
-        raise contradiction("input size, layout or channels", says, _shape(input_spec.shape))
+        raise contradiction("input size, layout or channels", says, shown_shape(input_spec.shape))
     if model.input.dtype != input_spec.dtype:
         raise contradiction("input dtype", model.input.dtype, input_spec.dtype)
     if candidate.domain.quantises(model.input) and not input_spec.scale:
@@ -127,11 +130,7 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
             outputs *= side or 1
         if outputs != n_labels + model.label_offset:
             says = f"{n_labels} labels + label_offset {model.label_offset}"
-            raise contradiction("number of outputs", says, f"{outputs} outputs {_shape(output_spec.shape)}")
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    return "(" + ", ".join("free" if side is None else str(side) for side in shape) + ")"
+            raise contradiction("number of outputs", says, f"{outputs} outputs {shown_shape(output_spec.shape)}")
 
 
 class OpenedCandidate:

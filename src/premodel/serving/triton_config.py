@@ -48,12 +48,12 @@ def network_config(name: str, model: Model, backend: OnnxBackend) -> str:
     Notes
     -----
     Triton's first dimension is the batch where `max_batch_size` is above 0, and `dims` are without it. That is so
-    only for files that leave the batch open; of others `dims` are the whole shape.
+    only for files that leave the batch open and are seen to take one of two; of others `dims` are the whole shape.
     No dynamic batching is asked for: a premodel asks for one input at a time, and what was profiled is a batch of one.
     """
     inputs = [tensor_entry(backend.input_name, backend.input, model)]
     outputs = [tensor_entry(backend.output_name, backend.output, model)]
-    batched = backend.free_batch and all(len(entry["shape"]) > 1 for entry in (*inputs, *outputs))
+    batched = all(len(entry["shape"]) > 1 for entry in (*inputs, *outputs)) and backend.takes_batches(model.input.shape)
     if batched:
         for entry in (*inputs, *outputs):
             entry["shape"] = entry["shape"][1:]

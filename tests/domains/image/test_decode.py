@@ -267,6 +267,14 @@ class TestPreprocess:
             preprocess(Image(NOISE), given_spec, mirror=True), NOISE[None, 0:6, 2:8][:, :, ::-1]
         )
 
+    def test_grey_without_an_axis_of_channels(self) -> None:
+        image = decode(np.random.default_rng(1).integers(0, 256, (9, 9, 3), np.uint8))
+        for more in ({}, {"dtype": "float32", "mean": (0.5,), "std": (0.25,)}):
+            expected = preprocess(image, spec(channels="GRAY", layout="NHWC", **more))
+            found = preprocess(image, spec(channels="GRAY", layout="NHW", **more))
+            assert found.shape == expected.shape[:3]
+            np.testing.assert_array_equal(found, expected[..., 0])
+
     def test_channels_and_layouts(self) -> None:
         square = NOISE[0:6, 2:8]
         image = Image(NOISE)

@@ -347,7 +347,7 @@ def preprocess(
     elif spec.channels == "GRAY":
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]  # type: ignore[assignment]
     table = value_table(spec, *((quantisation.scale, quantisation.zero_point) if quantisation else (0.0, 0)))
-    if spec.layout == "NHWC":
+    if spec.layout != "NCHW":
         values: Tensor = pixels if table is None else cv2.LUT(pixels, table)
         tensor = values.reshape(spec.shape)
     else:

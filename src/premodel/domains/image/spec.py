@@ -10,6 +10,8 @@ from premodel.fields import Fields, is_number
 
 MAX_SIDE = 4096
 LAYOUTS = ("NHWC", "NCHW")
+GREY_LAYOUT = "NHW"
+"""Of grey images only: without an axis of channels."""
 DTYPES = ("uint8", "int8", "float16", "float32")
 CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
 RESIZES = ("center-crop", "squash")
@@ -30,7 +32,7 @@ class InputSpec:
     size:
         (height, width) of the tensor in pixels.
     layout:
-        "NHWC" or "NCHW".
+        "NHWC" or "NCHW"; "NHW" for grey images without an axis of channels.
     dtype:
         "uint8", "int8", "float16" or "float32".
     channels:
@@ -66,8 +68,10 @@ class InputSpec:
     std: tuple[float, ...] | None = None
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """Shape of the tensor, batch 1."""
+        if self.layout == GREY_LAYOUT:
+            return (1, *self.size)
         depth = CHANNELS[self.channels]
         return (1, *self.size, depth) if self.layout == "NHWC" else (1, depth, *self.size)
 
@@ -85,9 +89,12 @@ def read_input_spec(fields: Fields) -> InputSpec:
     """The `input` table of a manifest entry; ZooError, or the error class of `fields`, if a field is wrong."""
     size = read_size(fields)
     channels = fields.text("channels", "RGB", tuple(CHANNELS))
+    layout = fields.text("layout", allowed=(*LAYOUTS, GREY_LAYOUT))
+    if layout == GREY_LAYOUT and channels != "GRAY":
+        raise fields.fail("layout", f"{', '.join(LAYOUTS)}; {GREY_LAYOUT} only with channels GRAY")
     spec = InputSpec(
         size=size,
-        layout=fields.text("layout", allowed=LAYOUTS),
+        layout=layout,
         dtype=fields.text("dtype", allowed=DTYPES),
         channels=channels,
         resize=fields.text("resize", allowed=RESIZES),

@@ -34,6 +34,7 @@ def draft_models(
     *,
     offset: int | None = None,
     size: tuple[int, int] | None = None,
+    output: str | None = None,
     license_: str | None = None,
     threads: int = 1,
     progress: Progress | None = None,
@@ -52,6 +53,8 @@ def draft_models(
         Outputs before the first label, where outputs - labels is neither 0 nor 1.
     size:
         (height, width) for files that leave it open.
+    output:
+        The output to read of files that have several.
     license_:
         Of every model; "unknown" is written if None.
     threads:
@@ -69,7 +72,7 @@ def draft_models(
     inspected: list[Inspected] = []
     try:
         for file in files:
-            inspected.append(inspect_model(file, size, threads))
+            inspected.append(inspect_model(file, size, threads, output=output, n_labels=n_labels))
             label_offset(inspected[-1], n_labels, offset)
         names: list[str] = []
         for one in inspected:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from premodel.backends.base import Backend, Tensor, TensorSpec
+from premodel.backends.base import Backend, SeveralOutputsError, Tensor, TensorSpec, fixed_batch
 from premodel.backends.registry import BACKENDS, backend_class
-from premodel.domains.image.spec import DTYPES, MAX_SIDE
+from premodel.domains.image.spec import DTYPES, GREY_LAYOUT, MAX_SIDE
 from premodel.errors import ModelError, RunError
 from premodel.files import file_sha256
 from premodel.zoo.manifest import digests_of_further_files
@@ -37,7 +37,7 @@ class Inspected:
     size:
         (height, width) of the input in pixels.
     layout:
-        "NHWC" or "NCHW".
+        "NHWC" or "NCHW"; "NHW" where there is no axis of channels.
     depth:
         Channels, 3 or 1.
     outputs:
@@ -97,7 +97,14 @@ def runtime_of(file: Path) -> str:
     return runtime
 
 
-def inspect_model(file: Path, size: tuple[int, int] | None = None, threads: int = 1) -> Inspected:
+def inspect_model(
+    file: Path,
+    size: tuple[int, int] | None = None,
+    threads: int = 1,
+    *,
+    output: str | None = None,
+    n_labels: int | None = None,
+) -> Inspected:
     """Open a model file and read what it says.
 
     Parameters
@@ -108,6 +115,10 @@ def inspect_model(file: Path, size: tuple[int, int] | None = None, threads: int 
         (height, width) for files that leave it open.
     threads:
         Threads of the runtime.
+    output:
+        The output to read of a file that has several; where it has none of that name or only one, the file's own.
+    n_labels:
+        Labels of the zoo: of several outputs the one with as many numbers is read, else the one with one more.
 
     Raises
     ------
@@ -122,7 +133,11 @@ def inspect_model(file: Path, size: tuple[int, int] | None = None, threads: int 
         raise ModelError("model file is missing", where=file)
     settings = backend_class(runtime).file_settings(file)
     files = {} if settings else digests_of_further_files(runtime, file)
-    backend = backend_class(runtime).open(file, threads=threads, settings=settings)
+    try:
+        backend = backend_class(runtime).open(file, threads=threads, settings=settings)
+    except SeveralOutputsError as error:
+        settings = {**settings, "output": _chosen_output(error, output, n_labels)}
+        backend = backend_class(runtime).open(file, threads=threads, settings=settings)
     try:
         layout, depth, free_layout = _layout(file, backend.input, runtime)
         sides, free_size = _size(file, backend.input, layout, size)
@@ -134,6 +149,23 @@ def inspect_model(file: Path, size: tuple[int, int] | None = None, threads: int 
     except ModelError:
         backend.close()
         raise
+
+
+def _chosen_output(error: SeveralOutputsError, output: str | None, n_labels: int | None) -> str:
+    """The output that was named, or the only one that goes with the labels; raises the error if neither tells."""
+    if output is not None:
+        if output in error.outputs:
+            return output
+        raise SeveralOutputsError(error.file, error.outputs, output)
+    for wanted in () if n_labels is None else (n_labels, n_labels + 1):
+        fits = [name for name, shape in error.outputs.items() if None not in shape and prod(_known(shape)) == wanted]
+        if len(fits) == 1:
+            return fits[0]
+    raise error
+
+
+def _known(shape: tuple[int | None, ...]) -> list[int]:
+    return [side or 0 for side in shape]
 
 
 def label_offset(inspected: Inspected, n_labels: int, given: int | None = None) -> int:
@@ -187,6 +219,10 @@ def _layout(file: Path, spec: TensorSpec, runtime: str) -> tuple[str, int, bool]
     """Layout, channels, and whether that is a guess."""
     if spec.dtype not in DTYPES:
         raise ModelError("input type is not supported", where=file, given=spec.dtype, allowed=", ".join(DTYPES))
+    if (wrong := fixed_batch(spec)) is not None:
+        raise ModelError("input is not one image", where=file, given=_shown(spec), do=wrong)
+    if len(spec.shape) == 3 and spec.shape[0] == 1:
+        return GREY_LAYOUT, 1, False
     if len(spec.shape) != 4 or spec.shape[0] != 1:
         raise ModelError(
             "input is not one image", where=file, given=_shown(spec),
@@ -206,7 +242,7 @@ def _layout(file: Path, spec: TensorSpec, runtime: str) -> tuple[str, int, bool]
 
 
 def _size(file: Path, spec: TensorSpec, layout: str, given: tuple[int, int] | None) -> tuple[tuple[int, int], bool]:
-    stated = spec.shape[1:3] if layout == "NHWC" else spec.shape[2:4]
+    stated = spec.shape[2:4] if layout == "NCHW" else spec.shape[1:3]
     free = None in stated
     if free and given is None:
         raise ModelError(
@@ -224,7 +260,7 @@ def _outputs(file: Path, backend: Backend, layout: str, depth: int, size: tuple[
     """Numbers that the network gives; one run tells where the file does not."""
     if None not in backend.output.shape:
         return prod(side or 1 for side in backend.output.shape)
-    shape = (1, *size, depth) if layout == "NHWC" else (1, depth, *size)
+    shape = {"NHWC": (1, *size, depth), "NCHW": (1, depth, *size)}.get(layout, (1, *size))
     try:
         return int(backend.predict(np.zeros(shape, backend.input.dtype)).size)
     except RunError as error:
