@@ -16,7 +16,6 @@ from sqlalchemy import select
 from premodel.backends.replay import ReplayBackend
 from premodel.domains.image.decode import decode
 from premodel.domains.image.features.extractor import Extractor
-from premodel.domains.image.features.registry import FAMILIES
 from premodel.errors import DatasetError, ModelError, OptionError, StoreError
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
@@ -438,7 +437,7 @@ def test_vectors_are_stored_once(small: SmallZoo, tmp_path: Path) -> None:
     run(small, tmp_path / "s.db", passes=("features",))
     with pytest.raises(StoreError, match="lack an answer of m0"):
         tables(tmp_path / "s.db")
-    assert len(rows(tmp_path / "s.db", FEATURES)) == 12 * len(FAMILIES)
+    assert len(rows(tmp_path / "s.db", FEATURES)) == 12
     run(small, tmp_path / "s.db", passes=("predictions",))
     assert len(tables(tmp_path / "s.db")) == 12
 

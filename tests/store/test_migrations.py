@@ -1,4 +1,4 @@
-"""A store of schema version 1, made from its own tables, is brought to the present version when it is opened."""
+"""A store of an older schema version, made from its own tables, is brought to the present one when it is opened."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sqlalchemy import select
 from premodel.errors import StoreError
 from premodel.store import engines as engines_module
 from premodel.store.features import read_extractor, read_features, read_vectors
+from premodel.store.groups import group_key
 from premodel.store.schema import EXTRACTORS, FEATURES
 from premodel.store.store import Store
 from premodel.store.summary import summarise_store
@@ -67,6 +68,10 @@ NAMES = [
 NEEDS = {name: ["check", f"part of {name}", "assembly"] for name in NAMES}
 KEYS = ["keypoints:1", "brightness:1", "perceived_brightness:1", "contrast:1", "edge_lengths:1", "edge_angles:1"]
 KEYS += ["main_object:1", "hue:1"]
+WIDTHS = [1, 2, 2, 1, 7, 7, 2, 7]
+FAMILIES = {
+    key: NAMES[end - width : end] for key, width, end in zip(KEYS, WIDTHS, np.cumsum(WIDTHS).tolist(), strict=True)
+}
 BEHIND = "penultimate:" + "a" * 52
 N = 40
 SAMPLES = [f"{i:064x}" for i in range(N)]
@@ -84,6 +89,27 @@ def make(file: Path, names: list[str] = NAMES, vectors: np.ndarray = VECTORS) ->
         connection.executemany("INSERT INTO features VALUES (?, ?, ?)", values)
         samples = [(sample, 0, f"{sample}.png", 1, "ok", "", 1, 1) for sample in SAMPLES]
         connection.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)", samples)
+
+
+def make_2(file: Path) -> None:
+    """The same as version 2 kept it: a row for each sample and family."""
+    make(file, vectors=VECTORS)
+    places = np.cumsum([0, *(len(names) for names in FAMILIES.values())])
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DELETE FROM features WHERE version = '1'")
+        connection.execute("DELETE FROM extractors WHERE version = '1'")
+        described = [
+            (key, json.dumps(names), json.dumps({name: NEEDS[name] for name in names}))
+            for key, names in FAMILIES.items()
+        ]
+        connection.executemany("INSERT INTO extractors VALUES (?, ?, ?)", [*described, ("1", json.dumps(KEYS), "{}")])
+        for key, start, end in zip(FAMILIES, places, places[1:], strict=False):
+            rows = [(key, one, row[start:end].tobytes()) for one, row in zip(SAMPLES, VECTORS, strict=True)]
+            connection.executemany("INSERT INTO features VALUES (?, ?, ?)", rows)
+        connection.execute("UPDATE premodel_store SET value = '2' WHERE name = 'schema_version'")
+
+
+MAKERS = {"1": make, "2": make_2}
 
 
 def dump(file: Path) -> list[str]:
@@ -109,19 +135,21 @@ def check(file: Path) -> None:
     assert np.array_equal(vectors, VECTORS)
     assert behind is not None
     assert np.array_equal(behind, VECTORS[:, :2])
-    assert sorted(left) == sorted([*KEYS, BEHIND])
-    assert sorted(described) == sorted([*KEYS, BEHIND, "1"])
+    group = group_key(KEYS)
+    assert sorted(left) == sorted([group, BEHIND]), "one row for each sample"
+    assert sorted(described) == sorted([*KEYS, group, BEHIND, "1"])
 
 
+@pytest.mark.parametrize("version", MAKERS)
 @pytest.mark.parametrize("create", [False, True])
-def test_an_old_store_keeps_all_its_values(tmp_path: Path, create: bool) -> None:
-    make(tmp_path / "s.db")
+def test_an_old_store_keeps_all_its_values(tmp_path: Path, create: bool, version: str) -> None:
+    MAKERS[version](tmp_path / "s.db")
     Store(tmp_path / "s.db", create=create).close()
     check(tmp_path / "s.db")
     before = dump(tmp_path / "s.db")
     check(tmp_path / "s.db")
     assert dump(tmp_path / "s.db") == before
-    assert "INSERT INTO \"premodel_store\" VALUES('schema_version','2');" in before
+    assert "INSERT INTO \"premodel_store\" VALUES('schema_version','3');" in before
 
 
 def test_a_damaged_vector_is_left_out(tmp_path: Path) -> None:
@@ -131,6 +159,33 @@ def test_a_damaged_vector_is_left_out(tmp_path: Path) -> None:
     with Store(tmp_path / "s.db") as store, store.reading() as connection:
         _, there = read_features(connection, read_extractor(connection).families, SAMPLES)
     assert np.flatnonzero(~there).tolist() == [3]
+
+
+def test_what_only_some_families_have_stays_and_is_joined_with_what_comes_later(tmp_path: Path) -> None:
+    file = tmp_path / "s.db"
+    make_2(file)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        keys = [*KEYS[:-1], "hue:2"]  # a changed family, computed of some samples before the run was broken off
+        connection.execute("INSERT INTO extractors VALUES ('2', ?, '{}')", (json.dumps(keys),))
+        names = FAMILIES["hue:1"]
+        needs = json.dumps({name: ["hue"] for name in names})
+        connection.execute("INSERT INTO extractors VALUES ('hue:2', ?, ?)", (json.dumps(names), needs))
+        rows = [("hue:2", one, (row[-7:] + 1).tobytes()) for one, row in zip(SAMPLES[:9], VECTORS, strict=False)]
+        connection.executemany("INSERT INTO features VALUES (?, ?, ?)", rows)
+    with Store(file) as store:
+        with store.reading() as connection:
+            extractor = read_extractor(connection)
+            assert [family.key for family in extractor.families] == keys
+            vectors, there = read_features(connection, extractor.families, SAMPLES)
+            assert there.tolist() == [True] * 9 + [False] * (N - 9)
+            assert np.array_equal(vectors[:9, -7:], VECTORS[:9, -7:] + 1)
+            assert np.array_equal(vectors[:, :-7], VECTORS[:, :-7])
+        assert summarise_store(store).features == {"1": N, "2": 9}
+        for row, key in enumerate(KEYS):
+            values = read_vectors(store, key, SAMPLES)
+            assert values is not None, key
+            end = sum(WIDTHS[: row + 1])
+            assert np.array_equal(values, VECTORS[:, end - WIDTHS[row] : end])
 
 
 def test_features_of_unknown_names_stay_together(tmp_path: Path) -> None:
@@ -159,10 +214,12 @@ Store(sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("statements", [0, 1, 5, 8, 9, 11])
-def test_a_killed_migration_leaves_the_old_store(tmp_path: Path, statements: int) -> None:
+@pytest.mark.parametrize(
+    ("version", "statements"), [("1", 0), ("1", 1), ("1", 3), ("1", 4), ("2", 0), ("2", 2), ("2", 5), ("2", 11)]
+)
+def test_a_killed_migration_leaves_the_old_store(tmp_path: Path, version: str, statements: int) -> None:
     file = tmp_path / "s.db"
-    make(file)
+    MAKERS[version](file)
     before = dump(file)
     done = subprocess.run([sys.executable, "-c", KILLED, str(file), str(statements)], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -170,8 +227,9 @@ def test_a_killed_migration_leaves_the_old_store(tmp_path: Path, statements: int
     check(file)
 
 
-def test_two_that_open_it_at_once_migrate_it_once(tmp_path: Path) -> None:
-    make(tmp_path / "s.db")
+@pytest.mark.parametrize("version", MAKERS)
+def test_two_that_open_it_at_once_migrate_it_once(tmp_path: Path, version: str) -> None:
+    MAKERS[version](tmp_path / "s.db")
     threads = [threading.Thread(target=lambda: Store(tmp_path / "s.db").close()) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -180,11 +238,16 @@ def test_two_that_open_it_at_once_migrate_it_once(tmp_path: Path) -> None:
     check(tmp_path / "s.db")
 
 
-def test_a_store_that_cannot_be_written_is_refused_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(tmp_path / "s.db")
+@pytest.mark.parametrize("version", MAKERS)
+def test_a_store_that_cannot_be_written_is_refused_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    MAKERS[version](tmp_path / "s.db")
     before = dump(tmp_path / "s.db")
     monkeypatch.setattr(engines_module, "BUSY_SECONDS", 0.1)
-    message = r"of schema version 1 and cannot be brought to version 2; given: database is locked; another process"
+    message = (
+        rf"of schema version {version} and cannot be brought to version 3; given: database is locked; another process"
+    )
     with closing(sqlite3.connect(tmp_path / "s.db")) as writer:
         writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=message):

@@ -1,4 +1,9 @@
-"""Values of features, between the store and those who make and read them: a row for each sample and feature family."""
+"""Values of features, between the store and those who make and read them.
+
+A row holds what one computation gave of one sample: the values of some families, one behind the other. Which families
+is said by the row's key, which is that of the only family or of the group (`group_key`). So a sample has one row where
+all families were computed at once, and a further one for each family that was changed since.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from premodel.errors import StoreError
+from premodel.fields import shown
+from premodel.store.damage import damaged, read_json
+from premodel.store.groups import group_key, group_rows
 from premodel.store.rows import fetch_plain, merge
-from premodel.store.schema import EXTRACTORS, FEATURES
+from premodel.store.schema import EXTRACTORS, FEATURES, GROUP
 from premodel.store.store import Store
 
 
@@ -70,22 +78,47 @@ def describe_families(store: Store, families: Sequence[StoredFamily], version: s
     store.write(lambda connection: merge(connection, EXTRACTORS, rows))
 
 
-def known_samples(store: Store, key: str) -> set[str]:
-    """Samples that have values of this family."""
+def describe_groups(store: Store, groups: Sequence[Sequence[str]]) -> None:
+    """Store which families the rows of these groups hold, before the first row of any; gives nothing."""
+    store.write(lambda connection: merge(connection, EXTRACTORS, group_rows(groups)))
+
+
+def known_samples(store: Store, keys: Sequence[str]) -> list[set[str]]:
+    """For each of these families the samples that have its values."""
     with store.reading() as connection:
-        return set(connection.scalars(select(FEATURES.c.sample).where(FEATURES.c.version == key)))
+        return _known(connection, keys)
 
 
 def count_vectors(connection: Connection) -> dict[str, int]:
     """Samples that have values of all families, by version of the extractor."""
     counts = {}
     for version, keys in _extractors(connection).items():
-        c = FEATURES.c
-        whole = select(c.sample).where(c.version.in_(keys)).group_by(c.sample).having(func.count() == len(keys))
-        count = int(connection.scalar(select(func.count()).select_from(whole.subquery())) or 0)
+        count = len(set.intersection(*_known(connection, keys))) if keys else 0
         if count:
             counts[version] = count
     return counts
+
+
+def _known(connection: Connection, keys: Sequence[str]) -> list[set[str]]:
+    found: list[set[str]] = [set() for _ in keys]
+    for group, families in _groups(connection, keys).items():
+        query = select(FEATURES.c.sample).where(FEATURES.c.version == group)
+        samples = {row[0] for row in fetch_plain(connection, query)}
+        for known, key in zip(found, keys, strict=True):
+            if key in families:
+                known |= samples
+    return found
+
+
+def _groups(connection: Connection, keys: Sequence[str]) -> dict[str, list[str]]:
+    """The groups whose rows hold some of these families, with their families; first that of all of them."""
+    c = EXTRACTORS.c
+    found = {group_key(keys): list(keys)}
+    for key, names in fetch_plain(connection, select(c.version, c.names).where(c.version.startswith(GROUP))):
+        families = _texts(names, key)
+        if key not in found and not set(keys).isdisjoint(families):
+            found[key] = families
+    return found | {key: [key] for key in keys}
 
 
 def read_extractor(connection: Connection) -> StoredExtractor:
@@ -113,34 +146,65 @@ def read_features(
         In the order of their digests.
     first, last:
         Ends of the range of digests that is read; None for all.
+
+    Raises
+    ------
+    StoreError
+        A row is damaged.
     """
     c = FEATURES.c
-    n, in_order = len(samples), tuple(samples)
+    n, keys = len(samples), [family.key for family in families]
+    widths = {family.key: len(family.names) for family in families}
+    starts = dict(zip(keys, np.cumsum([0, *widths.values()])[:-1].tolist(), strict=True))
+    values = np.zeros((n, sum(widths.values())), np.float32)
+    lacking = np.ones((len(keys), n), np.bool_)
     position: dict[str, int] = {}
-    there = np.full(n, bool(families))
-    columns = [np.zeros((n, 0), np.float32)]
-    for family in families:
-        query = select(c.sample, c.vector).where(c.version == family.key).order_by(c.sample)
+    for group, held in _groups(connection, keys).items() if keys else ():
+        wanted = [(index, key) for index, key in enumerate(keys) if key in held and lacking[index].any()]
+        if not wanted:
+            continue
+        query = select(c.sample, c.vector).where(c.version == group).order_by(c.sample)
         if first is not None and last is not None:
             query = query.where(c.sample.between(first, last))
-        width = len(family.names)
         rows = fetch_plain(connection, query)
-        found_samples, blobs = zip(*rows, strict=True) if rows else ((), ())
-        if None in blobs or set(map(len, blobs)) != {4 * width}:
-            rows = [row for row in rows if row[1] is not None and len(row[1]) == 4 * width]
-            found_samples, blobs = zip(*rows, strict=True) if rows else ((), ())
-        flat = np.frombuffer(b"".join(blobs), "<f4").reshape(-1, width)
-        if found_samples == in_order:
-            columns.append(flat)
+        if not rows:
             continue
+        sizes = [widths[key] if key in widths else len(_family(connection, key).names) for key in held]
+        found, flat = _vectors(group, rows, sum(sizes))
+        if held == keys and len(found) == n and found == tuple(samples):
+            return flat.astype(np.float32), np.ones(n, np.bool_)
         position = position or {sample: row for row, sample in enumerate(samples)}
-        at = np.array([position.get(sample, -1) for sample in found_samples], np.intp)
-        values, found = np.zeros((n, width), np.float32), np.zeros(n, np.bool_)
-        values[at[at >= 0]] = flat[at >= 0]
-        found[at[at >= 0]] = True
-        there &= found
-        columns.append(values)
-    return np.concatenate(columns, axis=1).astype(np.float32), there
+        at = np.array([position.get(sample, -1) for sample in found], np.intp)
+        ends = dict(zip(held, np.cumsum(sizes).tolist(), strict=True))
+        for index, key in wanted:
+            rows_of = at[at >= 0]
+            start = starts[key]
+            values[rows_of, start : start + widths[key]] = flat[at >= 0, ends[key] - widths[key] : ends[key]]
+            lacking[index, rows_of] = False
+    return values, np.full(n, bool(keys)) & ~lacking.any(axis=0)
+
+
+def _vectors(group: str, rows: Sequence[Any], width: int) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Samples and values of some rows, checked."""
+    samples, blobs = zip(*rows, strict=True)
+    try:
+        sizes = set(map(len, blobs))
+        flat = np.frombuffer(b"".join(blobs), "<f4").reshape(-1, width) if sizes == {4 * width} else None
+    except TypeError:  # null, or text
+        flat = None
+    if flat is None:
+        whole = [isinstance(blob, bytes) and len(blob) == 4 * width for blob in blobs]
+        bad = whole.index(False)
+    elif np.isfinite(flat).all():
+        return samples, flat
+    else:
+        bad = int(np.isfinite(flat).all(axis=1).argmin())
+    raise StoreError(
+        "damaged features",
+        where=f"row {group}, sample {samples[bad]}",
+        allowed=f"{width} finite numbers",
+        do="restore the store from a copy, or profile into a new one",
+    )
 
 
 def read_vectors(store: Store, key: str, samples: Sequence[str]) -> NDArray[np.float32] | None:
@@ -156,7 +220,7 @@ def _extractors(connection: Connection) -> dict[str, list[str]]:
     """Keys of the families by version; the keys of families hold a colon, versions do not."""
     c = EXTRACTORS.c
     rows = connection.execute(select(c.version, c.names).where(~c.version.contains(":")))
-    return {str(version): [str(key) for key in _json(names, list, version)] for version, names in rows}
+    return {str(version): _texts(names, version) for version, names in rows}
 
 
 def _family(connection: Connection, key: str) -> StoredFamily:
@@ -164,14 +228,17 @@ def _family(connection: Connection, key: str) -> StoredFamily:
     row = connection.execute(select(c.names, c.needs).where(c.version == key)).first()
     if row is None:
         raise StoreError("the store does not say which features a family has", given=key)
-    return StoredFamily(key, tuple(_json(row.names, list, key)), _json(row.needs, dict, key))
+    names, needs = _texts(row.names, key), read_json(row.needs, "extractors", key)
+    for name in names:
+        parts = needs.get(name)
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise damaged("extractors", key, f"needs of {name} is {shown(parts)}", "a list of names")
+    return StoredFamily(key, tuple(names), needs)
 
 
-def _json(text: str, kind: type, key: str) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, kind):
-        raise StoreError("the store holds damaged JSON", where="table extractors", given=f"row {key!r}")
-    return value
+def _texts(text: Any, key: object) -> list[str]:
+    """A list of distinct names, from JSON."""
+    value = read_json(text, "extractors", key, list)
+    if not all(isinstance(name, str) for name in value) or len(set(value)) < len(value):
+        raise damaged("extractors", key, f"names is {shown(value)}", "a list of distinct names")
+    return [str(name) for name in value]

@@ -19,10 +19,16 @@ def merge(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]
     """
     if not rows:
         return
-    keys = [column.name for column in table.primary_key]
-    _execute_many(connection, table.delete().where(*(table.c[name] == bindparam(name) for name in keys)), rows)
+    remove(connection, table, rows)
     names = list(rows[0])
     _execute_many(connection, insert(table).values({name: bindparam(name) for name in names}), rows)
+
+
+def remove(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Delete the rows of the same keys."""
+    if rows:
+        keys = [column.name for column in table.primary_key]
+        _execute_many(connection, table.delete().where(*(table.c[name] == bindparam(name) for name in keys)), rows)
 
 
 def fetch_plain(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
@@ -41,5 +47,5 @@ def _execute_many(connection: Connection, statement: ClauseElement, rows: Sequen
     if compiled.positional:
         values: list[Any] = [tuple(row[name] for name in compiled.positiontup) for row in rows]
     else:
-        values = [dict(row) for row in rows]
+        values = [{name: row[name] for name in compiled.params} for row in rows]
     connection.exec_driver_sql(compiled.string, values)

@@ -21,12 +21,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised whenever a table or the meaning of a column changes; an older store is migrated when it is opened
 (`migrations.py`), a newer one is refused."""
 
 PENULTIMATE = "penultimate:"
 """How a family's key begins whose values are a candidate's, up to its last layer (`penultimate.py`)."""
+
+GROUP = "families:"
+"""How the key of rows begins that hold the values of several families (`features.py`)."""
 
 MYSQL = ("mysql", "mariadb")
 
@@ -126,18 +129,19 @@ TIMINGS = Table(
 EXTRACTORS = Table(
     "extractors",
     METADATA,
-    Column("version", String(64), primary_key=True),  # of an extractor; or NAME:VERSION, the key of a family
-    _text("names"),  # JSON list: keys of the extractor's families in order; features of the family
+    Column("version", String(64), primary_key=True),  # of an extractor, a family (NAME:VERSION) or a group
+    _text("names"),  # JSON list: keys of the extractor's or the group's families in order; features of the family
     _text("needs"),  # JSON: empty; feature -> the parts of the cost that it needs
 )
-"""An extractor gives the features of its families, which are stored apart: one that changes leaves the others valid."""
+"""An extractor gives the features of its families, each of which has a version: one that changes leaves the others
+valid."""
 
 FEATURES = Table(
     "features",
     METADATA,
-    Column("version", String(64), primary_key=True),  # key of the family
+    Column("version", String(64), primary_key=True),  # key of the family, or of the group of families
     _digest("sample", primary_key=True),
-    _blob("vector"),  # float32, one for each of its features
+    _blob("vector"),  # float32, one for each feature, family by family
     sqlite_with_rowid=False,
 )
 

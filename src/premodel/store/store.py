@@ -27,6 +27,9 @@ from premodel.store.migrations import migrate
 from premodel.store.schema import METADATA, SCHEMA_VERSION, STORE
 from premodel.version import __version__
 
+OLDER = ("1", "2")
+"""Schema versions that are migrated."""
+
 ATTEMPTS = 5
 RETRY_SECONDS = 0.2
 PROFILE_COMMAND = "premodel profile ZOO.toml DATA --store STORE"
@@ -154,8 +157,8 @@ class Store:
                 given="tables " + ", ".join(sorted(tables)[:8]),
                 allowed="a store, or an empty database",
             )
-        if version == "1":
-            self._migrate()
+        if version in OLDER:
+            self._migrate(version)
             tables, version = self._state()
         if version != str(SCHEMA_VERSION):
             raise StoreError(
@@ -166,15 +169,15 @@ class Store:
                 do="use the release of premodel that made it, or profile into a new store",
             )
 
-    def _migrate(self) -> None:
-        """Bring a store of version 1 to the present one, whole or not at all."""
+    def _migrate(self, version: str) -> None:
+        """Bring an older store to the present version, whole or not at all."""
         try:
             with self.writing() as connection:
                 migrate(connection)
         except StoreError as error:
             cause = error.__cause__
             raise StoreError(
-                f"the store is of schema version 1 and cannot be brought to version {SCHEMA_VERSION}",
+                f"the store is of schema version {version} and cannot be brought to version {SCHEMA_VERSION}",
                 where=self.name,
                 given=first_line(cause.orig) if isinstance(cause, DBAPIError) else error,
                 do=advice(cause) if isinstance(cause, DBAPIError) else None,

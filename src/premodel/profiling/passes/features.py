@@ -13,7 +13,8 @@ from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import Task, tasks_of, try_open
 from premodel.profiling.workers.workers import SampleJob, Workers
-from premodel.store.features import StoredFamily, describe_families, known_samples
+from premodel.store.features import StoredFamily, describe_families, describe_groups, known_samples
+from premodel.store.groups import group_key
 from premodel.store.samples import Entry, Opening, sample_row
 from premodel.store.schema import FEATURES, SAMPLES
 from premodel.store.store import Store
@@ -143,7 +144,7 @@ def store_vectors(
     StoreError
         The store cannot be written to; what was committed is kept.
     """
-    known = [known_samples(store, key) for key in keys]
+    known = known_samples(store, keys)
     wanted: dict[str, tuple[int, ...]] = {}
     for entry in entries:
         lacking = tuple(index for index, samples in enumerate(known) if entry.sample not in samples)
@@ -152,6 +153,7 @@ def store_vectors(
     result = FeatureResult(kept=len(entries) - len(wanted))
     if not wanted:
         return result
+    describe_groups(store, [[keys[index] for index in indices] for indices in set(wanted.values())])
     progress.begin(title, len(wanted), dataset.domain.plural)
     try:
         with Writer(store) as writer:
@@ -163,11 +165,14 @@ def store_vectors(
                 if done.opening.changed:
                     continue
                 writer.add(SAMPLES, sample_row(done.entry, name, done.opening))
-                if describe is not None and done.values and not result.vectors:
+                if not done.values:
+                    continue
+                if describe is not None and not result.vectors:
                     describe(done.values[0][1])
-                for index, values in done.values:
-                    writer.add(FEATURES, {"version": keys[index], "sample": done.entry.sample, "vector": values})
-                result.vectors += bool(done.values)
+                group = group_key([keys[index] for index, _ in done.values])
+                vector = b"".join(values for _, values in done.values)
+                writer.add(FEATURES, {"version": group, "sample": done.entry.sample, "vector": vector})
+                result.vectors += 1
     finally:
         progress.end()
     return result
