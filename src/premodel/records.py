@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,8 @@ MOST_SEED = 2**32 - 1
 UNFINISHED = "unfinished: the run was broken off"
 """How the reason of a record begins that was not measured to its end."""
 
-Criterion = Literal["top1", "top5"]
+Criterion = str
+"""What answers are judged by: one of CRITERIA where they are labels, or a graded criterion of the domain."""
 CRITERIA: tuple[Criterion, ...] = ("top1", "top5")
 
 

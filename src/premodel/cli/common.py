@@ -42,6 +42,14 @@ def add_seed(parser: argparse.ArgumentParser, of: str = "of every random draw") 
     parser.add_argument("--seed", type=seed, default=0, metavar="S", help=f"{of} (default: 0)")
 
 
+def add_criterion(parser: argparse.ArgumentParser) -> None:
+    """Add it; None means the usual one of the profile."""
+    parser.add_argument(
+        "--criterion", metavar="C", help="what a good answer is: top1, top5, or a criterion of the domain (default: "
+        "the domain's first, top1 of labels)",
+    )  # fmt: skip
+
+
 def seed(text: str) -> int:
     """The number; ArgumentTypeError if it is none that every generator takes."""
     if not (text.isascii() and text.isdecimal()) or int(text) > MOST_SEED:

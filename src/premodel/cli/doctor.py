@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from premodel.cli.common import add_seed
+from premodel.cli.common import add_criterion, add_seed
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
-from premodel.records import CRITERIA
 from premodel.training.load import load_tables
 
 EXAMPLE = """example:
@@ -24,7 +23,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = EXAMPLE
     parser.add_argument("store", metavar="S", help="the profile")
-    parser.add_argument("--criterion", choices=CRITERIA, default="top1", help="what right means (default: top1)")
+    add_criterion(parser)
     add_seed(parser)
     parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -32,7 +31,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Diagnose, advice first."""
-    diagnosis = diagnose(load_tables(args.store, device=args.device), args.criterion, seed=args.seed)
+    tables = load_tables(args.store, device=args.device)
+    diagnosis = diagnose(tables, args.criterion or tables.criteria[0], seed=args.seed)
     if args.json:
         print(json.dumps(diagnosis.to_json(), allow_nan=False))
     else:

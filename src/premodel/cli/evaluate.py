@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from premodel.cli.common import TerminalProgress, format_rows, guarantee_json, guarantee_lines
-from premodel.cli.train_options import add_train_options, policy_help, train_options
+from premodel.cli.train_options import add_train_options, judged, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
 from premodel.evaluation.rows import Row
@@ -58,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     for options in premodels.values():
         check_guarantee(options)
     tables = load_tables(args.store, device=args.device)
+    premodels = judged(premodels, args, tables)
     progress = TerminalProgress()
 
     def show(done: int, total: int, name: str) -> None:
@@ -70,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         evaluation = evaluate(
             tables,
             premodels,
-            criterion=args.criterion,
+            criterion=args.criterion or tables.criteria[0],
             folds=args.folds,
             seed=args.seed,
             workers=workers,
@@ -110,10 +113,17 @@ def _details(row: Row) -> list[str]:
     served = ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.served.items())
     return [
         f"{row.name}: answers by {served}",
-        f"  top-1 {100 * extra['accuracy_top1']:.1f} %, top-5 {100 * extra['accuracy_top5']:.1f} %, macro precision "
-        f"{extra['precision_macro']:.3f}, recall {extra['recall_macro']:.3f}, F1 {extra['f1_macro']:.3f}",
+        *(_of_labels(extra) if "accuracy_top1" in extra else ()),
         f"  optimum chosen on {100 * extra['optimum_share']:.1f} % of samples; union of the candidates it may run "
         f"{100 * extra['union']:.1f} %",
         f"  geometric mean over folds: accuracy {100 * extra['accuracy_geomean_folds']:.1f} %, latency "
         f"{extra['latency_geomean_folds_ms']:.2f} ms",
+    ]
+
+
+def _of_labels(extra: Mapping[str, Any]) -> list[str]:
+    """The figures that only labels have."""
+    return [
+        f"  top-1 {100 * extra['accuracy_top1']:.1f} %, top-5 {100 * extra['accuracy_top5']:.1f} %, macro precision "
+        f"{extra['precision_macro']:.3f}, recall {extra['recall_macro']:.3f}, F1 {extra['f1_macro']:.3f}"
     ]

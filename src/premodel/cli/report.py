@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from premodel.cli.common import TerminalProgress, guarantee_json, guarantee_lines, output_file
-from premodel.cli.train_options import add_train_options, policy_help, train_options
+from premodel.cli.train_options import add_train_options, judged, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.peer_curves import peer_curves
@@ -59,15 +59,15 @@ def run(args: argparse.Namespace) -> int:
 
     with Store(args.store) as store:
         tables = load_tables(store, device=args.device)
+        premodels = judged(premodels, args, tables)
+        criterion = args.criterion or tables.criteria[0]
         device = tables.conditions.get("device")
         runs_ms, find = stored_runs(store, None if device is None else str(device)), StoredImages(store)
     objective = next(iter(premodels.values())).objective
     try:
-        evaluation = evaluate(
-            tables, premodels, criterion=args.criterion, folds=args.folds, seed=args.seed, progress=show
-        )
+        evaluation = evaluate(tables, premodels, criterion=criterion, folds=args.folds, seed=args.seed, progress=show)
         progress.describe("peers")
-        peers = peer_curves(tables, args.criterion, objective, folds=args.folds, seed=args.seed)
+        peers = peer_curves(tables, criterion, objective, folds=args.folds, seed=args.seed)
     finally:
         progress.end()
     title = args.title or f"premodel report: {Path(args.store).name}"

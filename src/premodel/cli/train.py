@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from premodel.cli.common import output_file
-from premodel.cli.train_options import add_train_options, policy_help, train_options
+from premodel.cli.train_options import add_train_options, judged, policy_help, train_options
 from premodel.runtime.bundle import Bundle
 from premodel.store.store import Store
 from premodel.training.guarantee import check_guarantee
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     check_guarantee(options)
     with Store(args.store) as store:
         tables = load_tables(store, device=args.device)
+        options = judged({"": options}, args, tables)[""]
         candidates = load_candidates(store)
     print(f"training {options.policy} on {len(tables)} samples", file=sys.stderr)
     trained = train(tables, options)

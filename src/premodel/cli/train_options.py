@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import replace
 
-from premodel.cli.common import add_seed
-from premodel.records import CRITERIA
+from premodel.cli.common import add_criterion, add_seed
 from premodel.training.labels import LABEL_SCHEMES
 from premodel.training.model_selection import THETA
 from premodel.training.objective import FLOOR_FORMS, Floor, Objective
 from premodel.training.options import GUARANTEE_FORM, Guarantee, TrainOptions
+from premodel.training.tables import Tables
 from premodel.training.train import TRAINERS
+
+USUAL = "top1"
+"""The criterion until the profile is read."""
 
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +36,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
             "%", "%%"
         ),
     )
-    parser.add_argument("--criterion", choices=CRITERIA, default="top1", help="what right means (default: top1)")
+    add_criterion(parser)
     parser.add_argument(
         "--fallback", metavar="NAME", help="candidate that answers when none is predicted right, or: abstain"
     )
@@ -47,6 +52,12 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=int, metavar="N", help="most features to keep (default: 7)")
     add_seed(parser)
     parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
+
+
+def judged(options: Mapping[str, TrainOptions], args: argparse.Namespace, tables: Tables) -> dict[str, TrainOptions]:
+    """The options with the criterion asked for, or the usual one of these tables."""
+    criterion = args.criterion or tables.criteria[0]
+    return {name: replace(one, criterion=criterion) for name, one in options.items()}
 
 
 def policy_help() -> str:
@@ -65,7 +76,7 @@ def train_options(args: argparse.Namespace, policy: str) -> TrainOptions:
     floor = None if args.min_accuracy is None else Floor.parse(args.min_accuracy)
     options = TrainOptions(
         policy=policy,
-        criterion=args.criterion,
+        criterion=args.criterion or USUAL,
         objective=Objective(floor, args.max_latency_ms, args.cost_weight, args.max_memory_mb, args.max_energy_mj),
         theta=args.theta,
         technique=args.technique,

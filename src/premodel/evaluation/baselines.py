@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError
 from premodel.evaluation.cross_validation import Method
 from premodel.evaluation.peers.choice import pick_setting
-from premodel.evaluation.peers.confidence_cascade import alone, chains, stop_when_confident
+from premodel.evaluation.peers.confidence_cascade import alone, chain_ms, chains, stop_when_confident
 from premodel.evaluation.rows import Row, Singles, compare, optimum_column
 from premodel.records import Criterion
 from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.selectors.base import Arrays
 from premodel.training.objective import Floor, Objective
-from premodel.training.tables import Tables, top_n
+from premodel.training.tables import Tables
 
 
 class FixedChoice(Policy):
@@ -125,13 +125,13 @@ def fit_max_probability(tables: Tables, seed: int, *, criterion: Criterion) -> P
         confidence, right = (
             np.stack(parts, axis=1) for parts in zip(*(stages[column] for column in chain), strict=True)
         )
-        spent_ms = tables.decode_ms + np.cumsum(tables.latency_ms[list(chain)])
+        spent_ms = tables.decode_ms + np.cumsum(chain_ms(tables, chain), axis=-1)
         for threshold, (served, latency_ms) in stop_when_confident(confidence, right, spent_ms):
             found.append((float(served.mean()), float(latency_ms.mean()), chain, threshold))
     accuracy, mean_ms = (np.array([one[what] for one in found]) for what in (0, 1))
-    best = float(tables.correct(criterion).mean(axis=0).max())
+    best = float(tables.score(criterion).mean(axis=0).max())
     _, _, chain, threshold = found[pick_setting(Objective(Floor.parse("best")), accuracy, mean_ms, best)]
-    depth = top_n(criterion, len(tables.label_names))
+    depth = tables.depth(criterion)
     return MaxProbabilityCascade(tuple(tables.candidates[i] for i in chain), threshold, depth)
 
 
@@ -152,15 +152,16 @@ def single_rows(tables: Tables, singles: Singles, *, seed: int = 0) -> list[Row]
     """One row per single candidate."""
     rows = []
     for index, name in enumerate(singles.names):
-        latency = np.full(len(tables), singles.latency_ms[index])
-        right = singles.correct[:, index]
-        figures = compare(name, "single", "single", right, latency, singles, seed=seed, percentiles=False)
+        differ = tables.sample_ms is not None
+        score, latency = singles.correct[:, index], singles.latency_of(index)
+        figures = compare(name, "single", "single", score, latency, singles, seed=seed, percentiles=differ)
         figures["timing"] = tables.timings[index]
-        failed = float(np.mean(tables.top_labels[:, index, 0] < 0))
-        figures["extra"] |= {
-            "accuracy_top1": float(np.mean(tables.rank[:, index] < 1)),
-            "accuracy_top5": float(np.mean(tables.rank[:, index] < 5)),
-        }
+        failed = float(np.mean(~tables.answered[:, index]))
+        if tables.label_names:
+            figures["extra"] |= {
+                "accuracy_top1": float(np.mean(tables.rank[:, index] < 1)),
+                "accuracy_top5": float(np.mean(tables.rank[:, index] < 5)),
+            }
         rows.append(Row(**figures, coverage=1 - failed, share={name: 1.0}, served={name: 1 - failed}))
     return rows
 
@@ -187,7 +188,7 @@ def oracle_row(tables: Tables, criterion: Criterion, singles: Singles, *, seed: 
     """
     best = optimum_column(tables, criterion)
     ran = np.where(best < 0, int(np.argmin(tables.latency_ms)), best)
-    latency = singles.latency_ms[ran]
-    figures = compare("oracle", "baseline", "oracle", best >= 0, latency, singles, seed=seed)
+    latency, score = singles.latency_of(ran), singles.correct[np.arange(len(ran)), ran]
+    figures = compare("oracle", "baseline", "oracle", score, latency, singles, seed=seed)
     share = {name: float(np.mean(ran == index)) for index, name in enumerate(tables.candidates)}
     return Row(**figures, coverage=1.0, share=share, served=share)

@@ -14,7 +14,7 @@ from premodel.training.tables import Tables
 EQUAL_COST = 1.05
 """Views of one network whose latencies differ by no more than this cost the same."""
 
-Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 Points = tuple[float, float]
 
 
@@ -81,19 +81,19 @@ class BetterView:
     gain_ci: Points
 
 
-def complementary_pairs(tables: Tables, correct: Bools, seed: int) -> list[Pair]:
+def complementary_pairs(tables: Tables, correct: Floats, seed: int) -> list[Pair]:
     """All pairs, by falling gain of a perfect choice between the two."""
     accuracy = correct.mean(axis=0)
     found = []
     for a, b in combinations(range(correct.shape[1]), 2):
         first, second = (a, b) if accuracy[a] >= accuracy[b] else (b, a)
-        only_first = correct[:, first] & ~correct[:, second]
-        only_second = correct[:, second] & ~correct[:, first]
-        gain, interval = points_with_interval(only_second.astype(np.float64), seed)
+        only_first = np.maximum(correct[:, first] - correct[:, second], 0)
+        only_second = np.maximum(correct[:, second] - correct[:, first], 0)
+        gain, interval = points_with_interval(only_second, seed)
         found.append(
             Pair(
                 (tables.candidates[first], tables.candidates[second]),
-                float(np.mean(~correct[:, first] & ~correct[:, second])),
+                float(np.mean(1 - np.maximum(correct[:, first], correct[:, second]))),
                 float(only_first.mean()),
                 float(only_second.mean()),
                 gain,
@@ -103,7 +103,7 @@ def complementary_pairs(tables: Tables, correct: Bools, seed: int) -> list[Pair]
     return sorted(found, key=lambda pair: -pair.union_gain)
 
 
-def dominated_candidates(tables: Tables, correct: Bools, seed: int) -> list[Dominated]:
+def dominated_candidates(tables: Tables, correct: Floats, seed: int) -> list[Dominated]:
     """Candidates that are slower than another and not more accurate on these samples.
 
     Slower means that the 95 % intervals of the mean latencies do not touch. Of several that dominate, the one named
@@ -114,15 +114,14 @@ def dominated_candidates(tables: Tables, correct: Bools, seed: int) -> list[Domi
     The best of k faster candidates is looked at, so its interval is at the level 1 - 0.05 / k (Bonferroni).
     """
     accuracy = correct.mean(axis=0)
-    others_right = correct.sum(axis=1)[:, None] - correct
-    alone_right = (correct & (others_right == 0)).mean(axis=0)
+    alone_right = _alone(correct)
     found = []
     for column, name in enumerate(tables.candidates):
         rivals = [other for other in range(len(tables.candidates)) if _faster(tables, other, column)]
         best = _best_of(rivals, tables, accuracy)
         if best is None or accuracy[best] < accuracy[column]:
             continue
-        difference = correct[:, best].astype(np.float64) - correct[:, column]
+        difference = correct[:, best] - correct[:, column]
         gain, interval = points_with_interval(difference, seed, level=1 - 0.05 / len(rivals))
         latency_ms, by_ms = float(tables.latency_ms[column]), float(tables.latency_ms[best])
         found.append(
@@ -140,7 +139,17 @@ def dominated_candidates(tables: Tables, correct: Bools, seed: int) -> list[Domi
     return found
 
 
-def better_views(tables: Tables, correct: Bools, seed: int) -> list[BetterView]:
+def _alone(score: Floats) -> Floats:
+    """float64 (m,): mean of what each candidate is better by than the best of the others, where it is."""
+    if score.shape[1] == 1:
+        return np.asarray(score.mean(axis=0))
+    ordered = np.sort(score, axis=1)
+    best, second = ordered[:, -1:], ordered[:, -2:-1]
+    others = np.where(score == best, np.where((score == best).sum(axis=1, keepdims=True) > 1, best, second), best)
+    return np.asarray(np.maximum(score - others, 0).mean(axis=0))
+
+
+def better_views(tables: Tables, correct: Floats, seed: int) -> list[BetterView]:
     """For each candidate, the most accurate view of its network at no more cost, if it is shown to be more accurate.
 
     Notes
@@ -160,7 +169,7 @@ def better_views(tables: Tables, correct: Bools, seed: int) -> list[BetterView]:
         best = _best_of(views, tables, accuracy)
         if best is None:
             continue
-        difference = correct[:, best].astype(np.float64) - correct[:, column]
+        difference = correct[:, best] - correct[:, column]
         gain, interval = points_with_interval(difference, seed, level=1 - 0.05 / len(views))
         if interval[0] > 0:
             found.append(BetterView(name, tables.candidates[best], gain, interval))

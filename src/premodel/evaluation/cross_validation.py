@@ -17,7 +17,7 @@ from premodel.runtime.policies.base import FUSED, Policy
 from premodel.training.folds import Fold, stratified_folds
 from premodel.training.guarantee import GuaranteeError
 from premodel.training.options import TrainOptions
-from premodel.training.simulate import NOBODY, Simulation, simulate
+from premodel.training.simulate import NOBODY, Simulation, served_score, simulate
 from premodel.training.tables import Tables
 from premodel.training.train import train
 
@@ -62,9 +62,11 @@ class Outcome:
     label:
         int32 (n,), the label served, -1 for an abstention.
     top1, top5:
-        bool (n,), was the answer right; an abstention is wrong.
+        bool (n,), was the answer right; an abstention is wrong. None is where outcomes are no labels.
+    score:
+        float64 (n,) by the criterion that was asked for, how good the answer was; 0 or 1 of labels.
     union:
-        bool (n,) by the criterion, was any of the candidates that the fold's policy may run right.
+        float64 (n,) by the criterion, the best score of the candidates that the fold's policy may run.
     latency_ms:
         float64 (n,), end to end.
     ran:
@@ -87,7 +89,8 @@ class Outcome:
     label: NDArray[np.int32]
     top1: NDArray[np.bool_]
     top5: NDArray[np.bool_]
-    union: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    union: NDArray[np.float64]
     latency_ms: NDArray[np.float64]
     ran: NDArray[np.bool_]
     source: NDArray[np.intp]
@@ -217,8 +220,8 @@ def cross_validate(
     RunError
         A worker died.
     """
-    correct = tables.correct(criterion)
-    division = stratified_folds(tables.truth, correct.sum(axis=1), folds, seed)
+    score = tables.score(criterion)
+    division = stratified_folds(tables.truth, tables.right_counts(criterion), folds, seed)
     fold = np.empty(len(tables), dtype=np.intp)
     for number, part in enumerate(division):
         fold[part.test] = number
@@ -237,7 +240,7 @@ def cross_validate(
     outcomes = [_empty(method, tables, fold) for method in methods]
     for number, position in tasks:
         rows = division[number].test
-        outcomes[position] = _record(outcomes[position], tables, correct, rows, served[number, position])
+        outcomes[position] = _record(outcomes[position], tables, criterion, score, rows, served[number, position])
         if (number, position) in unguaranteed:
             outcomes[position] = replace(outcomes[position], unguaranteed=(*outcomes[position].unguaranteed, number))
     for outcome in outcomes:
@@ -259,7 +262,8 @@ def _empty(method: Method, tables: Tables, fold: NDArray[np.intp]) -> Outcome:
         label=np.full(n, -1, dtype=np.int32),
         top1=false.copy(),
         top5=false.copy(),
-        union=false.copy(),
+        score=np.zeros(n),
+        union=np.zeros(n),
         latency_ms=np.zeros(n),
         ran=np.zeros((n, m), dtype=np.bool_),
         source=np.full(n, NOBODY, dtype=np.intp),
@@ -270,15 +274,22 @@ def _empty(method: Method, tables: Tables, fold: NDArray[np.intp]) -> Outcome:
 
 
 def _record(
-    outcome: Outcome, tables: Tables, correct: NDArray[np.bool_], rows: NDArray[np.intp], served: Simulation
+    outcome: Outcome,
+    tables: Tables,
+    criterion: Criterion,
+    score: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    served: Simulation,
 ) -> Outcome:
     """Write one fold's simulation into the outcome's arrays; candidates are joined by name."""
     columns = np.asarray([tables.candidates.index(name) for name in served.candidates], dtype=np.intp)
     truth = tables.truth[rows, None]
     outcome.label[rows] = np.where(served.abstained, -1, served.labels[:, 0])
-    outcome.top1[rows] = ~served.abstained & (served.labels[:, :1] == truth).any(axis=1)
-    outcome.top5[rows] = ~served.abstained & (served.labels[:, :5] == truth).any(axis=1)
-    outcome.union[rows] = correct[np.ix_(rows, columns)].any(axis=1)
+    if tables.label_names:
+        outcome.top1[rows] = ~served.abstained & (served.labels[:, :1] == truth).any(axis=1)
+        outcome.top5[rows] = ~served.abstained & (served.labels[:, :5] == truth).any(axis=1)
+    outcome.score[rows] = served_score(tables.take(rows), criterion, served)
+    outcome.union[rows] = score[np.ix_(rows, columns)].max(axis=1)
     outcome.latency_ms[rows] = served.latency_ms
     outcome.ran[np.ix_(rows, columns)] = served.ran
     named = served.source >= 0
@@ -292,9 +303,9 @@ def _record(
 def _check(outcome: Outcome, tables: Tables, criterion: Criterion) -> None:
     """An answer of one candidate is right exactly when the profile says that candidate was right on that sample."""
     single = np.flatnonzero(outcome.source >= 0)
-    expected = tables.correct(criterion)[single, outcome.source[single]]
-    if not np.array_equal(outcome.correct(criterion)[single], expected):
+    expected = tables.score(criterion)[single, outcome.source[single]]
+    if not np.array_equal(outcome.score[single], expected):
         raise AssertionError(f"{outcome.method.name}: served answers and the profile disagree")
     alone = ~np.any(outcome.source == FUSED)
-    if alone and outcome.correct(criterion).mean() > outcome.union.mean():
+    if alone and outcome.score.mean() > outcome.union.mean() + 1e-12:
         raise AssertionError(f"{outcome.method.name}: accuracy above the union of its candidates")

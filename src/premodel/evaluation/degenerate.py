@@ -23,8 +23,8 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
     answer, failed predictions, and candidates that give the same answers.
     """
     n, names = len(tables), tables.candidates
-    correct, answers = tables.correct(criterion), tables.top_labels[:, :, 0]
-    failed = answers < 0
+    correct, answers = tables.score(criterion) > 0, tables.top_labels[:, :, 0]
+    failed = ~tables.answered
     found = []
     if not correct.any():
         found.append(
@@ -39,7 +39,9 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
             if not correct[:, column].any() and not failed[:, column].all()
         ]
     labels = np.unique(tables.truth)
-    if len(labels) == 1:
+    if not tables.label_names:
+        pass
+    elif len(labels) == 1:
         label = tables.label_names[int(labels[0])]
         found.append(f"all samples have one label, {label!r}: one constant answer would be right on all of them")
     else:
@@ -52,7 +54,7 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
         if share >= MIN_FAILED:
             found.append(f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers")
     for a, b in combinations(range(len(names)), 2):
-        same = np.array_equal(tables.top_labels[:, a], tables.top_labels[:, b])
+        same = bool(tables.label_names) and np.array_equal(tables.top_labels[:, a], tables.top_labels[:, b])
         if same and np.array_equal(tables.top_probabilities[:, a], tables.top_probabilities[:, b]):
             found.append(f"{names[a]} and {names[b]} give the same answers on all samples: one of them is redundant")
     return tuple(found)

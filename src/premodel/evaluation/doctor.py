@@ -58,9 +58,9 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
             allowed=f"{MIN_SAMPLES} or more",
             do="profile more images",
         )
-    correct = tables.correct(criterion)
+    correct = tables.score(criterion)
     singles = Singles.of(tables, criterion)
-    sample = tables.take(stratified_subsample(tables.truth, correct.sum(axis=1), MAX_SAMPLES, seed))
+    sample = tables.take(stratified_subsample(tables.truth, tables.right_counts(criterion), MAX_SAMPLES, seed))
     several = len(tables.candidates) > 1
     found = tuple(reachable(sample, criterion, best=singles.best, folds=FOLDS, seed=seed)) if several else ()
     candidates = _candidates(tables, sample, criterion, singles, seed)
@@ -97,12 +97,11 @@ def _candidates(
     tables: Tables, sample: Tables, criterion: Criterion, singles: Singles, seed: int
 ) -> tuple[CandidateFinding, ...]:
     confidence, features = confidence_signals(sample, criterion, seed), feature_signals(sample, criterion, seed)
-    n = len(tables)
     return tuple(
         CandidateFinding(
             name,
             float(singles.accuracy[column]),
-            wilson(int(singles.correct[:, column].sum()), n),
+            _mean_interval(singles.correct[:, column], singles, seed),
             float(singles.latency_ms[column]),
             tables.timings[column].valid,
             tables.timings[column].reason,
@@ -113,24 +112,29 @@ def _candidates(
     )
 
 
-def _oracle(correct: NDArray[np.bool_], singles: Singles, seed: int) -> OracleGap:
-    right = correct.any(axis=1)
-    yes = optimum(correct, singles.latency_ms)
-    ran = np.where(right, yes.argmax(axis=1), int(np.argmin(singles.latency_ms)))
-    latency_ms = singles.latency_ms[ran]
+def _oracle(correct: NDArray[np.float64], singles: Singles, seed: int) -> OracleGap:
+    best = correct.max(axis=1)
+    yes = optimum(correct, singles.latency_ms if singles.sample_ms is None else singles.sample_ms)
+    ran = np.where(best > 0, yes.argmax(axis=1), int(np.argmin(singles.latency_ms)))
+    latency_ms = singles.latency_of(ran)
     best_ms = float(singles.latency_ms[singles.best])
     low_ms, high_ms = paired_bootstrap(latency_ms, seed=seed)
-    gain, gain_ci = points_with_interval(right.astype(np.float64) - correct[:, singles.best], seed)
+    gain, gain_ci = points_with_interval(best - correct[:, singles.best], seed)
     mean_ms = float(latency_ms.mean())
     return OracleGap(
-        float(right.mean()),
-        wilson(int(np.count_nonzero(right)), right.size),
+        float(best.mean()),
+        _mean_interval(best, singles, seed),
         gain,
         gain_ci,
         mean_ms,
         best_ms / mean_ms,
         (best_ms / high_ms, best_ms / low_ms),
     )
+
+
+def _mean_interval(score: NDArray[np.float64], singles: Singles, seed: int) -> tuple[float, float]:
+    """The 95 % interval of a mean score: Wilson's where answers are right or wrong."""
+    return paired_bootstrap(score, seed=seed) if singles.graded else wilson(int(score.sum()), len(score))
 
 
 def _advise(
@@ -172,6 +176,8 @@ def _advise(
             f"For the lowest latency at the accuracy of one candidate use {name} alone."
         )
         return reached.policy, advice + _baseline(found, 1) + doubt
+    if not trainable:
+        return "single", f"use {best} alone: no policy can be trained for this criterion on this profile"
     nearest = max(trainable, key=lambda one: one.no_loss.speedup if one.no_loss.verdict.outcome != "worse" else 0.0)
     predictable = [
         one for one in candidates if one.features and one.features.informative and one.features.auc > MIN_AUC

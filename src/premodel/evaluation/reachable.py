@@ -20,7 +20,8 @@ from premodel.training.tables import Tables
 from premodel.training.train import TRAINERS
 
 PREFERRED = ("cascade-routing", "cascade")
-"""The first of these that can be trained is asked: they read no image features, so training them is quick."""
+"""The first of these that can be trained is asked: they read no features, so training them is quick. They fuse labels:
+of a graded criterion policy `select` is asked, where there are features."""
 PLAIN = "max-probability cascade"
 """A baseline: no `--policy` trains it, so it is shown and never advised."""
 
@@ -107,7 +108,9 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
         "equal time": Objective(max_latency_ms=best_ms),
         "most accurate": Objective(cost_weight=0.0),
     }
-    policies = [policy for policy in PREFERRED if policy in TRAINERS][:1]
+    graded = criterion in tables.graded
+    preferred = (("select",) if tables.feature_names else ()) if graded else PREFERRED
+    policies = [policy for policy in preferred if policy in TRAINERS][:1]
     methods = [
         premodel_method(f"{policy}, {name}", TrainOptions(policy, criterion, objective, seed=seed))
         for policy in policies
@@ -119,7 +122,7 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
 
     methods.append(Method(PLAIN, "baseline", "cascade", plain))
     outcomes = cross_validate(tables, methods, criterion=criterion, folds=folds, seed=seed)
-    reached = {one.method.name: _reached(one, criterion, singles, best, seed) for one in outcomes}
+    reached = {one.method.name: _reached(one, singles, best, seed) for one in outcomes}
     found = [
         Reachable(
             policy,
@@ -132,8 +135,8 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
     return [*found, Reachable(PLAIN, reached[PLAIN], None)]
 
 
-def _reached(outcome: Outcome, criterion: Criterion, singles: Singles, best: int, seed: int) -> Reached:
-    right = outcome.correct(criterion).astype(np.float64)
+def _reached(outcome: Outcome, singles: Singles, best: int, seed: int) -> Reached:
+    right = outcome.score
     mean_ms = float(outcome.latency_ms.mean())
     best_ms = float(singles.latency_ms[best])
     gain, gain_ci = points_with_interval(right - singles.correct[:, best], seed)

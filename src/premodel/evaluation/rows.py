@@ -28,7 +28,8 @@ class Row:
     Attributes
     ----------
     accuracy, accuracy_ci:
-        Share of answers that are right by the criterion, with its 95 % Wilson interval.
+        Share of answers that are right by the criterion, with its 95 % Wilson interval; of a graded criterion the mean
+        score, with its bootstrap interval.
     coverage:
         Share of samples that got an answer.
     latency_ms, latency_p50_ms, latency_p99_ms:
@@ -106,19 +107,27 @@ class Singles:
     Attributes
     ----------
     names, correct, latency_ms:
-        m names, bool (n, m) and float64 (m,) end to end.
+        m names, (n, m) of scores, 0 or 1 where answers are right or wrong, and float64 (m,) end to end.
+    sample_ms:
+        float64 (n, m), end to end on each sample; None where a candidate takes the same for all.
+    graded:
+        Are the scores more than right or wrong.
     best:
         The most accurate; ties by lower latency. It is chosen on the samples it is judged on, which favours it.
     """
 
     names: tuple[str, ...]
-    correct: NDArray[np.bool_]
+    correct: NDArray[Any]
     latency_ms: Floats
+    sample_ms: Floats | None = None
+    graded: bool = False
 
     @classmethod
     def of(cls, tables: Tables, criterion: Criterion) -> Singles:
         """The single candidates of a profile."""
-        return cls(tables.candidates, tables.correct(criterion), tables.end_to_end_ms())
+        sample_ms = None if tables.sample_ms is None else tables.decode_ms + tables.sample_ms
+        graded = criterion in tables.graded
+        return cls(tables.candidates, tables.score(criterion), tables.end_to_end_ms(), sample_ms, graded)
 
     @property
     def accuracy(self) -> Floats:
@@ -129,6 +138,13 @@ class Singles:
     def best(self) -> int:
         """Index of the best single candidate."""
         return best_single(self.accuracy, self.latency_ms)
+
+    def latency_of(self, column: NDArray[np.intp] | int) -> Floats:
+        """float64 (n,): end to end of one candidate for all samples, or of the one given for each."""
+        rows = np.arange(len(self.correct))
+        if self.sample_ms is None:
+            return np.asarray(self.latency_ms[np.broadcast_to(column, rows.shape)], dtype=np.float64)
+        return np.asarray(self.sample_ms[rows, column], dtype=np.float64)
 
     def mix(self, at_ms: float) -> tuple[Floats, str]:
         """Expected correctness (n,) of the random mix at a mean latency, and what is mixed."""
@@ -175,7 +191,7 @@ def compare(
         "kind": kind,
         "policy": policy,
         "accuracy": float(right.mean()),
-        "accuracy_ci": wilson(round(float(right.sum())), n),
+        "accuracy_ci": paired_bootstrap(right, seed=seed) if singles.graded else wilson(round(float(right.sum())), n),
         "latency_ms": mean_ms,
         "latency_p50_ms": float(np.quantile(latency_ms, 0.5)) if percentiles else None,
         "latency_p99_ms": float(np.quantile(latency_ms, 0.99)) if percentiles else None,
@@ -189,34 +205,37 @@ def compare(
 
 def optimum_column(tables: Tables, criterion: Criterion) -> NDArray[np.intp]:
     """intp (n,): the cheapest right candidate of each sample, -1 where none is right."""
-    yes = optimum(tables.correct(criterion), tables.latency_ms)
+    yes = optimum(tables.score(criterion), tables.latency_ms if tables.sample_ms is None else tables.sample_ms)
     return np.where(yes.any(axis=1), yes.argmax(axis=1), -1)
 
 
 def outcome_row(outcome: Outcome, tables: Tables, criterion: Criterion, singles: Singles, *, seed: int = 0) -> Row:
     """The row of a cross-validated method."""
     method = outcome.method
-    correct = outcome.correct(criterion)
-    differ = bool((outcome.ran != outcome.ran[0]).any())
+    score = outcome.score
+    differ = tables.sample_ms is not None or bool((outcome.ran != outcome.ran[0]).any())
     figures = compare(
-        method.name, method.kind, method.policy, correct, outcome.latency_ms, singles, seed=seed, percentiles=differ
+        method.name, method.kind, method.policy, score, outcome.latency_ms, singles, seed=seed, percentiles=differ
     )
     served = {
         name: float(np.mean(outcome.source == index))
         for name, index in [*((c, i) for i, c in enumerate(tables.candidates)), ("fused", -1), ("abstained", NOBODY)]
     }
-    precision, recall, f1 = macro_scores(tables.truth, outcome.label)
     ideal = optimum_column(tables, criterion)
     folds = [outcome.fold == number for number in range(int(outcome.fold.max()) + 1)]
+    if tables.label_names:
+        precision, recall, f1 = macro_scores(tables.truth, outcome.label)
+        figures["extra"] |= {
+            "accuracy_top1": float(outcome.top1.mean()),
+            "accuracy_top5": float(outcome.top5.mean()),
+            "precision_macro": precision,
+            "recall_macro": recall,
+            "f1_macro": f1,
+        }
     figures["extra"] |= {
-        "accuracy_top1": float(outcome.top1.mean()),
-        "accuracy_top5": float(outcome.top5.mean()),
-        "precision_macro": precision,
-        "recall_macro": recall,
-        "f1_macro": f1,
         "union": float(outcome.union.mean()),
         "optimum_share": float(np.mean(np.where(ideal < 0, outcome.source == NOBODY, outcome.source == ideal))),
-        "accuracy_geomean_folds": geometric_mean([float(correct[fold].mean()) for fold in folds]),
+        "accuracy_geomean_folds": geometric_mean([float(score[fold].mean()) for fold in folds]),
         "latency_geomean_folds_ms": geometric_mean([float(outcome.latency_ms[fold].mean()) for fold in folds]),
         "candidates_by_fold": [list(names) for names in outcome.candidates],
     }

@@ -60,8 +60,8 @@ def confidence_signals(tables: Tables, criterion: Criterion, seed: int) -> list[
 
     Failed predictions are left out: they are wrong and have no confidence, which would predict them perfectly.
     """
-    correct = tables.correct(criterion)
-    answered = tables.top_labels[:, :, 0] >= 0
+    correct = _succeeded(tables, criterion)
+    answered = tables.answered
     confidence = tables.top_probabilities[:, :, 0].astype(np.float64)
     rng = np.random.default_rng(seed)
     permuted = [_areas(confidence, correct[rng.permutation(len(correct))], answered) for _ in range(PERMUTATIONS)]
@@ -79,8 +79,8 @@ def feature_signals(tables: Tables, criterion: Criterion, seed: int) -> list[Sig
     """
     if not tables.feature_names:
         return []
-    correct = tables.correct(criterion)
-    folds = stratified_folds(tables.truth, correct.sum(axis=1), FOLDS, seed)
+    correct = _succeeded(tables, criterion)
+    folds = stratified_folds(tables.truth, tables.right_counts(criterion), FOLDS, seed)
     fits = [_FoldFit.of(tables.features, fold) for fold in folds]
     rng = np.random.default_rng(seed)
     permuted = []
@@ -90,6 +90,14 @@ def feature_signals(tables: Tables, criterion: Criterion, seed: int) -> list[Sig
             rows[fold.test] = rng.permutation(fold.test)
         permuted.append(_cross_fitted(fits, correct[rows]))
     return _signals(_cross_fitted(fits, correct), np.stack(permuted), _spread([correct[fold.test] for fold in folds]))
+
+
+def _succeeded(tables: Tables, criterion: Criterion) -> Bools:
+    """Bool (n, m): right; of a graded criterion, better than the candidate's mean."""
+    if criterion not in tables.graded:
+        return tables.correct(criterion)
+    score = tables.score(criterion)
+    return np.asarray(score > score.mean(axis=0))
 
 
 @dataclass(frozen=True, eq=False)

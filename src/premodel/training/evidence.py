@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from premodel.records import Criterion
 from premodel.runtime.fusion import log_scores
 from premodel.runtime.policies.costs import Costs
-from premodel.training.tables import Tables, top_n
+from premodel.training.tables import Tables
 
 COLUMNS = 28
 """Labels kept per sample, the most probable ones; the others count as labels that nobody lists."""
@@ -45,6 +45,8 @@ class LogScoreTable:
         What an answer costs besides.
     n_labels, top_n:
         Labels there are; an answer is its N = `top_n` top labels.
+    sample_ms:
+        float64 (n, m), preprocess + run on each sample; None where a candidate takes the same for all.
     """
 
     evidence: NDArray[np.float32]
@@ -58,9 +60,16 @@ class LogScoreTable:
     before_ms: float
     n_labels: int
     top_n: int
+    sample_ms: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def latency(self) -> NDArray[np.float64]:
+        """float64 (n, m), not to be written to: preprocess + run of each candidate on each sample."""
+        if self.sample_ms is not None:
+            return self.sample_ms
+        return np.broadcast_to(self.latency_ms, (len(self), len(self.names)))
 
     @property
     def costs(self) -> Costs:
@@ -81,6 +90,7 @@ class LogScoreTable:
             self.before_ms,
             self.n_labels,
             self.top_n,
+            None if self.sample_ms is None else self.sample_ms[rows],
         )
 
     def take_candidates(self, columns: Sequence[int]) -> LogScoreTable:
@@ -98,6 +108,7 @@ class LogScoreTable:
             self.before_ms,
             self.n_labels,
             self.top_n,
+            None if self.sample_ms is None else self.sample_ms[:, chosen],
         )
 
 
@@ -116,7 +127,8 @@ def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, colu
     OptionError
         The criterion is unknown, or always met.
     """
-    depth = top_n(criterion, len(tables.label_names))
+    correct = tables.correct(criterion)
+    depth = tables.depth(criterion)
     parts = [
         _columns_of(tables, np.arange(start, min(start + CHUNK, len(tables))), depth, columns)
         for start in range(0, len(tables), CHUNK)
@@ -128,12 +140,13 @@ def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, colu
         np.concatenate(truth),
         tables.truth,
         np.concatenate(own),
-        tables.correct(criterion),
+        correct,
         tables.candidates,
         tables.latency_ms,
         before_ms,
         len(tables.label_names),
         depth,
+        tables.sample_ms,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class KnnAccuracy:
     labels:
         bool (n, m), what the selector is taught.
     correct:
-        bool (n, c), was the candidate right, for the columns that `decide` gives.
+        (n, c), was the candidate right, or its score, for the columns that `decide` gives.
     decide:
         The decision rule.
     folds:
@@ -57,8 +58,8 @@ class KnnAccuracy:
     def __init__(
         self,
         features: Features,
-        labels: NDArray[np.bool_],
-        correct: NDArray[np.bool_],
+        labels: NDArray[Any],
+        correct: NDArray[Any],
         decide: Decide,
         folds: Sequence[Fold],
         k: int,

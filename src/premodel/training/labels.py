@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,15 @@ LabelScheme = Literal["optimum", "right"]
 LABEL_SCHEMES: tuple[LabelScheme, ...] = get_args(LabelScheme)
 
 
-def optimum(correct: NDArray[np.bool_], latency_ms: NDArray[np.float64]) -> NDArray[np.bool_]:
+def optimum(score: NDArray[Any], latency_ms: NDArray[np.float64]) -> NDArray[np.bool_]:
     """The fastest right candidate of each sample (paper section 3.3): bool (n, m), at most one yes per row.
 
     Parameters
     ----------
-    correct:
-        bool (n, m), was the candidate right.
+    score:
+        (n, m), was the candidate right; or how good it was, and then the fastest of the best is the optimum.
     latency_ms:
-        float64 (m,), latency of each candidate.
+        float64 (m,), latency of each candidate; or (n, m), on each sample.
 
     Notes
     -----
@@ -36,20 +36,26 @@ def optimum(correct: NDArray[np.bool_], latency_ms: NDArray[np.float64]) -> NDAr
            [0, 1],
            [0, 0]])
     """
+    wanted = score if score.dtype == np.bool_ else (score > 0) & (score >= score.max(axis=1, keepdims=True))
+    labels = np.zeros(wanted.shape, np.bool_)
+    rows = np.flatnonzero(wanted.any(axis=1))
+    if latency_ms.ndim == 2:
+        labels[rows, np.where(wanted[rows], latency_ms[rows], np.inf).argmin(axis=1)] = True
+        return labels
     order = np.argsort(latency_ms, kind="stable")
-    by_speed = correct[:, order]
-    rows = np.flatnonzero(by_speed.any(axis=1))
-    labels = np.zeros_like(correct)
+    by_speed = wanted[:, order]
     labels[rows, order[by_speed[rows].argmax(axis=1)]] = True
     return labels
 
 
-def right(correct: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Each candidate's own success: bool (n, m), any number of yes per row."""
-    return correct.copy()
+def right(score: NDArray[Any]) -> NDArray[Any]:
+    """Each candidate's own success: bool (n, m), any number of yes per row; or its score, where that is graded."""
+    if score.dtype != np.bool_ and ((score == 0) | (score == 1)).all():
+        return score.astype(np.bool_)
+    return score.copy()
 
 
-def make_labels(scheme: str, correct: NDArray[np.bool_], latency_ms: NDArray[np.float64]) -> NDArray[np.bool_]:
+def make_labels(scheme: str, score: NDArray[Any], latency_ms: NDArray[np.float64]) -> NDArray[Any]:
     """Labels by the name of their scheme: "optimum" or "right".
 
     Examples
@@ -63,7 +69,7 @@ def make_labels(scheme: str, correct: NDArray[np.bool_], latency_ms: NDArray[np.
         The scheme is unknown.
     """
     if scheme == "optimum":
-        return optimum(correct, latency_ms)
+        return optimum(score, latency_ms)
     if scheme == "right":
-        return right(correct)
+        return right(score)
     raise OptionError("unknown label scheme", given=scheme, allowed=", ".join(LABEL_SCHEMES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ class ModelSelection:
 
 
 def select_models(
-    correct: NDArray[np.bool_],
+    score: NDArray[Any],
     latency_ms: NDArray[np.float64],
     names: Sequence[str],
     theta: float = THETA,
@@ -93,8 +94,9 @@ def select_models(
 
     Parameters
     ----------
-    correct:
-        bool (n, m), was the candidate right; top-1 or top-5 by how it was made.
+    score:
+        (n, m), was the candidate right, top-1 or top-5 by how it was made; or how good its answer was, in [0, 1]: a
+        failure is then what is less than perfect, and a gain what the best of the chosen becomes better by.
     latency_ms:
         float64 (m,).
     names:
@@ -135,20 +137,22 @@ def select_models(
     >>> found.stopped
     'no candidate left is right on any of the 1 failures'
     """
-    n, m = correct.shape
+    n, m = score.shape
+    score = score.astype(np.float64)
     if n == 0:
         raise OptionError("no samples to select models on", given=0, allowed="1 or more")
     if not theta >= 0:
         raise OptionError("theta is not a threshold in points", given=theta, allowed="0 or more")
     if limit is not None and limit < 1:
         raise OptionError("a limit on candidates that allows none", given=limit, allowed="1 or more")
-    optima = optimum(correct, latency_ms).sum(axis=0)
+    optima = optimum(score, latency_ms).sum(axis=0)
     chosen = [_best(optima, latency_ms, range(m))]
-    failing = ~correct[:, chosen[0]]
-    gained = n - int(failing.sum())
+    reached = score[:, chosen[0]].copy()
+    gained = float(reached.sum())
     steps = [Step(names[chosen[0]], n, gained / n, 100 * gained / n, gained / n, added=True)]
     while True:
         left = [candidate for candidate in range(m) if candidate not in chosen]
+        failing = reached < 1
         failures = int(failing.sum())
         if not failures:
             stopped = "no failures are left"
@@ -159,12 +163,14 @@ def select_models(
         if limit is not None and len(chosen) >= limit:
             stopped = f"the limit of {limit} candidates is reached"
             break
-        hits = correct[failing].sum(axis=0)
+        hits = np.maximum(score[failing] - reached[failing, None], 0).sum(axis=0)
         best = _best(hits, latency_ms, left)
-        gained = int(hits[best])
+        gained = float(hits[best])
         gain = 100 * gained / n
         enough = gained > 0 and gain >= theta
-        steps.append(Step(names[best], failures, gained / failures, gain, (n - failures + gained) / n, added=enough))
+        steps.append(
+            Step(names[best], failures, gained / failures, gain, (float(reached.sum()) + gained) / n, added=enough)
+        )
         if not enough:
             stopped = (
                 f"{names[best]} would gain {gain:.2f} points, below theta {theta:g}"
@@ -173,11 +179,11 @@ def select_models(
             )
             break
         chosen.append(best)
-        failing &= ~correct[:, best]
+        np.maximum(reached, score[:, best], out=reached)
     shares = tuple(float(count) / n for count in optima)
     return ModelSelection(tuple(chosen), tuple(steps), stopped, shares, theta, n)
 
 
-def _best(counts: NDArray[np.integer], latency_ms: NDArray[np.float64], among: Sequence[int]) -> int:
+def _best(counts: NDArray[Any], latency_ms: NDArray[np.float64], among: Sequence[int]) -> int:
     """The candidate with the greatest count; ties by lower latency, then by order."""
-    return min(among, key=lambda candidate: (-int(counts[candidate]), float(latency_ms[candidate]), candidate))
+    return min(among, key=lambda candidate: (-float(counts[candidate]), float(latency_ms[candidate]), candidate))

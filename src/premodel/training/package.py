@@ -111,7 +111,7 @@ def _bundle(
 
 def _evidence(trained: Trained, tables: Tables, options: TrainOptions) -> Mapping[str, Any]:
     """What is known of the premodel: its account, and the profile it rests on."""
-    accuracy = tables.correct(options.criterion).mean(axis=0)
+    accuracy = tables.score(options.criterion).mean(axis=0)
     end_to_end_ms = tables.end_to_end_ms()
     return {
         "policy": options.policy,

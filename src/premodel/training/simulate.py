@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError, RunError
-from premodel.records import Prediction
+from premodel.records import Criterion, Prediction
 from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Policy, Trace, serve
 from premodel.runtime.selectors.base import Features, Scores
 from premodel.training.tables import Tables
@@ -100,10 +100,37 @@ def simulate(policy: Policy, tables: Tables, options: CallOptions = TRAINED, *, 
         _record(served, row, *_serve_row(policy, tables, columns, row, so_far, options))
     used = np.full(len(tables), bool(policy.features))
     select_ms = _select_ms(policy, tables, columns, features, options)
-    tried = served.order >= 0
-    latency_ms = np.where(tried, tables.latency_ms[columns[served.order]], 0.0).sum(axis=1)
+    latency_ms = tried_ms(tables, served)
     latency_ms += tables.decode_ms + select_ms + np.where(used, features_ms, 0.0)
     return replace(served, features_used=used, select_ms=select_ms, latency_ms=latency_ms)
+
+
+def tried_ms(tables: Tables, served: Simulation) -> NDArray[np.float64]:
+    """float64 (n,): what the candidates tried take, by the latencies of each sample."""
+    columns = _columns("candidate", served.candidates, tables.candidates)[served.order]
+    spent_ms = np.take_along_axis(tables.latency(), columns, axis=1)
+    return np.asarray(np.where(served.order >= 0, spent_ms, 0.0).sum(axis=1))
+
+
+def served_score(tables: Tables, criterion: Criterion, served: Simulation) -> NDArray[np.float64]:
+    """float64 (n,) in [0, 1]: how good the answers served are by a criterion; an abstention scores 0.
+
+    Raises
+    ------
+    OptionError
+        The criterion is unknown, or graded where answers were fused.
+    """
+    if criterion not in tables.graded:
+        depth = tables.depth(criterion)
+        right = (served.labels[:, :depth] == tables.truth[:, None]).any(axis=1)
+        return np.asarray(~served.abstained & right, dtype=np.float64)
+    if (served.source == FUSED).any():
+        raise OptionError("fused answers have no graded score", given=criterion, allowed="answers of one candidate")
+    columns = _columns("candidate", served.candidates, tables.candidates)
+    score = np.zeros(len(tables))
+    rows = np.flatnonzero(served.source >= 0)
+    score[rows] = tables.score(criterion)[rows, columns[served.source[rows]]]
+    return score
 
 
 def _answers_so_far(policy: Policy, features: Features, scores: Scores | None, row: int) -> AnswersSoFar:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,8 @@ class Tables:
     rank:
         int32 (n, m), rank of the truth from 0; a failed prediction has the number of labels.
     latency_ms:
-        float64 (m,), mean preprocess + run of a warm candidate.
+        float64 (m,), mean preprocess + run of a warm candidate; where it differs from sample to sample, the mean over
+        these samples.
     decode_ms:
         Mean decode of one sample.
     timings:
@@ -76,6 +78,17 @@ class Tables:
         Where and how it was measured, JSON-serialisable.
     task:
         What the samples are: names the domain.
+    graded:
+        float64 (n, m) in [0, 1] by criterion: how good each answer is, where that is more than right or wrong; a
+        failed prediction scores 0.
+    sample_ms:
+        float64 (n, m), preprocess + run of each candidate on each sample; None where a candidate takes the same time
+        for every sample.
+
+    Notes
+    -----
+    Where outcomes are no labels there are no label names, and one column of `top_labels` and `top_probabilities`: 0,
+    or -1 where the prediction failed, and the probability that the model gives to its own outcome.
     """
 
     samples: tuple[str, ...]
@@ -97,6 +110,8 @@ class Tables:
     energy_mj: NDArray[np.float64]
     conditions: Mapping[str, object] = field(default_factory=dict)
     task: str = IMAGE_TASK
+    graded: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    sample_ms: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -107,9 +122,58 @@ class Tables:
         Raises
         ------
         OptionError
-            The criterion is unknown, or top-5 is asked for with five labels or fewer.
+            The criterion is unknown or graded, or top-5 is asked for with five labels or fewer.
         """
+        if criterion in self.graded:
+            raise OptionError(
+                "a graded criterion has no right and wrong answers", given=criterion,
+                do="use policy select or single, or a criterion of labels",
+            )  # fmt: skip
+        self._check_criterion(criterion)
         return self.rank < top_n(criterion, len(self.label_names))
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """What answers may be judged by; the first is the usual one."""
+        of_labels = CRITERIA if len(self.label_names) > 5 else CRITERIA[:1] if self.label_names else ()
+        return (*self.graded, *of_labels)
+
+    def score(self, criterion: Criterion) -> NDArray[np.float64]:
+        """float64 (n, m) in [0, 1]: how good the candidate's answer is; of labels 1 if it is right, else 0.
+
+        Raises
+        ------
+        OptionError
+            As `correct`, but for graded criteria.
+        """
+        found = self.graded.get(criterion)
+        return self.correct(criterion).astype(np.float64) if found is None else found
+
+    def right_counts(self, criterion: Criterion) -> NDArray[np.intp]:
+        """intp (n,): how many candidates are right on the sample, or the sum of their scores, rounded: its easiness."""
+        return np.asarray(np.rint(self.score(criterion).sum(axis=1)), dtype=np.intp)
+
+    def depth(self, criterion: Criterion) -> int:
+        """How many top labels are the answer; raises as `score`."""
+        if criterion in self.graded:
+            return 1
+        self._check_criterion(criterion)
+        return top_n(criterion, len(self.label_names))
+
+    def _check_criterion(self, criterion: Criterion) -> None:
+        if not self.label_names:
+            raise OptionError("unknown criterion", given=criterion, allowed=", ".join(self.criteria))
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Bool (n, m): the prediction did not fail."""
+        return np.asarray(self.top_labels[:, :, 0] >= 0)
+
+    def latency(self) -> NDArray[np.float64]:
+        """float64 (n, m), not to be written to: preprocess + run of each candidate on each sample."""
+        if self.sample_ms is not None:
+            return self.sample_ms
+        return np.broadcast_to(self.latency_ms, (len(self), len(self.candidates)))
 
     def end_to_end_ms(self) -> NDArray[np.float64]:
         """float64 (m,): decode + preprocess + run of each candidate alone."""
@@ -126,6 +190,8 @@ class Tables:
             entropy=self.entropy[rows],
             rank=self.rank[rows],
             features=self.features[rows],
+            graded={name: score[rows] for name, score in self.graded.items()},
+            **self._latencies(None if self.sample_ms is None else self.sample_ms[rows]),
         )
 
     def take_candidates(self, columns: Sequence[int]) -> Tables:
@@ -143,7 +209,15 @@ class Tables:
             timings=tuple(self.timings[column] for column in chosen),
             memory_mb=self.memory_mb[chosen],
             energy_mj=self.energy_mj[chosen],
+            graded={name: score[:, chosen] for name, score in self.graded.items()},
+            sample_ms=None if self.sample_ms is None else self.sample_ms[:, chosen],
         )
+
+    def _latencies(self, sample_ms: NDArray[np.float64] | None) -> dict[str, Any]:
+        """Those of some samples, with their means; nothing where all samples take the same."""
+        if sample_ms is None or not len(sample_ms):
+            return {}
+        return {"sample_ms": sample_ms, "latency_ms": sample_ms.mean(axis=0)}
 
     def prediction(self, row: int, candidate: int) -> Prediction | None:
         """What the candidate said about the sample; None if it failed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +45,15 @@ def confidence_cascades(tables: Tables, criterion: Criterion, *, committee: bool
         for _, setting in stop_when_confident(
             np.stack([confidence for confidence, _ in stages], axis=1),
             np.stack([right for _, right in stages], axis=1),
-            tables.decode_ms + np.cumsum(tables.latency_ms[list(chain)]),
+            tables.decode_ms + np.cumsum(chain_ms(tables, chain), axis=-1),
         ):
             yield setting
+
+
+def chain_ms(tables: Tables, chain: Chain) -> Floats:
+    """(stages,), what each stage takes; or (n, stages), on each sample."""
+    found = tables.latency_ms[list(chain)] if tables.sample_ms is None else tables.sample_ms[:, list(chain)]
+    return np.asarray(found, dtype=np.float64)
 
 
 def chains(tables: Tables, criterion: Criterion) -> list[Chain]:
@@ -54,15 +61,15 @@ def chains(tables: Tables, criterion: Criterion) -> list[Chain]:
     order = np.argsort(tables.latency_ms, kind="stable").tolist()
     largest = 3 if len(order) <= SMALL_POOL else 2
     found = [chain for size in range(1, largest + 1) for chain in combinations(order, size)]
-    found.append(tuple(upper_hull(tables.latency_ms, tables.correct(criterion).mean(axis=0)).tolist()))
+    found.append(tuple(upper_hull(tables.latency_ms, tables.score(criterion).mean(axis=0)).tolist()))
     return list(dict.fromkeys(found))
 
 
 def alone(tables: Tables, criterion: Criterion, column: int) -> tuple[Floats, Bools]:
-    """Confidence and correctness of one candidate's answers."""
-    n = top_n(criterion, len(tables.label_names))
-    confidence = tables.top_probabilities[:, column, :n].sum(axis=1)
-    return confidence.astype(np.float64), tables.correct(criterion)[:, column]
+    """Confidence and correctness of one candidate's answers; of a graded criterion, their score."""
+    confidence = tables.top_probabilities[:, column, : tables.depth(criterion)].sum(axis=1)
+    scores: NDArray[Any] = tables.graded[criterion] if criterion in tables.graded else tables.correct(criterion)
+    return confidence.astype(np.float64), scores[:, column]
 
 
 def together(tables: Tables, criterion: Criterion, members: Chain) -> tuple[Floats, Bools]:
@@ -88,17 +95,18 @@ def stop_when_confident(confidence: Floats, right: Bools, spent_ms: Floats) -> I
     confidence, right:
         (n, stages): confidence and correctness of what each stage would serve.
     spent_ms:
-        (stages,): end-to-end latency when it stops there.
+        (stages,): end-to-end latency when it stops there; or (n, stages), on each sample.
     """
-    if confidence.shape[1] == 1:
-        yield 0.0, (right[:, 0], np.full(len(right), spent_ms[0]))
-        return
     rows = np.arange(len(confidence))
+    spent_ms = np.broadcast_to(spent_ms, confidence.shape)
+    if confidence.shape[1] == 1:
+        yield 0.0, (right[:, 0], spent_ms[:, 0])
+        return
     for threshold in np.unique(np.quantile(confidence[:, :-1], np.linspace(0, 1, THRESHOLDS))):
         stops = confidence >= threshold
         stops[:, -1] = True
         level = stops.argmax(axis=1)
-        yield float(threshold), (right[rows, level], spent_ms[level])
+        yield float(threshold), (right[rows, level], spent_ms[rows, level])
 
 
 def dense_probabilities(

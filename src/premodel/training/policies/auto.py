@@ -18,8 +18,8 @@ from premodel.training.folds import Fold, stratified_folds, stratified_subsample
 from premodel.training.guarantee import WITHOUT_POINTS
 from premodel.training.objective import Objective
 from premodel.training.options import Trained, TrainOptions
-from premodel.training.simulate import simulate
-from premodel.training.tables import Tables, top_n
+from premodel.training.simulate import served_score, simulate, tried_ms
+from premodel.training.tables import Tables
 from premodel.training.train import train as train_policy
 
 FOLDS = 5
@@ -131,15 +131,15 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     # A guarantee is given to the policy chosen, by `guarantee`; one that cannot carry it takes no part.
     left_out = () if options.guarantee is None else WITHOUT_POINTS
     options = dataclasses.replace(options, guarantee=None)
-    correct = tables.correct(options.criterion)
-    right_counts = correct.sum(axis=1)
+    correct = tables.score(options.criterion)
+    right_counts = tables.right_counts(options.criterion)
     if len(tables) < FOLDS:
         raise OptionError("too few samples to compare policies", given=len(tables), allowed=f"{FOLDS} or more")
     rows = stratified_subsample(tables.truth, right_counts, ROWS, options.seed)
     sample = tables.take(rows)
     folds = stratified_folds(sample.truth, right_counts[rows], FOLDS, options.seed)
     best = best_single(correct.mean(axis=0), tables.latency_ms)
-    judge = _Judge(options.objective, [correct[rows][fold.test, best].astype(np.float64) for fold in folds])
+    judge = _Judge(options.objective, [correct[rows][fold.test, best] for fold in folds])
     end_to_end_ms, accuracy = tables.end_to_end_ms(), correct.mean(axis=0)
     meets = options.objective.choose(accuracy, end_to_end_ms, float(accuracy.max())) is not None
     single = Entrant(SINGLE)
@@ -179,12 +179,12 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
 
 def _serve_single(entrant: Entrant, tables: Tables, fold: Fold, options: TrainOptions) -> None:
     """The single candidate that meets the objective on the training part, or comes nearest, on the rest."""
-    correct, end_to_end_ms = tables.correct(options.criterion), tables.end_to_end_ms()
+    correct, end_to_end_ms = tables.score(options.criterion), tables.end_to_end_ms()
     accuracy = correct[fold.train].mean(axis=0)
     chosen = options.objective.choose(accuracy, end_to_end_ms, float(accuracy.max()))
     column = options.objective.nearest(accuracy, end_to_end_ms) if chosen is None else chosen
-    entrant.right.append(correct[fold.test, column].astype(np.float64))
-    entrant.latency_ms.append(np.full(len(fold.test), end_to_end_ms[column]))
+    entrant.right.append(correct[fold.test, column])
+    entrant.latency_ms.append(tables.decode_ms + tables.latency()[fold.test, column])
 
 
 def _serve(entrant: Entrant, seen: Tables, test: Tables, options: TrainOptions) -> None:
@@ -195,14 +195,10 @@ def _serve(entrant: Entrant, seen: Tables, test: Tables, options: TrainOptions) 
         entrant.given_up = str(error)
         return
     served = simulate(policy, test)
-    columns = np.asarray([test.candidates.index(name) for name in served.candidates])
-    ran_ms = np.where(served.order >= 0, test.latency_ms[columns[served.order]], 0.0).sum(axis=1)
-    depth = top_n(options.criterion, len(test.label_names))
-    right = ~served.abstained & (served.labels[:, :depth] == test.truth[:, None]).any(axis=1)
     # Decisions count with their estimate, not as measured: equal training must give an equal bundle.
     before_ms = policy.costs.before_ms if isinstance(policy, StoppingPolicy | Select) else test.decode_ms
-    entrant.right.append(right.astype(np.float64))
-    entrant.latency_ms.append(ran_ms + before_ms)
+    entrant.right.append(served_score(test, options.criterion, served))
+    entrant.latency_ms.append(tried_ms(test, served) + before_ms)
 
 
 def _give_up(single: list[Entrant], others: list[Entrant], judge: _Judge) -> None:

@@ -232,7 +232,7 @@ def _walk(
     """Is the answer right, and the latency end to end, of a table's rows at every cost weight: each (n, q)."""
     solved = solve_sets(learned.table, learned.fit, cost_weight, learned.allowed)
     states = compute_states(table, learned.fit.weights, learned.fit.member)
-    right, spent_ms = walk(states, states.basis, solved.gains, table.latency_ms)
+    right, spent_ms = walk(states, states.basis, solved.gains, table.latency())
     return right, spent_ms + table.before_ms
 
 

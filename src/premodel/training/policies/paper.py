@@ -172,7 +172,7 @@ def fit_paper(
     importance is the loss of accuracy of what the chain would serve, an abstention counting as wrong.
     """
     fit = technique_fit(settings.technique)
-    correct = tables.correct(criterion)
+    correct = tables.score(criterion)
     models = select_models(correct, tables.latency_ms, tables.candidates, settings.theta, settings.limit)
     chosen = list(models.chosen)
     labels = make_labels(settings.labels, correct[:, chosen], tables.latency_ms[chosen])
@@ -190,8 +190,8 @@ def fit_paper(
 
 def _select_features(
     tables: Tables,
-    correct: NDArray[np.bool_],
-    labels: NDArray[np.bool_],
+    correct: NDArray[Any],
+    labels: NDArray[Any],
     chosen: list[int],
     settings: PaperSettings,
     fallback: int | None,
@@ -205,14 +205,14 @@ def _select_features(
 
 def subset_accuracy(
     tables: Tables,
-    correct: NDArray[np.bool_],
-    labels: NDArray[np.bool_],
+    correct: NDArray[Any],
+    labels: NDArray[Any],
     chosen: list[int],
     settings: PaperSettings,
     fallback: int | None,
 ) -> tuple[KnnAccuracy, int]:
     """Accuracy of the KNN chain over the chosen candidates by the features it reads, and on how many samples."""
-    right_counts = correct.sum(axis=1)
+    right_counts = np.rint(correct.sum(axis=1)).astype(np.intp)
     rows = stratified_subsample(tables.truth, right_counts, settings.subsample, settings.seed)
     accuracy = KnnAccuracy(
         tables.features[rows],

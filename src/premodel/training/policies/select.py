@@ -133,14 +133,14 @@ def train_select(tables: Tables, options: TrainOptions) -> Trained:
     technique, scheme = options.technique or "logistic", options.labels or "right"
     if technique.startswith("multi_class"):
         raise OptionError("policy select weighs scores of single candidates", given=technique, do="use --policy paper")
-    correct = tables.correct(options.criterion)
+    correct, right_counts = tables.score(options.criterion), tables.right_counts(options.criterion)
     fallback = None if options.fallback is None else _fallback(tables, options)
-    labels = make_labels(scheme, correct, tables.latency_ms)
+    labels = make_labels(scheme, correct, tables.latency_ms if tables.sample_ms is None else tables.sample_ms)
     kept = _keep_features(tables, correct, labels, options)
     features = tables.features[:, list(kept.columns)]
     fit = technique_fit(technique)
     scores = np.empty(correct.shape)
-    for fold in stratified_folds(tables.truth, correct.sum(axis=1), FOLDS, options.seed):
+    for fold in stratified_folds(tables.truth, right_counts, FOLDS, options.seed):
         selector = fit(features[fold.train], labels[fold.train], kept.names, options.seed)
         scores[fold.test] = selector.score_batch(features[fold.test])
     threshold = ALWAYS if options.fallback is None else YES
@@ -175,7 +175,7 @@ def _fallback(tables: Tables, options: TrainOptions) -> int | None:
     if options.fallback == ABSTAIN:
         return None
     if options.fallback is None:
-        accuracy = tables.correct(options.criterion).mean(axis=0)
+        accuracy = tables.score(options.criterion).mean(axis=0)
         return options.objective.single(tables.candidates, accuracy, tables.end_to_end_ms())
     if options.fallback not in tables.candidates:
         names = [*tables.candidates, ABSTAIN]
@@ -184,14 +184,14 @@ def _fallback(tables: Tables, options: TrainOptions) -> int | None:
 
 
 def _keep_features(
-    tables: Tables, correct: NDArray[np.bool_], labels: NDArray[np.bool_], options: TrainOptions
+    tables: Tables, correct: NDArray[np.float64], labels: NDArray[Any], options: TrainOptions
 ) -> KeptFeatures:
     """Pruning by correlation, then greedy removal by what a KNN premodel of highest score would serve.
 
     The KNN premodel stands for every technique: it is the quickest to score many subsets with.
     """
     pruning = prune_correlated(tables.features, tables.feature_names, tables.feature_costs)
-    right_counts = correct.sum(axis=1)
+    right_counts = tables.right_counts(options.criterion)
     rows = stratified_subsample(tables.truth, right_counts, SUBSAMPLE, options.seed)
     folds = stratified_folds(tables.truth[rows], right_counts[rows], FOLDS, options.seed)
     features = tables.features[rows]
@@ -235,7 +235,7 @@ def _select_ms(selector: Selector) -> float:
 
 def _operating_point(
     tables: Tables,
-    correct: NDArray[np.bool_],
+    correct: NDArray[np.float64],
     scores: Scores,
     before_ms: float,
     fallback: int | None,
@@ -267,7 +267,7 @@ def _operating_point(
 
 def _served(
     tables: Tables,
-    correct: NDArray[np.bool_],
+    correct: NDArray[np.float64],
     scores: Scores,
     fallback: int | None,
     threshold: float,
@@ -276,10 +276,11 @@ def _served(
     """Accuracy, and mean latency of the candidates run, of the rule with this weight on scores (n, m)."""
     above = scores > threshold
     choice = np.where(above, scores - weight * tables.latency_ms, -np.inf).argmax(axis=1)
-    right, ran_ms = correct[np.arange(len(scores)), choice], tables.latency_ms[choice]
+    rows = np.arange(len(scores))
+    right, ran_ms = correct[rows, choice], tables.latency()[rows, choice]
     none = ~above.any(axis=1)
     right = np.where(none, False if fallback is None else correct[:, fallback], right)
-    ran_ms = np.where(none, 0.0 if fallback is None else tables.latency_ms[fallback], ran_ms)
+    ran_ms = np.where(none, 0.0 if fallback is None else tables.latency()[:, fallback], ran_ms)
     return float(right.mean()), float(ran_ms.mean())
 
 

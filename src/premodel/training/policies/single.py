@@ -25,7 +25,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     """
     nothing = "one candidate needs no selector"
     options.refuse(technique=nothing, labels=nothing, fallback=nothing)
-    accuracy = tables.correct(options.criterion).mean(axis=0)
+    accuracy = tables.score(options.criterion).mean(axis=0)
     end_to_end_ms = tables.end_to_end_ms()
     chosen = options.objective.single(tables.candidates, accuracy, end_to_end_ms)
     by_accuracy = np.lexsort((tables.latency_ms, -accuracy)).tolist()

@@ -271,14 +271,21 @@ def backward_induction(
 def walk(states: States, basis: Floats32, found: Gains, latency_ms: Floats) -> tuple[Bools, Floats]:
     """Serve n samples at every operating point, as the policy would without a budget.
 
+    Parameters
+    ----------
+    latency_ms:
+        (p,), of each candidate; or (n, p), on each sample.
+
     Returns
     -------
     bool (n, q), was the answer right; float64 (n, q), latency of the candidates run.
     """
-    n, count = basis.shape[1], len(latency_ms)
+    latency_ms = np.broadcast_to(latency_ms, (basis.shape[1], latency_ms.shape[-1]))
+    n, count = latency_ms.shape
+    rows = np.arange(n)[:, None]
     first = found.start.argmax(axis=1)
     at = np.repeat((1 << first)[None, :], n, axis=0)
-    spent = np.repeat(latency_ms[first][None, :], n, axis=0)
+    spent = latency_ms[rows, first[None, :]]
     for number in sorted(range(1, 2**count), key=int.bit_count):
         here = at == number
         if not here.any() or number == 2**count - 1:
@@ -286,9 +293,9 @@ def walk(states: States, basis: Floats32, found: Gains, latency_ms: Floats) -> t
         gain = np.einsum("nb,qjb->nqj", basis[number], found.gains[:, number], optimize=True)
         chosen = gain.argmax(axis=2)
         go = here & (np.take_along_axis(gain, chosen[:, :, None], axis=2)[:, :, 0] > 0)
-        spent[go] += latency_ms[chosen[go]]
+        spent[go] += np.take_along_axis(latency_ms, chosen, axis=1)[go]
         at[go] = number | 1 << chosen[go]
-    return states.right[at, np.arange(n)[:, None]], spent
+    return states.right[at, rows], spent
 
 
 @dataclass(frozen=True, eq=False)

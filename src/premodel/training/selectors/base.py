@@ -16,9 +16,7 @@ from premodel.runtime.selectors.base import Features, Selector
 class Fit(Protocol):
     """Fits a selector; every file of this package but the orchestrations has one, named `fit`."""
 
-    def __call__(
-        self, features: Features, labels: NDArray[np.bool_], names: tuple[str, ...], seed: int = 0
-    ) -> Selector:
+    def __call__(self, features: Features, labels: NDArray[Any], names: tuple[str, ...], seed: int = 0) -> Selector:
         """Fit on training rows.
 
         Parameters
@@ -26,7 +24,7 @@ class Fit(Protocol):
         features:
             float32 (n, F), raw.
         labels:
-            bool (n, m), from `training.labels`.
+            bool (n, m), from `training.labels`; or float64, scores in [0, 1], which not every technique can learn.
         names:
             Names of the features, F.
         seed:
@@ -35,20 +33,22 @@ class Fit(Protocol):
         Raises
         ------
         OptionError
-            Too few samples, or features that are not finite.
+            Too few samples, features that are not finite, or graded labels that it cannot learn.
         MissingExtraError
             scikit-learn is needed and not installed.
         """
 
 
-def check_training(features: Features, labels: NDArray[np.bool_], names: tuple[str, ...]) -> None:
-    """Refuse training rows that nothing can be fitted on.
+def check_training(features: Features, labels: NDArray[Any], names: tuple[str, ...], *, graded: bool = False) -> None:
+    """Refuse training rows that nothing can be fitted on; `graded` if the technique learns scores.
 
     Raises
     ------
     OptionError
-        No samples, no features, no candidates, or a value that is not finite.
+        No samples, no features, no candidates, a value that is not finite, or scores where yes and no are needed.
     """
+    if labels.dtype != np.bool_ and not graded:
+        raise OptionError("this technique learns yes and no, not graded scores", do="use --technique logistic")
     if len(features) == 0:
         raise OptionError("no samples to train on", given=0, allowed="1 or more")
     if not names or labels.shape[1] == 0:
