@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,8 +82,9 @@ class BetterView:
     gain_ci: Points
 
 
-def complementary_pairs(tables: Tables, correct: Floats, seed: int) -> list[Pair]:
+def complementary_pairs(tables: Tables, correct: NDArray[Any], seed: int) -> list[Pair]:
     """All pairs, by falling gain of a perfect choice between the two."""
+    correct = np.asarray(correct, dtype=np.float64)
     accuracy = correct.mean(axis=0)
     found = []
     for a, b in combinations(range(correct.shape[1]), 2):
@@ -103,7 +105,7 @@ def complementary_pairs(tables: Tables, correct: Floats, seed: int) -> list[Pair
     return sorted(found, key=lambda pair: -pair.union_gain)
 
 
-def dominated_candidates(tables: Tables, correct: Floats, seed: int) -> list[Dominated]:
+def dominated_candidates(tables: Tables, correct: NDArray[Any], seed: int) -> list[Dominated]:
     """Candidates that are slower than another and not more accurate on these samples.
 
     Slower means that the 95 % intervals of the mean latencies do not touch. Of several that dominate, the one named
@@ -113,6 +115,7 @@ def dominated_candidates(tables: Tables, correct: Floats, seed: int) -> list[Dom
     -----
     The best of k faster candidates is looked at, so its interval is at the level 1 - 0.05 / k (Bonferroni).
     """
+    correct = np.asarray(correct, dtype=np.float64)
     accuracy = correct.mean(axis=0)
     alone_right = _alone(correct)
     found = []
@@ -149,13 +152,14 @@ def _alone(score: Floats) -> Floats:
     return np.asarray(np.maximum(score - others, 0).mean(axis=0))
 
 
-def better_views(tables: Tables, correct: Floats, seed: int) -> list[BetterView]:
+def better_views(tables: Tables, correct: NDArray[Any], seed: int) -> list[BetterView]:
     """For each candidate, the most accurate view of its network at no more cost, if it is shown to be more accurate.
 
     Notes
     -----
     The best of k other views is looked at, so its interval is at the level 1 - 0.05 / k (Bonferroni).
     """
+    correct = np.asarray(correct, dtype=np.float64)
     accuracy = correct.mean(axis=0)
     found = []
     for column, name in enumerate(tables.candidates):
