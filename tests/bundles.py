@@ -98,7 +98,7 @@ def bundle_of(small: SmallZoo, tables: Tables, policy: Policy) -> Bundle:
         criterion="top1",
         extractor_version=EXTRACTOR_VERSION if policy.features else None,
         objective={"min_accuracy": "best"},
-        evidence={"account": ["made for a test"]},
+        training_record={"summary": ["made for a test"]},
         conditions={"device": "test"},
         sizes={},
     )

@@ -25,13 +25,6 @@ FLOORS = {
     "cli": 14,
 }  # fmt: skip
 SAME_FLOOR_ALLOWED = {("records", "errors"), ("stats", "errors"), ("stats", "records")}
-LATE_CYCLES = {
-    ("premodel.runtime.selectors.registry", "premodel.runtime.selectors.chain"),
-    ("premodel.runtime.selectors.registry", "premodel.runtime.selectors.multi_class"),
-    ("premodel.training.selectors.registry", "premodel.training.selectors.chain"),
-    ("premodel.training.train", "premodel.training.policies.auto"),
-}
-"""Imports by name, at the time of use, whose target imports the registry: the only ones that may close a cycle."""
 IMAGES_ONLY = ("domains/image", "domains/registry.py", "zoo_tools/init", "demo/digits.py", "runtime/image.py")
 """Who may know of images: the domain, its registration, the search for the preprocessing of image models, the demo's
 drawn scenes, and an old name of `decode`."""
@@ -100,7 +93,7 @@ def test_no_import_cycles_between_modules() -> None:
     for file in module_files():
         parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        graph[name] = imports(file) | {other for other in late_imports(file) if (name, other) not in LATE_CYCLES}
+        graph[name] = imports(file) | set(late_imports(file))
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:

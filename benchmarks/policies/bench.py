@@ -16,7 +16,7 @@ import numpy as np
 from premodel.records import Prediction
 from premodel.runtime.policies.base import TRAINED, AnswersSoFar, Run, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import CascadeRouting, StoppingParts
+from premodel.runtime.policies.stopping import CascadeRouting, StoppingComponents
 
 BUDGET_US = 30.0
 POINTS = 38
@@ -28,7 +28,7 @@ def policy(candidates: int, labels: int, go_on: bool, seed: int) -> CascadeRouti
     sets = 2**candidates
     gains = random.normal(0, 0.01, (POINTS, sets, candidates, 3)).astype(np.float32)
     gains[..., 0] += 1.0 if go_on else -1.0
-    parts = StoppingParts(
+    parts = StoppingComponents(
         weights=random.uniform(0.3, 1.0, (sets, candidates)).astype(np.float32),
         member=np.full(sets, -1, np.int8),
         calibration=np.tile([0.0, 1.0], (sets, 1)),

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOP_K = 20
-"""Labels kept per prediction, in the store and on the device alike, so that both see the same evidence."""
+"""Labels kept per prediction, in the store and on the device alike, so that both decide by the same numbers."""
 
-MOST_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 """Of NumPy's generators and scikit-learn's alike."""
 
 UNFINISHED = "unfinished: the run was broken off"

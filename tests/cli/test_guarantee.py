@@ -30,7 +30,7 @@ def test_the_bundle_holds_the_guarantee(profiled: Any, tmp_path: Path, capsys: A
         "cost_weight": None,
         "guarantee": ONE_POINT,
     }
-    assert bundle.evidence["training"]["guarantee"]["reference"] == bundle.policy.candidates[0]
+    assert bundle.training_record["training"]["guarantee"]["reference"] == bundle.policy.candidates[0]
 
 
 def test_too_few_samples_name_a_way_out_that_works(profiled: Any, tmp_path: Path, capsys: Any) -> None:

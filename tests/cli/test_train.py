@@ -12,8 +12,8 @@ import premodel
 from premodel.cli.main import main
 from premodel.runtime.bundle import read_bundle
 from premodel.training.load import load_tables
+from premodel.training.policies.registry import TRAINERS
 from premodel.training.simulate import simulate
-from premodel.training.train import TRAINERS
 
 
 def train(store: Path, out: Path, *words: object) -> int:
@@ -50,7 +50,7 @@ def test_json(profiled: Any, tmp_path: Path, capsys: Any) -> None:
     assert report["policy"] == "paper"
     assert report["samples"] == 60
     assert "m2" in report["candidates"]
-    assert any(line.startswith("decides: ") for line in report["account"])
+    assert any(line.startswith("decides: ") for line in report["summary"])
     assert report["training"]["models"]["steps"]
 
 

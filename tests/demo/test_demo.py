@@ -154,9 +154,9 @@ def test_a_mark_of_another_program_is_no_mark(tmp_path: Path, content: str) -> N
 
 
 def test_the_best_policy_there_is_stands_beside_the_papers() -> None:
-    from premodel.demo.demo import policies
+    from premodel.demo.demo import POLICIES
 
-    assert policies() == ("paper", "auto")
+    assert POLICIES == ("paper", "auto")
 
 
 @pytest.mark.parametrize(("images", "seed", "said"), [(5, 0, "too few images"), (60, -1, "wrong seed")])

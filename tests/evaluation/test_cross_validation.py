@@ -8,7 +8,7 @@ import pytest
 from premodel.errors import OptionError
 from premodel.evaluation.cross_validation import Method, cross_validate, premodel_method
 from premodel.runtime.policies.base import Policy
-from premodel.training.guarantee import GuaranteeError
+from premodel.training.guarantee import GuaranteeError, reference_alone
 from premodel.training.options import Guarantee, TrainOptions
 from premodel.training.tables import Tables
 from telling import telling_tables
@@ -37,9 +37,14 @@ def test_folds_with_and_without_a_guarantee_are_told_apart(tables: Tables) -> No
         options = TrainOptions("single" if len(fitted) == 2 else "cascade", guarantee=strict)
         return premodel_method("one", options).fit(train, seed)
 
+    def alone(train: Tables, seed: int) -> Policy:
+        return reference_alone(train, TrainOptions("cascade")).policy
+
     fitted: list[Tables] = []
     strict = Guarantee.parse("loss<=0.1pt@99%")
-    (outcome,) = cross_validate(tables, [Method("some", "premodel", "cascade", fit)], criterion="top1", folds=3)
+    (outcome,) = cross_validate(
+        tables, [Method("some", "premodel", "cascade", fit, instead=alone)], criterion="top1", folds=3
+    )
     assert outcome.unguaranteed == (0, 2)
 
 

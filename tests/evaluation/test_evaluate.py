@@ -154,7 +154,7 @@ class FuseAll(Policy):
         return {}
 
     @classmethod
-    def from_parts(cls, settings: object, arrays: object) -> FuseAll:  # type: ignore[override]
+    def from_components(cls, settings: object, arrays: object) -> FuseAll:  # type: ignore[override]
         return cls()
 
 

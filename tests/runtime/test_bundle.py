@@ -188,7 +188,8 @@ def put(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ("change", "message"),
     [
         (put("format", "something else"), "wrong format"),
-        (put("schema", SCHEMA + 1), "wrong schema.*train it again"),
+        (put("schema", SCHEMA - 1), "is of another version.*make it anew from its profile: premodel train STORE --out"),
+        (put("schema", SCHEMA + 1), "is of another version of premodel.*update premodel"),
         (put("extractor_version", "0"), "features are of another version.*retrain"),
         (put("features", ["contrast"]), "wrong features"),
         (put("criterion", "top3"), "wrong criterion"),
@@ -207,7 +208,10 @@ def put(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (lambda header: header["candidates"][0].update(runtime="guess"), "wrong runtime"),
         (lambda header: header["candidates"][0].update(file="../../evil"), "wrong file"),
         (lambda header: [header], "entry is not a table"),
-        *((drop(name), f"{name} is missing") for name in ("folder", "policy", "criterion", "evidence", "made_by")),
+        *(
+            (drop(name), f"{name} is missing")
+            for name in ("folder", "policy", "criterion", "training_record", "made_by")
+        ),
     ],
 )
 def test_wrong_headers(made: Made, tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
@@ -303,7 +307,7 @@ def spots(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_any_changed_header_is_a_bundle_or_a_bundle_error(made: Made, tmp_path: Path, data: st.DataObject) -> None:
     members = members_of(made.path)
     header = json.loads(members[HEADER])
-    spot = data.draw(st.sampled_from([spot for spot in spots(header) if spot and spot[0] != "evidence"]))
+    spot = data.draw(st.sampled_from([spot for spot in spots(header) if spot and spot[0] != "training_record"]))
     target = header
     for key in spot[:-1]:
         target = target[key]

@@ -14,12 +14,12 @@ REFERENCE = Reference({"a": 3, "": 1}, (0.5, 0.9), (1, 0, 2), PROBABILITY, {0: 1
 
 
 def test_it_is_read_as_it_was_written() -> None:
-    evidence = json.loads(json.dumps({"reference": REFERENCE.to_json(), "other": 1}))
-    assert reference_of(evidence, "b") == REFERENCE
+    record = json.loads(json.dumps({"reference": REFERENCE.to_json(), "other": 1}))
+    assert reference_of(record, "b") == REFERENCE
 
 
 def test_an_older_bundle_has_none() -> None:
-    assert reference_of({"account": []}, "b") is None
+    assert reference_of({"summary": []}, "b") is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_an_older_bundle_has_none() -> None:
     ],
 )
 def test_nonsense_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(BundleError, match=r"x\.premodel: .*evidence\.reference\.\w+"):
+    with pytest.raises(BundleError, match=r"x\.premodel: .*training_record\.reference\.\w+"):
         reference_of({"reference": {**REFERENCE.to_json(), **change}}, "x.premodel")
 
 
@@ -66,7 +66,7 @@ def test_what_is_binned_is_the_probability_where_the_confidence_is_constant() ->
 
 
 def test_no_table_is_refused() -> None:
-    with pytest.raises(BundleError, match=r"evidence\.reference"):
+    with pytest.raises(BundleError, match=r"training_record\.reference"):
         reference_of({"reference": 1}, "x.premodel")
 
 

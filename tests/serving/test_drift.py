@@ -16,7 +16,7 @@ from premodel.errors import BundleError
 from premodel.runtime.answer import Answer
 from premodel.runtime.bundle import write_bundle
 from premodel.runtime.reference import Reference
-from premodel.serving.drift import LEAST, WINDOW, Drift, label_groups, population_stability_index
+from premodel.serving.drift import MIN_ANSWERS, WINDOW, Drift, label_groups, population_stability_index
 from premodel.training.reference import training_reference
 from premodel.training.simulate import simulate
 from serving_client import INFER, binary_request, samples
@@ -32,7 +32,7 @@ def referred(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def with_reference(made: Made, reference: Any) -> Made:
     bundle = bundle_of(made.small, made.tables, made.policy)
-    write_bundle(made.path, replace(bundle, evidence={"reference": reference}), folder=made.small.zoo.parent)
+    write_bundle(made.path, replace(bundle, training_record={"reference": reference}), folder=made.small.zoo.parent)
     return made
 
 
@@ -61,7 +61,7 @@ def test_one_candidate_alone_has_no_choice_to_watch_and_blurred_images_are_seen(
     with premodel.load(made.path) as clf:
         surest = max(images, key=lambda path: clf.predict(path).probability or 0)
     with serving(made.path) as (client, _):
-        while samples(client)["premodel_drift_answers",] < LEAST:
+        while samples(client)["premodel_drift_answers",] < MIN_ANSWERS:
             ask(client, images)
         found = samples(client)
         assert ("premodel_drift_psi", "choice") not in found
@@ -77,17 +77,17 @@ def test_one_candidate_alone_has_no_choice_to_watch_and_blurred_images_are_seen(
 def test_a_distribution_of_one_bin_is_no_monitor() -> None:
     """Bundles made before the probability took the place of a constant confidence have one bin."""
     drift = Drift(Reference({"a": 10}, (), (10,)), chooses=False)
-    for _ in range(LEAST):
+    for _ in range(MIN_ANSWERS):
         drift.answered(answered(0, 0.1))
     assert drift.values() == {}
 
 
 def test_labels_never_served_before_are_drift() -> None:
     drift = Drift(Reference({"a": 100}, (), (100,), labels={0: 50, 1: 50}))
-    for number in range(LEAST):
+    for number in range(MIN_ANSWERS):
         drift.answered(answered(number % 2, 0.9))
     assert drift.values()["label"] < 0.01
-    for _ in range(LEAST):
+    for _ in range(MIN_ANSWERS):
         drift.answered(answered(5, 0.9))
     assert drift.values()["label"] > 0.25
 
@@ -113,7 +113,7 @@ def test_the_same_images_do_not_drift_and_others_do(referred: Made, serving: Any
         choices = [clf.predict(path).candidate for path in images]
     rare = images[choices.index(min(set(choices), key=choices.count))]
     with serving(referred.path) as (client, _):
-        while samples(client)["premodel_drift_answers",] < LEAST:
+        while samples(client)["premodel_drift_answers",] < MIN_ANSWERS:
             found = samples(client)
             assert ("premodel_drift_psi", "choice") not in found, "of few answers it would be chance"
             ask(client, images)
@@ -146,5 +146,5 @@ def test_an_older_bundle_has_no_drift(made: Made, serving: Any) -> None:
 def test_a_reference_of_nonsense_is_refused(tmp_path: Path, serving: Any) -> None:
     wrong = {"choices": {"a": -1}, "edges": [], "confidence": [1]}
     made = with_reference(make_bundle(tmp_path, MAKERS["single"]), wrong)
-    with pytest.raises(BundleError, match=r"evidence\.reference\.choices"), serving(made.path):
+    with pytest.raises(BundleError, match=r"training_record\.reference\.choices"), serving(made.path):
         pass

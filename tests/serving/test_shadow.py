@@ -36,7 +36,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Made:
         {"name": name, "accuracy": right, "latency_ms": ms, "valid": True}
         for name, right, ms in zip(made.tables.candidates, accuracy, made.tables.latency_ms.tolist(), strict=True)
     ]
-    bundle = replace(bundle_of(made.small, made.tables, made.policy), evidence={"singles": singles})
+    bundle = replace(bundle_of(made.small, made.tables, made.policy), training_record={"singles": singles})
     write_bundle(made.path, bundle, folder=made.small.zoo.parent)
     return made
 

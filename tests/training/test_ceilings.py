@@ -11,7 +11,8 @@ from premodel.errors import OptionError
 from premodel.training.ceilings import check_latency, together, within_ceilings
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
-from premodel.training.train import TRAINERS, train
+from premodel.training.policies.registry import TRAINERS
+from premodel.training.train import train
 from telling import noisy_tables
 
 TABLES = dataclasses.replace(

@@ -11,14 +11,10 @@ import pytest
 from premodel.errors import OptionError
 from premodel.runtime.policies.base import CallOptions
 from premodel.training.guarantee import (
-    GUARANTEED,
-    WITHOUT_POINTS,
     GuaranteeError,
     Measured,
     _too_few,
-    at_cost_weight,
     certified,
-    check_guarantee,
     state_guarantee,
     train_guaranteed,
     weights_to_test,
@@ -28,10 +24,13 @@ from premodel.training.guarantee import (
 )
 from premodel.training.non_inferiority import least_samples
 from premodel.training.objective import Floor, Objective
-from premodel.training.options import Guarantee, Trained, TrainOptions, plain
+from premodel.training.options import Guarantee, TrainOptions
+from premodel.training.policies.registry import TRAINERS
+from premodel.training.record import Trained, plain
 from premodel.training.simulate import simulate
 from premodel.training.tables import Tables
-from premodel.training.train import TRAINERS, train
+from premodel.training.train import check_options, train
+from premodel.training.trainer import Trainer
 from profiles import make_tables
 
 RESAMPLES = 200
@@ -135,15 +134,15 @@ def tables() -> Tables:
 def test_a_guaranteed_premodel(tables: Tables) -> None:
     options = TrainOptions(policy="cascade-routing", guarantee=Guarantee.parse("loss<=2pt@90%"))
     trained = train(tables, options)
-    promised = trained.evidence["guarantee"]
+    promised = trained.record.to_json()["guarantee"]
     assert promised["reference"] == "c1"
     assert promised["calibration_samples"] == promised["fitted_samples"] == 600
     assert (promised["epsilon"], promised["delta"]) == (pytest.approx(0.02), pytest.approx(0.1))
     assert "exchangeable" in promised["caveat"]
     passed = [point for point in promised["tested"] if point["p"] <= promised["delta"]]
     assert promised["cost_weight"] == passed[-1]["cost_weight"]
-    json.dumps(plain(trained.evidence), allow_nan=False)
-    assert any("at most 2 points of accuracy below c1" in line for line in trained.account)
+    json.dumps(plain(trained.record.to_json()), allow_nan=False)
+    assert any("at most 2 points of accuracy below c1" in line for line in trained.summary)
     # It is what it promises on samples never seen, of which there are many; and it is worth having.
     unseen = won(4000, seed=7)
     served = simulate(trained.policy, unseen)
@@ -158,7 +157,7 @@ def test_another_trained_point_serves_what_a_call_with_that_weight_does(policy: 
     trained = train(small, TrainOptions(policy=policy, features=2)).policy
     for weight in weights_to_test(10.0)[::9]:
         called = simulate(trained, small, CallOptions(cost_weight=float(weight)))
-        assert simulate(at_cost_weight(trained, float(weight)), small).same_decisions(called).all()
+        assert simulate(trained.at_cost_weight(float(weight)), small).same_decisions(called).all()
 
 
 def test_training_decides_by_what_is_tested_here(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,8 +189,7 @@ def test_too_few_samples_say_how_many_would_do() -> None:
 def test_what_the_figures_say_is_told_with_their_uncertainty(losses: int, gains: int, told: str) -> None:
     """Sixty calibration samples: one that is lost is more than a point, and shows nothing."""
     asked = Guarantee.parse("loss<=1pt@95%")
-    alone = train(won(60), TrainOptions(policy="single")).policy
-    said = str(_too_few(Judged(0.0, losses, gains, 1.0, 0.5), 60, asked, "c1", alone))
+    said = str(_too_few(Judged(0.0, losses, gains, 1.0, 0.5), 60, asked, "c1"))
     assert told in said
     assert "it takes 598 samples in all where no answer differs" in said
 
@@ -204,16 +202,27 @@ def test_what_contradicts_a_guarantee_is_refused_before_any_work(tables: Tables)
         (Objective(Floor.parse("0.9")), "a guarantee and min-accuracy exclude each other"),
     ):
         with pytest.raises(OptionError, match=named):
-            check_guarantee(TrainOptions(policy="cascade-routing", objective=objective, guarantee=promise))
-    with pytest.raises(OptionError, match=r"paper has no operating points.*auto, single, select, cascade, cascade-rou"):
+            check_options(TrainOptions(policy="cascade-routing", objective=objective, guarantee=promise))
+    with pytest.raises(OptionError, match=r"paper has no operating points"):
         train(won(60), TrainOptions(policy="paper", guarantee=promise))
     with pytest.raises(OptionError, match="more confidence than is tested"):
-        check_guarantee(TrainOptions(guarantee=Guarantee.parse("loss<=1pt@99.9999%")))
-    check_guarantee(TrainOptions(policy="cascade", objective=Objective(Floor.parse("best")), guarantee=promise))
+        check_options(TrainOptions(guarantee=Guarantee.parse("loss<=1pt@99.9999%")))
+    check_options(TrainOptions(policy="cascade", objective=Objective(Floor.parse("best")), guarantee=promise))
 
 
-def test_every_policy_either_carries_a_guarantee_or_is_refused() -> None:
-    assert set(TRAINERS) == {*GUARANTEED, *WITHOUT_POINTS}
+@pytest.mark.parametrize("policy", [name for name, one in TRAINERS.items() if one.has_operating_points and one.chooses])
+def test_a_policy_that_is_said_to_have_operating_points_can_be_served_at_another(policy: str) -> None:
+    small = won(200)
+    trained = train(small, TrainOptions(policy=policy, features=2)).policy
+    served = [simulate(trained.at_cost_weight(weight), small).latency_ms.mean() for weight in (0.0, 1e3)]
+    assert served[1] <= served[0]
+
+
+@pytest.mark.parametrize("policy", ["single", "paper"])
+def test_a_policy_without_operating_points_refuses_another(policy: str) -> None:
+    trained = train(won(60), TrainOptions(policy=policy, features=2)).policy
+    with pytest.raises(OptionError, match=r"has no operating points; given: cost weight 0\.5"):
+        trained.at_cost_weight(0.5)
 
 
 @pytest.mark.parametrize("policy", ["single", "auto"])
@@ -221,31 +230,31 @@ def test_one_candidate_alone_loses_nothing(policy: str) -> None:
     """Equal candidates: `auto` finds no premodel worth having, and the reference alone needs no calibration."""
     tables = make_tables(np.random.default_rng(3).random((60, 2)) < [0.3, 0.9], latency_ms=[3, 4], feature_names=())
     trained = train(tables, TrainOptions(policy=policy, guarantee=Guarantee.parse("loss<=1pt@95%")))
-    promised = trained.evidence["guarantee"]
+    promised = trained.record.to_json()["guarantee"]
     assert trained.policy.kind == "single"
     assert promised["by_construction"]
     assert promised["reference"] == trained.policy.candidates[0] == "c1"
-    assert trained.account[0].startswith("guarantee: no loss of accuracy to c1")
-    assert "it says nothing of how accurate c1 is on other inputs" in trained.account[1]
-    assert any("c1: accuracy" in line and "on 60 samples" in line for line in trained.account)
-    assert not any("c1: accuracy" in line and "on 30 samples" in line for line in trained.account)
-    assert ("auto" in trained.evidence) == (policy == "auto")
-    json.dumps(plain(trained.evidence), allow_nan=False)
+    assert trained.summary[0].startswith("guarantee: no loss of accuracy to c1")
+    assert "it says nothing of how accurate c1 is on other inputs" in trained.summary[1]
+    assert any("c1: accuracy" in line and "on 60 samples" in line for line in trained.summary)
+    assert not any("c1: accuracy" in line and "on 30 samples" in line for line in trained.summary)
+    assert ("auto" in trained.record.to_json()) == (policy == "auto")
+    json.dumps(plain(trained.record.to_json()), allow_nan=False)
 
 
 def test_auto_leaves_out_what_cannot_carry_a_guarantee() -> None:
     options = TrainOptions(policy="auto", features=2)
     tables = won(60)
-    assert any(line.startswith("  paper: ") for line in train(tables, options).account)
+    assert any(line.startswith("  paper: ") for line in train(tables, options).summary)
     with_guarantee = train(tables, replace(options, guarantee=Guarantee.parse("loss<=90pt@51%")))
-    assert not any(line.startswith("  paper: ") for line in with_guarantee.account)
+    assert not any(line.startswith("  paper: ") for line in with_guarantee.summary)
 
 
 def test_the_account_says_first_what_is_served_and_the_objective_holds_the_guarantee(tables: Tables) -> None:
     asked = TrainOptions(policy="cascade-routing", guarantee=Guarantee.parse("loss<=2pt@90%"))
     trained = train(tables, asked)
-    account = list(trained.account)
-    served = f"serves cost weight {trained.evidence['guarantee']['cost_weight']:.6g} per ms"
+    account = list(trained.summary)
+    served = f"serves cost weight {trained.record.to_json()['guarantee']['cost_weight']:.6g} per ms"
     first = next(number for number, line in enumerate(account) if "cost weight " in line)
     assert served in account[first]
     (fitted,) = [number for number, line in enumerate(account) if line.startswith("fitted on the other 600 samples")]
@@ -261,21 +270,19 @@ def test_the_calibration_samples_are_drawn_without_regard_to_what_is_on_them() -
     """A stratified half would be like the other by design, and not independent of what was fitted on it."""
     drawn: list[Tables] = []
 
-    def trainer(fitted: Tables, options: TrainOptions) -> Trained:
+    def fit(fitted: Tables, options: TrainOptions) -> Trained:
         drawn.append(fitted)
         return train(fitted, TrainOptions(policy="single"))
 
     tables = won(200)
     for seed in range(30):
         options = TrainOptions(policy="cascade", seed=seed, guarantee=Guarantee.parse("loss<=1pt@95%"))
-        train_guaranteed(tables, options, Guarantee.parse("loss<=1pt@95%"), trainer)
+        train_guaranteed(tables, options, Guarantee.parse("loss<=1pt@95%"), Trainer("cascade", "", fit))
     counts = [int(half.correct("top1")[:, 0].sum()) for half in drawn]
     assert {len(half) for half in drawn} == {100}
     assert np.std(counts) > 1.5  # drawn at random 3.2, stratified below 1
 
 
 def test_a_profile_of_three_samples_is_too_small() -> None:
-    with pytest.raises(GuaranteeError, match="too few samples for a guarantee; given: 3") as caught:
+    with pytest.raises(GuaranteeError, match="too few samples for a guarantee; given: 3"):
         train(won(3), TrainOptions(policy="cascade", guarantee=Guarantee.parse("loss<=1pt@95%")))
-    assert caught.value.alone is not None
-    assert caught.value.alone.kind == "single"

@@ -11,7 +11,7 @@ from premodel.training.objective import Floor, Objective
 from premodel.training.operating_point import (
     BETWEEN,
     CrossFitted,
-    Point,
+    OperatingPoint,
     choose_point,
     falling,
     weight_grid,
@@ -26,7 +26,7 @@ def found(shares: list[float], latency_ms: list[float], n: int = 100) -> CrossFi
     return CrossFitted(right, np.tile(latency_ms, (n, 1)))
 
 
-def point(objective: Objective, shares: list[float], latency_ms: list[float], best: float = 0.8) -> Point:
+def point(objective: Objective, shares: list[float], latency_ms: list[float], best: float = 0.8) -> OperatingPoint:
     return choose_point(found(shares, latency_ms), GRID, objective, best)
 
 

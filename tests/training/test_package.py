@@ -17,8 +17,9 @@ from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.knn import KnnSelector
 from premodel.training.options import TrainOptions
 from premodel.training.package import check_decisions, package
+from premodel.training.policies.registry import TRAINERS
 from premodel.training.simulate import simulate
-from premodel.training.train import TRAINERS, train
+from premodel.training.train import train
 from premodel.zoo.manifest import read_zoo
 
 
@@ -31,10 +32,10 @@ def test_the_reopened_bundle_is_returned(tmp_path: Path, policy: str) -> None:
     bundle = package(trained, tables, read_zoo(small.zoo).candidates, options, out)
     assert bundle.criterion == "top1"
     assert bundle.objective == {"min_accuracy": "best", "max_latency_ms": None, "cost_weight": None}
-    assert bundle.evidence["account"] == list(trained.account)
-    assert bundle.evidence["samples"] == 40
+    assert bundle.training_record["summary"] == list(trained.summary)
+    assert bundle.training_record["samples"] == 40
     right = tables.correct("top1").mean(axis=0)
-    assert [entry["accuracy"] for entry in bundle.evidence["singles"]] == pytest.approx(right.tolist())
+    assert [entry["accuracy"] for entry in bundle.training_record["singles"]] == pytest.approx(right.tolist())
     assert "file" not in bundle.conditions["zoo"]
     assert len(bundle.sizes) == 3
     assert simulate(read_bundle(out).policy, tables).same_decisions(simulate(trained.policy, tables)).all()

@@ -28,7 +28,7 @@ def test_it_counts_what_the_premodel_does(tmp_path: Path, policy: str) -> None:
     path = tmp_path / "a.premodel"
     package(train(tables, options), tables, read_zoo(small.zoo).candidates, options, path)
     with premodel.load(path) as clf:
-        reference = reference_of(clf.bundle.evidence, "a")
+        reference = reference_of(clf.bundle.training_record, "a")
         answers = [clf.predict(image) for image in small.images]
     assert reference is not None
     assert reference.choices == Counter(answer.candidate or "" for answer in answers)

@@ -38,7 +38,7 @@ class RunAll(Policy):
     arrays = settings  # type: ignore[assignment]
 
     @classmethod
-    def from_parts(cls, settings: object, arrays: object) -> RunAll:  # type: ignore[override]
+    def from_components(cls, settings: object, arrays: object) -> RunAll:  # type: ignore[override]
         raise NotImplementedError
 
 

@@ -13,10 +13,12 @@ from premodel.errors import OptionError
 from premodel.runtime.policies.select import Select
 from premodel.runtime.policies.single import Single
 from premodel.training.objective import Floor, Objective
-from premodel.training.options import Trained, TrainOptions
+from premodel.training.options import TrainOptions
+from premodel.training.policies.registry import TRAINERS
+from premodel.training.record import Trained
 from premodel.training.simulate import simulate
 from premodel.training.tables import Tables
-from premodel.training.train import TRAINERS, train
+from premodel.training.train import train
 from profiles import make_tables, predictable_tables
 
 TABLES = predictable_tables(n=150, m=4)
@@ -41,8 +43,8 @@ def select_policy(policy: str, **more: Any) -> Select:
 def test_equal_training_is_equal(policy: str) -> None:
     first, second = trained(policy), trained(policy)
     assert first.policy.settings() == second.policy.settings()
-    assert first.account == second.account
-    assert first.evidence == second.evidence
+    assert first.summary == second.summary
+    assert first.record.to_json() == second.record.to_json()
     assert first.policy.arrays().keys() == second.policy.arrays().keys()
     for name, array in first.policy.arrays().items():
         assert np.array_equal(array, second.policy.arrays()[name])
@@ -51,9 +53,9 @@ def test_equal_training_is_equal(policy: str) -> None:
 @each_policy
 def test_account_and_evidence_are_plain(policy: str) -> None:
     found = trained(policy)
-    assert found.account
-    assert all("\n" not in line for line in found.account)
-    json.dumps(found.evidence, allow_nan=False)
+    assert found.summary
+    assert all("\n" not in line for line in found.summary)
+    json.dumps(found.record.to_json(), allow_nan=False)
     json.dumps(found.policy.settings(), allow_nan=False)
 
 
@@ -79,9 +81,9 @@ def test_single_by_the_objective() -> None:
 
 
 def test_single_tells_of_stand_ins_only_where_there_are_some() -> None:
-    assert trained("single").account[-1].endswith("the others stand in for it if it fails")
+    assert trained("single").summary[-1].endswith("the others stand in for it if it fails")
     alone = trained("single", tables=TABLES.take_candidates((3,)))
-    assert alone.account[-1] == "decides: nothing; c3 answers every input"
+    assert alone.summary[-1] == "decides: nothing; c3 answers every input"
 
 
 @pytest.mark.parametrize("options", [{"technique": "knn"}, {"labels": "right"}, {"fallback": "c0"}])
@@ -99,8 +101,8 @@ def test_paper_is_the_papers() -> None:
     assert policy.fallback == "c3", "the user's preference by default: the most accurate candidate"
     assert policy.chain[0] in TABLES.candidates
     found = trained("paper")
-    assert any("Algorithm" in line or "model selection" in line for line in found.account)
-    assert found.account[-1] == f"decides: the first score above 0.5 of {' -> '.join(policy.chain)}; otherwise c3"
+    assert any("Algorithm" in line or "model selection" in line for line in found.summary)
+    assert found.summary[-1] == f"decides: the first score above 0.5 of {' -> '.join(policy.chain)}; otherwise c3"
 
 
 def test_paper_options() -> None:
@@ -120,18 +122,18 @@ def test_paper_options() -> None:
 def test_select_meets_its_objective_in_cross_validation_or_says_not() -> None:
     best = TABLES.correct("top1").mean(axis=0).max()
     found = trained("select", floor="best-5pt")
-    point = found.evidence["operating_point"]
+    point = found.record.to_json()["operating_point"]
     assert point["met"]
     assert point["accuracy"] >= best - 0.05 - 1e-12
     assert point["latency_ms"] < TABLES.end_to_end_ms()[3]
-    ceiling = trained("select", max_latency_ms=5.0).evidence["operating_point"]
+    ceiling = trained("select", max_latency_ms=5.0).record.to_json()["operating_point"]
     assert ceiling["met"]
     assert ceiling["latency_ms"] <= 5.0
     missed = trained("select", floor="0.999")
-    assert not missed.evidence["operating_point"]["met"]
-    assert any("does NOT meet the objective" in line for line in missed.account)
+    assert not missed.record.to_json()["operating_point"]["met"]
+    assert any("does NOT meet the objective" in line for line in missed.summary)
     given = trained("select", cost_weight=0.07)
-    assert given.evidence["operating_point"]["cost_weight"] == 0.07
+    assert given.record.to_json()["operating_point"]["cost_weight"] == 0.07
 
 
 def test_select_costs_less_with_a_higher_weight() -> None:
@@ -184,5 +186,5 @@ def test_an_invalid_latency_is_said() -> None:
     doubtful = [replace(TABLES.timings[0], valid=False, reason="3 runs, 30 needed"), *TABLES.timings[1:]]
     tables = replace(TABLES, timings=tuple(doubtful), conditions={"decode_valid": False})
     for policy in TRAINERS:
-        lines = trained(policy, tables=tables).account[-2:]
+        lines = trained(policy, tables=tables).summary[-2:]
         assert lines == ("latency of c0 is INVALID: 3 runs, 30 needed", "latency of decode is INVALID")

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation
 from premodel.evaluation.rows import Row
-from premodel.records import MOST_SEED
+from premodel.records import MAX_SEED
 from premodel.stats import interval, points
 
 
@@ -52,8 +52,8 @@ def add_criterion(parser: argparse.ArgumentParser) -> None:
 
 def seed(text: str) -> int:
     """The number; ArgumentTypeError if it is none that every generator takes."""
-    if not (text.isascii() and text.isdecimal()) or int(text) > MOST_SEED:
-        raise argparse.ArgumentTypeError(f"wrong seed; given: {text}; allowed: whole numbers from 0 to {MOST_SEED}")
+    if not (text.isascii() and text.isdecimal()) or int(text) > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"wrong seed; given: {text}; allowed: whole numbers from 0 to {MAX_SEED}")
     return int(text)
 
 

@@ -13,9 +13,10 @@ from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
 from premodel.evaluation.rows import Row
 from premodel.runtime.conditions import usable_cores
-from premodel.training.guarantee import WITHOUT_POINTS, check_guarantee
 from premodel.training.load import load_tables
-from premodel.training.train import TRAINERS
+from premodel.training.options import DEFAULT_POLICY
+from premodel.training.policies.registry import TRAINERS
+from premodel.training.train import check_options
 
 MAX_WORKERS = 8
 """Each holds the whole profile."""
@@ -27,7 +28,7 @@ accurate single candidate, with a 95 % paired bootstrap interval; the verdict al
 single candidates at the premodel's own latency. An abstention counts as wrong. A fold whose samples do not allow the
 guarantee asked for is served by its best single candidate alone, and counted.
 """
-DEFAULT_POLICIES = ("auto",)
+DEFAULT_POLICIES = (DEFAULT_POLICY,)
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     workers = args.workers or min(usable_cores(), MAX_WORKERS)
     premodels = {policy: train_options(args, policy) for policy in _policies(args)}
     for options in premodels.values():
-        check_guarantee(options)
+        check_options(options)
     tables = load_tables(args.store, device=args.device)
     premodels = judged(premodels, args, tables)
     progress = TerminalProgress()
@@ -92,7 +93,7 @@ def _policies(args: argparse.Namespace) -> list[str]:
     """The policies named, each once; or the default, of which those remain that can carry the guarantee asked for."""
     if args.policy:
         return list(dict.fromkeys(args.policy))
-    return [policy for policy in DEFAULT_POLICIES if args.guarantee is None or policy not in WITHOUT_POINTS]
+    return [policy for policy in DEFAULT_POLICIES if args.guarantee is None or TRAINERS[policy].has_operating_points]
 
 
 def format_evaluation(evaluation: Evaluation) -> str:

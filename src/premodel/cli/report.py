@@ -14,9 +14,10 @@ from premodel.evaluation.peer_curves import peer_curves
 from premodel.evaluation.report.page import Report, require_report_packages, verdicts, write_report
 from premodel.evaluation.report.stored import StoredImages, stored_runs
 from premodel.store.store import Store
-from premodel.training.guarantee import check_guarantee
 from premodel.training.load import load_tables
-from premodel.training.train import TRAINERS
+from premodel.training.options import DEFAULT_POLICY
+from premodel.training.policies.registry import TRAINERS
+from premodel.training.train import check_options
 
 EXAMPLE = """example:
   premodel report profile.db --out report.html
@@ -46,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("too few folds", given=args.folds, allowed="2 or more")
     out = output_file(args.out, "report")
     require_report_packages()
-    premodels = {policy: train_options(args, policy) for policy in args.policy or default_policies()}
+    premodels = {policy: train_options(args, policy) for policy in args.policy or [DEFAULT_POLICY]}
     for options in premodels.values():
-        check_guarantee(options)
+        check_options(options)
     progress = TerminalProgress()
 
     def show(done: int, total: int, name: str) -> None:
@@ -90,8 +91,3 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join([*said, *guarantee_lines(evaluation, args.guarantee)]))
         print(f"wrote {out} ({size:,} bytes)")
     return 0
-
-
-def default_policies() -> list[str]:
-    """`auto` where there is one, else every policy that chooses."""
-    return ["auto"] if "auto" in TRAINERS else [policy for policy in TRAINERS if policy != "single"]

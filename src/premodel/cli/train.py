@@ -9,34 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from premodel.cli.common import output_file
-from premodel.cli.train_options import add_train_options, judged, policy_help, train_options
+from premodel.cli.train_options import add_train_options, judged, policies_epilog, policy_help, train_options
 from premodel.runtime.bundle import Bundle
 from premodel.store.store import Store
-from premodel.training.guarantee import check_guarantee
 from premodel.training.load import load_candidates, load_tables
-from premodel.training.options import Trained
+from premodel.training.options import DEFAULT_POLICY
 from premodel.training.package import package
+from premodel.training.record import Trained
 from premodel.training.tables import Tables
-from premodel.training.train import train
+from premodel.training.train import check_options, train
 
 EXAMPLE = """example:
   premodel train profile.db --out edge.premodel
   premodel train profile.db --out edge.premodel --policy select --min-accuracy best-1pt
 
-Policies: auto (whichever of the others serves the objective best in nested cross-validation), single (one candidate),
-paper (the paper's chain of K-nearest-neighbour decisions), select (highest score less the cost of latency), cascade
-(candidates in one learned order until sure enough), cascade-routing (after each run stop, or run any other). Models are
-referenced by digest and looked for where they were; --embed puts them into the file.
+Models are referenced by digest and looked for where they were; --embed puts them into the file.
 The bundle is opened again and its decisions compared on every profiled sample before it appears.
 """
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.epilog = EXAMPLE
+    parser.epilog = EXAMPLE + policies_epilog()
     parser.add_argument("store", metavar="S", help="the profile")
     parser.add_argument("--out", required=True, metavar="F.premodel", help="the bundle to write")
-    parser.add_argument("--policy", default="auto", metavar="P", help=f"one of {policy_help()} (default: auto)")
+    parser.add_argument(
+        "--policy", default=DEFAULT_POLICY, metavar="P", help=f"one of {policy_help()} (default: {DEFAULT_POLICY})"
+    )
     add_train_options(parser)
     parser.add_argument("--embed", action="store_true", help="put the model files into the bundle")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, package, and say how it came about."""
     out = output_file(args.out, "bundle")
     options = train_options(args, args.policy)
-    check_guarantee(options)
+    check_options(options)
     with Store(args.store) as store:
         tables = load_tables(store, device=args.device)
         options = judged({"": options}, args, tables)[""]
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_report(out, bundle, trained, tables), allow_nan=False))
         return 0
-    for line in trained.account:
+    for line in trained.summary:
         print(line)
     print(f"wrote {out} ({out.stat().st_size:,} bytes); decisions checked on {len(tables)} samples")
     return 0
@@ -68,13 +67,13 @@ def _report(out: Path, bundle: Bundle, trained: Trained, tables: Tables) -> dict
     return {
         "bundle": str(out),
         "bytes": out.stat().st_size,
-        "policy": bundle.evidence["policy"],
+        "policy": bundle.training_record["policy"],
         "criterion": bundle.criterion,
         "objective": bundle.objective,
         "candidates": list(bundle.policy.candidates),
         "features": list(bundle.policy.features),
         "embedded": len(bundle.embedded),
         "samples": len(tables),
-        "account": list(trained.account),
-        "training": bundle.evidence["training"],
+        "summary": list(trained.summary),
+        "training": bundle.training_record["training"],
     }

@@ -11,8 +11,8 @@ from premodel.training.labels import LABEL_SCHEMES
 from premodel.training.model_selection import THETA
 from premodel.training.objective import FLOOR_FORMS, Floor, Objective
 from premodel.training.options import GUARANTEE_FORM, Guarantee, TrainOptions
+from premodel.training.policies.registry import TRAINERS
 from premodel.training.tables import Tables
-from premodel.training.train import TRAINERS
 
 USUAL = "top1"
 """The criterion until the profile is read."""
@@ -63,6 +63,12 @@ def judged(options: Mapping[str, TrainOptions], args: argparse.Namespace, tables
 def policy_help() -> str:
     """The policies there are."""
     return ", ".join(TRAINERS)
+
+
+def policies_epilog() -> str:
+    """What each policy does, a line each, for the end of `--help`."""
+    width = max(map(len, TRAINERS))
+    return "".join(["\npolicies:\n", *(f"  {name:{width}}  {one.summary}\n" for name, one in TRAINERS.items())])
 
 
 def train_options(args: argparse.Namespace, policy: str) -> TrainOptions:

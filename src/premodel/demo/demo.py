@@ -13,11 +13,12 @@ from premodel.demo.steps import STEPS
 from premodel.errors import ModelError
 from premodel.evaluation.report.page import require_report_packages
 from premodel.profiling.progress import Progress, Silent
-from premodel.training.train import TRAINERS
+from premodel.training.options import DEFAULT_POLICY
+from premodel.training.policies import paper
 from premodel.zoo.manifest import read_zoo
 
-BEST_POLICIES = ("auto", "cascade-routing", "cascade", "select")
-"""The first of these that there is stands beside the paper's."""
+POLICIES = (paper.TRAINER.name, DEFAULT_POLICY)
+"""The paper's policy, and the one that is trained where none is named."""
 
 
 def run_demo(options: DemoOptions, progress: Progress | None = None) -> Demo:
@@ -40,7 +41,7 @@ def run_demo(options: DemoOptions, progress: Progress | None = None) -> Demo:
     folder.claim({"images": options.images, "seed": options.seed})
     if folder.known:
         progress.note(f"{folder.path} holds an earlier demo: what it has done is used, its results are replaced")
-    demo = Demo(options, folder, progress, zoo, options.policies or policies())
+    demo = Demo(options, folder, progress, zoo, options.policies or POLICIES)
     for number, step in enumerate(STEPS, 1):
         progress.note(f"[{number}/{len(STEPS)}] {step.title}")
         start_ms = now_ms()
@@ -50,12 +51,6 @@ def run_demo(options: DemoOptions, progress: Progress | None = None) -> Demo:
             progress.end()
         demo.seconds[step.name] = (now_ms() - start_ms) / 1e3
     return demo
-
-
-def policies() -> tuple[str, ...]:
-    """The paper's policy, and the best there is."""
-    best = next(name for name in BEST_POLICIES if name in TRAINERS)
-    return ("paper", best)
 
 
 def embedded_zoo() -> Path:

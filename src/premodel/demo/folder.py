@@ -12,7 +12,7 @@ from premodel.version import __version__
 
 MARK = "demo.json"
 SCENES, BENCH, STORE, BUNDLE, REPORT = "scenes", "bench", "profile.db", "digits.premodel", "report.html"
-OWN = (SCENES, BENCH, STORE, BUNDLE, REPORT)
+OUTPUTS = (SCENES, BENCH, STORE, BUNDLE, REPORT)
 
 
 class Folder:
@@ -51,7 +51,7 @@ class Folder:
     def claim(self, settings: dict[str, Any]) -> None:
         """Write down that the folder is a demo's, and what was asked for."""
         text = json.dumps(
-            {"made_by": "premodel demo", "version": __version__, "files": list(OWN), **settings}, indent=2
+            {"made_by": "premodel demo", "version": __version__, "files": list(OUTPUTS), **settings}, indent=2
         )
         write_whole(self.path / MARK, (text + "\n").encode())
 

@@ -14,7 +14,7 @@ from premodel.evaluation.rows import Row, describe
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.profile import ProfileReport
 from premodel.profiling.progress import Progress
-from premodel.training.options import Trained
+from premodel.training.record import Trained
 from premodel.training.tables import Tables
 from premodel.zoo.manifest import Zoo
 

@@ -98,7 +98,7 @@ def train_policies(demo: Demo) -> None:
     demo.progress.begin("training", len(demo.policies), "policies")
     for policy in demo.policies:
         demo.trained[policy] = trained = train(demo.tables, _options(demo, policy))
-        demo.training_summaries[policy] = trained.account
+        demo.training_summaries[policy] = trained.summary
         demo.progress.advance()
     demo.progress.end()
     for policy, summary in demo.training_summaries.items():

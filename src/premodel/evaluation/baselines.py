@@ -21,6 +21,7 @@ from premodel.evaluation.rows import Row, Singles, compare, optimum_column
 from premodel.records import Criterion
 from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.selectors.base import Arrays
+from premodel.training.labels import oracle
 from premodel.training.objective import Floor, Objective
 from premodel.training.tables import Tables
 
@@ -51,7 +52,7 @@ class FixedChoice(Policy):
         return {}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Make it again."""
         del arrays
         if not isinstance(settings.get("candidate"), str):
@@ -96,7 +97,7 @@ class MaxProbabilityCascade(Policy):
         return {}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Make it again."""
         del arrays
         try:
@@ -186,8 +187,7 @@ def oracle_row(tables: Tables, criterion: Criterion, singles: Singles, *, seed: 
 
     Where no candidate is right the oracle runs the cheapest one: it has to answer.
     """
-    best = optimum_column(tables, criterion)
-    ran = np.where(best < 0, int(np.argmin(tables.latency_ms)), best)
+    ran = oracle(tables.score(criterion), tables.latency_ms if tables.sample_ms is None else tables.sample_ms)
     latency, score = singles.latency_of(ran), singles.correct[np.arange(len(ran)), ran]
     figures = compare("oracle", "baseline", "oracle", score, latency, singles, seed=seed)
     share = {name: float(np.mean(ran == index)) for index, name in enumerate(tables.candidates)}

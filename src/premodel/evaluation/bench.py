@@ -261,7 +261,7 @@ class _Measured:
 
     def _single_row(self, subject: _Runs, singles: Singles) -> Row:
         figures = _figures(subject, "single", "single", singles)
-        singles_of_profile = self.premodel.bundle.evidence.get("singles", ())
+        singles_of_profile = self.premodel.bundle.training_record.get("singles", ())
         profiled: Mapping[str, Any] = next((entry for entry in singles_of_profile if entry["name"] == subject.name), {})
         figures["extra"] |= {
             "profiled_latency_ms": profiled.get("latency_ms"),
@@ -271,7 +271,7 @@ class _Measured:
         return Row(**figures, coverage=coverage, share={subject.name: 1.0}, served={subject.name: coverage})
 
     def _own_row(self, singles: Singles) -> Row:
-        policy = str(self.premodel.bundle.evidence.get("policy", self.premodel.policy.kind))
+        policy = str(self.premodel.bundle.training_record.get("policy", self.premodel.policy.kind))
         figures = _figures(self.own, "premodel", policy, singles)
         n = len(self.truth)
         answered = [answer for answer in self.answers if answer is not None]

@@ -15,7 +15,7 @@ from premodel.profiling.workers.workers import run_job
 from premodel.records import Criterion
 from premodel.runtime.policies.base import FUSED, Policy
 from premodel.training.folds import Fold, stratified_folds
-from premodel.training.guarantee import GuaranteeError
+from premodel.training.guarantee import GuaranteeError, reference_alone
 from premodel.training.options import TrainOptions
 from premodel.training.simulate import NOBODY, Simulation, served_score, simulate
 from premodel.training.tables import Tables
@@ -40,6 +40,8 @@ class Method:
         Training rows and a seed -> policy; picklable, for more than one worker.
     permute_features:
         Fit and run on features that belong to other samples: what the method does with zero information.
+    instead:
+        As `fit`: what serves where the samples do not allow the guarantee asked for; None if none is asked for.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Method:
     policy: str
     fit: Callable[[Tables, int], Policy]
     permute_features: bool = False
+    instead: Callable[[Tables, int], Policy] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +109,13 @@ class Outcome:
 
 def premodel_method(name: str, options: TrainOptions) -> Method:
     """A premodel to be cross-validated: `train` with these options, on the training folds alone."""
-    return Method(name, "premodel", options.policy, partial(_fit, options=options))
+    instead = None if options.guarantee is None else partial(_fit_alone, options=options)
+    return Method(name, "premodel", options.policy, partial(_fit, options=options), instead=instead)
+
+
+def _fit_alone(tables: Tables, seed: int, *, options: TrainOptions) -> Policy:
+    del seed
+    return reference_alone(tables, options).policy
 
 
 def _fit(tables: Tables, seed: int, *, options: TrainOptions) -> Policy:
@@ -188,10 +197,10 @@ def _fit_or_alone(method: Method, tables: Tables, seed: int) -> tuple[Policy, bo
     """The method's policy, or the reference alone where its guarantee cannot be given; and could it be given."""
     try:
         return method.fit(tables, seed), True
-    except GuaranteeError as error:
-        if error.alone is None:
+    except GuaranteeError:
+        if method.instead is None:
             raise
-        return error.alone, False
+        return method.instead(tables, seed), False
 
 
 def cross_validate(

@@ -10,7 +10,7 @@ from premodel.evaluation.complementarity import BetterView, Dominated, Pair, Poi
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached
 from premodel.evaluation.signal import LEVEL, Signal
 from premodel.records import Criterion
-from premodel.training.options import plain
+from premodel.training.record import plain
 
 WIDTH_POINTS = 1.0
 """Width of the interval of the accuracy difference that is aimed at."""

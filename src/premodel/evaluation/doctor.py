@@ -23,9 +23,10 @@ from premodel.records import Criterion
 from premodel.runtime.policies.costs import rounded_up
 from premodel.stats import MIN_SAMPLES, interval, paired_bootstrap, points, wilson
 from premodel.training.folds import stratified_subsample
-from premodel.training.labels import optimum
+from premodel.training.labels import oracle
+from premodel.training.policies.registry import TRAINERS
+from premodel.training.policies.single import TRAINER as SINGLE
 from premodel.training.tables import Tables
-from premodel.training.train import TRAINERS
 
 MAX_SAMPLES = 3_000
 """Confidence, features and policies are looked at on a stratified subsample of so many; counts are of all samples."""
@@ -75,7 +76,7 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
     return Diagnosis(
         advice=advice,
         policy=policy,
-        use=best if policy == "single" else None,
+        use=best if policy == SINGLE.name else None,
         criterion=criterion,
         samples=len(tables),
         used=len(sample),
@@ -114,8 +115,7 @@ def _candidates(
 
 def _oracle(correct: NDArray[np.float64], singles: Singles, seed: int) -> OracleGap:
     best = correct.max(axis=1)
-    yes = optimum(correct, singles.latency_ms if singles.sample_ms is None else singles.sample_ms)
-    ran = np.where(best > 0, yes.argmax(axis=1), int(np.argmin(singles.latency_ms)))
+    ran = oracle(correct, singles.latency_ms if singles.sample_ms is None else singles.sample_ms)
     latency_ms = singles.latency_of(ran)
     best_ms = float(singles.latency_ms[singles.best])
     low_ms, high_ms = paired_bootstrap(latency_ms, seed=seed)
@@ -149,7 +149,10 @@ def _advise(
     name, at = tables.candidates[singles.best], _at(singles, singles.best)
     best = f"{name} {at}"
     if not found:
-        return "single", f"use {name} alone {at}: it is the only candidate, so there is nothing to select; add another"
+        return (
+            SINGLE.name,
+            f"use {name} alone {at}: it is the only candidate, so there is nothing to select; add another",
+        )
     names = [name for name, timing in zip(tables.candidates, tables.timings, strict=True) if not timing.valid]
     invalid = invalid_note([*names, *(["decode"] if tables.conditions.get("decode_valid") is False else [])])
     doubt = f"{invalid} Measure them again first." if invalid else ""
@@ -191,7 +194,7 @@ def _advise(
         f"use {name} alone {at}: no policy is shown to be better. The nearest is {nearest.policy}: "
         f"{_said(nearest.no_loss, best)}{hint}"
     )
-    return "single", advice + _baseline(found, 1) + doubt
+    return SINGLE.name, advice + _baseline(found, 1) + doubt
 
 
 def _faster(reached: Reached) -> bool:

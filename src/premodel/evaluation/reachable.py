@@ -13,15 +13,13 @@ from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
 from premodel.evaluation.rows import Singles
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
+from premodel.runtime.policies.stopping import Cascade
 from premodel.stats import Verdict, paired_bootstrap
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
+from premodel.training.policies.registry import POLICIES
 from premodel.training.tables import Tables
-from premodel.training.train import TRAINERS
 
-PREFERRED = ("cascade-routing", "cascade")
-"""The first of these that can be trained is asked: they read no features, so training them is quick. They fuse labels:
-of a graded criterion policy `select` is asked, where there are features."""
 PLAIN = "max-probability cascade"
 """A baseline: no `--policy` trains it, so it is shown and never advised."""
 
@@ -90,7 +88,7 @@ class Reachable:
 
 
 def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, seed: int) -> list[Reachable]:
-    """Cross-validate the preferred policy, and the plain max-probability cascade, on the same folds.
+    """Cross-validate the first policy that reads no features, and the plain max-probability cascade, on the same folds.
 
     Parameters
     ----------
@@ -108,9 +106,11 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
         "equal time": Objective(max_latency_ms=best_ms),
         "most accurate": Objective(cost_weight=0.0),
     }
+    # The first that `auto` compares and that reads no features, which is quick to train; it fuses labels, so that of a
+    # graded criterion one that reads features is asked, where there are any.
     graded = criterion in tables.graded
-    preferred = (("select",) if tables.feature_names else ()) if graded else PREFERRED
-    policies = [policy for policy in preferred if policy in TRAINERS][:1]
+    able = [one for one in POLICIES.values() if one.chooses and not (graded and one.labels_only)]
+    policies = [one.name for one in able if one.reads_features == graded and (tables.feature_names or not graded)][:1]
     methods = [
         premodel_method(f"{policy}, {name}", TrainOptions(policy, criterion, objective, seed=seed))
         for policy in policies
@@ -120,7 +120,7 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
     def plain(train_tables: Tables, seed: int) -> Policy:
         return fit_max_probability(train_tables, seed, criterion=criterion)
 
-    methods.append(Method(PLAIN, "baseline", "cascade", plain))
+    methods.append(Method(PLAIN, "baseline", Cascade.kind, plain))
     outcomes = cross_validate(tables, methods, criterion=criterion, folds=folds, seed=seed)
     reached = {one.method.name: _reached(one, singles, best, seed) for one in outcomes}
     found = [

@@ -16,7 +16,7 @@ FEW = 5
 def run(study: Study) -> Result:
     """The KNN chain on the features that greedy removal leaves at each number."""
     fits = study.fits()
-    most = max(len(fit.pruning.kept) for fit in fits)
+    most = max(len(fit.selection.pruning.kept) for fit in fits)
     counts = [*range(1, min(study.features + 3, most) + 1), *range(study.features + 5, most, 4), most]
     counts = sorted(set(counts))
     rows = [(count, study.served(Recipe(features=count))) for count in counts]

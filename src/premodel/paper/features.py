@@ -25,8 +25,8 @@ def run(study: Study) -> Result:
     """Both stages in every training fold: how often each feature is dropped or kept, and its loss of accuracy."""
     fits = study.fits()
     names = study.tables.feature_names
-    kept = Counter(names[column] for fit in fits for column in fit.removal.kept)
-    every = [fit.removal.importance_all for fit in fits]
+    kept = Counter(names[column] for fit in fits for column in fit.selection.columns)
+    every = [fit.selection.removal.importance_all for fit in fits]
     all_loss = _mean_losses([dict(zip(one.features, one.loss_points, strict=True)) for one in every])
     kept_share = _shares(fits)
     ranked = sorted(all_loss, key=lambda name: -all_loss[name][0])
@@ -115,7 +115,7 @@ def _shares(fits: list[FoldFits]) -> list[tuple[str, float]]:
     """Mean share of importance over all folds, a feature not kept counting 0; greatest first."""
     total: dict[str, float] = {}
     for fit in fits:
-        for name, share in fit.removal.importance_kept.top(len(fit.removal.kept)):
+        for name, share in fit.selection.removal.importance_kept.top(len(fit.selection.removal.kept)):
             total[name] = total.get(name, 0.0) + share / len(fits)
     return sorted(total.items(), key=lambda item: -item[1])
 
@@ -124,7 +124,7 @@ def _correlation_table(fits: list[FoldFits]) -> DataTable:
     """Dropped features by the kept one they are nearest to, over all folds."""
     pairs: dict[tuple[str, str], list[float]] = {}
     for fit in fits:
-        for one in fit.pruning.dropped:
+        for one in fit.selection.pruning.dropped:
             pairs.setdefault((one.because_of or "constant", one.feature), []).append(abs(one.correlation))
     rows: list[tuple[Cell, ...]] = [
         (kept, feature, float(np.mean(values)), len(values)) for (kept, feature), values in sorted(pairs.items())
@@ -136,8 +136,8 @@ def _correlation_table(fits: list[FoldFits]) -> DataTable:
 def _comparisons(
     study: Study, fits: list[FoldFits], shares: list[tuple[str, float]], ranked: list[str]
 ) -> list[Comparison]:
-    left = [len(fit.pruning.kept) for fit in fits]
-    drops = [abs(one.correlation) for fit in fits for one in fit.pruning.dropped if one.because_of]
+    left = [len(fit.selection.pruning.kept) for fit in fits]
+    drops = [abs(one.correlation) for fit in fits for one in fit.selection.pruning.dropped if one.because_of]
     eighth = ranked[study.features] if len(ranked) > study.features else None
     own = "Our features are defined otherwise: the paper defines none."
     return [
@@ -154,7 +154,7 @@ def _comparisons(
             paper.CORRELATIONS, own
         ),
         Comparison(
-            "kept features", float(np.mean([len(fit.removal.kept) for fit in fits])), "",
+            "kept features", float(np.mean([len(fit.selection.removal.kept) for fit in fits])), "",
             "greedy removal ends at this number by choice", paper.FEATURES_KEPT,
             "The paper's end is a 'significant' loss, which it does not define."
         ),

@@ -62,7 +62,7 @@ def _parts(study: Study, main: Served) -> dict[str, float]:
     tables = study.tables
     features = np.zeros(len(tables))
     for fold, fit in zip(study.division, study.fits(), strict=True):
-        features[fold.test] = tables.feature_costs.of([tables.feature_names[column] for column in fit.removal.kept])
+        features[fold.test] = tables.feature_costs.of(fit.selection.names)
     candidates = float((main.outcome.ran * tables.latency_ms).sum(axis=1).mean())
     features_ms = float(features.mean())
     decision = main.row.latency_ms - tables.decode_ms - features_ms - candidates

@@ -14,8 +14,8 @@ from premodel.paper.study import MAIN, Study
 from premodel.records import Criterion
 from premodel.stats import Verdict
 from premodel.training.feature_selection import TARGET
-from premodel.training.options import plain
 from premodel.training.penultimate import Penultimate
+from premodel.training.record import plain
 from premodel.training.tables import Tables
 
 Progress = Callable[[str, str], None]

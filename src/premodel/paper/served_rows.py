@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from premodel.evaluation.rows import Row, optimum_column
+import numpy as np
+
+from premodel.evaluation.rows import Row
 from premodel.paper.results import Cell, DataTable, Point, PointFigure
 from premodel.paper.study import Served, Study
+from premodel.training.labels import oracle
 
 HEADER = (
     "accuracy, %", "interval from, %", "to, %", "latency, ms", "accuracy difference, points", "from, points",
@@ -45,11 +48,10 @@ def single_points(study: Study) -> tuple[Point, ...]:
 
 def oracle_point(study: Study) -> Point:
     """The oracle: cheapest right candidate, the cheapest of all where none is right."""
-    best = optimum_column(study.tables, study.criterion)
-    low, high = study.accuracy_ci(best >= 0)
-    latency_ms = study.singles.latency_ms
-    ran = latency_ms[[int(latency_ms.argmin()) if one < 0 else one for one in best.tolist()]]
-    return Point("oracle", float(ran.mean()), 100 * float((best >= 0).mean()), low, high)
+    ran = oracle(study.correct, study.singles.latency_ms)
+    right = np.asarray(study.correct.any(axis=1))
+    low, high = study.accuracy_ci(right)
+    return Point("oracle", float(study.singles.latency_ms[ran].mean()), 100 * float(right.mean()), low, high)
 
 
 def served_figure(name: str, label: str, study: Study, groups: Sequence[tuple[str, Sequence[Point]]]) -> PointFigure:

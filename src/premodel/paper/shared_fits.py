@@ -14,12 +14,18 @@ from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Rule, Select
 from premodel.runtime.selectors.base import Selector
 from premodel.runtime.selectors.chain import ChainSelector
-from premodel.training.feature_selection import TARGET, GreedyRemoval, Pruning, prune_correlated, remove_greedily
+from premodel.training.feature_selection import (
+    TARGET,
+    FeatureSelection,
+    GreedyRemoval,
+    remove_greedily,
+    select_features,
+)
 from premodel.training.labels import LabelScheme, make_labels
 from premodel.training.model_selection import ModelSelection, select_models
 from premodel.training.objective import Objective
-from premodel.training.policies.paper import PaperSettings, subset_accuracy
-from premodel.training.selectors.registry import technique_fit
+from premodel.training.policies.paper import PaperSettings, first_yes
+from premodel.training.selectors.registry import OF_THE_PAPER, technique_fit, technique_of
 from premodel.training.tables import Tables
 
 
@@ -47,7 +53,7 @@ class Recipe:
         On all penultimate features of a candidate that has run (`Study.penultimate`), in place of image features.
     """
 
-    technique: str = "knn"
+    technique: str = OF_THE_PAPER
     labels: LabelScheme = "optimum"
     levels: int | None = None
     at_most: int | None = None
@@ -83,12 +89,10 @@ class FoldFits:
         Columns in the order of Algorithm 1 without a threshold, as long as anything is gained.
     fallback:
         Column of the most accurate single candidate; ties by latency.
-    pruning, removal:
+    selection:
         Both stages of feature selection, down to the target.
     tail:
         Greedy removal from there down to one feature.
-    scored_on:
-        Samples that features were scored on.
     fit_s:
         Wall clock of model selection and feature selection, in seconds.
     """
@@ -97,10 +101,8 @@ class FoldFits:
     models: ModelSelection
     order: tuple[int, ...]
     fallback: int
-    pruning: Pruning
-    removal: GreedyRemoval
+    selection: FeatureSelection
     tail: GreedyRemoval
-    scored_on: int
     fit_s: float
     _groups: dict[tuple[object, ...], Selector] = field(default_factory=dict)
 
@@ -113,9 +115,9 @@ class FoldFits:
     def columns(self, count: int | None = None) -> tuple[int, ...]:
         """Columns of the best `count` features by greedy removal, in list order; as many as there are at most."""
         if count is None:
-            return self.removal.kept
-        kept = list(self.pruning.kept)
-        for one in (*self.removal.rounds, *self.tail.rounds):
+            return self.selection.columns
+        kept = list(self.selection.pruning.kept)
+        for one in (*self.selection.removal.rounds, *self.tail.rounds):
             if len(kept) <= count:
                 break
             kept.remove(self.tables.feature_names.index(one.feature))
@@ -152,7 +154,7 @@ class FoldFits:
         chosen, selector, tables = self.chosen(recipe), self.selector(recipe, correct, seed, reads), self.tables
         fallback = self.fallback if recipe.fallback else None
         runnable = [*chosen, *([] if fallback is None or fallback in chosen else [fallback])]
-        rule: Rule = "highest-class" if recipe.technique.startswith("multi_class") else "first-yes"
+        rule: Rule = "highest-class" if technique_of(recipe.technique).exclusive else "first-yes"
         return Select(
             [tables.candidates[column] for column in chosen],
             selector,
@@ -208,10 +210,13 @@ class SharedFits:
         chosen = list(models.chosen)
         labels = make_labels("optimum", correct[:, chosen], tables.latency_ms[chosen])
         fallback = Objective().single(tables.candidates, correct.mean(axis=0), tables.end_to_end_ms())
-        pruning = prune_correlated(tables.features, tables.feature_names, tables.feature_costs)
-        settings = PaperSettings(seed=self._seed)
-        accuracy, scored_on = subset_accuracy(tables, correct, labels, chosen, settings, fallback)
-        removal = remove_greedily(pruning.kept, tables.feature_names, accuracy, self._target)
+        selection, accuracy = select_features(
+            tables,
+            correct,
+            labels,
+            lambda scores: first_yes(scores, chosen, fallback),
+            PaperSettings(target=self._target, seed=self._seed).selection,
+        )
         fit_s = time.perf_counter() - start
-        tail = remove_greedily(removal.kept, tables.feature_names, accuracy, 1)
-        return FoldFits(tables, models, order, fallback, pruning, removal, tail, scored_on, fit_s)
+        tail = remove_greedily(selection.columns, tables.feature_names, accuracy, 1)
+        return FoldFits(tables, models, order, fallback, selection, tail, fit_s)

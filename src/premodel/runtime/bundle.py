@@ -18,14 +18,14 @@ from premodel.fields import Fields, is_number, is_text, shown
 from premodel.files import file_sha256
 from premodel.records import CRITERIA, Criterion
 from premodel.runtime.policies.base import Policy
-from premodel.runtime.policies.registry import policy_from_parts
+from premodel.runtime.policies.registry import policy_from_components
 from premodel.version import __version__
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 from premodel.zoo.manifest import Candidate
 
 FORMAT = "premodel bundle"
-SCHEMA = 2
-"""Raised whenever a reader of the old schema would misread the new one. 2: the floor of fusion is 1e-4, was 1e-3."""
+SCHEMA = 3
+"""Raised whenever a reader of the old schema would misread the new one. 3: the names of what training learned."""
 
 HEADER = "bundle.json"
 ARRAYS = "arrays.npz"
@@ -55,8 +55,8 @@ class Bundle:
         Version of the features the policy asks for; None if it asks for none.
     objective:
         What was optimised, JSON.
-    evidence:
-        The account of training, and what was measured of the result, JSON.
+    training_record:
+        How the policy was trained, and what was measured of the result, JSON.
     conditions:
         Where and how the profile was measured, JSON.
     sizes:
@@ -73,7 +73,7 @@ class Bundle:
     criterion: Criterion
     extractor_version: str | None
     objective: Mapping[str, Any] = field(default_factory=dict)
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    training_record: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     embedded: frozenset[str] = frozenset()
@@ -91,7 +91,7 @@ class Bundle:
     def memory_mb(self) -> dict[str, float]:
         """What each opened network took in the profile, in 10^6 bytes, by candidate; those that were measured."""
         found = {}
-        singles = self.evidence.get("singles")
+        singles = self.training_record.get("singles")
         for entry in singles if isinstance(singles, list) else ():
             value: Any = entry.get("memory_mb") if isinstance(entry, Mapping) else None
             if is_number(value) and value >= 0:
@@ -201,7 +201,7 @@ def _header(
         "extractor_version": bundle.extractor_version,
         "criterion": bundle.criterion,
         "objective": dict(bundle.objective),
-        "evidence": dict(bundle.evidence),
+        "training_record": dict(bundle.training_record),
         "conditions": dict(bundle.conditions),
     }
 
@@ -242,7 +242,17 @@ def _check_schema(fields: Fields) -> None:
         raise fields.fail("format", FORMAT)
     schema = fields.value("schema")
     if schema != SCHEMA:
-        raise fields.fail("schema", SCHEMA, "train it again, or use the premodel version that made it")
+        made_by = fields.value("made_by")
+        old = isinstance(schema, int) and schema < SCHEMA
+        raise BundleError(
+            "the bundle is of another version of premodel",
+            where=fields.where,
+            given=f"schema {shown(schema)}, made by premodel {shown(made_by)}",
+            allowed=f"schema {SCHEMA}",
+            do=f"make it anew from its profile: premodel train STORE --out {Path(fields.where).name}"
+            if old
+            else "update premodel",
+        )
 
 
 def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozenset[str], here: Path) -> Bundle:
@@ -258,7 +268,7 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
     if len(tasks) > 1:
         raise BundleError("candidates must be of one task", where=fields.where, given=", ".join(sorted(tasks)))
     labels = _labels(fields, candidates)
-    kind, settings = _policy_parts(fields)
+    kind, settings = _policy_settings(fields)
     policy = _policy(kind, settings, arrays, fields.where)
     names = [candidate.name for candidate in candidates]
     unknown = [name for name in policy.candidates if name not in names]
@@ -276,7 +286,7 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
         criterion=_criterion(fields),
         extractor_version=_extractor_version(fields, policy, candidates[0].domain),
         objective=_json_table(fields, "objective"),
-        evidence=_json_table(fields, "evidence"),
+        training_record=_json_table(fields, "training_record"),
         conditions=_json_table(fields, "conditions"),
         sizes=_sizes(fields),
         embedded=embedded,
@@ -298,7 +308,7 @@ def _labels(fields: Fields, candidates: tuple[Candidate, ...]) -> tuple[str, ...
     return labels
 
 
-def _policy_parts(fields: Fields) -> tuple[str, Mapping[str, Any]]:
+def _policy_settings(fields: Fields) -> tuple[str, Mapping[str, Any]]:
     entry = fields.table("policy")
     kind, settings = entry.text("kind"), entry.value("settings")
     entry.done()
@@ -309,7 +319,7 @@ def _policy_parts(fields: Fields) -> tuple[str, Mapping[str, Any]]:
 
 def _policy(kind: str, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], where: str) -> Policy:
     try:
-        return policy_from_parts(kind, settings, arrays)
+        return policy_from_components(kind, settings, arrays)
     except BundleError as error:
         raise BundleError(str(error), where=where) from error
     except (InputError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:

@@ -2,7 +2,7 @@
 
 P(label) is proportional to the product over the candidates of (p + FLOOR) ** weight, their own probabilities p being 0
 for labels that a candidate does not list. In logarithms, and relative to a label that nobody lists, that is a weighted
-sum of `log_evidence`, which is 0 for such a label. The tables of training and the device use these same functions.
+sum of `log_scores`, which is 0 for such a label. The tables of training and the device use these same functions.
 
 Source: the logarithmic opinion pool (Genest and Zidek, "Combining probability distributions: a critique and an
 annotated bibliography", 1986, section 3), with weights that need not sum to 1.
@@ -27,16 +27,16 @@ SAFE = 8.0
 """Weights of this sum give scores of at most 74, whose exponential a float32 holds with room for a sum."""
 TINY = np.float32(1e-38)
 
-Evidence32 = NDArray[np.float32]
+LogScores32 = NDArray[np.float32]
 
 
-def log_scores(probabilities: NDArray[np.float32]) -> Evidence32:
+def log_scores(probabilities: NDArray[np.float32]) -> LogScores32:
     """float32, any shape: log((p + FLOOR) / FLOOR), 0 where the probability is 0."""
     return np.asarray(np.log1p(probabilities * np.float32(1 / FLOOR)))
 
 
 def fused_distribution(
-    labels: Sequence[NDArray[np.int32]], evidence: Sequence[Evidence32], weights: Sequence[float], n_labels: int
+    labels: Sequence[NDArray[np.int32]], listed: Sequence[LogScores32], weights: Sequence[float], n_labels: int
 ) -> NDArray[np.float32]:
     """The fused probability of every label.
 
@@ -44,8 +44,8 @@ def fused_distribution(
     ----------
     labels:
         int32 (k,) of each candidate, distinct within one candidate.
-    evidence:
-        float32 (k,) of each candidate, `log_evidence` of its probabilities.
+    listed:
+        float32 (k,) of each candidate, `log_scores` of its probabilities.
     weights:
         One per candidate, at least one, finite, 0 or more.
     n_labels:
@@ -60,8 +60,8 @@ def fused_distribution(
     Sums run in the order given, so that a caller who needs equal bits gives the candidates in one fixed order.
     """
     scores = np.zeros(n_labels, dtype=np.float32)
-    scores[labels[0]] = evidence[0] * np.float32(weights[0])
-    for own, gained, weight in zip(labels[1:], evidence[1:], weights[1:], strict=True):
+    scores[labels[0]] = listed[0] * np.float32(weights[0])
+    for own, gained, weight in zip(labels[1:], listed[1:], weights[1:], strict=True):
         scores[own] += gained * np.float32(weight)
     if sum(weights) > SAFE:
         scores -= scores.max()
@@ -103,15 +103,15 @@ def fused_top_probability(distribution: NDArray[np.float32], top_n: int) -> floa
     return float(np.partition(distribution, -top_n)[-top_n:].sum())
 
 
-def own_top_probability(evidence: Evidence32, weight: float, n_labels: int, top_n: int) -> float:
-    """`top_mass` of one candidate's distribution alone, without writing all labels out.
+def own_top_probability(listed: LogScores32, weight: float, n_labels: int, top_n: int) -> float:
+    """`fused_top_probability` of one candidate's distribution alone, without writing all labels out.
 
     Parameters
     ----------
-    evidence:
-        float32 (k,), of its listed labels by falling probability.
+    listed:
+        float32 (k,), log scores of its listed labels by falling probability.
     """
-    raised = np.exp(evidence * np.float32(weight))
+    raised = np.exp(listed * np.float32(weight))
     total = float(raised.sum()) + (n_labels - raised.size)
     top_probability: float = float(raised[:top_n].sum()) / total
     return top_probability

@@ -12,7 +12,7 @@ from premodel.errors import BundleError
 from premodel.fields import Fields
 
 FIELD = "reference"
-"""Where it is in a bundle's evidence; bundles made before there was one have none."""
+"""Where it is in a bundle's training record; bundles made before there was one have none."""
 ABSTAINED = ""
 """The choice of an abstention; no candidate has this name."""
 MAX_BINS = 1000
@@ -50,7 +50,7 @@ class Reference:
         return probability if self.of == PROBABILITY else answer_confidence(confidence, probability)
 
     def to_json(self) -> dict[str, Any]:
-        """As in the bundle's evidence."""
+        """As in the bundle's training record."""
         return {
             "choices": dict(self.choices),
             "edges": list(self.edges),
@@ -65,17 +65,17 @@ def answer_confidence(confidence: float, probability: float) -> float:
     return probability if math.isnan(confidence) else confidence
 
 
-def reference_of(evidence: Mapping[str, Any], where: str) -> Reference | None:
-    """The reference in a bundle's evidence; None if there is none.
+def reference_of(record: Mapping[str, Any], where: str) -> Reference | None:
+    """The reference in a bundle's training record; None if there is none.
 
     Raises
     ------
     BundleError
         It is there and makes no sense.
     """
-    if FIELD not in evidence:
+    if FIELD not in record:
         return None
-    fields = Fields(evidence[FIELD], where, BundleError, f"evidence.{FIELD}.")
+    fields = Fields(record[FIELD], where, BundleError, f"training_record.{FIELD}.")
     choices, confidence = fields.value("choices"), fields.value("confidence")
     if not isinstance(choices, Mapping) or not all(map(_is_count, choices.values())) or not any(choices.values()):
         raise fields.fail("choices", "samples by choice")

@@ -14,7 +14,7 @@ from premodel.runtime.answer import Answer
 from premodel.runtime.reference import ABSTAINED, Reference
 
 WINDOW = 1000
-LEAST = 100
+MIN_ANSWERS = 100
 """Answers in the window below which no drift is given: of so few it would be chance."""
 LABEL_GROUPS = 10
 """Labels are counted in groups of about equal share, so that a thousand of them do not look like drift by chance."""
@@ -98,20 +98,20 @@ class Drift:
     def values(self) -> dict[str, float]:
         """Population stability index of "choice", "confidence" and "label".
 
-        Left out is what has fewer than LEAST answers, and what cannot move: the choice of a policy that makes none,
+        Left out is what has fewer than MIN_ANSWERS, and what cannot move: the choice of a policy that makes none,
         and a distribution of one bin.
         """
         with self._lock:
             newest = list(self._newest)
         found = {}
-        if len(newest) >= LEAST and self._chooses:
+        if len(newest) >= MIN_ANSWERS and self._chooses:
             found["choice"] = population_stability_index(
                 self._reference.choices, Counter(choice for choice, _, _ in newest)
             )
         places = Counter(place for _, place, _ in newest if place is not None)
-        if places.total() >= LEAST and any(self._reference.confidence) and len(self._reference.confidence) > 1:
+        if places.total() >= MIN_ANSWERS and any(self._reference.confidence) and len(self._reference.confidence) > 1:
             found["confidence"] = population_stability_index(dict(enumerate(self._reference.confidence)), places)
         groups = Counter(group for _, _, group in newest if group is not None)
-        if groups.total() >= LEAST and self._labels:
+        if groups.total() >= MIN_ANSWERS and self._labels:
             found["label"] = population_stability_index(self._labels, groups)
         return found

@@ -71,8 +71,8 @@ class Service:
         self.domain = premodel.bundle.domain
         self.metadata = metadata(name, self.top_k, self.domain.noun)
         self._shadow = shadow
-        reference = reference_of(premodel.bundle.evidence, str(premodel.path))
-        chooses = premodel.policy.kind != "single"
+        reference = reference_of(premodel.bundle.training_record, str(premodel.path))
+        chooses = premodel.policy.fixed_candidate is None
         self._drift = None if reference is None else Drift(reference, chooses=chooses)
         if self._drift is not None:
             self.metrics.watch_drift(self._drift)

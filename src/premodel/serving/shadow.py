@@ -32,16 +32,16 @@ def _uncounted(outcome: str) -> None:
     del outcome
 
 
-def best_candidate(evidence: Mapping[str, Any], where: object) -> str:
-    """The most accurate single candidate by a bundle's evidence, the faster one of equals.
+def best_candidate(record: Mapping[str, Any], where: object) -> str:
+    """The most accurate single candidate by a bundle's training record, the faster one of equals.
 
     Raises
     ------
     OptionError
-        The evidence does not say.
+        The record does not say.
     """
     try:
-        rows = [(float(row["accuracy"]), -float(row["latency_ms"]), str(row["name"])) for row in evidence["singles"]]
+        rows = [(float(row["accuracy"]), -float(row["latency_ms"]), str(row["name"])) for row in record["singles"]]
         return max(rows)[2]
     except (KeyError, TypeError, ValueError) as error:
         raise OptionError(
@@ -72,7 +72,7 @@ class Shadow:
     def __init__(self, premodel: Premodel, share: float, seed: int = 0) -> None:
         if not 0 < share <= 1:
             raise OptionError("share of the shadow check is out of range", given=share, allowed="above 0, up to 1")
-        self.best = best_candidate(premodel.bundle.evidence, premodel.path)
+        self.best = best_candidate(premodel.bundle.training_record, premodel.path)
         self._candidate: OpenedCandidate = premodel.open_candidate(self.best)
         self._share = share
         self._draw = random.Random(seed)  # noqa: S311 - a sample, not a secret

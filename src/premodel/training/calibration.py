@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from premodel.runtime.policies.stopping import MIN_TOP_PROBABILITY
 
 STEPS = 12
-OWN = 20.0
-"""Samples' worth of evidence that a set's own intercept must bring against the pooled one."""
+PRIOR_SAMPLES = 20.0
+"""Samples by whose weight a set's own intercept is drawn toward the pooled one."""
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,9 @@ class Calibration:
         return sigmoid(self.intercept + self.own + self.slope * logit(share))
 
 
-def fit_calibration(share: NDArray[np.floating], right: NDArray[np.bool_], *, own: float | None = OWN) -> Calibration:
+def fit_calibration(
+    share: NDArray[np.floating], right: NDArray[np.bool_], *, own: float | None = PRIOR_SAMPLES
+) -> Calibration:
     """Fit on samples that what is calibrated was not fitted on, if it is to hold for others.
 
     Parameters

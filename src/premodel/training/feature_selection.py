@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
-from premodel.runtime.selectors.base import Features
+from premodel.runtime.selectors.base import Features, Scores
+from premodel.training.folds import stratified_folds, stratified_subsample
+from premodel.training.knn_accuracy import KnnAccuracy
 from premodel.training.product import product
-from premodel.training.tables import FeatureCosts
+from premodel.training.selectors.knn import K
+from premodel.training.tables import FeatureCosts, Tables
 
 CORRELATION = 0.75
 """The paper's threshold on the absolute correlation of two features."""
 TARGET = 7
 """The paper's number of kept features."""
+FOLDS = 10
+"""Of the cross-validation in which features are scored."""
+SUBSAMPLE = 5_000
+"""Most samples that features are scored on."""
 
 
 @dataclass(frozen=True)
@@ -284,3 +291,102 @@ def _importance(kept: Sequence[int], names: Sequence[str], current: float, witho
     return Importance(
         tuple(names[column] for column in kept), tuple(100 * (current - after) for after in without.tolist())
     )
+
+
+@dataclass(frozen=True)
+class SelectionSettings:
+    """Choices of feature selection; the defaults are the paper's.
+
+    Attributes
+    ----------
+    correlation:
+        Of `prune_correlated`.
+    target, max_loss_points:
+        Of `remove_greedily`.
+    folds, subsample:
+        Folds of the cross-validation in which features are scored, and the most samples it is done on.
+    seed:
+        Of folds and subsample.
+    """
+
+    correlation: float = CORRELATION
+    target: int = TARGET
+    max_loss_points: float | None = None
+    folds: int = FOLDS
+    subsample: int = SUBSAMPLE
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FeatureSelection:
+    """The features a selector reads, and how they were chosen.
+
+    Attributes
+    ----------
+    columns, names:
+        Of the features kept.
+    pruning, removal:
+        Both stages.
+    scored_on:
+        Samples that the second stage scored on.
+    """
+
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    pruning: Pruning
+    removal: GreedyRemoval
+    scored_on: int
+
+    def lines(self) -> list[str]:
+        """In plain words, a line each."""
+        found = [f"features dropped at a correlation above {self.pruning.threshold:g}"]
+        found += [f"  {dropped}" for dropped in self.pruning.dropped]
+        found.append(f"features removed by loss of accuracy, scored on {self.scored_on} samples")
+        found += [f"  {removal}" for removal in self.removal.rounds]
+        found.append(f"  stopped: {self.removal.stopped}")
+        found.append(f"features kept: {', '.join(self.names)}")
+        return found
+
+
+def select_features(
+    tables: Tables,
+    correct: NDArray[Any],
+    labels: NDArray[Any],
+    decide: Callable[[Scores], NDArray[np.intp]],
+    settings: SelectionSettings,
+) -> tuple[FeatureSelection, SubsetAccuracy]:
+    """Both stages of feature selection: pruning by correlation, then greedy removal by loss of accuracy.
+
+    Parameters
+    ----------
+    tables:
+        Training rows.
+    correct:
+        (n, c), was the candidate right, or its score, for the columns that `decide` gives.
+    labels:
+        (n, m), what the selector is taught.
+    decide:
+        Scores (n, m) -> column of the candidate that is served (n,), -1 for an abstention.
+
+    Returns
+    -------
+    What was selected, and what it was scored by, for further rounds of removal.
+
+    Raises
+    ------
+    OptionError
+        A setting is wrong, or there are too few samples for it.
+
+    Notes
+    -----
+    A KNN premodel stands for every technique: the paper uses the same features for all, and it is the quickest to
+    score many subsets with. An abstention counts as wrong.
+    """
+    pruning = prune_correlated(tables.features, tables.feature_names, tables.feature_costs, settings.correlation)
+    right_counts = np.rint(correct.sum(axis=1)).astype(np.intp)
+    rows = stratified_subsample(tables.truth, right_counts, settings.subsample, settings.seed)
+    folds = stratified_folds(tables.truth[rows], right_counts[rows], settings.folds, settings.seed)
+    accuracy = KnnAccuracy(tables.features[rows], labels[rows], correct[rows], decide, folds, K)
+    removal = remove_greedily(pruning.kept, tables.feature_names, accuracy, settings.target, settings.max_loss_points)
+    names = tuple(tables.feature_names[column] for column in removal.kept)
+    return FeatureSelection(removal.kept, names, pruning, removal, len(rows)), accuracy

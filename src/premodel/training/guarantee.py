@@ -10,8 +10,7 @@ control", 2021, section 2.3 (fixed-sequence testing). The test is the one of `no
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -20,12 +19,10 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.runtime.policies.base import CallOptions, Policy
-from premodel.runtime.policies.select import Select
-from premodel.runtime.policies.single import Single
-from premodel.runtime.policies.stopping import StoppingPolicy
 from premodel.stats import best_single
+from premodel.training.ceilings import within_ceilings
 from premodel.training.non_inferiority import (
-    DOUBT,
+    MISS_PROBABILITY,
     least_samples,
     loss_is_above,
     loss_p_value,
@@ -33,36 +30,24 @@ from premodel.training.non_inferiority import (
 )
 from premodel.training.objective import Objective
 from premodel.training.operating_point import weight_grid
-from premodel.training.options import Guarantee, Trained, TrainOptions, plain
-from premodel.training.policies.single import train as train_single
+from premodel.training.options import Guarantee, TrainOptions
+from premodel.training.policies import single
+from premodel.training.policies.auto import AutoRecord
+from premodel.training.record import Trained, TrainingRecord, plain
 from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables, top_n
+from premodel.training.trainer import Trainer
 
-PARTS = 2
+HALVES = 2
 """One part of the samples in so many is for calibration."""
-SINGLE = "single"
-WITHOUT_POINTS = ("paper",)
-"""Policies without operating points to choose among."""
-GUARANTEED = ("auto", SINGLE, "select", "cascade", "cascade-routing")
-CAVEAT = "it holds for inputs that are exchangeable with the profile's samples, on average over them, and for no others"
+CAVEAT = "it holds on average for inputs from the same source as the profile's samples (exchangeable), and no others"
 CALLS = "  a call with a budget or a cost weight of its own leaves this point, and nothing is promised for its answer"
 
-Trainer = Callable[[Tables, TrainOptions], Trained]
 Floats = NDArray[np.float64]
 
 
 class GuaranteeError(OptionError):
-    """The samples do not allow the guarantee that was asked for.
-
-    Attributes
-    ----------
-    alone:
-        The reference alone, for whom nothing can be lost: what may be served instead.
-    """
-
-    def __init__(self, what: str, *, alone: Policy | None = None, **parts: Any) -> None:
-        super().__init__(what, **parts)
-        self.alone = alone
+    """The samples do not allow the guarantee that was asked for; `reference_alone` can be served instead."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +115,7 @@ def certified(points: Iterable[Measured], n: int, guarantee: Guarantee) -> tuple
     return len(tested), tested
 
 
-def check_guarantee(options: TrainOptions) -> None:
+def check_guarantee(options: TrainOptions, trainer: Trainer) -> None:
     """Refuse a guarantee that makes no sense, before any work.
 
     Raises
@@ -141,11 +126,11 @@ def check_guarantee(options: TrainOptions) -> None:
     guarantee, objective = options.guarantee, options.objective
     if guarantee is None:
         return
-    if options.policy in WITHOUT_POINTS:
+    if not trainer.has_operating_points:
         raise OptionError(
-            f"policy {options.policy} has no operating points to give a guarantee for",
+            f"policy {trainer.name} has no operating points to give a guarantee for",
             given=guarantee.text,
-            allowed=f"policies {', '.join(GUARANTEED)}",
+            allowed="a policy that can be served at several cost weights, or one candidate alone",
         )
     floor = None if objective.min_accuracy is None or objective.min_accuracy.text == "best" else objective.min_accuracy
     for name, value in (
@@ -159,12 +144,12 @@ def check_guarantee(options: TrainOptions) -> None:
                 given=f"{guarantee.text} and {value}",
                 do="leave one of them out: the guarantee chooses the operating point",
             )
-    if guarantee.delta <= 2 * DOUBT:
+    if guarantee.delta <= 2 * MISS_PROBABILITY:
         raise OptionError("guarantee of more confidence than is tested", given=guarantee.text, allowed="99.999 %")
 
 
 def state_guarantee(options: TrainOptions) -> TrainOptions:
-    """The same options with the guarantee, if there is one, in their objective: what a bundle and its account say."""
+    """The same options with the guarantee, if there is one, in their objective: what a bundle and its summary say."""
     if options.guarantee is None:
         return options
     wanted = {entry.name: getattr(options.objective, entry.name) for entry in fields(Objective)}
@@ -185,8 +170,6 @@ def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee
 
     Raises
     ------
-    OptionError
-        See `check_guarantee`.
     GuaranteeError
         No point passes: the message says how many samples would do.
 
@@ -198,27 +181,20 @@ def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee
 
     One candidate alone is the reference itself, chosen on all samples.
     """
-    check_guarantee(options)
     options = state_guarantee(options)
-    if options.policy == SINGLE:
-        return _by_construction(trainer(tables, options), (), {}, guarantee)
-    if len(tables) < 2 * PARTS:
-        raise GuaranteeError(
-            "too few samples for a guarantee",
-            alone=_alone(tables, options).policy,
-            given=len(tables),
-            do="profile more images",
-        )
+    if not trainer.chooses:
+        return _by_construction(trainer.fit(tables, options), None, guarantee)
+    if len(tables) < 2 * HALVES:
+        raise GuaranteeError("too few samples for a guarantee", given=len(tables), do="profile more images")
     shuffled = np.random.default_rng(options.seed).permutation(len(tables))
-    half = len(tables) // PARTS
+    half = len(tables) // HALVES
     fitted, calibration = tables.take(np.sort(shuffled[:half])), tables.take(np.sort(shuffled[half:]))
     accuracy = fitted.correct(options.criterion).mean(axis=0)
     reference = best_single(accuracy, tables.latency_ms)
-    trained = trainer(fitted, options)
-    if isinstance(trained.policy, Single):
-        fewer = _alone(fitted, options).account  # what `_alone` says of all samples takes its place
-        account = tuple(line for line in trained.account if line not in fewer)
-        return _by_construction(_alone(tables, options), account, trained.evidence, guarantee)
+    trained = trainer.fit(fitted, options)
+    if trained.policy.fixed_candidate is not None:
+        how = trained.record if isinstance(trained.record, AutoRecord) else None
+        return _by_construction(reference_alone(tables, options), how, guarantee)
     passed, tested = certified(
         serve_points(
             trained.policy,
@@ -232,8 +208,22 @@ def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee
     )
     name = tables.candidates[reference]
     if not passed:
-        raise _too_few(tested[0], len(calibration), guarantee, name, _alone(tables, options).policy)
-    return _certified(trained, passed, tested, guarantee, name, half, len(calibration))
+        raise _too_few(tested[0], len(calibration), guarantee, name)
+    point = tested[passed - 1]
+    record = GuaranteedRecord(guarantee, name, point, tuple(tested), half, len(calibration), trained.record)
+    return Trained(trained.policy.at_cost_weight(point.cost_weight), record)
+
+
+def reference_alone(tables: Tables, options: TrainOptions) -> Trained:
+    """The single candidate that meets the objective, for whom nothing can be lost: served where no guarantee is given.
+
+    Raises
+    ------
+    OptionError
+        No candidate meets the objective or keeps its ceilings.
+    """
+    alone = replace(options, policy=single.TRAINER.name, guarantee=None, technique=None, labels=None, fallback=None)
+    return single.TRAINER.fit(within_ceilings(tables, options.objective), alone)
 
 
 def weights_to_test(base_ms: float) -> Floats:
@@ -259,28 +249,12 @@ def serve_points(
         yield Measured(weight, losses, gains, float(served.latency_ms.mean()))
 
 
-def at_cost_weight(policy: Policy, cost_weight: float) -> Policy:
-    """The same policy with another trained point: what a call with that cost weight serves."""
-    if isinstance(policy, StoppingPolicy):
-        weights = np.maximum(policy.parts.cost_weight, 1e-12)
-        point = int(np.abs(np.log(weights) - math.log(max(cost_weight, 1e-12))).argmin())
-        return type(policy).from_parts({**policy.settings(), "point": point}, policy.arrays())
-    if isinstance(policy, Select) and policy.rule == "utility":
-        return Select.from_parts({**policy.settings(), "cost_weight": cost_weight}, policy.arrays())
-    raise TypeError(f"policy {policy.kind} has no operating points")
-
-
 def _right(served: Simulation, tables: Tables, top: int) -> NDArray[np.bool_]:
     said: NDArray[np.bool_] = (served.labels[:, :top] == tables.truth[:, None]).any(axis=1)
     return said & ~served.abstained
 
 
-def _alone(tables: Tables, options: TrainOptions) -> Trained:
-    """The reference alone, chosen on all of these samples."""
-    return train_single(tables, replace(options, policy=SINGLE, technique=None, labels=None, fallback=None))
-
-
-def _too_few(first: Tested, n: int, guarantee: Guarantee, reference: str, alone: Policy) -> GuaranteeError:
+def _too_few(first: Tested, n: int, guarantee: Guarantee, reference: str) -> GuaranteeError:
     """What is missing for the guarantee, by what the safest point did."""
     epsilon, delta = guarantee.epsilon, guarantee.delta
     points = 100 * (first.gains - first.losses) / n
@@ -290,76 +264,136 @@ def _too_few(first: Tested, n: int, guarantee: Guarantee, reference: str, alone:
     elif needed is None:
         more = "these figures are too uncertain to say how many samples would do"
     else:
-        more = f"about {PARTS * needed} samples in all would do by these figures"
-    least = PARTS * least_samples(epsilon, delta)
+        more = f"about {HALVES * needed} samples in all would do by these figures"
+    least = HALVES * least_samples(epsilon, delta)
     return GuaranteeError(
         f"the guarantee {guarantee.text} cannot be given",
-        alone=alone,
-        given=f"{n} calibration samples, {PARTS * n} in all; the safest point has {points:+.2f} points to {reference} "
+        given=f"{n} calibration samples, {HALVES * n} in all; the safest point has {points:+.2f} points to {reference} "
         f"({first.losses} lost, {first.gains} gained), p = {first.p:.3f}",
         allowed=f"p of {delta:g} or less, for which it takes {least} samples in all where no answer differs",
         do=f"{more}; ask for less, or use --policy single, which loses nothing",
     )
 
 
-def _by_construction(
-    trained: Trained, account: tuple[str, ...], evidence: Mapping[str, Any], guarantee: Guarantee
-) -> Trained:
-    """One candidate alone, the reference itself; `account` and `evidence` say how it came to that."""
-    reference = trained.policy.candidates[0]
-    promise = f"no loss of accuracy to {reference}, whose own answers are served"
-    lines = (
-        f"guarantee: {promise}: {guarantee.text} holds by construction, and nothing was tested",
-        f"  it says nothing of how accurate {reference} is on other inputs, nor whether it is the best candidate "
-        "there; where it fails another one answers",
-        CALLS,
-        *trained.account,
-    )
-    promised = {
-        "text": guarantee.text,
-        "promise": promise,
-        "by_construction": True,
-        "epsilon": guarantee.epsilon,
-        "delta": guarantee.delta,
-        "reference": reference,
-    }
-    how = ("how it came to that, by half of the samples:", *account) if account else ()
-    return Trained(trained.policy, (*lines, *how), {**evidence, **trained.evidence, "guarantee": promised})
+def _by_construction(trained: Trained, how: AutoRecord | None, guarantee: Guarantee) -> Trained:
+    """One candidate alone, the reference itself; `how` says by what comparison it came to that."""
+    return Trained(trained.policy, AloneRecord(guarantee, trained.policy.candidates[0], trained.record, how))
 
 
-def _certified(
-    trained: Trained, passed: int, tested: list[Tested], guarantee: Guarantee, reference: str, n_fitted: int, n: int
-) -> Trained:
-    """The policy at the last point that passed, with what is promised and on what grounds."""
-    point = tested[passed - 1]
-    points = "point" if guarantee.epsilon == 0.01 else "points"
-    promise = (
-        f"with {100 * (1 - guarantee.delta):g} % confidence at most {100 * guarantee.epsilon:g} {points} of accuracy "
-        f"below {reference}"
-    )
-    counted = f"right alone on {point.gains}, wrong alone on {point.losses} of them"
-    lines = (
-        f"guarantee: {promise}; {CAVEAT}",
-        f"  serves cost weight {point.cost_weight:.6g} per ms at {point.latency_ms:.3f} ms: {counted} "
-        f"({100 * (point.gains - point.losses) / n:+.2f} points), p = {point.p:.4f}",
-        f"  tested on n = {n} calibration samples used for nothing else, delta = {guarantee.delta:g}; {len(tested)} "
-        "points from safe to cheap, each at delta, up to the first that fails",
-        CALLS,
-        f"fitted on the other {n_fitted} samples; a cost weight named below is not the one served:",
-    )
-    evidence: dict[str, Any] = {
-        "text": guarantee.text,
-        "promise": promise,
-        "by_construction": False,
-        "caveat": CAVEAT,
-        "epsilon": guarantee.epsilon,
-        "delta": guarantee.delta,
-        "reference": reference,
-        "calibration_samples": n,
-        "fitted_samples": n_fitted,
-        "cost_weight": point.cost_weight,
-        # Latencies hold measured decisions, and equal training must give an equal bundle.
-        "tested": [{k: v for k, v in plain(one).items() if k != "latency_ms"} for one in tested],
-    }
-    policy = at_cost_weight(trained.policy, point.cost_weight)
-    return Trained(policy, (*lines, *trained.account), {**trained.evidence, "guarantee": evidence})
+@dataclass(frozen=True, eq=False)
+class AloneRecord(TrainingRecord):
+    """A guarantee that holds by construction: the reference itself answers every input.
+
+    Attributes
+    ----------
+    guarantee, reference:
+        What was asked for, and the name of the reference.
+    inner:
+        Its own record.
+    how:
+        The comparison, on half of the samples, that no policy won; None where one candidate alone was asked for.
+    """
+
+    guarantee: Guarantee
+    reference: str
+    inner: TrainingRecord
+    how: AutoRecord | None
+
+    @property
+    def promise(self) -> str:
+        """In words."""
+        return f"no loss of accuracy to {self.reference}, whose own answers are served"
+
+    def lines(self) -> list[str]:
+        """See `TrainingRecord.lines`."""
+        text = self.guarantee.text
+        how = [] if self.how is None else ["how it came to that, by half of the samples:", *self.how.comparison()]
+        return [
+            f"guarantee: {self.promise}: {text} holds by construction, and nothing was tested",
+            f"  it says nothing of how accurate {self.reference} is on other inputs, nor whether it is the best "
+            "candidate there; where it fails another one answers",
+            CALLS,
+            *self.inner.lines(),
+            *how,
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `TrainingRecord.to_json`."""
+        promised = {
+            "text": self.guarantee.text,
+            "promise": self.promise,
+            "by_construction": True,
+            "epsilon": self.guarantee.epsilon,
+            "delta": self.guarantee.delta,
+            "reference": self.reference,
+        }
+        how = {} if self.how is None else self.how.to_json()
+        return {**how, **self.inner.to_json(), "guarantee": promised}
+
+
+@dataclass(frozen=True, eq=False)
+class GuaranteedRecord(TrainingRecord):
+    """A policy at the last operating point that passed, with what is promised and on what grounds.
+
+    Attributes
+    ----------
+    guarantee, reference:
+        What was asked for, and the name of the reference.
+    point, tested:
+        The point served, and all that were tested.
+    fitted_samples, calibration_samples:
+        That the policy was fitted on, and that it was tested on.
+    inner:
+        The record of the policy.
+    """
+
+    guarantee: Guarantee
+    reference: str
+    point: Tested
+    tested: tuple[Tested, ...]
+    fitted_samples: int
+    calibration_samples: int
+    inner: TrainingRecord
+
+    @property
+    def promise(self) -> str:
+        """In words."""
+        epsilon, delta = self.guarantee.epsilon, self.guarantee.delta
+        points = "point" if epsilon == 0.01 else "points"
+        return (
+            f"with {100 * (1 - delta):g} % confidence at most {100 * epsilon:g} {points} of accuracy below "
+            f"{self.reference}"
+        )
+
+    def lines(self) -> list[str]:
+        """See `TrainingRecord.lines`."""
+        point, n = self.point, self.calibration_samples
+        counted = f"right alone on {point.gains}, wrong alone on {point.losses} of them"
+        return [
+            f"guarantee: {self.promise}; {CAVEAT}",
+            f"  serves cost weight {point.cost_weight:.6g} per ms at {point.latency_ms:.3f} ms: {counted} "
+            f"({100 * (point.gains - point.losses) / n:+.2f} points), p = {point.p:.4f}",
+            f"  tested on n = {n} calibration samples used for nothing else, delta = {self.guarantee.delta:g}; "
+            f"{len(self.tested)} points from safe to cheap, each at delta, up to the first that fails",
+            CALLS,
+            f"fitted on the other {self.fitted_samples} samples; a cost weight named below is not the one served:",
+            *self.inner.lines(),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `TrainingRecord.to_json`."""
+        promised: dict[str, Any] = {
+            "text": self.guarantee.text,
+            "promise": self.promise,
+            "by_construction": False,
+            "caveat": CAVEAT,
+            "epsilon": self.guarantee.epsilon,
+            "delta": self.guarantee.delta,
+            "reference": self.reference,
+            "calibration_samples": self.calibration_samples,
+            "fitted_samples": self.fitted_samples,
+            "cost_weight": self.point.cost_weight,
+            # Latencies hold measured decisions, and equal training must give an equal bundle.
+            "tested": [{k: v for k, v in plain(one).items() if k != "latency_ms"} for one in self.tested],
+        }
+        return {**self.inner.to_json(), "guarantee": promised}

@@ -48,6 +48,28 @@ def optimum(score: NDArray[Any], latency_ms: NDArray[np.float64]) -> NDArray[np.
     return labels
 
 
+def oracle(score: NDArray[Any], latency_ms: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The candidate that the oracle runs, which knows the truth: the optimum, the cheapest where there is none.
+
+    Parameters
+    ----------
+    score, latency_ms:
+        As of `optimum`.
+
+    Returns
+    -------
+    intp (n,): it has to answer, so some candidate is run for every sample.
+
+    Examples
+    --------
+    >>> oracle(np.array([[True, True], [False, False]]), np.array([4.0, 1.0]))
+    array([1, 1])
+    """
+    yes = optimum(score, latency_ms)
+    cheapest = int(np.argmin(latency_ms if latency_ms.ndim == 1 else latency_ms.mean(axis=0)))
+    return np.where(yes.any(axis=1), yes.argmax(axis=1), cheapest)
+
+
 def right(score: NDArray[Any]) -> NDArray[Any]:
     """Each candidate's own success: bool (n, m), any number of yes per row; or its score, where that is graded."""
     if score.dtype != np.bool_ and ((score == 0) | (score == 1)).all():

@@ -100,7 +100,7 @@ def select_models(
     latency_ms:
         float64 (m,).
     names:
-        Candidate names, m, for the account.
+        Candidate names, m, for the training summary.
     theta:
         Least gain, in points of accuracy over all samples, for which a candidate is added; 0 or more.
     limit:

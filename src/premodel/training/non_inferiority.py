@@ -18,7 +18,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-DOUBT = 1e-6
+MISS_PROBABILITY = 1e-6
 """Chance that the interval misses the share of gains; part of every p-value."""
 CELLS = 512
 """Parts of the interval; more make the p-value smaller by some hundredths of it at most."""
@@ -27,7 +27,7 @@ WINDOW = 11
 RARE = 1e-8
 """Numbers of gains rarer than this count in full, whatever the losses."""
 ROUNDING = 1e-9
-MOST_SAMPLES = 100_000_000
+MAX_SAMPLES = 100_000_000
 
 Floats = NDArray[np.float64]
 
@@ -58,13 +58,13 @@ def loss_p_value(losses: int, gains: int, n: int, epsilon: float) -> float:
     # Even in the root of the share, whose standard error is about the same everywhere.
     edges = np.linspace(math.sqrt(max(low, 0.0)), math.sqrt(max(high, 0.0)), CELLS + 1) ** 2
     chance = _chance(np.maximum(edges[:-1] + epsilon, 0.0), edges[1:], n, epsilon, score)
-    return min(1.0, float(chance.max()) + DOUBT)
+    return min(1.0, float(chance.max()) + MISS_PROBABILITY)
 
 
 def least_samples(epsilon: float, delta: float) -> int:
     """The least n at which the test passes when no sample at all is lost or gained."""
     low = high = max(1, math.floor(math.log(delta) / math.log1p(-epsilon)))
-    while loss_p_value(0, 0, high, epsilon) > delta and high < MOST_SAMPLES:
+    while loss_p_value(0, 0, high, epsilon) > delta and high < MAX_SAMPLES:
         low, high = high, high + 1 + high // 50
     while high - low > 1:
         middle = (low + high) // 2
@@ -94,8 +94,8 @@ def loss_is_above(losses: int, gains: int, n: int, epsilon: float, delta: float)
 
 
 def _interval(count: int, n: int) -> tuple[float, float]:
-    """Share of which `count` of n were seen, missed with a chance of DOUBT at most (Chernoff's bound on each side)."""
-    seen, allowed = count / n, math.log(2 / DOUBT) / n
+    """Share of which `count` of n were seen, missed with MISS_PROBABILITY at most (Chernoff's bound on each side)."""
+    seen, allowed = count / n, math.log(2 / MISS_PROBABILITY) / n
 
     def far(share: float) -> bool:
         if share in (0.0, 1.0):

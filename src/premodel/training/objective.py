@@ -125,10 +125,19 @@ class Objective:
             kept &= latency_ms <= self.max_latency_ms
         return kept
 
-    def choose(self, accuracy: Floats, latency_ms: Floats, best_accuracy: float) -> int | None:
+    def choose(
+        self, accuracy: Floats, latency_ms: Floats, best_accuracy: float, *, bound_ms: Floats | None = None
+    ) -> int | None:
         """The point wanted among p operating points; None if none keeps floor and ceiling.
 
         Ties go to the lower latency, then the higher accuracy, then the first.
+
+        Parameters
+        ----------
+        bound_ms:
+            What is compared with the ceiling in place of the latencies: upper bounds of them, for points in the order
+            of rising cost weight. Of equally accurate points within the ceiling the first is then taken, not the
+            cheapest: they lie so close that only the bound distinguishes them.
 
         Examples
         --------
@@ -136,17 +145,26 @@ class Objective:
         >>> Objective(min_accuracy=Floor.parse("0.8")).choose(accuracy, latency_ms, best_accuracy=0.82)
         1
         """
-        kept = np.flatnonzero(self.feasible(accuracy, latency_ms, best_accuracy))
+        kept = np.flatnonzero(self.feasible(accuracy, latency_ms if bound_ms is None else bound_ms, best_accuracy))
         if kept.size == 0:
             return None
-        return int(kept[self._order(accuracy[kept], latency_ms[kept])[0]])
+        return int(kept[self._order(accuracy[kept], latency_ms[kept], cheapest=bound_ms is None)[0]])
 
-    def _order(self, accuracy: Floats, latency_ms: Floats) -> NDArray[np.intp]:
+    def choose_or_nearest(
+        self, accuracy: Floats, latency_ms: Floats, best_accuracy: float, *, bound_ms: Floats | None = None
+    ) -> tuple[int, bool]:
+        """The point of `choose`, else that of `nearest`; and does it meet the objective."""
+        chosen = self.choose(accuracy, latency_ms, best_accuracy, bound_ms=bound_ms)
+        if chosen is not None:
+            return chosen, True
+        return self.nearest(accuracy, latency_ms if bound_ms is None else bound_ms), False
+
+    def _order(self, accuracy: Floats, latency_ms: Floats, *, cheapest: bool) -> NDArray[np.intp]:
         if self.cost_weight is not None:
             return np.lexsort((-accuracy, latency_ms, -(accuracy - self.cost_weight * latency_ms)))
         if self.min_accuracy is not None:
             return np.lexsort((-accuracy, latency_ms))
-        return np.lexsort((latency_ms, -accuracy))
+        return np.lexsort((latency_ms, -accuracy)) if cheapest else np.argsort(-accuracy, kind="stable")
 
     def nearest(self, accuracy: Floats, latency_ms: Floats) -> int:
         """The point to fall back to when none keeps both: the most accurate within the ceiling, else the cheapest."""

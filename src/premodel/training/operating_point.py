@@ -14,11 +14,11 @@ FOLDS = 5
 POINTS = 36
 LOWEST, HIGHEST = 0.004, 4.0
 """Of the grid: accuracy that one latency of the best single candidate is worth."""
-NOTHING_ELSE = 1000.0
+LATENCY_ALONE = 1000.0
 """The last point of the grid, at which only latency counts."""
 BETWEEN = 6
 """Weights tried between the point chosen and each of its neighbours in the grid."""
-CEILING = 0.99
+LATENCY_MARGIN = 0.99
 """A cross-fitted mean latency must stay this far below a ceiling."""
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ def weight_grid(base_ms: float, given: float | None) -> Floats:
     given:
         A weight that must be among them.
     """
-    grid = np.array([0.0, *np.geomspace(LOWEST, HIGHEST, POINTS), NOTHING_ELSE]) / base_ms
+    grid = np.array([0.0, *np.geomspace(LOWEST, HIGHEST, POINTS), LATENCY_ALONE]) / base_ms
     return grid if given is None else np.unique([*grid, given])
 
 
@@ -46,11 +46,11 @@ def weights_around(grid: Floats, index: int) -> Floats:
     >>> weights_around(np.array([0.0, 7.0, 7.0 * 2**7]), 1)[[0, 5, 6, 11]]
     array([  1.,   6.,  14., 448.])
     """
-    parts = []
+    found = []
     for low, high in pairwise(grid[max(index - 1, 0) : index + 2].tolist()):
         steps = np.linspace if low == 0 else np.geomspace
-        parts.append(steps(low, high, BETWEEN + 2)[1:-1])
-    return np.concatenate(parts) if parts else np.empty(0)
+        found.append(steps(low, high, BETWEEN + 2)[1:-1])
+    return np.concatenate(found) if found else np.empty(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ def falling(values: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Point:
+class OperatingPoint:
     """The point chosen.
 
     Attributes
@@ -128,7 +128,7 @@ class Point:
     folds: int = FOLDS
 
 
-def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, best_accuracy: float) -> Point:
+def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, best_accuracy: float) -> OperatingPoint:
     """The point of the grid that the objective wants.
 
     Notes
@@ -142,18 +142,9 @@ def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, 
     if objective.weight_alone is not None:
         index, met = int(np.flatnonzero(cost_weight == objective.weight_alone)[0]), True
     else:
-        safe_ms = mean_ms if objective.max_latency_ms is None else found.safe_ms / CEILING
-        kept = np.flatnonzero(objective.feasible(accuracy, safe_ms, best_accuracy))
-        met = kept.size > 0
-        if not met:
-            index = objective.nearest(accuracy, safe_ms)
-        elif objective.cost_weight is not None:
-            index = int(kept[np.argmax(accuracy[kept] - objective.cost_weight * mean_ms[kept])])
-        elif objective.min_accuracy is not None:
-            index = int(kept[np.lexsort((-accuracy[kept], mean_ms[kept]))[0]])
-        else:
-            index = int(kept[0])
-    return Point(
+        bound_ms = mean_ms if objective.max_latency_ms is None else found.safe_ms / LATENCY_MARGIN
+        index, met = objective.choose_or_nearest(accuracy, mean_ms, best_accuracy, bound_ms=bound_ms)
+    return OperatingPoint(
         index,
         float(cost_weight[index]),
         float(accuracy[index]),

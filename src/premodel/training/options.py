@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from premodel.errors import OptionError
-from premodel.records import MOST_SEED, Criterion
-from premodel.runtime.policies.base import Policy
+from premodel.records import MAX_SEED, Criterion
 from premodel.training.feature_selection import TARGET
 from premodel.training.labels import LABEL_SCHEMES, LabelScheme
 from premodel.training.model_selection import THETA
@@ -21,6 +15,8 @@ from premodel.training.objective import Objective
 
 GUARANTEE_FORM = "loss<=1pt@95%"
 _GUARANTEE = re.compile(r"loss\s*<=\s*(\d+(?:\.\d+)?)\s*pt\s*@\s*(\d+(?:\.\d+)?)\s*%")
+DEFAULT_POLICY = "auto"
+"""Trained where the user names none."""
 ABSTAIN = "abstain"
 """As a fallback: no answer at all. No candidate can have this name here."""
 
@@ -97,7 +93,7 @@ class TrainOptions:
         A loss of accuracy to be kept with some confidence; None for no promise.
     """
 
-    policy: str = "auto"
+    policy: str = DEFAULT_POLICY
     criterion: Criterion = "top1"
     objective: Objective = field(default_factory=Objective)
     theta: float = THETA
@@ -111,8 +107,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.labels is not None and self.labels not in LABEL_SCHEMES:
             raise OptionError("unknown label scheme", given=self.labels, allowed=", ".join(LABEL_SCHEMES))
-        if not 0 <= self.seed <= MOST_SEED:
-            raise OptionError("wrong seed", given=self.seed, allowed=f"whole numbers from 0 to {MOST_SEED}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise OptionError("wrong seed", given=self.seed, allowed=f"whole numbers from 0 to {MAX_SEED}")
         if self.features < 1:
             raise OptionError("wrong number of features to keep", given=self.features, allowed="1 or more")
 
@@ -126,38 +122,3 @@ class TrainOptions:
             value = getattr(self.objective if name in ("cost_weight", "max_latency_ms") else self, name)
             if value is not None:
                 raise OptionError(f"policy {self.policy} has no {name.replace('_', '-')}", given=value, do=reason)
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A trained policy.
-
-    Attributes
-    ----------
-    policy:
-        Ready to decide.
-    account:
-        How it came about, line by line, for people.
-    evidence:
-        The same for machines: JSON, for the bundle. Nothing in it depends on the time or speed of training, so that
-        the same training gives the same bundle.
-    """
-
-    policy: Policy
-    account: tuple[str, ...]
-    evidence: Mapping[str, Any]
-
-
-def plain(value: Any) -> Any:
-    """Records, tuples and numpy numbers as plain JSON types; numbers that are not finite become None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -15,7 +15,8 @@ from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.reference import FIELD, Reference
 from premodel.training.guarantee import state_guarantee
-from premodel.training.options import Trained, TrainOptions, plain
+from premodel.training.options import TrainOptions
+from premodel.training.record import Trained, plain
 from premodel.training.reference import training_reference
 from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables
@@ -103,21 +104,21 @@ def _bundle(
         criterion=options.criterion,
         extractor_version=None if version is None else str(version),
         objective=state_guarantee(options).objective.to_json(),
-        evidence={**_evidence(trained, tables, options), FIELD: reference.to_json()},
+        training_record={**_training_record(trained, tables, options), FIELD: reference.to_json()},
         conditions=_conditions(tables),
         sizes=_sizes(candidates),
     )
 
 
-def _evidence(trained: Trained, tables: Tables, options: TrainOptions) -> Mapping[str, Any]:
-    """What is known of the premodel: its account, and the profile it rests on."""
+def _training_record(trained: Trained, tables: Tables, options: TrainOptions) -> Mapping[str, Any]:
+    """What is known of the premodel: its training summary, and the profile it rests on."""
     accuracy = tables.score(options.criterion).mean(axis=0)
     end_to_end_ms = tables.end_to_end_ms()
     return {
         "policy": options.policy,
         "seed": options.seed,
-        "account": list(trained.account),
-        "training": plain(trained.evidence),
+        "summary": list(trained.summary),
+        "training": plain(trained.record.to_json()),
         "samples": len(tables),
         "singles": [
             {

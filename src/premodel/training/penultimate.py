@@ -1,4 +1,4 @@
-"""Penultimate features from a store, joined with its tables: the evidence of the paper's CNN premodel."""
+"""Penultimate features from a store, joined with its tables: what the paper's CNN premodel reads."""
 
 from __future__ import annotations
 

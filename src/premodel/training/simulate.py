@@ -134,7 +134,7 @@ def served_score(tables: Tables, criterion: Criterion, served: Simulation) -> ND
 
 
 def _answers_so_far(policy: Policy, features: Features, scores: Scores | None, row: int) -> AnswersSoFar:
-    """What is known before the first step; policies write to the evidence, so scores are not shared."""
+    """What is known before the first step; policies write to it, so scores are not shared."""
     return AnswersSoFar(
         features=features[row] if policy.features else None, scores=None if scores is None else scores[row]
     )

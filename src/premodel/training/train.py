@@ -1,27 +1,16 @@
-"""Training a policy by name. A new policy is one file of `training/policies` and one line here."""
+"""Training of a policy by name: what holds for every policy stands here, the rest in `training/policies`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 
 from premodel.errors import OptionError
-from premodel.runtime.policies.select import Select
-from premodel.training.ceilings import check_latency, check_together, within_ceilings
-from premodel.training.guarantee import train_guaranteed
-from premodel.training.options import Trained, TrainOptions
+from premodel.training.ceilings import check_latency, within_ceilings
+from premodel.training.guarantee import check_guarantee, train_guaranteed
+from premodel.training.options import TrainOptions
+from premodel.training.policies.registry import trainer_of
+from premodel.training.record import Trained
 from premodel.training.tables import Tables
-
-TRAINERS: dict[str, tuple[str, str]] = {
-    "auto": ("premodel.training.policies.auto", "train"),
-    "paper": ("premodel.training.policies.select", "train_paper"),
-    "select": ("premodel.training.policies.select", "train_select"),
-    "cascade": ("premodel.training.policies.cascade_routing", "train_cascade"),
-    "cascade-routing": ("premodel.training.policies.cascade_routing", "train"),
-    "single": ("premodel.training.policies.single", "train"),
-}
-"""Name -> module and function, (Tables, TrainOptions) -> Trained; loaded when first asked for."""
 
 
 def train(tables: Tables, options: TrainOptions) -> Trained:
@@ -33,31 +22,39 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     ------
     OptionError
         The policy is unknown, an option cannot be met or makes no sense for the policy, or the tables hold too little.
+    GuaranteeError
+        The samples do not allow the guarantee that was asked for.
     MissingExtraError
         A package that training needs is not installed.
     """
-    if options.policy not in TRAINERS:
-        raise OptionError("unknown policy", given=options.policy, allowed=", ".join(TRAINERS))
+    check_options(options)
+    trainer = trainer_of(options.policy)
     if len(tables) == 0:
         raise OptionError("the profile holds no sample with all predictions", given=0, do="profile some images first")
-    module, name = TRAINERS[options.policy]
-    trainer: Callable[[Tables, TrainOptions], Trained] = getattr(import_module(module), name)
     tables = within_ceilings(tables, options.objective)
     check_latency(tables, options.objective)
     if options.guarantee is None:
-        trained = trainer(tables, options)
+        trained = trainer.fit(tables, options)
     else:
         trained = train_guaranteed(tables, options, options.guarantee, trainer)
-    if isinstance(trained.policy, Select):
-        check_together(tables, options.objective, trained.policy.candidates, options.policy)
-    doubts = [doubt for doubt in _doubts(tables, trained) if doubt not in trained.account]
-    return replace(trained, account=(*trained.account, *doubts))
+    return replace(trained, warnings=_warnings(tables, trained))
 
 
-def _doubts(tables: Tables, trained: Trained) -> list[str]:
+def check_options(options: TrainOptions) -> None:
+    """Refuse what cannot be trained, whatever the profile holds: before any work.
+
+    Raises
+    ------
+    OptionError
+        The policy is unknown, or the guarantee makes no sense for it or beside the other options.
+    """
+    check_guarantee(options, trainer_of(options.policy))
+
+
+def _warnings(tables: Tables, trained: Trained) -> tuple[str, ...]:
     """Which latencies behind the policy are not to be relied on."""
     timings = {name: tables.timings[tables.candidates.index(name)] for name in trained.policy.candidates}
-    doubts = [f"latency of {name} is INVALID: {timing.reason}" for name, timing in timings.items() if not timing.valid]
+    found = [f"latency of {name} is INVALID: {timing.reason}" for name, timing in timings.items() if not timing.valid]
     if tables.conditions.get("decode_valid") is False:
-        doubts.append("latency of decode is INVALID")
-    return doubts
+        found.append("latency of decode is INVALID")
+    return tuple(found)

@@ -30,7 +30,7 @@ class Sure(Policy):
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         return Stop(so_far.predictions[0], 0, self.confidence) if so_far.predictions else Run(0)
 
-    settings = arrays = from_parts = None  # type: ignore[assignment]
+    settings = arrays = from_components = None  # type: ignore[assignment]
 
 
 def told(confidence: float, right: list[int]) -> list[Calibration]:

@@ -14,7 +14,7 @@ from policy_makers import MAKERS
 from premodel.errors import BundleError, OptionError, RunError
 from premodel.records import Prediction
 from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop, Trace, serve
-from premodel.runtime.policies.registry import POLICIES, policy_from_parts
+from premodel.runtime.policies.registry import POLICIES, policy_from_components
 from premodel.training.simulate import simulate
 from profiles import predictable_tables
 
@@ -73,7 +73,7 @@ def test_serves_what_a_candidate_said(policy: Policy) -> None:
 
 @each_policy
 def test_decides_alike_again_and_after_its_parts_went_through_json(policy: Policy) -> None:
-    again = policy_from_parts(policy.kind, json.loads(json.dumps(policy.settings())), policy.arrays())
+    again = policy_from_components(policy.kind, json.loads(json.dumps(policy.settings())), policy.arrays())
     assert again.candidates == policy.candidates
     assert again.features == policy.features
     for options in (CallOptions(), CallOptions(max_latency_ms=4.0), CallOptions(cost_weight=0.05)):
@@ -176,16 +176,16 @@ def test_incomplete_parts_are_refused(policy: Policy) -> None:
     for name in settings_:
         parts = {key: value for key, value in settings_.items() if key != name}
         with pytest.raises(BundleError):
-            policy_from_parts(policy.kind, parts, policy.arrays())
+            policy_from_components(policy.kind, parts, policy.arrays())
     for name in policy.arrays():
         arrays = {key: value for key, value in policy.arrays().items() if key != name}
         with pytest.raises(BundleError):
-            policy_from_parts(policy.kind, settings_, arrays)
+            policy_from_components(policy.kind, settings_, arrays)
 
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(BundleError, match="unknown policy; given: oracle; allowed: single"):
-        policy_from_parts("oracle", {}, {})
+        policy_from_components("oracle", {}, {})
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Stubborn(Policy):
         return {}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         raise AssertionError("not read from a bundle")
 
 

@@ -60,4 +60,4 @@ def test_confidence_is_the_accuracy_in_the_profile() -> None:
 def test_wrong_costs_are_refused(latency_ms: list[object]) -> None:
     costs = {"latency_ms": latency_ms, "decode_ms": 0.1, "features_ms": 0.0, "select_ms": 0.0}
     with pytest.raises(BundleError, match="costs"):
-        Single.from_parts({"candidates": ["a", "b"], "accuracy": [0.5, 0.6], "costs": costs}, {})
+        Single.from_components({"candidates": ["a", "b"], "accuracy": [0.5, 0.6], "costs": costs}, {})

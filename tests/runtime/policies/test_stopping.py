@@ -1,4 +1,4 @@
-"""Stopping decisions by hand: two candidates, gains that are easy to follow."""
+"""Stopping decisions by hand: two candidates, continuation that are easy to follow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from premodel.errors import BundleError, OptionError
 from premodel.records import Prediction
 from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Run, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import NOT_ALLOWED, Cascade, CascadeRouting, StoppingParts, confidence_logit
+from premodel.runtime.policies.stopping import (
+    NOT_ALLOWED,
+    Cascade,
+    CascadeRouting,
+    StoppingComponents,
+    confidence_logit,
+)
 
 SMALL, LARGE = 0, 1
 COSTS = Costs((1.0, 4.0), 0.5)
@@ -27,28 +33,28 @@ def said(label: int, share: float, n_labels: int = 10) -> Prediction:
     return Prediction(np.asarray(labels, np.int32), np.asarray(shares, np.float32), 0.0)
 
 
-def parts(**other: Any) -> StoppingParts:
+def components(**other: Any) -> StoppingComponents:
     """After the small one the large one is worth 0.5 - s, after the large one the small one nothing.
 
     At the second operating point everything but the start costs too much.
     """
-    gains = np.zeros((2, 4, 2, 3), np.float32)
-    gains[..., 0] = NOT_ALLOWED
-    gains[0, 1, LARGE] = [0.5, -1.0, 0.0]
-    gains[0, 2, SMALL] = [-0.1, 0.0, 0.0]
-    gains[1, 1, LARGE] = [-9.0, 0.0, 0.0]
-    gains[1, 2, SMALL] = [-9.0, 0.0, 0.0]
+    continuation = np.zeros((2, 4, 2, 3), np.float32)
+    continuation[..., 0] = NOT_ALLOWED
+    continuation[0, 1, LARGE] = [0.5, -1.0, 0.0]
+    continuation[0, 2, SMALL] = [-0.1, 0.0, 0.0]
+    continuation[1, 1, LARGE] = [-9.0, 0.0, 0.0]
+    continuation[1, 2, SMALL] = [-9.0, 0.0, 0.0]
     start = np.full((3, 2, 2), -math.inf, np.float32)
     start[0, :, SMALL] = 0.6  # within 1 ms
     start[1] = [[0.6, 0.8], [0.6, 0.1]]  # within 4 ms: the large one alone is better
     start[2] = [[0.9, 0.8], [0.6, 0.1]]  # within 5 ms: the small one, because the large one can follow
     return replace(
-        StoppingParts(
+        StoppingComponents(
             weights=np.asarray([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32),
             member=np.full(4, -1, np.int8),
             calibration=np.tile([0.0, 1.0], (4, 1)),
             cost_weight=np.asarray([0.01, 1.0]),
-            gains=gains,
+            continuation=continuation,
             budgets=np.asarray([1.0, 4.0, 5.0]),
             start=start,
         ),
@@ -58,7 +64,7 @@ def parts(**other: Any) -> StoppingParts:
 
 def policy(kind: Any = CascadeRouting, **other: Any) -> Any:
     own = {"point": 0, "accuracy": (0.6, 0.8), "costs": COSTS, "n_labels": 10, **other}
-    return kind(("small", "large"), own.pop("parts", parts()), **own)
+    return kind(("small", "large"), own.pop("components", components()), **own)
 
 
 def after(*ran: tuple[int, Prediction], failed: set[int] | None = None) -> AnswersSoFar:
@@ -109,7 +115,7 @@ def test_both_run_serve_the_fused_answer() -> None:
 
 
 def test_a_set_may_serve_its_best_members_own_answer() -> None:
-    rule = policy(parts=parts(member=np.asarray([-1, -1, -1, SMALL], np.int8)))
+    rule = policy(components=components(member=np.asarray([-1, -1, -1, SMALL], np.int8)))
     small, large = said(3, 0.6), said(5, 0.7)
     stop = rule.next(after((SMALL, small), (LARGE, large)), CallOptions())
     assert isinstance(stop, Stop)
@@ -158,17 +164,17 @@ def test_ties_go_to_the_lower_latency_then_to_the_order(
     kind: Any, latency_ms: tuple[float, ...], starts: int, follows: int
 ) -> None:
     """Three candidates of equal value as a start and of equal gain after any one; a cascade never goes back."""
-    gains = np.zeros((1, 8, 3, 3), np.float32)
-    gains[..., 0] = NOT_ALLOWED
+    continuation = np.zeros((1, 8, 3, 3), np.float32)
+    continuation[..., 0] = NOT_ALLOWED
     for first in range(3):
         for second in range(first + 1, 3) if kind is Cascade else {0, 1, 2} - {first}:
-            gains[0, 1 << first, second] = [0.5, 0.0, 0.0]
-    alike = StoppingParts(
+            continuation[0, 1 << first, second] = [0.5, 0.0, 0.0]
+    alike = StoppingComponents(
         weights=np.ones((8, 3), np.float32),
         member=np.full(8, -1, np.int8),
         calibration=np.tile([0.0, 1.0], (8, 1)),
         cost_weight=np.asarray([0.01]),
-        gains=gains,
+        continuation=continuation,
         budgets=np.asarray([8.0]),
         start=np.full((1, 1, 3), 0.7, np.float32),
     )
@@ -200,9 +206,9 @@ def test_failures() -> None:
 def test_a_cascade_does_not_go_back() -> None:
     with pytest.raises(ValueError, match="does not go back"):
         policy(Cascade)
-    gains = parts().gains.copy()
-    gains[:, 2, SMALL, 0] = NOT_ALLOWED
-    rule = policy(Cascade, parts=parts(gains=gains))
+    continuation = components().continuation.copy()
+    continuation[:, 2, SMALL, 0] = NOT_ALLOWED
+    rule = policy(Cascade, components=components(continuation=continuation))
     assert rule.next(after(), CallOptions()).candidate == SMALL
     assert isinstance(rule.next(after((LARGE, said(1, 0.2))), CallOptions()), Stop)
 
@@ -217,7 +223,7 @@ def test_a_cascade_does_not_go_back() -> None:
         ("calibration", np.full((4, 2), np.inf)),
         ("cost_weight", np.asarray([1.0, 1.0])),
         ("cost_weight", np.asarray([])),
-        ("gains", np.full((2, 4, 2, 3), np.inf, np.float32)),
+        ("continuation", np.full((2, 4, 2, 3), np.inf, np.float32)),
         ("budgets", np.asarray([1.0, 4.0])),
         ("budgets", np.asarray([5.0, 4.0, 1.0])),
         ("start", np.full((3, 2, 2), np.nan, np.float32)),
@@ -226,7 +232,7 @@ def test_a_cascade_does_not_go_back() -> None:
 def test_damaged_parts_are_refused(name: str, value: Any) -> None:
     good = policy()
     with pytest.raises(BundleError, match="policy cascade-routing is incomplete"):
-        CascadeRouting.from_parts(good.settings(), {**good.arrays(), name: value})
+        CascadeRouting.from_components(good.settings(), {**good.arrays(), name: value})
 
 
 @pytest.mark.parametrize(
@@ -235,15 +241,15 @@ def test_damaged_parts_are_refused(name: str, value: Any) -> None:
 def test_damaged_settings_are_refused(name: str, value: Any) -> None:
     good = policy()
     with pytest.raises(BundleError):
-        CascadeRouting.from_parts({**good.settings(), name: value}, good.arrays())
+        CascadeRouting.from_components({**good.settings(), name: value}, good.arrays())
 
 
 @pytest.mark.parametrize(("ran", "again"), [(1, SMALL), (2, LARGE), (3, SMALL), (3, LARGE)])
 def test_learned_values_that_run_a_candidate_again_are_refused(ran: int, again: int) -> None:
-    endless = parts()
-    endless.gains[:, ran, again] = [1.0, 0.0, 0.0]
+    endless = components()
+    endless.continuation[:, ran, again] = [1.0, 0.0, 0.0]
     with pytest.raises(ValueError, match="run must not be run again"):
-        policy(parts=endless)
+        policy(components=endless)
 
 
 @pytest.mark.parametrize(
@@ -254,8 +260,8 @@ def test_learned_values_that_run_a_candidate_again_are_refused(ran: int, again: 
         {"accuracy": (0.6, math.nan)},
         {"top_n": 11},
         {"top_n": 4_000_000},
-        {"parts": parts(weights=np.asarray([[0, 0], [1e38, 0], [0, 1], [1, 1]], np.float32))},
-        {"parts": parts(calibration=np.tile([0.0, 1e300], (4, 1)))},
+        {"components": components(weights=np.asarray([[0, 0], [1e38, 0], [0, 1], [1, 1]], np.float32))},
+        {"components": components(calibration=np.tile([0.0, 1e300], (4, 1)))},
     ],
     ids=str,
 )

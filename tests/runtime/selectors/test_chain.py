@@ -54,7 +54,7 @@ def test_levels_that_do_not_fit_together_are_refused(levels: object) -> None:
     settings = selector.settings()
     settings["groups"][0]["levels"] = levels
     with pytest.raises(BundleError, match="levels"):
-        ChainSelector.from_parts(settings, selector.arrays())
+        ChainSelector.from_components(settings, selector.arrays())
 
 
 def test_groups_on_other_features_are_refused() -> None:
@@ -62,4 +62,4 @@ def test_groups_on_other_features_are_refused() -> None:
     settings = selector.settings()
     settings["groups"][1]["settings"]["features"] = ["hue1", "contrast"]
     with pytest.raises(BundleError, match="other features"):
-        ChainSelector.from_parts(settings, selector.arrays())
+        ChainSelector.from_components(settings, selector.arrays())

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from premodel.errors import BundleError, InputError, OptionError
 from premodel.runtime.selectors.base import Arrays, Selector
-from premodel.runtime.selectors.registry import KINDS, selector_from_parts
-from premodel.training.selectors.registry import LEVELS, TECHNIQUES, technique_fit
+from premodel.runtime.selectors.registry import KINDS, selector_from_components
+from premodel.training.selectors.registry import TECHNIQUES, levels, technique_fit
 
 NAMES = ("contrast", "n_keypoints", "hue1", "constant")
 FITS = (*TECHNIQUES, "knn.knn.knn", "knn.svm.decision_tree", "logistic.knn.naive_bayes.knn")
@@ -84,7 +84,7 @@ def test_beats_a_coin_where_features_tell(built: Built) -> None:
 def test_parts_make_an_equal_selector(built: Built) -> None:
     settings = json.loads(json.dumps(built.selector.settings()))
     arrays = {name: array.copy() for name, array in built.selector.arrays().items()}
-    again = selector_from_parts(built.selector.kind, settings, arrays)
+    again = selector_from_components(built.selector.kind, settings, arrays)
     assert again.settings() == built.selector.settings()
     assert same(again.arrays(), built.selector.arrays())
     assert again.features == built.selector.features
@@ -133,7 +133,7 @@ def test_a_missing_setting_is_refused(built: Built) -> None:
     for name in settings:
         rest = {key: value for key, value in settings.items() if key != name}
         with pytest.raises(BundleError, match=name):
-            selector_from_parts(built.selector.kind, rest, built.selector.arrays())
+            selector_from_components(built.selector.kind, rest, built.selector.arrays())
 
 
 @each
@@ -142,10 +142,10 @@ def test_a_missing_or_misshapen_array_is_refused(built: Built) -> None:
     for name in arrays:
         rest = {key: value for key, value in arrays.items() if key != name}
         with pytest.raises(BundleError):
-            selector_from_parts(built.selector.kind, settings, rest)
+            selector_from_components(built.selector.kind, settings, rest)
         for bad in (arrays[name][..., None], arrays[name].astype(np.complex64)):
             with pytest.raises(BundleError):
-                selector_from_parts(built.selector.kind, settings, {**arrays, name: bad})
+                selector_from_components(built.selector.kind, settings, {**arrays, name: bad})
 
 
 @each
@@ -154,7 +154,7 @@ def test_arrays_of_nan_are_refused(built: Built) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and array.size:
             with pytest.raises(BundleError):
-                selector_from_parts(built.selector.kind, settings, {**arrays, name: np.full_like(array, np.nan)})
+                selector_from_components(built.selector.kind, settings, {**arrays, name: np.full_like(array, np.nan)})
 
 
 @each
@@ -170,7 +170,7 @@ def test_features_all_constant_give_one_answer(built: Built) -> None:
     selector = technique_fit(built.technique)(np.ones((40, 4), dtype=np.float32), LABELS[:40], NAMES)
     scores = selector.score_batch(NEW)
     assert np.isfinite(scores).all()
-    if built.technique in LEVELS and built.technique != "decision_tree":
+    if built.technique in levels() and built.technique != "decision_tree":
         assert (scores == scores[0]).all()
 
 
@@ -189,9 +189,9 @@ def test_a_fit_refuses_what_it_cannot_learn_from(built: Built) -> None:
 
 def test_an_unknown_kind_or_technique_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BundleError, match=r"perceptron.*knn"):
-        selector_from_parts("perceptron", {}, {})
+        selector_from_components("perceptron", {}, {})
     with pytest.raises(BundleError, match="unknown kind"):
-        selector_from_parts(None, {}, {})
+        selector_from_components(None, {}, {})
     for technique in ("perceptron", "knn.", "knn.perceptron", "multi_class.knn", "knn:svm", ""):
         with pytest.raises(OptionError, match=r"unknown technique.*decision_tree"):
             technique_fit(technique)

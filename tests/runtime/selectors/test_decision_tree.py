@@ -23,7 +23,7 @@ SETTINGS = {"features": ["contrast", "hue1"]}
 
 
 def test_walks_by_hand() -> None:
-    selector = DecisionTreeSelector.from_parts(SETTINGS, PARTS)
+    selector = DecisionTreeSelector.from_components(SETTINGS, PARTS)
     assert selector.n_candidates == 2
     inputs = np.float32([[0.5, 9], [0.5000001, 2], [7, 2.5]])  # on a threshold goes left
     assert [selector.score(row).tolist() for row in inputs] == [[0.25, 0.5], [0.75, 0.5], [1.0, 0.5]]
@@ -44,4 +44,4 @@ def test_walks_by_hand() -> None:
 )
 def test_a_broken_tree_is_refused(name: str, value: Any, message: str) -> None:
     with pytest.raises(BundleError, match=message):
-        DecisionTreeSelector.from_parts(SETTINGS, {**PARTS, name: value})
+        DecisionTreeSelector.from_components(SETTINGS, {**PARTS, name: value})

@@ -74,11 +74,11 @@ def test_fewer_samples_than_neighbours_are_refused() -> None:
 def test_a_bundle_with_a_wrong_k_is_refused(k: object) -> None:
     selector = fit(RAW, LABELS, ("contrast",))
     with pytest.raises(BundleError, match="k"):
-        KnnSelector.from_parts({**selector.settings(), "k": k}, selector.arrays())
+        KnnSelector.from_components({**selector.settings(), "k": k}, selector.arrays())
 
 
 @pytest.mark.parametrize("names", ["contrast", [], ["a", "a"], [3], None])
 def test_a_bundle_with_wrong_feature_names_is_refused(names: object) -> None:
     selector = fit(RAW, LABELS, ("contrast",))
     with pytest.raises(BundleError, match="feature names"):
-        KnnSelector.from_parts({**selector.settings(), "features": names}, selector.arrays())
+        KnnSelector.from_components({**selector.settings(), "features": names}, selector.arrays())

@@ -45,4 +45,4 @@ def test_an_unknown_technique_is_refused() -> None:
         multi_class.fit(RAW, LABELS, ("contrast",), technique="svm")
     selector = multi_class.fit(RAW, LABELS, ("contrast",))
     with pytest.raises(BundleError, match="technique"):
-        MultiClassSelector.from_parts({**selector.settings(), "technique": "chain"}, selector.arrays())
+        MultiClassSelector.from_components({**selector.settings(), "technique": "chain"}, selector.arrays())

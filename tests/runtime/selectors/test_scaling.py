@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from premodel.errors import BundleError, OptionError
-from premodel.runtime.selectors.parts import Parts
+from premodel.runtime.selectors.components import Components
 from premodel.runtime.selectors.scaling import MinMaxScaler
 
 ROWS = np.float32([[2, 10, 5], [4, 30, 5], [3, 20, 5]])
@@ -35,8 +35,8 @@ def test_no_rows_are_refused() -> None:
 
 def test_parts_round_trip_and_a_reversed_range_is_refused() -> None:
     scaler = MinMaxScaler.of(ROWS)
-    again = MinMaxScaler.from_parts(Parts("knn", {}, scaler.arrays()), 3)
+    again = MinMaxScaler.from_components(Components("knn", {}, scaler.arrays()), 3)
     assert np.array_equal(again(ROWS * 3), scaler(ROWS * 3))
     turned = {"low": scaler.high, "high": scaler.low}
     with pytest.raises(BundleError, match="low is above its high"):
-        MinMaxScaler.from_parts(Parts("knn", {}, turned), 3)
+        MinMaxScaler.from_components(Components("knn", {}, turned), 3)

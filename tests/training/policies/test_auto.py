@@ -11,13 +11,18 @@ import pytest
 from premodel.errors import OptionError
 from premodel.stats import too_few_samples
 from premodel.training.objective import Floor, Objective
-from premodel.training.options import Trained, TrainOptions
-from premodel.training.policies.auto import FEATURES, OUTPUTS, SINGLE
+from premodel.training.options import TrainOptions
+from premodel.training.policies.registry import POLICIES
+from premodel.training.record import Trained
 from premodel.training.simulate import simulate
 from premodel.training.tables import FeatureCosts, Tables
 from premodel.training.train import train
 from profiles import make_tables
 from telling import noisy_tables, telling_tables
+
+SINGLE = "single"
+OUTPUTS = tuple(name for name, one in POLICIES.items() if one.chooses and not one.reads_features)
+FEATURES = tuple(name for name, one in POLICIES.items() if one.reads_features)
 
 
 def without_features(tables: Tables) -> Tables:
@@ -32,7 +37,7 @@ def auto(tables: Tables, floor: str | None = None, **objective: Any) -> Trained:
 
 
 def chosen(found: Trained) -> str:
-    return str(found.evidence["auto"]["chosen"])
+    return str(found.record.to_json()["auto"]["chosen"])
 
 
 def test_auto_is_the_default() -> None:
@@ -58,7 +63,7 @@ def test_one_alone_is_chosen_where_nothing_tells() -> None:
     assert chosen(found) == SINGLE
     assert found.policy.kind == "single"
     assert found.policy.candidates[0] == "c2"
-    assert "chosen: single, no premodel does better than one candidate alone" in found.account
+    assert "chosen: single, no premodel does better than one candidate alone" in found.summary
 
 
 def test_select_is_chosen_where_a_feature_tells_and_sureness_does_not() -> None:
@@ -75,24 +80,24 @@ def test_select_is_chosen_where_a_feature_tells_and_sureness_does_not() -> None:
 
 def test_the_losers_figures_are_kept() -> None:
     found = auto(noisy_tables(150, 3))
-    records = {record["policy"]: record for record in found.evidence["auto"]["policies"]}
+    records = {record["policy"]: record for record in found.record.to_json()["auto"]["policies"]}
     assert set(records) == {SINGLE, *OUTPUTS, *FEATURES}
     assert records[SINGLE]["samples"] == 150
     for record in records.values():
         assert (record["samples"] == 150) is (record["given_up"] is None)
         assert 0 <= record["accuracy"] <= 1
-    assert found.account[0].startswith("policies compared on 150 samples in 5 folds")
-    assert found.account[-1].startswith("decides: ")
+    assert found.summary[0].startswith("policies compared on 150 samples in 5 folds")
+    assert found.summary[-1].startswith("decides: ")
 
 
 def test_without_features_policies_that_need_them_are_left_out() -> None:
     found = auto(without_features(noisy_tables(100, 3)))
-    assert {record["policy"] for record in found.evidence["auto"]["policies"]} == {SINGLE, *OUTPUTS}
+    assert {record["policy"] for record in found.record.to_json()["auto"]["policies"]} == {SINGLE, *OUTPUTS}
 
 
 def test_a_policy_that_refuses_the_objective_says_why() -> None:
     found = auto(noisy_tables(100, 3), cost_weight=0.02)
-    records = {record["policy"]: record for record in found.evidence["auto"]["policies"]}
+    records = {record["policy"]: record for record in found.record.to_json()["auto"]["policies"]}
     assert "policy paper has no cost-weight" in records["paper"]["given_up"]
 
 
@@ -102,7 +107,7 @@ def test_a_floor_that_no_single_candidate_reaches() -> None:
     tables = without_features(telling_tables(correct, sure=0.7, unsure=0.5, noise=0.1, latency_ms=(1.0, 1.1, 1.2)))
     found = auto(tables, floor="best+3pt")
     assert chosen(found) in OUTPUTS
-    assert "one candidate alone misses the objective" in found.evidence["auto"]["why"]
+    assert "one candidate alone misses the objective" in found.record.to_json()["auto"]["why"]
 
 
 @pytest.mark.parametrize("option", [{"technique": "knn"}, {"labels": "right"}, {"fallback": "c0"}])
@@ -133,12 +138,12 @@ def experts(n: int) -> Tables:
 
 def test_one_candidate_alone_is_chosen_with_a_word_on_what_accuracy_costs() -> None:
     found = train(experts(200), TrainOptions("auto"))
-    (line,) = (line for line in found.account if line.startswith("for a higher accuracy: "))
+    (line,) = (line for line in found.summary if line.startswith("for a higher accuracy: "))
     assert "slower than one candidate alone, accuracy higher (+" in line
     assert line.endswith("Ask with --cost-weight 0.")
 
 
 def test_few_samples_are_named_in_the_words_of_every_command() -> None:
-    account = train(experts(40), TrainOptions("auto")).account
+    account = train(experts(40), TrainOptions("auto")).summary
     assert any(line.startswith("chosen: ") and too_few_samples(40) in line for line in account)
     assert not any(line.startswith("for a higher accuracy: ") for line in account)

@@ -12,9 +12,10 @@ from premodel.errors import OptionError
 from premodel.runtime.policies.base import TRAINED, CallOptions
 from premodel.runtime.policies.stopping import Cascade, CascadeRouting
 from premodel.training.objective import Floor, Objective
-from premodel.training.operating_point import Point
-from premodel.training.options import Trained, TrainOptions
+from premodel.training.operating_point import OperatingPoint
+from premodel.training.options import TrainOptions
 from premodel.training.policies.cascade_routing import _better
+from premodel.training.record import Trained
 from premodel.training.simulate import simulate
 from premodel.training.tables import Tables
 from premodel.training.train import train
@@ -37,10 +38,10 @@ def accuracy(served: Any, tables: Tables, top_n: int = 1) -> float:
 @each_policy
 def test_a_floor_beside_a_cost_weight_is_kept_where_it_can_be(policy: str) -> None:
     """However much a millisecond is worth: the weight decides among the points that keep the floor."""
-    plain = trained(policy, floor="best").evidence["operating_point"]
+    plain = trained(policy, floor="best").record.to_json()["operating_point"]
     assert plain["met"]
     for weight in (0.001, 5.0):
-        point = trained(policy, floor="best", cost_weight=weight).evidence["operating_point"]
+        point = trained(policy, floor="best", cost_weight=weight).record.to_json()["operating_point"]
         assert point["met"], weight
         assert point["accuracy"] >= point["best_single_accuracy"]
 
@@ -56,7 +57,7 @@ def test_the_known_best_policy_is_found(policy: str) -> None:
     assert served.ran[:, 0].all()
     assert np.array_equal(served.ran[:, 1], ~small)
     assert accuracy(served, tables) == 1.0
-    point = found.evidence["operating_point"]
+    point = found.record.to_json()["operating_point"]
     assert point["accuracy"] == 1.0
     # 0.25 decode + 0.03 decisions + 1 + the share of unsure ones * 4
     assert point["latency_ms"] == pytest.approx(1.28 + 4 * (1 - small.mean()), abs=0.01)
@@ -67,7 +68,7 @@ def test_what_was_cross_fitted_comes_out_on_other_samples(policy: str) -> None:
     tables = noisy_tables(3000, 3, seed=7)
     own, other = tables.take(np.arange(1500)), tables.take(np.arange(1500, 3000))
     found = trained(policy, own)
-    point = found.evidence["operating_point"]
+    point = found.record.to_json()["operating_point"]
     served = simulate(found.policy, other)
     assert accuracy(served, other) == pytest.approx(point["accuracy"], abs=0.03)
     ran_ms = served.latency_ms - served.select_ms + 0.03
@@ -88,18 +89,18 @@ def test_a_higher_weight_costs_less(policy: str) -> None:
 @each_policy
 def test_objectives(policy: str) -> None:
     best = TABLES.correct("top1").mean(axis=0).max()
-    floor = trained(policy, floor="best-10pt").evidence["operating_point"]
+    floor = trained(policy, floor="best-10pt").record.to_json()["operating_point"]
     assert floor["met"]
     assert floor["accuracy"] >= best - 0.1
-    assert floor["latency_ms"] <= trained(policy).evidence["operating_point"]["latency_ms"]
+    assert floor["latency_ms"] <= trained(policy).record.to_json()["operating_point"]["latency_ms"]
     ceiling = trained(policy, max_latency_ms=3.0)
-    assert ceiling.evidence["operating_point"]["latency_ms"] <= 3.0
+    assert ceiling.record.to_json()["operating_point"]["latency_ms"] <= 3.0
     assert simulate(ceiling.policy, TABLES).latency_ms.mean() < 3.2
     weight = trained(policy, cost_weight=0.05)
-    assert weight.evidence["operating_point"]["cost_weight"] == 0.05
+    assert weight.record.to_json()["operating_point"]["cost_weight"] == 0.05
     missed = trained(policy, floor="1.0")
-    assert not missed.evidence["operating_point"]["met"]
-    assert any("does NOT meet the objective" in line for line in missed.account)
+    assert not missed.record.to_json()["operating_point"]["met"]
+    assert any("does NOT meet the objective" in line for line in missed.summary)
 
 
 @each_policy
@@ -129,7 +130,7 @@ def test_top_five_needs_no_other_code(policy: str) -> None:
     assert isinstance(found.policy, CascadeRouting | Cascade)
     assert found.policy.top_n == 5
     served = simulate(found.policy, tables)
-    point = found.evidence["operating_point"]
+    point = found.record.to_json()["operating_point"]
     assert accuracy(served, tables, 5) == pytest.approx(point["accuracy"], abs=0.04)
     assert point["accuracy"] >= tables.correct("top5").mean(axis=0).max() - 1e-9
 
@@ -144,7 +145,7 @@ def test_a_cascade_runs_in_its_order() -> None:
 
 def test_routing_is_worth_at_least_the_cascade() -> None:
     """In training every order is open to it: the value it was searched by cannot be less."""
-    values = [trained(policy).evidence["pool"]["value"] for policy in ("cascade", "cascade-routing")]
+    values = [trained(policy).record.to_json()["pool"]["value"] for policy in ("cascade", "cascade-routing")]
     assert values[1] >= values[0] - 1e-9
 
 
@@ -187,7 +188,7 @@ def test_the_estimate_counts_the_choice_of_the_pool() -> None:
     tables = telling_tables(correct, sure=0.7, unsure=0.55, noise=0.12, latency_ms=latency_ms)
     own, other = tables.take(np.arange(300)), tables.take(np.arange(300, 3300))
     found = trained("cascade-routing", own, cost_weight=0.05)
-    point = found.evidence["operating_point"]
+    point = found.record.to_json()["operating_point"]
     served = accuracy(simulate(found.policy, other), other)
     assert point["accuracy_as_counted"] <= served + 0.05
 
@@ -201,7 +202,7 @@ def test_a_ceiling_is_used_up(policy: str, share: float) -> None:
     tables = telling_tables(correct, sure=0.62, unsure=0.5, noise=0.3, seed=5)
     ceiling = float(tables.decode_ms + tables.latency_ms[0] + 0.03 + share * tables.latency_ms[1])
     found = trained(policy, tables, max_latency_ms=ceiling)
-    point = found.evidence["operating_point"]
+    point = found.record.to_json()["operating_point"]
     assert point["met"]
     assert max(point["latency_ms"], mean_ms(found, tables)) <= 0.99 * ceiling
     assert mean_ms(found, tables, CallOptions(cost_weight=0.9 * point["cost_weight"])) > 0.85 * ceiling
@@ -226,8 +227,10 @@ def test_the_policy_itself_keeps_a_ceiling_on_what_it_was_fitted_on(
 
 def test_a_pool_whose_point_misses_the_ceiling_takes_no_other_ones_place() -> None:
     options = TrainOptions("cascade-routing", objective=Objective(max_latency_ms=5.0))
-    keeps = Point(3, 0.02, 0.80, 0.80, 4.8, True, 0.75)
-    misses = Point(2, 0.01, 0.82, 0.82, 4.9, False, 0.75)  # its cross-fitted mean keeps it, its own walk does not
+    keeps = OperatingPoint(3, 0.02, 0.80, 0.80, 4.8, True, 0.75)
+    misses = OperatingPoint(
+        2, 0.01, 0.82, 0.82, 4.9, False, 0.75
+    )  # its cross-fitted mean keeps it, its own walk does not
     assert not _better(misses, keeps, options)
     assert _better(keeps, misses, options)
-    assert _better(Point(2, 0.01, 0.82, 0.82, 4.9, True, 0.75), keeps, options)
+    assert _better(OperatingPoint(2, 0.01, 0.82, 0.82, 4.9, True, 0.75), keeps, options)

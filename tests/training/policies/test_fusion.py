@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from premodel.training.evidence import log_score_table
-from premodel.training.policies.fusion import MOST, TOTAL, fit_set, fit_weights, fused
+from premodel.training.log_scores import log_score_table
+from premodel.training.policies.fusion import MAX_WEIGHT, TOTAL, fit_set, fit_weights, fused
 from telling import noisy_tables, telling_tables
 
 
@@ -20,7 +20,7 @@ def test_a_candidate_that_says_nothing_about_the_truth_gets_no_weight() -> None:
 def test_copies_share_the_weight_of_one() -> None:
     table = log_score_table(noisy_tables(2000, 1), "top1", 1.0)
     alone = fit_set(table, [0])
-    both = fit_weights([table.evidence[0]] * 2, table.log_count, table.truth)
+    both = fit_weights([table.log_scores[0]] * 2, table.log_count, table.truth)
     assert both[0] == pytest.approx(both[1], rel=1e-3)
     assert both.sum() == pytest.approx(alone.sum(), rel=0.05)
 
@@ -33,10 +33,10 @@ def test_without_samples_to_speak_of_it_stays_where_it_is_drawn_to() -> None:
 def test_it_is_the_most_likely_one() -> None:
     """No small step away from the weights makes the truth more probable, the ridge counted."""
     table = log_score_table(noisy_tables(400, 3), "top1", 1.0)
-    found = fit_weights(list(table.evidence), table.log_count, table.truth, steps=30)
+    found = fit_weights(list(table.log_scores), table.log_count, table.truth, steps=30)
 
     def cost(weights: np.ndarray) -> float:
-        shares = fused(list(table.evidence), table.log_count, weights).astype(np.float64)
+        shares = fused(list(table.log_scores), table.log_count, weights).astype(np.float64)
         likely = np.log(shares[np.arange(len(table)), table.truth]).sum()
         return float(-likely + 10.0 * ((weights - TOTAL / 3) ** 2).sum())
 
@@ -48,14 +48,14 @@ def test_weights_stay_within_bounds() -> None:
     table = log_score_table(telling_tables(np.ones((500, 2)), sure=0.15), "top1", 1.0)
     found = fit_set(table, [0, 1])
     assert (found >= 0).all()
-    assert (found <= MOST).all()
+    assert (found <= MAX_WEIGHT).all()
 
 
 def test_many_candidates_alike_do_not_upset_the_fit() -> None:
     """Thirty near copies, as views of few networks are: no step within the bounds makes the truth more probable."""
     rng = np.random.default_rng(0)
     table = log_score_table(noisy_tables(300, 6), "top1", 1.0)
-    views = [2 * own * (rng.random(own.shape) < 0.9).astype(np.float32) for own in table.evidence for _ in range(5)]
+    views = [2 * own * (rng.random(own.shape) < 0.9).astype(np.float32) for own in table.log_scores for _ in range(5)]
 
     def likely(weights: np.ndarray) -> float:
         shares = fused(views, table.log_count, weights).astype(np.float64)

@@ -47,15 +47,15 @@ def test_chooses_candidates_and_features_that_help() -> None:
     fitted = fit_paper(tables, "top1", SMALL)
     assert fitted.candidates == (0, 2)
     assert fitted.names == ("small", "large")
-    assert "telling" in fitted.account.kept
-    assert len(fitted.account.kept) == 2
+    assert "telling" in fitted.summary.kept
+    assert len(fitted.summary.kept) == 2
     assert tuple(tables.feature_names[column] for column in fitted.features) == fitted.selector.features
-    assert fitted.account.kept == fitted.selector.features
-    assert fitted.account.pruning is not None
-    assert {one.feature for one in fitted.account.pruning.dropped} == {"copy", "flat"}
-    assert fitted.account.scored_on == len(tables)
-    assert fitted.account.removal is not None
-    assert fitted.account.removal.importance_all.top(1)[0][0] == "telling"
+    assert fitted.summary.kept == fitted.selector.features
+    assert fitted.summary.pruning is not None
+    assert {one.feature for one in fitted.summary.pruning.dropped} == {"copy", "flat"}
+    assert fitted.summary.scored_on == len(tables)
+    assert fitted.summary.removal is not None
+    assert fitted.summary.removal.importance_all.top(1)[0][0] == "telling"
 
 
 def test_serves_better_than_either_candidate_on_samples_it_never_saw() -> None:
@@ -85,27 +85,30 @@ def test_settings_are_obeyed() -> None:
     assert fit_paper(tables, "top1", replace(SMALL, theta=90.0)).names == ("small",)
     whole = fit_paper(tables, "top1", replace(SMALL, select_features=False))
     assert whole.selector.features == NAMES
-    assert (whole.account.pruning, whole.account.removal, whole.account.scored_on) == (None, None, 0)
+    assert whole.summary.features is None
+    assert whole.summary.to_json()["scored_on"] == 0
     chain = fit_paper(tables, "top1", replace(SMALL, technique="knn.svm"))
     assert chain.selector.settings()["groups"][1]["kind"] == "svm"
-    assert fit_paper(tables, "top1", replace(SMALL, subsample=100)).account.scored_on == 100
+    few = fit_paper(tables, "top1", replace(SMALL, subsample=100)).summary.features
+    assert few is not None
+    assert few.scored_on == 100
     strict = fit_paper(tables, "top1", replace(SMALL, target=1, max_loss_points=-100.0))
-    assert strict.account.removal is not None
-    assert not strict.account.removal.rounds[0].removed
+    assert strict.summary.features is not None
+    assert not strict.summary.features.removal.rounds[0].removed
     top5 = fit_paper(tables, "top5", SMALL)
-    assert top5.account.models.steps[0].coverage_after > 0.6
+    assert top5.summary.models.steps[0].coverage_after > 0.6
 
 
 def test_equal_rows_give_an_equal_premodel() -> None:
     first, again = (fit_paper(profile(), "top1", SMALL) for _ in range(2))
-    assert first.account.to_json() == again.account.to_json()
+    assert first.summary.to_json() == again.summary.to_json()
     assert first.candidates == again.candidates
     new = profile(seed=3).features[:, first.features]
     assert np.array_equal(first.selector.score_batch(new), again.selector.score_batch(new))
 
 
 def test_the_account_is_plain_words_and_json() -> None:
-    account = fit_paper(profile(), "top1", SMALL).account
+    account = fit_paper(profile(), "top1", SMALL).summary
     lines = "\n".join(account.lines())
     assert "small: right on" in lines
     assert "flat: constant" in lines

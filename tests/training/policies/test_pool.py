@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from premodel.training.evidence import log_score_table
+from premodel.training.log_scores import log_score_table
 from premodel.training.policies.pool import PoolSearch
 from telling import noisy_tables, telling_tables
 

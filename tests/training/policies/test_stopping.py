@@ -9,10 +9,10 @@ import pytest
 
 from premodel.runtime.policies.stopping import Cascade, CascadeRouting, StoppingPolicy
 from premodel.stats import reliability
-from premodel.training.evidence import log_score_table
 from premodel.training.folds import stratified_folds
+from premodel.training.log_scores import log_score_table
 from premodel.training.policies.stopping import (
-    Gains,
+    ContinuationValues,
     States,
     allowed_after,
     backward_induction,
@@ -22,7 +22,7 @@ from premodel.training.policies.stopping import (
     fit_sets,
     members_of,
     solve_sets,
-    stopping_parts,
+    stopping_components,
     thinned,
     walk,
     who_answers,
@@ -60,27 +60,27 @@ def test_backward_induction_of_two_samples_by_hand() -> None:
     basis = np.repeat(np.stack([np.ones(2), s, s * s], axis=1)[None], 4, axis=0).astype(np.float32)
     reward = np.asarray([[0, 0], [0.4, 1], [1, 1], [1, 1]], np.float32)
     found = backward_induction(basis, reward, np.asarray([1.0, 2.0]), np.asarray([0.1]), allowed_after(2))
-    gain = basis[1] @ found.gains[0, 1, 1]
+    gain = basis[1] @ found.continuation[0, 1, 1]
     assert gain.tolist() == pytest.approx([0.4, -0.2], abs=1e-3)
     assert found.start[0].tolist() == pytest.approx([0.8, 0.8], abs=1e-6)
     dear = backward_induction(basis, reward, np.asarray([1.0, 2.0]), np.asarray([0.5]), allowed_after(2))
-    assert (basis[1] @ dear.gains[0, 1, 1] < 0).all()
+    assert (basis[1] @ dear.continuation[0, 1, 1] < 0).all()
     assert dear.start[0].tolist() == pytest.approx([0.2, 0.0], abs=1e-6)
 
 
 def test_walking_by_hand() -> None:
     """Always from the small one to the large one at the first weight, never at the second."""
     basis = np.ones((4, 2, 3), np.float32)
-    gains = np.zeros((2, 4, 2, 3), np.float32)
-    gains[..., 0] = -1
-    gains[0, 1, 1, 0] = 1
+    continuation = np.zeros((2, 4, 2, 3), np.float32)
+    continuation[..., 0] = -1
+    continuation[0, 1, 1, 0] = 1
     states = States(
         np.zeros((4, 2), np.float32),
         np.zeros((4, 2), np.float32),
         np.asarray([[0, 0], [0, 1], [1, 1], [1, 0]], np.bool_),
     )
     start = np.asarray([[1, 0], [1, 0]], np.float32)
-    right, spent = walk(states, basis, Gains(gains, start), np.asarray([1.0, 4.0]))
+    right, spent = walk(states, basis, ContinuationValues(continuation, start), np.asarray([1.0, 4.0]))
     assert right.tolist() == [[True, False], [False, True]]
     assert spent.tolist() == [[5.0, 1.0], [5.0, 1.0]]
 
@@ -162,10 +162,10 @@ def test_the_tables_walk_where_the_device_walks(criterion: str, ordered: bool) -
     fit = fit_sets(table, folds())
     weights = np.asarray([0.0, 0.01, 0.05])
     allowed = allowed_after(3, range(3) if ordered else None)
-    parts = stopping_parts(table, fit, weights, allowed)
+    parts = stopping_components(table, fit, weights, allowed)
     states = compute_states(table, fit.weights, fit.member)
     solved = solve_sets(table, fit, weights, allowed)
-    right, spent = walk(states, states.basis, solved.gains, table.latency_ms)
+    right, spent = walk(states, states.basis, solved.continuation, table.latency_ms)
     kind: type[StoppingPolicy] = Cascade if ordered else CascadeRouting
     for point in range(3):
         policy = kind(

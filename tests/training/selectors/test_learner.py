@@ -9,8 +9,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from premodel.training.evidence import log_score_table
 from premodel.training.folds import stratified_folds
+from premodel.training.log_scores import log_score_table
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.pool import PoolSearch
@@ -87,5 +87,5 @@ def test_training_twice_on_the_same_tables_gives_the_same() -> None:
     first = train(tables, OPTIONS)
     again = train(tables, OPTIONS)
     apart = train(TABLES.take(ROWS), OPTIONS)
-    assert first.account == again.account == apart.account
-    assert first.evidence == again.evidence == apart.evidence
+    assert first.summary == again.summary == apart.summary
+    assert first.record.to_json() == again.record.to_json() == apart.record.to_json()

@@ -26,7 +26,7 @@ from premodel.zoo.manifest import Candidate
 GATHER_MS = 200.0
 """Answers to one sample are gathered this long, so that slow candidates' answers do not wait for one another."""
 
-HOPELESS = 50
+MAX_FAILURES = 50
 """A candidate that has failed on this many samples and succeeded on none stops the pass."""
 
 
@@ -186,11 +186,11 @@ def predict_all(
                 _store_answers(writer, answers, distinct, dataset, result)
                 opened = answers.opening is None or not answers.opening.reason
                 progress.advance(len(answers.answers) if opened else len(wanted[answers.entry.sample]))
-                _check_hope(distinct, answers, succeeded, result)
+                _check_failures(distinct, answers, succeeded, result)
     finally:
         progress.end()
     for candidate, success in zip(distinct, succeeded, strict=True):
-        _give_up_if_hopeless(candidate, success, result, minimum=1)
+        _stop_if_always_failing(candidate, success, result, minimum=1)
     return result
 
 
@@ -227,17 +227,17 @@ def _row(prediction_key: str, entry: Entry, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _check_hope(
+def _check_failures(
     candidates: Sequence[Candidate], answers: Answers, succeeded: list[bool], result: PredictionResult
 ) -> None:
     for answer in answers.answers:
         if not answer.reason:
             succeeded[answer.candidate] = True
         elif not succeeded[answer.candidate]:
-            _give_up_if_hopeless(candidates[answer.candidate], False, result, HOPELESS, answer.reason)
+            _stop_if_always_failing(candidates[answer.candidate], False, result, MAX_FAILURES, answer.reason)
 
 
-def _give_up_if_hopeless(
+def _stop_if_always_failing(
     candidate: Candidate, succeeded: bool, result: PredictionResult, minimum: int, reason: str = ""
 ) -> None:
     failed = result.failed.get(candidate.name, 0)

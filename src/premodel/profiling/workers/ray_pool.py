@@ -24,10 +24,10 @@ from premodel.zoo.manifest import Candidate
 BATCH_MS = 500.0
 """A batch is as many samples as take about this long."""
 
-MOST_TASKS = 64
+MAX_TASKS = 64
 """Of one batch."""
 
-MOST_BYTES = 16_000_000
+MAX_BATCH_BYTES = 16_000_000
 """Of encoded images in one batch, where they travel with it."""
 
 LOOK_MS = 1_000.0
@@ -115,7 +115,7 @@ class RayWorkerPool(Generic[R]):
         """See `WorkerPool.room`: a batch in work and one waiting; the last ones are small, so that all end together."""
         del worker
         wanted = int(BATCH_MS * self._done / self._busy_ms) if self._busy_ms else 1
-        size = max(1, min(wanted, MOST_TASKS, self._left // (2 * len(self._hands))))
+        size = max(1, min(wanted, MAX_TASKS, self._left // (2 * len(self._hands))))
         return size if pending <= size else 0
 
     def send(self, worker: int, tasks: Sequence[tuple[int, Task]]) -> None:
@@ -176,7 +176,7 @@ class RayWorkerPool(Generic[R]):
             sent = with_bytes(task) if hand.wants_bytes else absolute(task)
             batch.append((number, sent))
             size += len(sent.data or b"")
-            if size >= MOST_BYTES:
+            if size >= MAX_BATCH_BYTES:
                 self._submit(hand, batch)
                 batch, size = [], 0
         if batch:

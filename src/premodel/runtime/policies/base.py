@@ -1,6 +1,6 @@
 """The contract of a policy, and the one loop that serves an input by it.
 
-A policy is asked, again and again, for the next step given the evidence so far: run this candidate, or
+A policy is asked, again and again, for the next step given the answers so far: run this candidate, or
 stop with this answer. The device (engine) and the tables (evaluation, packaging) use the same loop, so what is
 evaluated is what is deployed.
 """
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from premodel.clock import now_ms
 from premodel.errors import OptionError, RunError
 from premodel.records import Prediction
+from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays, Features, Scores
 
 FUSED = -1
@@ -135,10 +136,16 @@ class Policy(ABC):
     n_labels:
         Labels that its answers are made for, where it builds distributions itself; None where it serves only what a
         candidate said. A bundle of another number of labels is refused.
+    costs:
+        What its candidates cost, and what comes before them.
+    fixed_candidate:
+        Index of the candidate that answers every input as long as it does not fail; None where the policy chooses.
     """
 
     kind: ClassVar[str]
     n_labels: int | None = None
+    costs: Costs
+    fixed_candidate: int | None = None
     candidates: tuple[str, ...]
     features: tuple[str, ...]
 
@@ -155,10 +162,29 @@ class Policy(ABC):
     def score_batch(self, features: Features) -> Scores | None:
         """Scores that depend on nothing but the features, for many inputs at once: (n, F) -> (n, scores).
 
-        Row by row what `next` would compute itself and keep in `Evidence.scores`; None if the policy has none.
+        Row by row what `next` would compute itself and keep in `AnswersSoFar.scores`; None if the policy has none.
         """
         del features
         return None
+
+    def at_cost_weight(self, cost_weight: float) -> Policy:
+        """The same policy with another trained operating point: it serves what a call with that weight does.
+
+        Parameters
+        ----------
+        cost_weight:
+            Accuracy that one ms is worth.
+
+        Raises
+        ------
+        OptionError
+            The policy has no operating points to choose among.
+        """
+        raise OptionError(
+            f"policy {self.kind} has no operating points",
+            given=f"cost weight {cost_weight:g}",
+            allowed="a policy that was trained at several cost weights",
+        )
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -170,13 +196,13 @@ class Policy(ABC):
 
     @classmethod
     @abstractmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Make the policy again from its parts.
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the policy again from its settings and arrays.
 
         Raises
         ------
         BundleError
-            The parts are incomplete or contradict each other.
+            They are incomplete or contradict each other.
         """
 
 
@@ -271,7 +297,7 @@ def serve(
         Decides each step.
     run:
         Runs the candidate of that index and gives its prediction; raises RunError if the candidate fails.
-    evidence:
+    so_far:
         What is known before the first step: the features, if the policy asks for any. Written to.
 
     Raises

@@ -13,7 +13,7 @@ from premodel.errors import BundleError
 from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
-from premodel.runtime.selectors.registry import selector_from_parts
+from premodel.runtime.selectors.registry import selector_from_components
 
 Rule = Literal["first-yes", "highest-score", "highest-class", "utility"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -165,6 +165,12 @@ class Select(Policy):
             return math.nan
         return float(scores[candidate])
 
+    def at_cost_weight(self, cost_weight: float) -> Select:
+        """See `Policy.at_cost_weight`; only rule `utility` has operating points."""
+        if self.rule != "utility":
+            super().at_cost_weight(cost_weight)
+        return type(self).from_components({**self.settings(), "cost_weight": cost_weight}, self.arrays())
+
     def settings(self) -> dict[str, Any]:
         """Everything but the selector's arrays."""
         return {
@@ -183,8 +189,8 @@ class Select(Policy):
         return {SELECTOR_PREFIX + name: array for name, array in self.selector.arrays().items()}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Make the policy again; BundleError if the parts do not describe one."""
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the policy again; BundleError if settings and arrays do not describe one."""
         own = {
             name.removeprefix(SELECTOR_PREFIX): array
             for name, array in arrays.items()
@@ -193,7 +199,7 @@ class Select(Policy):
         try:
             chain = [str(name) for name in settings["chain"]]
             fallback = None if settings["fallback"] is None else str(settings["fallback"])
-            selector = selector_from_parts(settings["selector"]["kind"], settings["selector"]["settings"], own)
+            selector = selector_from_components(settings["selector"]["kind"], settings["selector"]["settings"], own)
             count = len(chain) + (fallback is not None and fallback not in chain)
             return cls(
                 chain,

@@ -30,7 +30,7 @@ class Single(Policy):
     -----
     A call may choose another operating point: with `max_latency_ms` the most accurate candidate within the budget
     answers where the first is over it; with `cost_weight` the one of the highest accuracy - cost_weight * latency.
-    A stand-in keeps the budget by itself, without the time of what failed before: a late answer goes before none.
+    A stand-in keeps the budget by itself, without the time of what failed before: a late answer is preferred to none.
     Ties go to the lower latency, then to the order of `candidates`.
     """
 
@@ -44,6 +44,7 @@ class Single(Policy):
         self.features = ()
         self.accuracy = tuple(float(value) for value in accuracy)
         self.costs = costs
+        self.fixed_candidate = 0
         self._by_accuracy = self._ranked(np.asarray(self.accuracy))
 
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
@@ -78,7 +79,7 @@ class Single(Policy):
         return {}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Make the policy again; BundleError if the settings do not describe one."""
         del arrays
         try:

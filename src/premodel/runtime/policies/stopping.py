@@ -1,8 +1,9 @@
 """Optimal stopping over the candidates run so far: what `cascade` and `cascade-routing` share.
 
-The state of an input is the set of candidates that answered, and how sure their fused distribution is of the answer
-it would serve. For each set there are learned gains: what running one more candidate is worth from here on, less what
-it costs. The candidate of the highest gain above 0 runs next; if there is none, the answer is served.
+The state of an input is the set of candidates that answered, and the probability that their fused distribution gives to
+the answer it would serve. For each set there are learned continuation values: what running one more candidate is worth
+from here on, less what it costs. The candidate of the highest value above 0 runs next; if there is none, the answer is
+served.
 
 Source: backward induction with regressed continuation values (Longstaff and Schwartz, "Valuing American options by
 simulation", 2001, section 2), on sets of candidates instead of moments in time.
@@ -31,7 +32,7 @@ from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Pol
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays
 
-MOST_CANDIDATES = 8
+MAX_CANDIDATES = 8
 """Sets of candidates are written out, 2 ** candidates of them."""
 MIN_TOP_PROBABILITY = 1e-4
 SCALE = 3.0
@@ -39,7 +40,7 @@ MAX_WEIGHT = 1e4
 """Of a log probability in the fusion; training finds weights near 1, and float32 holds every product below this."""
 MAX_CALIBRATION = 1e6
 NOT_ALLOWED = -1e30
-"""First number of the gain of a candidate that may not run next; finite, so that no product with it is NaN."""
+"""First number of the continuation value of a candidate that may not run next; finite: no product with it is NaN."""
 
 
 def confidence_logit(top_probability: float) -> float:
@@ -49,7 +50,7 @@ def confidence_logit(top_probability: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class StoppingParts:
+class StoppingComponents:
     """What training learned, for p candidates, their 2 ** p sets and q operating points.
 
     A set is a number whose bit j says that candidate j answered; set 0 has no use, and its rows are 0.
@@ -57,7 +58,7 @@ class StoppingParts:
     Attributes
     ----------
     weights:
-        float32 (2 ** p, p), weight of each candidate's evidence in the fusion of each set.
+        float32 (2 ** p, p), weight of each candidate's log scores in the fusion of each set.
     member:
         int8 (2 ** p,), the candidate whose own answer each set serves, or -1 where the fused answer is served.
     calibration:
@@ -65,8 +66,8 @@ class StoppingParts:
         sigmoid(intercept + slope * logit of its top probability).
     cost_weight:
         float64 (q,), rising: accuracy that one ms is worth at each operating point.
-    gains:
-        float32 (q, 2 ** p, p, 3), gain of running a candidate next: its first number + the second * s + the third *
+    continuation:
+        float32 (q, 2 ** p, p, 3), value of running a candidate next: its first number + the second * s + the third *
         s * s, s being `confidence_logit`. The first number is NOT_ALLOWED where the candidate may not run next.
     budgets:
         float64 (b,), rising, in ms: what the candidates of a set cost together, for every set that tells one budget
@@ -79,7 +80,7 @@ class StoppingParts:
     member: NDArray[np.int8]
     calibration: NDArray[np.float64]
     cost_weight: NDArray[np.float64]
-    gains: NDArray[np.float32]
+    continuation: NDArray[np.float32]
     budgets: NDArray[np.float64]
     start: NDArray[np.float32]
 
@@ -91,7 +92,7 @@ class StoppingParts:
             "member": (sets,),
             "calibration": (sets, 2),
             "cost_weight": (points,),
-            "gains": (points, sets, candidates, 3),
+            "continuation": (points, sets, candidates, 3),
             "budgets": (levels,),
             "start": (levels, points, candidates),
         }
@@ -108,23 +109,23 @@ class StoppingParts:
             raise ValueError("weights must be 0 or more, calibration finite")
         if (self.member < -1).any() or (self.member >= candidates).any():
             raise ValueError("member names no candidate")
-        if not np.isfinite(self.gains).all() or (self.start == np.inf).any():
-            raise ValueError("gains or start values are not finite")
+        if not np.isfinite(self.continuation).all() or (self.start == np.inf).any():
+            raise ValueError("continuation or start values must be finite")
         if (self.weights > MAX_WEIGHT).any() or (np.abs(self.calibration) > MAX_CALIBRATION).any():
             raise ValueError(f"weights must be {MAX_WEIGHT:g} or less, calibration within {MAX_CALIBRATION:g}")
         has_run = (np.arange(sets)[:, None] >> np.arange(candidates)) & 1 == 1
-        if (self.gains[:, has_run, 0] > NOT_ALLOWED / 2).any():
+        if (self.continuation[:, has_run, 0] > NOT_ALLOWED / 2).any():
             raise ValueError("a candidate that has run must not be run again")
 
 
 class StoppingPolicy(Policy):
-    """Run a candidate, then stop or run another, by learned gains.
+    """Run a candidate, then stop or run another, by learned continuation values.
 
     Parameters
     ----------
     candidates:
         Those that may run, at most 8.
-    parts:
+    components:
         What training learned.
     point:
         Index of the trained operating point.
@@ -144,11 +145,11 @@ class StoppingPolicy(Policy):
 
     `cost_weight` at call time takes the trained point nearest to it, in ratio. `max_latency_ms` is kept by every
     single answer: a candidate that would exceed it together with what ran before is not run. The candidate that
-    starts is the best one *under that budget*; gains after the start are those learned without one.
+    starts is the best one *under that budget*; continuation values after the start are those learned without one.
 
-    A candidate that failed is left out, and the gains of the set without it apply; its time counts as spent. Should
+    A candidate that failed is left out, and the values of the set without it apply; its time counts as spent. Should
     nothing have answered yet, the best start among the others is run, if it would keep the budget by itself: a late
-    answer goes before none. Ties go to the lower latency, then to the order of `candidates`.
+    answer is preferred to none. Ties go to the lower latency, then to the order of `candidates`.
     """
 
     kind: ClassVar[str]
@@ -156,7 +157,7 @@ class StoppingPolicy(Policy):
     def __init__(
         self,
         candidates: Sequence[str],
-        parts: StoppingParts,
+        components: StoppingComponents,
         *,
         point: int,
         accuracy: Sequence[float],
@@ -167,13 +168,13 @@ class StoppingPolicy(Policy):
         self.candidates = tuple(candidates)
         self.features = ()
         count = len(self.candidates)
-        if not 1 <= count <= MOST_CANDIDATES or not len(accuracy) == len(costs.latency_ms) == count:
-            raise ValueError(f"1 to {MOST_CANDIDATES} candidates, with one accuracy and one latency each")
-        parts.check(count)
-        if not 0 <= point < parts.cost_weight.size or n_labels < 2 or not 1 <= top_n <= n_labels:
+        if not 1 <= count <= MAX_CANDIDATES or not len(accuracy) == len(costs.latency_ms) == count:
+            raise ValueError(f"1 to {MAX_CANDIDATES} candidates, with one accuracy and one latency each")
+        components.check(count)
+        if not 0 <= point < components.cost_weight.size or n_labels < 2 or not 1 <= top_n <= n_labels:
             raise ValueError(f"point {point}, n_labels {n_labels} or top_n {top_n}")
         check_accuracy(accuracy)
-        self.parts = parts
+        self.components = components
         self.point = point
         self.accuracy = tuple(float(value) for value in accuracy)
         self.costs = costs
@@ -181,30 +182,32 @@ class StoppingPolicy(Policy):
         self.top_n = top_n
         self._scores = np.asarray(self.accuracy)
         self._by_cost = tuple(int(index) for index in np.argsort(np.asarray(costs.latency_ms), kind="stable"))
-        self._weights = parts.weights.tolist()
-        self._member = parts.member.tolist()
-        self._calibration = parts.calibration.tolist()
-        self._gains = [[self._allowed(rows) for rows in sets] for sets in parts.gains.tolist()]
-        self._log_weights = np.log(np.maximum(parts.cost_weight, 1e-12))
+        self._weights = components.weights.tolist()
+        self._member = components.member.tolist()
+        self._calibration = components.calibration.tolist()
+        self._continuation = [[self._allowed(rows) for rows in sets] for sets in components.continuation.tolist()]
+        self._log_weights = np.log(np.maximum(components.cost_weight, 1e-12))
 
     def _allowed(self, rows: list[list[float]]) -> list[tuple[int, float, float, float]]:
-        """Gains of the candidates that may run next, the cheapest first, so that it wins a tie."""
+        """Continuation values of the candidates that may run next, the cheapest first, so that it wins a tie."""
         return [(j, rows[j][0], rows[j][1], rows[j][2]) for j in self._by_cost if rows[j][0] > NOT_ALLOWED / 2]
 
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
-        """Run the candidate of the highest gain above 0, else serve the answer of the set."""
+        """Run the candidate of the highest continuation value above 0, else serve the answer of the set."""
         point = self.point if options.cost_weight is None else self._point(options.cost_weight)
         if not so_far.predictions:
             return self._first(so_far, options, point)
         ran, distribution, top_probability = self._state(so_far)
         sure = confidence_logit(top_probability)
-        best, gain = -1, 0.0
-        for candidate, constant, slope, curve in self._gains[point][ran]:
+        best, highest = -1, 0.0
+        for candidate, constant, slope, curve in self._continuation[point][ran]:
             value = constant + sure * (slope + sure * curve)
-            if value > gain and candidate not in so_far.failed and self._fits(so_far, candidate, options):
-                best, gain = candidate, value
+            if value > highest and candidate not in so_far.failed and self._fits(so_far, candidate, options):
+                best, highest = candidate, value
         if best >= 0:
-            return Run(best, reason=f"gain {gain:.4f} above 0 at a probability of {top_probability:.3f}")
+            return Run(
+                best, reason=f"continuation value {highest:.4f} above 0 at a probability of {top_probability:.3f}"
+            )
         return self._stop(so_far, ran, distribution, top_probability)
 
     def _point(self, cost_weight: float) -> int:
@@ -217,8 +220,8 @@ class StoppingPolicy(Policy):
         level = -1
         if options.max_latency_ms is not None:
             left_ms = options.max_latency_ms - self.costs.before_ms
-            level = max(0, int(np.searchsorted(self.parts.budgets, left_ms, side="right")) - 1)
-        values = self.parts.start[level, point]
+            level = max(0, int(np.searchsorted(self.components.budgets, left_ms, side="right")) - 1)
+        values = self.components.start[level, point]
         usable = [j for j in self._by_cost if within[j] and j not in so_far.failed]
         if not usable:
             return Stop(None, None, reason="every candidate that fits has failed")
@@ -266,12 +269,17 @@ class StoppingPolicy(Policy):
         clipped = min(max(top_probability, MIN_TOP_PROBABILITY), 1 - MIN_TOP_PROBABILITY)
         odds = intercept + slope * math.log(clipped / (1 - clipped))
         confidence = 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0
-        reason = f"no gain above 0 at a probability of {top_probability:.3f}"
+        reason = f"no continuation value above 0 at a probability of {top_probability:.3f}"
         source = next(iter(so_far.predictions)) if distribution is None else self._member[ran]
         if distribution is None or source >= 0:
             return Stop(so_far.predictions[source], source, confidence, reason)
         fused: Prediction = fused_prediction(distribution, [one.labels for one in so_far.predictions.values()])
         return Stop(fused, FUSED, confidence, reason)
+
+    def at_cost_weight(self, cost_weight: float) -> StoppingPolicy:
+        """See `Policy.at_cost_weight`; the trained point nearest to it, in ratio."""
+        settings = {**self.settings(), "point": self._point(cost_weight)}
+        return type(self).from_components(settings, self.arrays())
 
     def settings(self) -> dict[str, Any]:
         """Everything but what was learned for sets."""
@@ -286,16 +294,16 @@ class StoppingPolicy(Policy):
 
     def arrays(self) -> Arrays:
         """What was learned."""
-        return {entry.name: getattr(self.parts, entry.name) for entry in fields(self.parts)}
+        return {entry.name: getattr(self.components, entry.name) for entry in fields(self.components)}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Make the policy again; BundleError if the parts do not describe one."""
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the policy again; BundleError if the components do not describe one."""
         try:
             candidates = [str(name) for name in settings["candidates"]]
             return cls(
                 candidates,
-                StoppingParts(**{entry.name: arrays[entry.name] for entry in fields(StoppingParts)}),
+                StoppingComponents(**{entry.name: arrays[entry.name] for entry in fields(StoppingComponents)}),
                 point=int(settings["point"]),
                 accuracy=[float(value) for value in settings["accuracy"]],
                 costs=Costs.from_json(settings["costs"], len(candidates)),
@@ -320,10 +328,10 @@ class Cascade(StoppingPolicy):
 
     kind = "cascade"
 
-    def __init__(self, candidates: Sequence[str], parts: StoppingParts, **more: Any) -> None:
-        super().__init__(candidates, parts, **more)
+    def __init__(self, candidates: Sequence[str], components: StoppingComponents, **more: Any) -> None:
+        super().__init__(candidates, components, **more)
         for ran in range(1, 2 ** len(self.candidates)):
-            if (parts.gains[:, ran, : ran.bit_length(), 0] > NOT_ALLOWED / 2).any():
+            if (components.continuation[:, ran, : ran.bit_length(), 0] > NOT_ALLOWED / 2).any():
                 raise ValueError("a cascade does not go back in its order")
 
 

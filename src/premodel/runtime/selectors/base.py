@@ -25,10 +25,12 @@ class Selector(ABC):
         Number m of scores it gives.
 
     A selector is plain data: `settings()` (JSON) and `arrays()` (numpy) are all there is, and
-    `from_parts` makes an equal selector of them. Ties and order are part of each selector's docstring.
+    `from_components` makes an equal selector of them. Ties and order are part of each selector's docstring.
     """
 
     kind: ClassVar[str]
+    exclusive: ClassVar[bool] = False
+    """Are the scores of one input shares of classes: they sum to at most 1, and what is left is the share of none."""
     features: tuple[str, ...]
     n_candidates: int
 
@@ -52,11 +54,11 @@ class Selector(ABC):
 
     @classmethod
     @abstractmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Make the selector again.
 
         Raises
         ------
         BundleError
-            The parts are incomplete or contradict each other.
+            The components are incomplete or contradict each other.
         """

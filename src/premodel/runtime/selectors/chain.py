@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
-from premodel.runtime.selectors.parts import Parts
-from premodel.runtime.selectors.registry import selector_from_parts
+from premodel.runtime.selectors.components import Components
+from premodel.runtime.selectors.kinds import selector_from_components
 
 
 class ChainSelector(Selector):
@@ -69,28 +69,28 @@ class ChainSelector(Selector):
         return {f"{g}.{name}": array for g, group in enumerate(self._groups) for name, array in group.arrays().items()}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """See `Selector.from_parts`."""
-        parts = Parts(cls.kind, settings, arrays)
-        names = parts.names()
-        listed = parts.setting("groups")
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See `Selector.from_components`."""
+        components = Components(cls.kind, settings, arrays)
+        names = components.names()
+        listed = components.setting("groups")
         keys = {"kind", "levels", "settings"}
         valid = isinstance(listed, list) and all(isinstance(group, dict) and keys <= group.keys() for group in listed)
-        parts.require(valid and len(listed) > 0, "the groups are incomplete")
+        components.require(valid and len(listed) > 0, "the groups are incomplete")
         groups, levels = [], []
         for index, group in enumerate(listed):
             prefix = f"{index}."
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            selector = selector_from_parts(group["kind"], group["settings"], own)
-            parts.require(selector.features == names, "a group reads other features than the chain")
-            parts.require(
+            selector = selector_from_components(group["kind"], group["settings"], own)
+            components.require(selector.features == names, "a group reads other features than the chain")
+            components.require(
                 isinstance(group["levels"], list) and len(group["levels"]) == selector.n_candidates,
                 "a group's levels are not as many as its scores",
             )
             groups.append(selector)
             levels.append(group["levels"])
         together = sorted((level for own in levels for level in own), key=str)
-        parts.require(
+        components.require(
             together == sorted(range(len(together)), key=str), "the levels of the groups are not 0 to m-1, each once"
         )
         return cls(groups, levels)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
+from premodel.runtime.selectors.components import Components
 from premodel.runtime.selectors.inputs import checked, checked_batch
-from premodel.runtime.selectors.parts import Parts
 
 LEAF = -1
 """What `feature` holds at a leaf."""
@@ -103,23 +103,25 @@ class DecisionTreeSelector(Selector):
         return dict(self._arrays)
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """See `Selector.from_parts`; a tree that would not end is refused."""
-        parts = Parts(cls.kind, settings, arrays)
-        names = parts.names()
-        roots = parts.array("roots", np.int32, (None,))
-        feature = parts.array("feature", np.int32, (None,))
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See `Selector.from_components`; a tree that would not end is refused."""
+        components = Components(cls.kind, settings, arrays)
+        names = components.names()
+        roots = components.array("roots", np.int32, (None,))
+        feature = components.array("feature", np.int32, (None,))
         n = len(feature)
-        threshold = parts.finite("threshold", np.float64, (n,))
-        left = parts.array("left", np.int32, (n,))
-        right = parts.array("right", np.int32, (n,))
-        shares = parts.finite("shares", np.float64, (n, None))
-        parts.require(len(roots) > 0 and shares.shape[1] > 0, "there are no candidates")
-        parts.require(bool(((roots >= 0) & (roots < n)).all()), "a tree starts outside its nodes")
-        parts.require(bool(((feature >= LEAF) & (feature < len(names))).all()), "a node asks about no known feature")
+        threshold = components.finite("threshold", np.float64, (n,))
+        left = components.array("left", np.int32, (n,))
+        right = components.array("right", np.int32, (n,))
+        shares = components.finite("shares", np.float64, (n, None))
+        components.require(len(roots) > 0 and shares.shape[1] > 0, "there are no candidates")
+        components.require(bool(((roots >= 0) & (roots < n)).all()), "a tree starts outside its nodes")
+        components.require(
+            bool(((feature >= LEAF) & (feature < len(names))).all()), "a node asks about no known feature"
+        )
         inner = feature != LEAF
         own = np.arange(n)[inner]
         ordered = all(bool(((child[inner] > own) & (child[inner] < n)).all()) for child in (left, right))
-        parts.require(ordered, "a node's child is not a later node")
-        parts.require(bool(((shares >= 0) & (shares <= 1)).all()), "a share is outside [0, 1]")
+        components.require(ordered, "a node's child is not a later node")
+        components.require(bool(((shares >= 0) & (shares <= 1)).all()), "a share is outside [0, 1]")
         return cls(names, roots, feature, threshold, left, right, shares)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
+from premodel.runtime.selectors.components import Components
 from premodel.runtime.selectors.inputs import checked, checked_batch
 from premodel.runtime.selectors.neighbours import NeighbourSearch
-from premodel.runtime.selectors.parts import Parts
 from premodel.runtime.selectors.scaling import MinMaxScaler
 
 
@@ -83,13 +83,13 @@ class KnnSelector(Selector):
         return {**self._scaler.arrays(), "rows": self._rows, "labels": self._labels}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """See `Selector.from_parts`."""
-        parts = Parts(cls.kind, settings, arrays)
-        names = parts.names()
-        rows = parts.finite("rows", np.float32, (None, len(names)))
-        labels = parts.array("labels", np.bool_, (len(rows), None))
-        k = parts.count("k")
-        parts.require(k <= len(rows), f"k is {k} but there are {len(rows)} training rows")
-        parts.require(labels.shape[1] > 0, "there are no candidates")
-        return cls(names, MinMaxScaler.from_parts(parts, len(names)), rows, labels, k)
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See `Selector.from_components`."""
+        components = Components(cls.kind, settings, arrays)
+        names = components.names()
+        rows = components.finite("rows", np.float32, (None, len(names)))
+        labels = components.array("labels", np.bool_, (len(rows), None))
+        k = components.count("k")
+        components.require(k <= len(rows), f"k is {k} but there are {len(rows)} training rows")
+        components.require(labels.shape[1] > 0, "there are no candidates")
+        return cls(names, MinMaxScaler.from_components(components, len(names)), rows, labels, k)

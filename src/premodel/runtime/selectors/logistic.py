@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
+from premodel.runtime.selectors.components import Components
 from premodel.runtime.selectors.inputs import checked
-from premodel.runtime.selectors.parts import Parts
 from premodel.runtime.selectors.scaling import MinMaxScaler
 from premodel.runtime.selectors.sigmoid import sigmoid
 
@@ -59,12 +59,12 @@ class LogisticSelector(Selector):
         return {**self._scaler.arrays(), "weights": self._weights, "intercepts": self._intercepts}
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """See `Selector.from_parts`."""
-        parts = Parts(cls.kind, settings, arrays)
-        names = parts.names()
-        intercepts = parts.array("intercepts", np.float64, (None,))
-        weights = parts.finite("weights", np.float64, (len(intercepts), len(names)))
-        parts.require(len(intercepts) > 0, "there are no candidates")
-        parts.require(not bool(np.isnan(intercepts).any()), "an intercept is NaN")
-        return cls(names, MinMaxScaler.from_parts(parts, len(names)), weights, intercepts)
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See `Selector.from_components`."""
+        components = Components(cls.kind, settings, arrays)
+        names = components.names()
+        intercepts = components.array("intercepts", np.float64, (None,))
+        weights = components.finite("weights", np.float64, (len(intercepts), len(names)))
+        components.require(len(intercepts) > 0, "there are no candidates")
+        components.require(not bool(np.isnan(intercepts).any()), "an intercept is NaN")
+        return cls(names, MinMaxScaler.from_components(components, len(names)), weights, intercepts)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
-from premodel.runtime.selectors.parts import Parts
-from premodel.runtime.selectors.registry import selector_from_parts
+from premodel.runtime.selectors.components import Components
+from premodel.runtime.selectors.kinds import selector_from_components
 
 TECHNIQUES = ("knn", "decision_tree")
 """What the one classifier may be: techniques whose scores are shares of one set of training samples."""
@@ -31,6 +31,7 @@ class MultiClassSelector(Selector):
     """
 
     kind = "multi_class"
+    exclusive = True
 
     def __init__(self, classifier: Selector) -> None:
         self.features = classifier.features
@@ -65,11 +66,11 @@ class MultiClassSelector(Selector):
         return self._classifier.arrays()
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """See `Selector.from_parts`."""
-        parts = Parts(cls.kind, settings, arrays)
-        technique = parts.setting("technique")
-        parts.require(technique in TECHNIQUES, f"unknown technique {technique}")
-        inner = parts.setting("classifier")
-        parts.require(isinstance(inner, dict), "the classifier's settings are not a table")
-        return cls(selector_from_parts(technique, inner, arrays))
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See `Selector.from_components`."""
+        components = Components(cls.kind, settings, arrays)
+        technique = components.setting("technique")
+        components.require(technique in TECHNIQUES, f"unknown technique {technique}")
+        inner = components.setting("classifier")
+        components.require(isinstance(inner, dict), "the classifier's settings are not a table")
+        return cls(selector_from_components(technique, inner, arrays))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
+from premodel.runtime.selectors.components import Components
 from premodel.runtime.selectors.inputs import checked
-from premodel.runtime.selectors.parts import Parts
 from premodel.runtime.selectors.scaling import MinMaxScaler
 from premodel.runtime.selectors.sigmoid import sigmoid
 
@@ -71,14 +71,14 @@ class NaiveBayesSelector(Selector):
         }
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """See `Selector.from_parts`."""
-        parts = Parts(cls.kind, settings, arrays)
-        names = parts.names()
-        log_odds = parts.array("log_odds", np.float64, (None,))
-        means = parts.finite("means", np.float64, (len(log_odds), 2, len(names)))
-        variances = parts.finite("variances", np.float64, (len(log_odds), 2, len(names)))
-        parts.require(len(log_odds) > 0, "there are no candidates")
-        parts.require(not bool(np.isnan(log_odds).any()), "a prior is NaN")
-        parts.require(bool((variances > 0).all()), "a variance is not above 0")
-        return cls(names, MinMaxScaler.from_parts(parts, len(names)), means, variances, log_odds)
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See `Selector.from_components`."""
+        components = Components(cls.kind, settings, arrays)
+        names = components.names()
+        log_odds = components.array("log_odds", np.float64, (None,))
+        means = components.finite("means", np.float64, (len(log_odds), 2, len(names)))
+        variances = components.finite("variances", np.float64, (len(log_odds), 2, len(names)))
+        components.require(len(log_odds) > 0, "there are no candidates")
+        components.require(not bool(np.isnan(log_odds).any()), "a prior is NaN")
+        components.require(bool((variances > 0).all()), "a variance is not above 0")
+        return cls(names, MinMaxScaler.from_components(components, len(names)), means, variances, log_odds)

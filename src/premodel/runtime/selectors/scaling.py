@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.runtime.selectors.base import Arrays, Features
-from premodel.runtime.selectors.parts import Parts
+from premodel.runtime.selectors.components import Components
 
 BELOW, ABOVE = -1.0, 2.0
 """Scaled values are held within these: one training range beyond either end."""
@@ -66,9 +66,9 @@ class MinMaxScaler:
         return {"low": self.low, "high": self.high}
 
     @classmethod
-    def from_parts(cls, parts: Parts, n_features: int) -> Self:
+    def from_components(cls, components: Components, n_features: int) -> Self:
         """Make the scaler again; BundleError if an array is missing or a range is reversed."""
-        low = parts.finite("low", np.float64, (n_features,))
-        high = parts.finite("high", np.float64, (n_features,))
-        parts.require(bool((low <= high).all()), "a feature's low is above its high")
+        low = components.finite("low", np.float64, (n_features,))
+        high = components.finite("high", np.float64, (n_features,))
+        components.require(bool((low <= high).all()), "a feature's low is above its high")
         return cls(low, high)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
+from premodel.runtime.selectors.components import Components
 from premodel.runtime.selectors.distances import DistanceTable
 from premodel.runtime.selectors.inputs import checked
-from premodel.runtime.selectors.parts import Parts
 from premodel.runtime.selectors.scaling import MinMaxScaler
 from premodel.runtime.selectors.sigmoid import sigmoid
 
@@ -93,15 +93,15 @@ class SvmSelector(Selector):
         }
 
     @classmethod
-    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """See `Selector.from_parts`."""
-        parts = Parts(cls.kind, settings, arrays)
-        names = parts.names()
-        gamma = parts.number("gamma")
-        parts.require(gamma > 0, "gamma is not above 0")
-        support = parts.finite("support", np.float32, (None, len(names)))
-        intercepts = parts.array("intercepts", np.float64, (None,))
-        weights = parts.finite("weights", np.float64, (len(intercepts), len(support)))
-        parts.require(len(intercepts) > 0, "there are no candidates")
-        parts.require(not bool(np.isnan(intercepts).any()), "an intercept is NaN")
-        return cls(names, MinMaxScaler.from_parts(parts, len(names)), support, weights, intercepts, gamma)
+    def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See `Selector.from_components`."""
+        components = Components(cls.kind, settings, arrays)
+        names = components.names()
+        gamma = components.number("gamma")
+        components.require(gamma > 0, "gamma is not above 0")
+        support = components.finite("support", np.float32, (None, len(names)))
+        intercepts = components.array("intercepts", np.float64, (None,))
+        weights = components.finite("weights", np.float64, (len(intercepts), len(support)))
+        components.require(len(intercepts) > 0, "there are no candidates")
+        components.require(not bool(np.isnan(intercepts).any()), "an intercept is NaN")
+        return cls(names, MinMaxScaler.from_components(components, len(names)), support, weights, intercepts, gamma)

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
-from premodel.runtime.policies.select import Select
-from premodel.runtime.policies.stopping import StoppingPolicy
 from premodel.stats import MIN_SAMPLES, Verdict, best_single, paired_bootstrap, too_few_samples
 from premodel.training.folds import Fold, stratified_folds, stratified_subsample
-from premodel.training.guarantee import WITHOUT_POINTS
 from premodel.training.objective import Objective
-from premodel.training.options import Trained, TrainOptions
+from premodel.training.options import DEFAULT_POLICY, TrainOptions
+from premodel.training.policies.single import TRAINER as SINGLE
+from premodel.training.record import Trained, TrainingRecord, plain
 from premodel.training.simulate import served_score, simulate, tried_ms
 from premodel.training.tables import Tables
-from premodel.training.train import train as train_policy
+from premodel.training.trainer import Trainer
 
 FOLDS = 5
-ROWS = 6_000
+MAX_ROWS = 6_000
 """Most samples that policies are compared on."""
-SINGLE = "single"
-OUTPUTS = ("cascade-routing", "cascade")
-FEATURES = ("select", "paper")
-"""Policies that read image features; left out where the profile has none."""
-HOPELESS = 2.0
-"""Standard errors behind, after which a policy of FEATURES, slow to fit, is given up before the last fold."""
-DOUBT = 1.0
+ERRORS_TO_GIVE_UP = 2.0
+"""Standard errors behind, after which a policy that reads features, slow to fit, is given up before the last fold."""
+ERRORS_TOLERATED = 1.0
 """Standard errors: how far below the floor a policy may be measured, and how far it must beat the single candidate."""
 
 Floats = NDArray[np.float64]
@@ -43,7 +40,7 @@ class Entrant:
 
     Attributes
     ----------
-    name:
+    trainer:
         Of the policy.
     right, latency_ms:
         Of each sample served so far, out of fold, fold by fold.
@@ -51,10 +48,15 @@ class Entrant:
         Why it left the comparison; empty if it did not.
     """
 
-    name: str
+    trainer: Trainer
     right: list[Floats] = field(default_factory=list)
     latency_ms: list[Floats] = field(default_factory=list)
     given_up: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the policy."""
+        return self.trainer.name
 
     @property
     def samples(self) -> int:
@@ -94,11 +96,14 @@ class _Judge:
             right = right - np.concatenate(self.reference)[: len(right)]
         return _mean(right - floor.value)
 
-    def keeps(self, entrant: Entrant, doubt: float) -> bool:
+    def keeps(self, entrant: Entrant) -> bool:
         """Does it keep floor and ceiling, as far as can be told."""
         margin, error = self.margin(entrant)
         ceiling_ms = math.inf if self.objective.max_latency_ms is None else self.objective.max_latency_ms
-        return margin >= -doubt * error - 1e-12 and float(np.concatenate(entrant.latency_ms).mean()) <= ceiling_ms
+        return (
+            margin >= -ERRORS_TOLERATED * error - 1e-12
+            and float(np.concatenate(entrant.latency_ms).mean()) <= ceiling_ms
+        )
 
     def lead(self, entrant: Entrant, other: Entrant) -> tuple[float, float]:
         """By how much it is better than another on the samples both served, with its standard error."""
@@ -107,7 +112,112 @@ class _Judge:
         return _mean(first[:both] - second[:both])
 
 
-def train(tables: Tables, options: TrainOptions) -> Trained:
+@dataclass(frozen=True)
+class EntrantRecord:
+    """What one policy reached out of fold.
+
+    Attributes
+    ----------
+    policy:
+        Its name.
+    samples:
+        It served; the figures are None where there are none.
+    accuracy, latency_ms:
+        Means, latency end to end.
+    gain_points_vs_single, gain_error_points:
+        Accuracy minus that of the single candidate on the same samples, in points, and its standard error.
+    keeps_objective:
+        Does it keep floor and ceiling, within the tolerance.
+    given_up:
+        Why it left the comparison; None if it did not.
+    """
+
+    policy: str
+    samples: int
+    accuracy: float | None = None
+    latency_ms: float | None = None
+    gain_points_vs_single: float | None = None
+    gain_error_points: float | None = None
+    keeps_objective: bool | None = None
+    given_up: str | None = None
+
+    def line(self, *, is_single: bool) -> str:
+        """In plain words."""
+        if self.accuracy is None:
+            return f"{self.policy}: {self.given_up or ''}"
+        line = f"{self.policy}: {100 * self.accuracy:.2f} % at {self.latency_ms:.3f} ms"
+        if not is_single:
+            line += f", {self.gain_points_vs_single:+.2f} points to single, standard error {self.gain_error_points:.2f}"
+        return line + (f" (on {self.samples} samples; {self.given_up})" if self.given_up else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Figures only where there are any."""
+        found: dict[str, Any] = plain(self)
+        return {name: value for name, value in found.items() if value is not None or name == "given_up"}
+
+
+@dataclass(frozen=True, eq=False)
+class AutoRecord(TrainingRecord):
+    """The comparison, and the record of the policy chosen.
+
+    Attributes
+    ----------
+    objective:
+        In words.
+    samples:
+        That policies were compared on.
+    entrants:
+        Figures of each; the first is the single candidate.
+    chosen, why:
+        Name of the policy chosen, and the reason.
+    more_accurate:
+        Where one candidate alone is chosen: a policy shown to be more accurate, and what that costs; else None.
+    inner:
+        The record of the policy chosen, trained on all samples.
+    """
+
+    objective: str
+    samples: int
+    entrants: tuple[EntrantRecord, ...]
+    chosen: str
+    why: str
+    more_accurate: str | None
+    inner: TrainingRecord
+
+    def comparison(self) -> list[str]:
+        """What was compared and chosen, in plain words."""
+        return [
+            f"policies compared on {self.samples} samples in {FOLDS} folds inside them, for {self.objective}",
+            *(f"  {one.line(is_single=one is self.entrants[0])}" for one in self.entrants),
+            f"chosen: {self.chosen}, {self.why}",
+            *([] if self.more_accurate is None else [self.more_accurate]),
+        ]
+
+    def lines(self) -> list[str]:
+        """See `TrainingRecord.lines`."""
+        return [*self.comparison(), *self.inner.lines()]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `TrainingRecord.to_json`."""
+        return {
+            **self.inner.to_json(),
+            "auto": {
+                "chosen": self.chosen,
+                "why": self.why,
+                "folds": FOLDS,
+                "samples": self.samples,
+                "policies": [one.to_json() for one in self.entrants],
+            },
+        }
+
+
+def trainer(policies: Mapping[str, Trainer]) -> Trainer:
+    """The trainer of `auto`: a choice among these, read when it trains, and one candidate alone."""
+    summary = "whichever of the others serves the objective best, in nested cross-validation"
+    return Trainer(DEFAULT_POLICY, summary, partial(train, policies=policies))
+
+
+def train(tables: Tables, options: TrainOptions, *, policies: Mapping[str, Trainer]) -> Trained:
     """Train whichever policy serves the objective best, or one candidate alone if none does better.
 
     Every policy is trained on four fifths of the rows and serves the fifth left out, for each of five folds. One
@@ -118,7 +228,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     Notes
     -----
     A floor of accuracy cannot be shown to be met to a tenth of a point with some thousand samples; one standard error
-    is what is left to doubt, and the figures are in the account. More than 6,000 rows are thinned for the comparison,
+    is tolerated, and the figures are in the training summary. More than 6,000 rows are thinned for the comparison,
     not for the training of the policy chosen.
 
     Raises
@@ -129,13 +239,12 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     own = "name a policy that has one with --policy"
     options.refuse(technique=own, labels=own, fallback=own)
     # A guarantee is given to the policy chosen, by `guarantee`; one that cannot carry it takes no part.
-    left_out = () if options.guarantee is None else WITHOUT_POINTS
-    options = dataclasses.replace(options, guarantee=None)
+    guaranteed, options = options.guarantee is not None, dataclasses.replace(options, guarantee=None)
     correct = tables.score(options.criterion)
     right_counts = tables.right_counts(options.criterion)
     if len(tables) < FOLDS:
         raise OptionError("too few samples to compare policies", given=len(tables), allowed=f"{FOLDS} or more")
-    rows = stratified_subsample(tables.truth, right_counts, ROWS, options.seed)
+    rows = stratified_subsample(tables.truth, right_counts, MAX_ROWS, options.seed)
     sample = tables.take(rows)
     folds = stratified_folds(sample.truth, right_counts[rows], FOLDS, options.seed)
     best = best_single(correct.mean(axis=0), tables.latency_ms)
@@ -143,8 +252,13 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     end_to_end_ms, accuracy = tables.end_to_end_ms(), correct.mean(axis=0)
     meets = options.objective.choose(accuracy, end_to_end_ms, float(accuracy.max())) is not None
     single = Entrant(SINGLE)
-    names = (*OUTPUTS, *(FEATURES if tables.feature_names else ()))
-    others = [Entrant(name) for name in names if name not in left_out]
+    others = [
+        Entrant(one)
+        for one in policies.values()
+        if one.chooses
+        and (one.has_operating_points or not guaranteed)
+        and (tables.feature_names or not one.reads_features)
+    ]
     for fold in folds:
         _serve_single(single, sample, fold, options)
         # The same tables for all: what one policy computes from them serves the next.
@@ -157,24 +271,17 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     chosen, why = _choose(single, others, judge, meets)
     if len(sample) < MIN_SAMPLES:
         why += f"; {too_few_samples(len(sample))}"
-    trained = train_policy(tables, dataclasses.replace(options, policy=chosen.name))
-    lines = [
-        f"policies compared on {len(sample)} samples in {FOLDS} folds inside them, for {options.objective.describe()}",
-        *(f"  {_line(entrant, single, judge)}" for entrant in (single, *others)),
-        f"chosen: {chosen.name}, {why}",
-        *(_more_accurate(single, others) if chosen is single else ()),
-    ]
-    evidence = {
-        **trained.evidence,
-        "auto": {
-            "chosen": chosen.name,
-            "why": why,
-            "folds": FOLDS,
-            "samples": len(sample),
-            "policies": [_record(entrant, single, judge) for entrant in (single, *others)],
-        },
-    }
-    return Trained(trained.policy, (*lines, *trained.account), evidence)
+    trained = chosen.trainer.fit(tables, dataclasses.replace(options, policy=chosen.name))
+    record = AutoRecord(
+        options.objective.describe(),
+        len(sample),
+        tuple(_record(entrant, single, judge) for entrant in (single, *others)),
+        chosen.name,
+        why,
+        _more_accurate(single, others) if chosen is single else None,
+        trained.record,
+    )
+    return Trained(trained.policy, record)
 
 
 def _serve_single(entrant: Entrant, tables: Tables, fold: Fold, options: TrainOptions) -> None:
@@ -190,31 +297,30 @@ def _serve_single(entrant: Entrant, tables: Tables, fold: Fold, options: TrainOp
 def _serve(entrant: Entrant, seen: Tables, test: Tables, options: TrainOptions) -> None:
     """Train a policy on the samples seen and let it serve the test samples; one that refuses is given up."""
     try:
-        policy = train_policy(seen, dataclasses.replace(options, policy=entrant.name)).policy
+        policy = entrant.trainer.fit(seen, dataclasses.replace(options, policy=entrant.name)).policy
     except OptionError as error:
         entrant.given_up = str(error)
         return
     served = simulate(policy, test)
     # Decisions count with their estimate, not as measured: equal training must give an equal bundle.
-    before_ms = policy.costs.before_ms if isinstance(policy, StoppingPolicy | Select) else test.decode_ms
     entrant.right.append(served_score(test, options.criterion, served))
-    entrant.latency_ms.append(tried_ms(test, served) + before_ms)
+    entrant.latency_ms.append(tried_ms(test, served) + policy.costs.before_ms)
 
 
 def _give_up(single: list[Entrant], others: list[Entrant], judge: _Judge) -> None:
     """Leave out what is clearly behind, so that no more time goes into it."""
     racing = [one for one in others if not one.given_up and one.samples]
-    leaders = [*single, *(one for one in racing if judge.keeps(one, DOUBT))]
+    leaders = [*single, *(one for one in racing if judge.keeps(one))]
     for entrant in racing:
-        if entrant.name not in FEATURES:
+        if not entrant.trainer.reads_features:
             continue
         margin, error = judge.margin(entrant)
-        if margin < -HOPELESS * error:
+        if margin < -ERRORS_TO_GIVE_UP * error:
             entrant.given_up = "given up: clearly below the floor"
             continue
         for leader in leaders:
             behind, error = judge.lead(leader, entrant)
-            if leader is not entrant and behind > HOPELESS * error:
+            if leader is not entrant and behind > ERRORS_TO_GIVE_UP * error:
                 entrant.given_up = f"given up: clearly behind {leader.name}"
                 break
 
@@ -222,12 +328,12 @@ def _give_up(single: list[Entrant], others: list[Entrant], judge: _Judge) -> Non
 def _choose(single: Entrant, others: list[Entrant], judge: _Judge, meets: bool) -> tuple[Entrant, str]:
     """The policy chosen, and why; `meets` if a single candidate meets the objective on all rows."""
     racing = [one for one in others if not one.given_up and one.samples]
-    keeping = [one for one in racing if judge.keeps(one, DOUBT)]
+    keeping = [one for one in racing if judge.keeps(one)]
     if meets:
         better = []
         for one in keeping:
             lead, error = judge.lead(one, single)
-            if lead > DOUBT * error:
+            if lead > ERRORS_TOLERATED * error:
                 better.append(one)
         if not better:
             return single, "no premodel does better than one candidate alone"
@@ -244,7 +350,7 @@ def _choose(single: Entrant, others: list[Entrant], judge: _Judge, meets: bool) 
     return nearest, "nothing meets the objective, this comes nearest"
 
 
-def _more_accurate(single: Entrant, others: list[Entrant]) -> list[str]:
+def _more_accurate(single: Entrant, others: list[Entrant]) -> str | None:
     """The most accurate policy of those shown to be more accurate than one candidate alone, and what it costs."""
     found = []
     for one in others:
@@ -257,42 +363,28 @@ def _more_accurate(single: Entrant, others: list[Entrant]) -> list[str]:
         if verdict.accuracy == "higher":
             found.append((verdict, one.name))
     if not found:
-        return []
+        return None
     verdict, name = max(found, key=lambda pair: pair[0].gain)
-    return [f"for a higher accuracy: {name}, {verdict.sentence('one candidate alone')} Ask with --cost-weight 0."]
+    return f"for a higher accuracy: {name}, {verdict.sentence('one candidate alone')} Ask with --cost-weight 0."
 
 
-def _figures(entrant: Entrant, single: Entrant, judge: _Judge) -> dict[str, Any]:
+def _record(entrant: Entrant, single: Entrant, judge: _Judge) -> EntrantRecord:
+    """The figures of one policy."""
+    given_up = entrant.given_up or None
+    if not entrant.samples:
+        return EntrantRecord(entrant.name, 0, given_up=given_up)
     right, latency_ms = np.concatenate(entrant.right), np.concatenate(entrant.latency_ms)
     gain, error = _mean(right - np.concatenate(single.right)[: len(right)])
-    return {
-        "samples": len(right),
-        "accuracy": float(right.mean()),
-        "latency_ms": float(latency_ms.mean()),
-        "gain_points_vs_single": 100 * gain,
-        "gain_error_points": 100 * error,
-        "keeps_objective": judge.keeps(entrant, DOUBT),
-    }
-
-
-def _record(entrant: Entrant, single: Entrant, judge: _Judge) -> dict[str, Any]:
-    """The figures of one policy, for the bundle."""
-    found: dict[str, Any] = {"policy": entrant.name, "samples": 0}
-    if entrant.samples:
-        found |= _figures(entrant, single, judge)
-    return found | {"given_up": entrant.given_up or None}
-
-
-def _line(entrant: Entrant, single: Entrant, judge: _Judge) -> str:
-    """The figures of one policy, for people."""
-    if not entrant.samples:
-        return f"{entrant.name}: {entrant.given_up}"
-    figures = _figures(entrant, single, judge)
-    line = f"{entrant.name}: {100 * figures['accuracy']:.2f} % at {figures['latency_ms']:.3f} ms"
-    if entrant is not single:
-        gain, error = figures["gain_points_vs_single"], figures["gain_error_points"]
-        line += f", {gain:+.2f} points to single, standard error {error:.2f}"
-    return line + (f" (on {figures['samples']} samples; {entrant.given_up})" if entrant.given_up else "")
+    return EntrantRecord(
+        entrant.name,
+        len(right),
+        float(right.mean()),
+        float(latency_ms.mean()),
+        100 * gain,
+        100 * error,
+        judge.keeps(entrant),
+        given_up,
+    )
 
 
 def _mean(values: Floats) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Training of policies `cascade-routing` and `cascade`: pool, fusion, calibration, gains, operating point."""
+"""Training of policies `cascade-routing` and `cascade`: pool, calibration, values, operating point."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import Cascade, CascadeRouting, StoppingParts, StoppingPolicy
+from premodel.runtime.policies.stopping import Cascade, CascadeRouting, StoppingComponents, StoppingPolicy
 from premodel.stats import best_single
-from premodel.training.evidence import LogScoreTable
 from premodel.training.folds import Fold, stratified_folds
-from premodel.training.operating_point import FOLDS, CrossFitted, Point, choose_point, weight_grid, weights_around
-from premodel.training.options import Trained, TrainOptions, plain
+from premodel.training.log_scores import LogScoreTable
+from premodel.training.operating_point import (
+    FOLDS,
+    CrossFitted,
+    OperatingPoint,
+    choose_point,
+    weight_grid,
+    weights_around,
+)
+from premodel.training.options import TrainOptions
 from premodel.training.policies.pool import PoolChoice
 from premodel.training.policies.stopping import (
     SetFit,
@@ -27,11 +34,13 @@ from premodel.training.policies.stopping import (
     compute_states,
     members_of,
     solve_sets,
-    stopping_parts,
+    stopping_components,
     walk,
 )
+from premodel.training.record import Trained, TrainedOn, TrainingRecord, plain
 from premodel.training.selectors.learner import SELECT_MS, Learner, learner_of, reordered
 from premodel.training.tables import Tables
+from premodel.training.trainer import Trainer
 
 SEARCH = (0.15, 0.08, 0.04)
 """Cost weights, per latency of the best single candidate, at which pool and order are searched."""
@@ -43,8 +52,10 @@ ROUNDS = 4
 """Pools tried at most."""
 REFINEMENTS = 3
 """Times that the grid is made finer around the point, at most."""
-CLOSE = 0.02
+LATENCY_STEP = 0.02
 """Neighbours of the point whose latencies differ by this share of its own are near enough."""
+FUSED_ANSWER = "fused"
+"""What a set serves where no member answers for it."""
 INNER = 2
 """Folds inside the training part of a fold, for calibration."""
 
@@ -85,7 +96,7 @@ class _Learned:
     Attributes
     ----------
     table:
-        Evidence of its candidates on the rows learned from; for a cascade in its order.
+        Log scores of its candidates on the rows learned from; for a cascade in its order.
     columns:
         The candidates' columns in the profile, in that order.
     choice:
@@ -108,11 +119,11 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     ----------
     options:
         The objective chooses the operating point; all points of the grid are kept for calls with a cost weight of
-        their own. Options of selectors and features are refused: evidence is what candidates that ran say.
+        their own. Options of selectors and features are refused: it decides by the answers of candidates that ran.
 
     Notes
     -----
-    If no point meets the objective in cross-fitting, the account says so and the nearest one is trained.
+    If no point meets the objective in cross-fitting, the training summary says so and the nearest one is trained.
 
     Raises
     ------
@@ -159,30 +170,120 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
     return _trained(plan, found, point)
 
 
-def _trained(plan: _Plan, found: _Learned, point: Point) -> Trained:
-    """The policy with its account."""
-    tables, ordered = plan.tables, plan.ordered
-    parts = stopping_parts(found.table, found.fit, plan.grid, found.allowed)
-    kind: type[StoppingPolicy] = Cascade if ordered else CascadeRouting
+@dataclass(frozen=True)
+class SetRecord:
+    """What a set of candidates serves.
+
+    Attributes
+    ----------
+    candidates, weights:
+        Names, and weight of each in the fused answer.
+    serves:
+        The candidate whose own answer is served, or "fused".
+    confidence:
+        Intercept and slope of its calibration.
+    """
+
+    candidates: tuple[str, ...]
+    weights: tuple[float, ...]
+    serves: str
+    confidence: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class StoppingRecord(TrainingRecord):
+    """The record of `cascade` and `cascade-routing`.
+
+    Attributes
+    ----------
+    trained_on:
+        Profile and objective.
+    pool, names:
+        How the pool was found, and its candidates; for a cascade in its order.
+    sets:
+        Of the pool, each but the empty one.
+    reward:
+        Intercept and slope that calibrate what all candidates together say of an answer.
+    point:
+        The operating point.
+    first:
+        The candidate that starts there.
+    ordered:
+        One fixed order.
+    """
+
+    trained_on: TrainedOn
+    pool: PoolChoice
+    names: tuple[str, ...]
+    sets: tuple[SetRecord, ...]
+    reward: tuple[float, float]
+    point: OperatingPoint
+    first: str
+    ordered: bool
+
+    def lines(self) -> list[str]:
+        """See `TrainingRecord.lines`."""
+        lines = [
+            *self.trained_on.lines(),
+            "pool, by accuracy less the price of latency",
+            *(f"  {step}" for step in self.pool.steps),
+            "weights of the candidates in each set's fused answer",
+        ]
+        for one in self.sets:
+            if len(one.candidates) > 1:
+                shares = ", ".join(f"{n} {w:.2f}" for n, w in zip(one.candidates, one.weights, strict=True))
+                own = "" if one.serves == FUSED_ANSWER else f"; serves {one.serves}'s own, which is more accurate"
+                lines.append(f"  {shares}{own}")
+        point = self.point
+        difference = 100 * (point.accuracy - point.best_single_accuracy)
+        after = f"a later one of {' -> '.join(self.names)}" if self.ordered else f"any other of {', '.join(self.names)}"
+        return [
+            *lines,
+            f"cost weight {point.cost_weight:.6g} per ms: cross-fitted accuracy {100 * point.accuracy:.2f} % "
+            f"({difference:+.2f} points to the best single candidate) at {point.latency_ms:.3f} ms"
+            + ("" if point.met else ", which does NOT meet the objective"),
+            f"decides: runs {self.first}, then stops or runs {after}, whichever is worth most",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `TrainingRecord.to_json`."""
+        intercept, slope = self.reward
+        return {
+            "pool": plain(self.pool) | {"candidates": list(self.names)},
+            "sets": plain(self.sets),
+            "reward": {"intercept": intercept, "slope": slope},
+            "operating_point": plain(self.point),
+        }
+
+
+def _trained(plan: _Plan, found: _Learned, point: OperatingPoint) -> Trained:
+    """The policy with its record."""
+    tables, names = plan.tables, found.table.names
+    components = stopping_components(found.table, found.fit, plan.grid, found.allowed)
+    kind: type[StoppingPolicy] = Cascade if plan.ordered else CascadeRouting
     policy = kind(
-        found.table.names,
-        parts,
+        names,
+        components,
         point=point.index,
         accuracy=found.table.correct.mean(axis=0).tolist(),
         costs=Costs(tuple(found.table.latency_ms.tolist()), tables.decode_ms, select_ms=SELECT_MS),
         n_labels=found.table.n_labels,
         top_n=found.table.top_n,
     )
-    evidence = {
-        "pool": plain(found.choice) | {"candidates": list(found.table.names)},
-        "sets": _set_records(found, parts),
-        "reward": {"intercept": found.fit.reward.intercept, "slope": found.fit.reward.slope},
-        "operating_point": plain(point),
-    }
-    return Trained(policy, tuple(_account(plan, found, point, parts)), evidence)
+    record = StoppingRecord(
+        TrainedOn.of(tables, plan.options),
+        found.choice,
+        names,
+        _set_records(names, components),
+        (found.fit.reward.intercept, found.fit.reward.slope),
+        point,
+        names[int(components.start[-1, point.index].argmax())],
+        plan.ordered,
+    )
+    return Trained(policy, record)
 
 
-def _better(again: Point, found: Point, options: TrainOptions) -> bool:
+def _better(again: OperatingPoint, found: OperatingPoint, options: TrainOptions) -> bool:
     """Is the second point the one the objective prefers; one that meets it goes before one that does not."""
     if again.met != found.met:  # under a ceiling also by the policy's own walk, which the latencies below are not of
         return again.met
@@ -198,7 +299,7 @@ def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
     choice = learner.choose(tables, rows, plan.searched_at)
     columns = choice.candidates
     fit = learner.fit(tables, columns, rows, folds)
-    pool = learner.evidence(tables, columns).take(rows)
+    pool = learner.log_scores(tables, columns).take(rows)
     allowed = allowed_after(len(columns))
     if plan.ordered:
         order = _best_order(pool, fit, plan.searched_at)
@@ -209,7 +310,7 @@ def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
 
 
 def _cross_fit(plan: _Plan, folds: Sequence[Fold], found: _Learned, grid: Floats) -> CrossFitted:
-    """What every weight of a grid does out of fold: pool, order, fusion, calibration and gains fitted without it.
+    """What every weight of a grid does out of fold: pool, order, fusion, calibration and values fitted without it.
 
     Under a ceiling of latency also what it does in the policy that was found, on the rows that was fitted on.
     """
@@ -218,7 +319,7 @@ def _cross_fit(plan: _Plan, folds: Sequence[Fold], found: _Learned, grid: Floats
     for fold in folds:
         learned = _learn(plan, fold.train, INNER)
         pool = learned.choice.candidates
-        test = plan.learner.evidence(plan.tables, pool).take(fold.test)
+        test = plan.learner.log_scores(plan.tables, pool).take(fold.test)
         test = test.take_candidates([pool.index(column) for column in learned.columns])
         right[fold.test], latency_ms[fold.test] = _walk(learned, test, grid)
     if plan.options.objective.max_latency_ms is None:
@@ -232,23 +333,23 @@ def _walk(
     """Is the answer right, and the latency end to end, of a table's rows at every cost weight: each (n, q)."""
     solved = solve_sets(learned.table, learned.fit, cost_weight, learned.allowed)
     states = compute_states(table, learned.fit.weights, learned.fit.member)
-    right, spent_ms = walk(states, states.basis, solved.gains, table.latency())
+    right, spent_ms = walk(states, states.basis, solved.continuation, table.latency())
     return right, spent_ms + table.before_ms
 
 
-def _point(plan: _Plan, crossed: CrossFitted) -> Point:
+def _point(plan: _Plan, crossed: CrossFitted) -> OperatingPoint:
     """The operating point of the plan's grid."""
     best = float(plan.learner.correct.mean(axis=0).max())
     return choose_point(crossed, plan.grid, plan.options.objective, best)
 
 
 def _refined(
-    plan: _Plan, folds: Sequence[Fold], found: _Learned, point: Point, crossed: CrossFitted
-) -> tuple[_Plan, Point]:
+    plan: _Plan, folds: Sequence[Fold], found: _Learned, point: OperatingPoint, crossed: CrossFitted
+) -> tuple[_Plan, OperatingPoint]:
     """The point chosen again, from a grid that is finer around it: one step can double how often a candidate runs."""
     for _ in range(REFINEMENTS):
         near_ms = crossed.safe_ms[max(point.index - 1, 0) : point.index + 2]
-        if np.ptp(near_ms) <= CLOSE * point.latency_ms:
+        if np.ptp(near_ms) <= LATENCY_STEP * point.latency_ms:
             break
         between = weights_around(plan.grid, point.index)
         crossed, grid = _merged(crossed, plan.grid, _cross_fit(plan, folds, found, between), between)
@@ -279,53 +380,24 @@ def _best_order(pool: LogScoreTable, fit: SetFit, cost_weight: NDArray[np.float6
     return best
 
 
-def _set_records(found: _Learned, parts: StoppingParts) -> list[dict[str, Any]]:
+def _set_records(names: tuple[str, ...], components: StoppingComponents) -> tuple[SetRecord, ...]:
     """What each set of candidates fuses with, and whose answer it serves."""
-    names = found.table.names
-    return [
-        {
-            "candidates": [names[j] for j in members],
-            "weights": [round(float(parts.weights[number, j]), 6) for j in members],
-            "serves": _serves(names, parts, number, members),
-            "confidence": [float(value) for value in parts.calibration[number]],
-        }
+    return tuple(
+        SetRecord(
+            tuple(names[j] for j in members),
+            tuple(round(float(components.weights[number, j]), 6) for j in members),
+            _serves(names, components, number, members),
+            tuple(float(value) for value in components.calibration[number]),
+        )
         for number, members in enumerate(members_of(len(names)))
         if members
-    ]
+    )
 
 
-def _serves(names: tuple[str, ...], parts: StoppingParts, number: int, members: tuple[int, ...]) -> str:
+def _serves(names: tuple[str, ...], components: StoppingComponents, number: int, members: tuple[int, ...]) -> str:
     if len(members) == 1:
         return names[members[0]]
-    return "fused" if parts.member[number] < 0 else names[int(parts.member[number])]
-
-
-def _account(plan: _Plan, found: _Learned, point: Point, parts: StoppingParts) -> list[str]:
-    """How it came about, in plain words."""
-    tables, names, options = plan.tables, found.table.names, plan.options
-    lines = [
-        f"profile: {len(tables)} samples, {len(tables.candidates)} candidates, criterion {options.criterion}",
-        f"objective: {options.objective.describe()}",
-        "pool, by accuracy less the price of latency",
-        *(f"  {step}" for step in found.choice.steps),
-        "weights of the candidates in each set's fused answer",
-    ]
-    for record in _set_records(found, parts):
-        if len(record["candidates"]) > 1:
-            shares = ", ".join(f"{n} {w:.2f}" for n, w in zip(record["candidates"], record["weights"], strict=True))
-            served = "" if record["serves"] == "fused" else f"; serves {record['serves']}'s own, which is more accurate"
-            lines.append(f"  {shares}{served}")
-    first = names[int(parts.start[-1, point.index].argmax())]
-    gain = 100 * (point.accuracy - point.best_single_accuracy)
-    lines += [
-        f"cost weight {point.cost_weight:.6g} per ms: cross-fitted accuracy {100 * point.accuracy:.2f} % "
-        f"({gain:+.2f} points to the best single candidate) at {point.latency_ms:.3f} ms"
-        + ("" if point.met else ", which does NOT meet the objective"),
-        f"decides: runs {first}, then stops or runs "
-        + (f"a later one of {' -> '.join(names)}" if plan.ordered else f"any other of {', '.join(names)}")
-        + ", whichever is worth most",
-    ]
-    return lines
+    return FUSED_ANSWER if components.member[number] < 0 else names[int(components.member[number])]
 
 
 def train_cascade(tables: Tables, options: TrainOptions) -> Trained:
@@ -339,3 +411,9 @@ def train_cascade(tables: Tables, options: TrainOptions) -> Trained:
         An option is given that has no meaning here, or there are too few samples.
     """
     return train_stopping(tables, options, ordered=True)
+
+
+TRAINER = Trainer("cascade-routing", "after each run stop, or run any other candidate", train, labels_only=True)
+CASCADE_TRAINER = Trainer(
+    "cascade", "candidates in one learned order, until the answer is probable enough", train_cascade, labels_only=True
+)

@@ -7,30 +7,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.training.evidence import LogScoreTable
+from premodel.training.log_scores import LogScoreTable
 from premodel.training.product import product
 
 RIDGE = 20.0
 TOTAL = 1.4
 """Weights are drawn toward TOTAL / candidates each: independent experts would have 1 each, copies 1 together."""
 STEPS = 6
-LONGEST = 0.5
+MAX_STEP = 0.5
 """Longest step of one weight."""
 HALVINGS = 8
 """Of a step that would make the truth less likely."""
-ENOUGH = 2e-3
+MIN_STEP = 2e-3
 """A step below this is the last."""
-MOST = 4.0
+MAX_WEIGHT = 4.0
 
 Floats = NDArray[np.float32]
 
 
-def fused(evidence: Sequence[Floats], log_count: Floats, weights: NDArray[np.float64]) -> Floats:
+def fused(log_scores: Sequence[Floats], log_count: Floats, weights: NDArray[np.float64]) -> Floats:
     """The fused distribution of many samples: float32 (n, K + 1), sum 1; the last column is all other labels together.
 
     Parameters
     ----------
-    evidence:
+    log_scores:
         float32 (n, K) of each of the j candidates fused.
     log_count:
         float32 (n, K + 1).
@@ -38,7 +38,7 @@ def fused(evidence: Sequence[Floats], log_count: Floats, weights: NDArray[np.flo
         (j,).
     """
     scores = log_count.copy()
-    for own, weight in zip(evidence, weights.tolist(), strict=True):
+    for own, weight in zip(log_scores, weights.tolist(), strict=True):
         scores[:, :-1] += own * np.float32(weight)
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
@@ -47,7 +47,7 @@ def fused(evidence: Sequence[Floats], log_count: Floats, weights: NDArray[np.flo
 
 
 def fit_weights(
-    evidence: Sequence[Floats],
+    log_scores: Sequence[Floats],
     log_count: Floats,
     truth: NDArray[np.intp],
     *,
@@ -59,7 +59,7 @@ def fit_weights(
 
     Parameters
     ----------
-    evidence, log_count:
+    log_scores, log_count:
         As of `fused`.
     truth:
         intp (n,), column of the truth; K where it has none.
@@ -72,30 +72,30 @@ def fit_weights(
 
     Returns
     -------
-    float64 (j,), in [0, MOST]: a candidate's yes is never held against a label.
+    float64 (j,), in [0, MAX_WEIGHT]: a candidate's yes is never held against a label.
 
     Source
     ------
     McFadden, "Conditional logit analysis of qualitative choice behavior", 1974, section III.
     """
-    j = len(evidence)
+    j = len(log_scores)
     toward = np.full(j, TOTAL / j)
     weights = toward.copy() if start is None else start.copy()
-    known = np.flatnonzero(truth < evidence[0].shape[1])
-    of_truth = np.array([own[known, truth[known]].sum(dtype=np.float64) for own in evidence])
-    share, value = _shares(evidence, log_count, truth, weights, ridge, toward)
+    known = np.flatnonzero(truth < log_scores[0].shape[1])
+    of_truth = np.array([own[known, truth[known]].sum(dtype=np.float64) for own in log_scores])
+    share, value = _shares(log_scores, log_count, truth, weights, ridge, toward)
     for _ in range(steps):
-        mean, bend = _moments(evidence, np.ascontiguousarray(share[:, :-1]))
+        mean, bend = _moments(log_scores, np.ascontiguousarray(share[:, :-1]))
         slope = of_truth - mean.sum(axis=0) - ridge * (weights - toward)
         bend += ridge * np.eye(j)
         # A weight at 0 that would fall further stays there; the others move as if it were not.
         free = (weights > 0) | (slope > 0)
         step = np.zeros(j)
         step[free] = np.linalg.solve(bend[np.ix_(free, free)], slope[free])
-        step *= min(1.0, LONGEST / max(float(np.abs(step).max()), 1e-12))
+        step *= min(1.0, MAX_STEP / max(float(np.abs(step).max()), 1e-12))
         for _ in range(HALVINGS):
-            tried = np.clip(weights + step, 0.0, MOST)
-            share, reached = _shares(evidence, log_count, truth, tried, ridge, toward)
+            tried = np.clip(weights + step, 0.0, MAX_WEIGHT)
+            share, reached = _shares(log_scores, log_count, truth, tried, ridge, toward)
             if reached >= value:
                 break
             step /= 2
@@ -103,13 +103,13 @@ def fit_weights(
         if reached < value:
             break
         weights, value = tried, reached
-        if moved < ENOUGH:
+        if moved < MIN_STEP:
             break
     return weights
 
 
 def _shares(
-    evidence: Sequence[Floats],
+    log_scores: Sequence[Floats],
     log_count: Floats,
     truth: NDArray[np.intp],
     weights: NDArray[np.float64],
@@ -117,24 +117,24 @@ def _shares(
     toward: NDArray[np.float64],
 ) -> tuple[Floats, float]:
     """The fused distributions, and the penalised log likelihood of the truth."""
-    share = fused(evidence, log_count, weights)
+    share = fused(log_scores, log_count, weights)
     likely = np.log(np.maximum(share[np.arange(len(truth)), truth], 1e-30, dtype=np.float64)).sum()
     return share, float(likely) - ridge / 2 * float(((weights - toward) ** 2).sum())
 
 
-def _moments(evidence: Sequence[Floats], share: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected evidence of each sample, (n, j), and its covariance summed over samples, (j, j)."""
-    j = len(evidence)
+def _moments(log_scores: Sequence[Floats], share: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Expected log scores of each sample, (n, j), and its covariance summed over samples, (j, j)."""
+    j = len(log_scores)
     products = np.empty((j, j))
     mean, ones = np.empty((len(share), j)), np.ones(share.shape[1], np.float32)
     for a in range(j):
-        weighted = share * evidence[a]
+        weighted = share * log_scores[a]
         mean[:, a] = product(weighted, ones)
         for b in range(a, j):
-            products[a, b] = products[b, a] = np.vdot(weighted, evidence[b])
+            products[a, b] = products[b, a] = np.vdot(weighted, log_scores[b])
     return mean, products - product(mean.T, mean)
 
 
 def fit_set(table: LogScoreTable, members: list[int], steps: int = STEPS) -> NDArray[np.float64]:
     """Weights of some of the table's candidates."""
-    return fit_weights([table.evidence[j] for j in members], table.log_count, table.truth, steps=steps)
+    return fit_weights([table.log_scores[j] for j in members], table.log_count, table.truth, steps=steps)

@@ -1,4 +1,4 @@
-"""The paper's premodel, fitted whole on the rows given: candidates, features, selector."""
+"""Training of policy `paper`: the paper's premodel (section 3), candidates, features and selector."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.records import Criterion
+from premodel.runtime.policies.select import Rule
 from premodel.runtime.selectors.base import Scores, Selector
 from premodel.training.feature_selection import (
     CORRELATION,
+    FOLDS,
+    SUBSAMPLE,
     TARGET,
-    GreedyRemoval,
-    Pruning,
-    prune_correlated,
-    remove_greedily,
+    FeatureSelection,
+    SelectionSettings,
+    select_features,
 )
-from premodel.training.folds import stratified_folds, stratified_subsample
-from premodel.training.knn_accuracy import KnnAccuracy
 from premodel.training.labels import LabelScheme, make_labels
 from premodel.training.model_selection import THETA, ModelSelection, select_models
-from premodel.training.options import plain
-from premodel.training.selectors.knn import K
-from premodel.training.selectors.registry import technique_fit
+from premodel.training.options import TrainOptions
+from premodel.training.policies.select import YES, SelectorRecord, fallback_of, select_policy
+from premodel.training.record import Trained, TrainedOn, TrainingRecord, plain
+from premodel.training.selectors.registry import OF_THE_PAPER, technique_of
 from premodel.training.tables import Tables
-
-SUBSAMPLE = 5_000
-"""Most samples that features are scored on."""
+from premodel.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class PaperSettings:
     labels:
         What the selector is taught: "optimum" or "right".
     technique:
-        See `fit.registry.technique_fit`; "knn" is the paper's KNN chain.
+        See `technique_of`; "knn" is the paper's KNN chain.
     select_features:
         False keeps every feature.
     correlation, target, max_loss_points:
@@ -58,14 +57,21 @@ class PaperSettings:
     theta: float = THETA
     limit: int | None = None
     labels: LabelScheme = "optimum"
-    technique: str = "knn"
+    technique: str = OF_THE_PAPER
     select_features: bool = True
     correlation: float = CORRELATION
     target: int = TARGET
     max_loss_points: float | None = None
-    folds: int = 10
+    folds: int = FOLDS
     subsample: int = SUBSAMPLE
     seed: int = 0
+
+    @property
+    def selection(self) -> SelectionSettings:
+        """Those of feature selection."""
+        return SelectionSettings(
+            self.correlation, self.target, self.max_loss_points, self.folds, self.subsample, self.seed
+        )
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,8 @@ class PaperSummary:
     ----------
     models:
         Every step of Algorithm 1.
-    pruning, removal:
+    features:
         Both stages of feature selection; None without it.
-    scored_on:
-        Samples on which features were scored; 0 without feature selection.
     kept:
         Names of the features the selector reads.
     settings:
@@ -87,34 +91,34 @@ class PaperSummary:
     """
 
     models: ModelSelection
-    pruning: Pruning | None
-    removal: GreedyRemoval | None
-    scored_on: int
+    features: FeatureSelection | None
     kept: tuple[str, ...]
     settings: PaperSettings
 
     def lines(self) -> list[str]:
-        """The account in plain words, a line each."""
+        """In plain words, a line each."""
         found = [f"model selection on {self.models.samples} samples, theta {self.models.theta:g} points"]
         found += [f"  {step}" for step in self.models.steps]
         found.append(f"  stopped: {self.models.stopped}")
-        if self.pruning is not None and self.removal is not None:
-            found.append(f"features dropped at a correlation above {self.pruning.threshold:g}")
-            found += [f"  {dropped}" for dropped in self.pruning.dropped]
-            found.append(f"features removed by loss of accuracy, scored on {self.scored_on} samples")
-            found += [f"  {removal}" for removal in self.removal.rounds]
-            found.append(f"  stopped: {self.removal.stopped}")
-        found.append(f"features kept: {', '.join(self.kept)}")
+        found += [f"features kept: {', '.join(self.kept)}"] if self.features is None else self.features.lines()
         return found
 
     def to_json(self) -> dict[str, Any]:
         """JSON-serialisable; what is not a number is None."""
-        return {name: plain(value) for name, value in vars(self).items()}
+        features = self.features
+        return {
+            "models": plain(self.models),
+            "pruning": None if features is None else plain(features.pruning),
+            "removal": None if features is None else plain(features.removal),
+            "scored_on": 0 if features is None else features.scored_on,
+            "kept": list(self.kept),
+            "settings": plain(self.settings),
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class PaperFit:
-    """The fitted parts.
+    """What was fitted.
 
     Attributes
     ----------
@@ -126,7 +130,7 @@ class PaperFit:
         Columns of the features that the selector reads, in its order.
     selector:
         Scores the chosen candidates, in that order.
-    account:
+    summary:
         How it came about.
     """
 
@@ -134,7 +138,7 @@ class PaperFit:
     names: tuple[str, ...]
     features: tuple[int, ...]
     selector: Selector
-    account: PaperSummary
+    summary: PaperSummary
 
 
 def fit_paper(
@@ -171,58 +175,21 @@ def fit_paper(
     Features are selected for the KNN chain whatever the technique: the paper uses the same features for all. Their
     importance is the loss of accuracy of what the chain would serve, an abstention counting as wrong.
     """
-    fit = technique_fit(settings.technique)
+    fit = technique_of(settings.technique).load()
     correct = tables.score(criterion)
     models = select_models(correct, tables.latency_ms, tables.candidates, settings.theta, settings.limit)
     chosen = list(models.chosen)
     labels = make_labels(settings.labels, correct[:, chosen], tables.latency_ms[chosen])
-    pruning, removal, scored_on = None, None, 0
-    columns = list(range(len(tables.feature_names)))
+    columns, features = tuple(range(len(tables.feature_names))), None
     if settings.select_features:
-        pruning, removal, scored_on = _select_features(tables, correct, labels, chosen, settings, fallback)
-        columns = list(removal.kept)
+        features, _ = select_features(
+            tables, correct, labels, lambda scores: first_yes(scores, chosen, fallback), settings.selection
+        )
+        columns = features.columns
     kept = tuple(tables.feature_names[column] for column in columns)
     selector = fit(tables.features[:, columns], labels, kept, settings.seed)
     names = tuple(tables.candidates[candidate] for candidate in chosen)
-    account = PaperSummary(models, pruning, removal, scored_on, kept, settings)
-    return PaperFit(models.chosen, names, tuple(columns), selector, account)
-
-
-def _select_features(
-    tables: Tables,
-    correct: NDArray[Any],
-    labels: NDArray[Any],
-    chosen: list[int],
-    settings: PaperSettings,
-    fallback: int | None,
-) -> tuple[Pruning, GreedyRemoval, int]:
-    """Both stages of feature selection and the number of samples of the second."""
-    pruning = prune_correlated(tables.features, tables.feature_names, tables.feature_costs, settings.correlation)
-    accuracy, scored_on = subset_accuracy(tables, correct, labels, chosen, settings, fallback)
-    removal = remove_greedily(pruning.kept, tables.feature_names, accuracy, settings.target, settings.max_loss_points)
-    return pruning, removal, scored_on
-
-
-def subset_accuracy(
-    tables: Tables,
-    correct: NDArray[Any],
-    labels: NDArray[Any],
-    chosen: list[int],
-    settings: PaperSettings,
-    fallback: int | None,
-) -> tuple[KnnAccuracy, int]:
-    """Accuracy of the KNN chain over the chosen candidates by the features it reads, and on how many samples."""
-    right_counts = np.rint(correct.sum(axis=1)).astype(np.intp)
-    rows = stratified_subsample(tables.truth, right_counts, settings.subsample, settings.seed)
-    accuracy = KnnAccuracy(
-        tables.features[rows],
-        labels[rows],
-        correct[rows],
-        lambda scores: first_yes(scores, chosen, fallback),
-        stratified_folds(tables.truth[rows], right_counts[rows], settings.folds, settings.seed),
-        K,
-    )
-    return accuracy, len(rows)
+    return PaperFit(models.chosen, names, columns, selector, PaperSummary(models, features, kept, settings))
 
 
 def first_yes(scores: Scores, chosen: list[int], fallback: int | None) -> NDArray[np.intp]:
@@ -244,3 +211,88 @@ def first_yes(scores: Scores, chosen: list[int], fallback: int | None) -> NDArra
     yes = scores > 0.5
     otherwise = -1 if fallback is None else fallback
     return np.where(yes.any(axis=1), np.asarray(chosen)[yes.argmax(axis=1)], otherwise)
+
+
+@dataclass(frozen=True)
+class PaperRecord(TrainingRecord):
+    """The record of policy `paper`: what it was trained on, how it came about, what it decides by."""
+
+    trained_on: TrainedOn
+    summary: PaperSummary
+    selector: SelectorRecord
+    chain: tuple[str, ...]
+    rule: Rule
+    fallback: str | None
+
+    def lines(self) -> list[str]:
+        """See `TrainingRecord.lines`."""
+        by_class = self.rule == "highest-class"
+        how = "the highest score, none's included, of" if by_class else f"the first score above {YES:g} of"
+        return [
+            *self.trained_on.lines(),
+            *self.summary.lines(),
+            self.selector.line(),
+            f"decides: {how} {' -> '.join(self.chain)}; otherwise {self.fallback or 'no answer'}",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `TrainingRecord.to_json`."""
+        return {**self.selector.to_json(), **self.summary.to_json()}
+
+
+def train(tables: Tables, options: TrainOptions) -> Trained:
+    """Train the paper's premodel (section 3): Algorithm 1, feature selection, a chain of decisions, first yes.
+
+    Parameters
+    ----------
+    options:
+        `technique` is "knn" by default, `labels` "optimum". The objective decides what the paper leaves to the user:
+        the fallback, unless one is named, is the single candidate that meets the objective; under a ceiling of latency
+        the candidates above it are left out altogether, so that every answer keeps it.
+
+    Notes
+    -----
+    A floor of accuracy is met by the fallback alone, not by the chain: the paper's premodel has no knob between
+    accuracy and latency, and is reported as it comes out. `multi_class` takes the class of the highest score, none
+    being a class, instead of the first yes.
+
+    Raises
+    ------
+    OptionError
+        A cost weight is given, which only policy `select` has; the fallback or technique is unknown; or nothing can be
+        trained on these tables.
+    """
+    options.refuse(cost_weight="use --policy select")
+    technique, scheme = technique_of(options.technique or OF_THE_PAPER), options.labels or "optimum"
+    tables = _within_latency(tables, options)
+    fallback = fallback_of(tables, options)
+    settings = PaperSettings(options.theta, None, scheme, technique.name, target=options.features, seed=options.seed)
+    fitted = fit_paper(tables, options.criterion, settings, fallback)
+    rule: Rule = "highest-class" if technique.exclusive else "first-yes"
+    policy = select_policy(tables, options, fitted.candidates, fitted.selector, rule, fallback, scheme)
+    record = PaperRecord(
+        TrainedOn.of(tables, options),
+        fitted.summary,
+        SelectorRecord(technique.name, scheme, policy.costs.features_ms),
+        policy.chain,
+        rule,
+        policy.fallback,
+    )
+    return Trained(policy, record)
+
+
+def _within_latency(tables: Tables, options: TrainOptions) -> Tables:
+    """The tables with the candidates at or below the objective's ceiling of latency."""
+    ceiling_ms = options.objective.max_latency_ms
+    if ceiling_ms is None:
+        return tables
+    return tables.take_candidates(np.flatnonzero(tables.end_to_end_ms() <= ceiling_ms).tolist())
+
+
+TRAINER = Trainer(
+    "paper",
+    "the paper's chain of K-nearest-neighbour decisions",
+    train,
+    reads_features=True,
+    has_operating_points=False,
+)

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from premodel.runtime.policies.stopping import SCALE
 from premodel.training.calibration import Calibration, fit_calibration, logit
-from premodel.training.evidence import LogScoreTable
+from premodel.training.log_scores import LogScoreTable
 from premodel.training.policies.fusion import fit_weights, fused
 from premodel.training.policies.stopping import allowed_after, backward_induction, members_of, top_columns
 
-LEAST = 2
-MOST = 5
+MIN_POOL_SIZE = 2
+MAX_POOL_SIZE = 5
 """Candidates of a pool: 31 sets."""
-ENOUGH = 1e-4
+MIN_VALUE_GAIN = 1e-4
 """Least rise of the value (accuracy less the price of latency) for another candidate."""
-SWAP = 1e-3
+MIN_EXCHANGE_GAIN = 1e-3
 """Least rise for an exchange."""
 PASSES = 2
 NEWTON = 2
@@ -72,7 +72,7 @@ class PoolSearch:
         self._sets: dict[tuple[int, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def choose(
-        self, cost_weight: NDArray[np.float64], *, most: int = MOST, accepts: Accepts | None = None
+        self, cost_weight: NDArray[np.float64], *, most: int = MAX_POOL_SIZE, accepts: Accepts | None = None
     ) -> PoolChoice:
         """Find the pool by its value: add the best candidate while that pays, then exchange one for another.
 
@@ -93,7 +93,7 @@ class PoolSearch:
             gained = {j: values.of((*pool, j)) for j in everyone if j not in pool}
             j = max(gained, key=lambda one: (gained[one], -table.latency_ms[one]))
             # A second one always: it stands in where the first fails.
-            if gained[j] == -np.inf or (len(pool) >= LEAST and gained[j] <= value + ENOUGH):
+            if gained[j] == -np.inf or (len(pool) >= MIN_POOL_SIZE and gained[j] <= value + MIN_VALUE_GAIN):
                 break
             pool, value = (*pool, j), gained[j]
             steps.append(f"added {table.names[j]}: value {value:.4f}")
@@ -104,7 +104,7 @@ class PoolSearch:
                 if not swaps:
                     break
                 j = max(swaps, key=lambda one: (swaps[one], -table.latency_ms[one]))
-                if swaps[j] > value + SWAP:
+                if swaps[j] > value + MIN_EXCHANGE_GAIN:
                     pool, value = (*(one for one in pool if one != old), j), swaps[j]
                     steps.append(f"exchanged {table.names[old]} for {table.names[j]}: value {value:.4f}")
             if pool == before:
@@ -128,9 +128,9 @@ class PoolSearch:
         """Confidence and reward of one set on all rows."""
         if own not in self._sets:
             table = self.table
-            evidence = [table.evidence[j] for j in own]
-            weights = fit_weights(evidence, table.log_count, table.truth, steps=NEWTON)
-            shares = fused(evidence, table.log_count, weights)
+            log_scores = [table.log_scores[j] for j in own]
+            weights = fit_weights(log_scores, table.log_count, table.truth, steps=NEWTON)
+            shares = fused(log_scores, table.log_count, weights)
             shares[:, -1] = 0
             answer = table.own[:, own[0]] if len(own) == 1 else top_columns(shares, table.top_n)
             top_probability = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
@@ -165,8 +165,8 @@ def search_rows(n: int) -> NDArray[np.intp]:
 
 def _teacher_of(table: LogScoreTable) -> tuple[NDArray[np.float32], Calibration]:
     """The fused distribution of all candidates, and the calibration of what it says."""
-    weights = fit_weights(list(table.evidence), table.log_count, table.truth)
-    teacher = fused(list(table.evidence), table.log_count, weights)
+    weights = fit_weights(list(table.log_scores), table.log_count, table.truth)
+    teacher = fused(list(table.log_scores), table.log_count, weights)
     teacher[:, -1] = 0
     answers = [table.own[:, j] for j in range(len(table.names))] + [top_columns(teacher, table.top_n)]
     right = [*table.correct.T, ((answers[-1] == table.truth[:, None]) & (answers[-1] < teacher.shape[1] - 1)).any(1)]

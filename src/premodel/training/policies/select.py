@@ -1,4 +1,4 @@
-"""Training of policy `select`: the paper's premodel, and the choice by utility."""
+"""Training of policy `select`: the choice by utility, from features of the input before any candidate ran."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from premodel.errors import OptionError
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Rule, Select
 from premodel.runtime.selectors.base import Scores, Selector
-from premodel.training.feature_selection import GreedyRemoval, Pruning, prune_correlated, remove_greedily
-from premodel.training.folds import stratified_folds, stratified_subsample
-from premodel.training.knn_accuracy import KnnAccuracy
+from premodel.training.ceilings import check_together
+from premodel.training.feature_selection import FeatureSelection, SelectionSettings, select_features
+from premodel.training.folds import stratified_folds
 from premodel.training.labels import LabelScheme, make_labels
-from premodel.training.options import ABSTAIN, Trained, TrainOptions, plain
-from premodel.training.policies.paper import SUBSAMPLE, PaperSettings, fit_paper
-from premodel.training.selectors.knn import K
-from premodel.training.selectors.registry import technique_fit
+from premodel.training.operating_point import OperatingPoint
+from premodel.training.options import ABSTAIN, TrainOptions
+from premodel.training.record import Trained, TrainedOn, TrainingRecord, plain
+from premodel.training.selectors.registry import BY_UTILITY, technique_of
 from premodel.training.tables import Tables
+from premodel.training.trainer import Trainer
 
 FOLDS = 5
 """Of the cross-validation inside the tables that features and the cost weight are chosen by."""
@@ -39,79 +40,71 @@ Estimates and not measurements, because equal training must give an equal bundle
 
 
 @dataclass(frozen=True)
-class KeptFeatures:
-    """The features a selector reads, and how they were chosen.
+class SelectorRecord:
+    """The selector behind a choice.
 
     Attributes
     ----------
-    columns, names:
-        Of the features kept.
-    pruning, removal:
-        Both stages of feature selection.
-    scored_on:
-        Samples that the second stage scored on.
+    technique, labels:
+        What it is, and what it was taught.
+    features_ms:
+        Extraction of the features it reads.
     """
 
-    columns: tuple[int, ...]
-    names: tuple[str, ...]
-    pruning: Pruning
-    removal: GreedyRemoval
-    scored_on: int
+    technique: str
+    labels: LabelScheme
+    features_ms: float
+
+    def line(self) -> str:
+        """In plain words."""
+        taught = "who is the optimum" if self.labels == "optimum" else "who is right"
+        return f"selector: {self.technique}, taught {taught}; features take {self.features_ms:.3f} ms"
+
+    def to_json(self) -> dict[str, Any]:
+        """Technique and labels."""
+        return {"technique": self.technique, "labels": self.labels}
+
+
+@dataclass(frozen=True)
+class SelectRecord(TrainingRecord):
+    """The record of policy `select`: what it was trained on, features, selector, operating point.
+
+    Attributes
+    ----------
+    asks_for_a_yes:
+        Does only a score above a half choose a candidate; else the fallback answers.
+    """
+
+    trained_on: TrainedOn
+    features: FeatureSelection
+    selector: SelectorRecord
+    point: OperatingPoint
+    asks_for_a_yes: bool
+    fallback: str | None
 
     def lines(self) -> list[str]:
-        """The account in plain words, a line each."""
-        found = [f"features dropped at a correlation above {self.pruning.threshold:g}"]
-        found += [f"  {dropped}" for dropped in self.pruning.dropped]
-        found.append(f"features removed by loss of accuracy, scored on {self.scored_on} samples")
-        found += [f"  {removal}" for removal in self.removal.rounds]
-        found.append(f"  stopped: {self.removal.stopped}")
-        found.append(f"features kept: {', '.join(self.names)}")
-        return found
+        """See `TrainingRecord.lines`."""
+        point = self.point
+        return [
+            *self.trained_on.lines(),
+            *self.features.lines(),
+            self.selector.line(),
+            f"cost weight {point.cost_weight:.6g} per ms: cross-validated accuracy {100 * point.accuracy:.2f} % at "
+            f"{point.latency_ms:.3f} ms" + ("" if point.met else ", which does NOT meet the objective"),
+            "decides: the highest score less the cost of its latency, of all candidates"
+            + (f" above {YES:g}; otherwise {self.fallback or 'no answer'}" if self.asks_for_a_yes else ""),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `TrainingRecord.to_json`."""
+        return {
+            **self.selector.to_json(),
+            "feature_selection": plain(self.features),
+            "operating_point": plain(self.point),
+        }
 
 
-def train_paper(tables: Tables, options: TrainOptions) -> Trained:
-    """Train the paper's premodel (section 3): Algorithm 1, feature selection, a chain of decisions, first yes.
-
-    Parameters
-    ----------
-    options:
-        `technique` is "knn" by default, `labels` "optimum". The objective decides what the paper leaves to the user:
-        the fallback, unless one is named, is the single candidate that meets the objective; under a ceiling of latency
-        the candidates above it are left out altogether, so that every answer keeps it.
-
-    Notes
-    -----
-    A floor of accuracy is met by the fallback alone, not by the chain: the paper's premodel has no knob between
-    accuracy and latency, and is reported as it comes out. `multi_class` takes the class of the highest score, none
-    being a class, instead of the first yes.
-
-    Raises
-    ------
-    OptionError
-        A cost weight is given, which only policy `select` has; the fallback or technique is unknown; or nothing can be
-        trained on these tables.
-    """
-    options.refuse(cost_weight="use --policy select")
-    technique, scheme = options.technique or "knn", options.labels or "optimum"
-    tables = _within_ceiling(tables, options)
-    fallback = _fallback(tables, options)
-    settings = PaperSettings(options.theta, None, scheme, technique, target=options.features, seed=options.seed)
-    fitted = fit_paper(tables, options.criterion, settings, fallback)
-    rule: Rule = "highest-class" if technique.startswith("multi_class") else "first-yes"
-    policy = _policy(tables, fitted.candidates, fitted.selector, rule, fallback, scheme)
-    chain = " -> ".join(policy.chain)
-    how = "the highest score, none's included, of" if rule == "highest-class" else f"the first score above {YES:g} of"
-    account = [
-        *_opening(tables, options),
-        *fitted.account.lines(),
-        _selector_line(policy, technique, scheme),
-        f"decides: {how} {chain}; otherwise {policy.fallback or 'no answer'}",
-    ]
-    evidence = {"technique": technique, "labels": scheme, **fitted.account.to_json()}
-    return Trained(policy, tuple(account), evidence)
-
-
-def train_select(tables: Tables, options: TrainOptions) -> Trained:
+def train(tables: Tables, options: TrainOptions) -> Trained:
     """Train the choice by utility: highest score - cost_weight * latency over all candidates.
 
     Parameters
@@ -123,22 +116,25 @@ def train_select(tables: Tables, options: TrainOptions) -> Trained:
 
     Notes
     -----
-    If no weight meets the objective in cross-validation, the account says so and the nearest point is trained.
+    If no weight meets the objective in cross-validation, the training summary says so and the nearest point is trained.
 
     Raises
     ------
     OptionError
         The fallback or technique is unknown, or nothing can be trained on these tables.
     """
-    technique, scheme = options.technique or "logistic", options.labels or "right"
-    if technique.startswith("multi_class"):
-        raise OptionError("policy select weighs scores of single candidates", given=technique, do="use --policy paper")
+    technique, scheme = technique_of(options.technique or BY_UTILITY), options.labels or "right"
+    if technique.exclusive:
+        raise OptionError(
+            "policy select weighs scores of single candidates", given=technique.name, do="use --policy paper"
+        )
     correct, right_counts = tables.score(options.criterion), tables.right_counts(options.criterion)
-    fallback = None if options.fallback is None else _fallback(tables, options)
+    fallback = None if options.fallback is None else fallback_of(tables, options)
     labels = make_labels(scheme, correct, tables.latency_ms if tables.sample_ms is None else tables.sample_ms)
-    kept = _keep_features(tables, correct, labels, options)
+    settings = SelectionSettings(target=options.features, folds=FOLDS, seed=options.seed)
+    kept, _ = select_features(tables, correct, labels, lambda scores: scores.argmax(axis=1), settings)
     features = tables.features[:, list(kept.columns)]
-    fit = technique_fit(technique)
+    fit = technique.load()
     scores = np.empty(correct.shape)
     for fold in stratified_folds(tables.truth, right_counts, FOLDS, options.seed):
         selector = fit(features[fold.train], labels[fold.train], kept.names, options.seed)
@@ -148,29 +144,19 @@ def train_select(tables: Tables, options: TrainOptions) -> Trained:
     point = _operating_point(tables, correct, scores, before_ms, fallback, threshold, options)
     selector = fit(features, labels, kept.names, options.seed)
     every = tuple(range(len(tables.candidates)))
-    policy = _policy(tables, every, selector, "utility", fallback, scheme, threshold, point["cost_weight"])
-    account = [
-        *_opening(tables, options),
-        *kept.lines(),
-        _selector_line(policy, technique, scheme),
-        f"cost weight {point['cost_weight']:.6g} per ms: cross-validated accuracy {100 * point['accuracy']:.2f} % at "
-        f"{point['latency_ms']:.3f} ms" + ("" if point["met"] else ", which does NOT meet the objective"),
-        "decides: the highest score less the cost of its latency, of all candidates"
-        + ("" if options.fallback is None else f" above {YES:g}; otherwise {policy.fallback or 'no answer'}"),
-    ]
-    evidence = {"technique": technique, "labels": scheme, "feature_selection": plain(kept), "operating_point": point}
-    return Trained(policy, tuple(account), evidence)
+    policy = select_policy(tables, options, every, selector, "utility", fallback, scheme, threshold, point.cost_weight)
+    record = SelectRecord(
+        TrainedOn.of(tables, options),
+        kept,
+        SelectorRecord(technique.name, scheme, policy.costs.features_ms),
+        point,
+        options.fallback is not None,
+        policy.fallback,
+    )
+    return Trained(policy, record)
 
 
-def _within_ceiling(tables: Tables, options: TrainOptions) -> Tables:
-    """The tables with the candidates at or below the objective's ceiling."""
-    ceiling_ms, end_to_end_ms = options.objective.max_latency_ms, tables.end_to_end_ms()
-    if ceiling_ms is None:
-        return tables
-    return tables.take_candidates(np.flatnonzero(end_to_end_ms <= ceiling_ms).tolist())
-
-
-def _fallback(tables: Tables, options: TrainOptions) -> int | None:
+def fallback_of(tables: Tables, options: TrainOptions) -> int | None:
     """Column of the fallback: as named, or the single candidate that meets the objective; None abstains."""
     if options.fallback == ABSTAIN:
         return None
@@ -183,26 +169,9 @@ def _fallback(tables: Tables, options: TrainOptions) -> int | None:
     return tables.candidates.index(options.fallback)
 
 
-def _keep_features(
-    tables: Tables, correct: NDArray[np.float64], labels: NDArray[Any], options: TrainOptions
-) -> KeptFeatures:
-    """Pruning by correlation, then greedy removal by what a KNN premodel of highest score would serve.
-
-    The KNN premodel stands for every technique: it is the quickest to score many subsets with.
-    """
-    pruning = prune_correlated(tables.features, tables.feature_names, tables.feature_costs)
-    right_counts = tables.right_counts(options.criterion)
-    rows = stratified_subsample(tables.truth, right_counts, SUBSAMPLE, options.seed)
-    folds = stratified_folds(tables.truth[rows], right_counts[rows], FOLDS, options.seed)
-    features = tables.features[rows]
-    accuracy = KnnAccuracy(features, labels[rows], correct[rows], lambda scores: scores.argmax(axis=1), folds, K)
-    removal = remove_greedily(pruning.kept, tables.feature_names, accuracy, options.features)
-    names = tuple(tables.feature_names[column] for column in removal.kept)
-    return KeptFeatures(removal.kept, names, pruning, removal, len(rows))
-
-
-def _policy(
+def select_policy(
     tables: Tables,
+    options: TrainOptions,
     chain: tuple[int, ...],
     selector: Selector,
     rule: Rule,
@@ -211,10 +180,17 @@ def _policy(
     threshold: float = YES,
     cost_weight: float = 0.0,
 ) -> Select:
-    """Put the parts together; `chain` and `fallback` are columns of the tables."""
+    """The policy of a fitted selector; `chain` and `fallback` are columns of the tables.
+
+    Raises
+    ------
+    OptionError
+        Its candidates together are over the objective's ceiling of memory.
+    """
     runnable = [*chain, *([] if fallback is None or fallback in chain else [fallback])]
     latency_ms = tuple(tables.latency_ms[runnable].tolist())
     features_ms = tables.feature_costs.of(selector.features)
+    check_together(tables, options.objective, [tables.candidates[column] for column in runnable], options.policy)
     return Select(
         [tables.candidates[column] for column in chain],
         selector,
@@ -241,7 +217,7 @@ def _operating_point(
     fallback: int | None,
     threshold: float,
     options: TrainOptions,
-) -> dict[str, Any]:
+) -> OperatingPoint:
     """The cost weight for the objective, from out-of-fold scores (n, m), and what it gives on them."""
     given, alone = options.objective.cost_weight, options.objective.weight_alone
     scale = 1.0 / max(float(np.ptp(tables.latency_ms)), 1e-9)
@@ -250,19 +226,18 @@ def _operating_point(
         grid = np.unique([*grid, given])
     points = [_served(tables, correct, scores, fallback, threshold, weight) for weight in grid]
     accuracy, mean_ms = np.array([share for share, _ in points]), before_ms + np.array([ms for _, ms in points])
-    best = float(correct.mean(axis=0).max())
-    chosen = options.objective.choose(accuracy, mean_ms, best)
-    met = chosen is not None
-    if chosen is None:
-        chosen = options.objective.nearest(accuracy, mean_ms)
-    return {
-        "cost_weight": float(grid[chosen]),
-        "accuracy": float(accuracy[chosen]),
-        "latency_ms": float(mean_ms[chosen]),
-        "met": met,
-        "best_single_accuracy": best,
-        "folds": FOLDS,
-    }
+    best_accuracy = float(correct.mean(axis=0).max())
+    chosen, met = options.objective.choose_or_nearest(accuracy, mean_ms, best_accuracy)
+    return OperatingPoint(
+        chosen,
+        float(grid[chosen]),
+        float(accuracy[chosen]),
+        float(accuracy[chosen]),
+        float(mean_ms[chosen]),
+        met,
+        best_accuracy,
+        FOLDS,
+    )
 
 
 def _served(
@@ -284,14 +259,6 @@ def _served(
     return float(right.mean()), float(ran_ms.mean())
 
 
-def _opening(tables: Tables, options: TrainOptions) -> list[str]:
-    return [
-        f"profile: {len(tables)} samples, {len(tables.candidates)} candidates, criterion {options.criterion}",
-        f"objective: {options.objective.describe()}",
-    ]
-
-
-def _selector_line(policy: Select, technique: str, scheme: LabelScheme) -> str:
-    """What the selector is and what its features cost."""
-    taught = "who is the optimum" if scheme == "optimum" else "who is right"
-    return f"selector: {technique}, taught {taught}; features take {policy.costs.features_ms:.3f} ms"
+TRAINER = Trainer(
+    "select", "the highest score, by features of the input, less the cost of latency", train, reads_features=True
+)

@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
 from premodel.training.ceilings import together
-from premodel.training.options import Trained, TrainOptions
+from premodel.training.options import TrainOptions
+from premodel.training.record import Trained, TrainingRecord
 from premodel.training.tables import Tables
+from premodel.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class SingleRecord(TrainingRecord):
+    """Which candidate was chosen.
+
+    Attributes
+    ----------
+    objective:
+        In words.
+    name, accuracy, latency_ms:
+        Of the candidate; latency end to end.
+    criterion, samples:
+        That the accuracy is by, and on.
+    has_stand_ins:
+        Is there another candidate that answers if this one fails.
+    """
+
+    objective: str
+    name: str
+    accuracy: float
+    latency_ms: float
+    criterion: str
+    samples: int
+    has_stand_ins: bool
+
+    def lines(self) -> list[str]:
+        """See `TrainingRecord.lines`."""
+        others = "; the others stand in for it if it fails" if self.has_stand_ins else ""
+        return [
+            f"objective: {self.objective}",
+            f"{self.name}: accuracy {100 * self.accuracy:.2f} % ({self.criterion}) at {self.latency_ms:.3f} ms "
+            f"on {self.samples} samples",
+            f"decides: nothing; {self.name} answers every input{others}",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `TrainingRecord.to_json`."""
+        return {"chosen": self.name, "accuracy": self.accuracy, "latency_ms": self.latency_ms}
 
 
 def train(tables: Tables, options: TrainOptions) -> Trained:
@@ -38,13 +82,16 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
         accuracy[order].tolist(),
         Costs(tuple(tables.latency_ms[order].tolist()), tables.decode_ms),
     )
-    name = tables.candidates[chosen]
-    others = "; the others stand in for it if it fails" if len(order) > 1 else ""
-    account = (
-        f"objective: {options.objective.describe()}",
-        f"{name}: accuracy {100 * accuracy[chosen]:.2f} % ({options.criterion}) at {end_to_end_ms[chosen]:.3f} ms "
-        f"on {len(tables)} samples",
-        f"decides: nothing; {name} answers every input{others}",
+    record = SingleRecord(
+        options.objective.describe(),
+        tables.candidates[chosen],
+        float(accuracy[chosen]),
+        float(end_to_end_ms[chosen]),
+        options.criterion,
+        len(tables),
+        len(order) > 1,
     )
-    evidence = {"chosen": name, "accuracy": float(accuracy[chosen]), "latency_ms": float(end_to_end_ms[chosen])}
-    return Trained(policy, account, evidence)
+    return Trained(policy, record)
+
+
+TRAINER = Trainer("single", "one candidate, whatever the input", train, chooses=False)

@@ -1,4 +1,4 @@
-"""What `cascade` and `cascade-routing` learn: fusion, calibration and gains for every set of a pool of candidates.
+"""What `cascade` and `cascade-routing` learn: fusion, calibration, continuation values of every set.
 
 A set of candidates is a number whose bit j says that candidate j answered, as in `runtime.policies.stopping`.
 """
@@ -12,17 +12,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.runtime.policies.stopping import NOT_ALLOWED, SCALE, StoppingParts
+from premodel.runtime.policies.stopping import NOT_ALLOWED, SCALE, StoppingComponents
 from premodel.training.calibration import Calibration, fit_calibration, logit
-from premodel.training.evidence import LogScoreTable
 from premodel.training.folds import Fold
+from premodel.training.log_scores import LogScoreTable
 from premodel.training.policies.fusion import fit_set, fused
 from premodel.training.product import product
 
 RIDGE = 1e-4
-"""Of the regression of gains, per sample, on its slopes."""
+"""Of the regression of continuation values, per sample, on its slopes."""
 FIT_ROWS = 8_000
-"""Most samples that weights and gains are fitted on; evenly spaced ones of more."""
+"""Most samples that weights and continuation values are fitted on; evenly spaced ones of more."""
 BUDGET_ROWS = 300
 """Samples that starts under a budget are computed on."""
 
@@ -75,7 +75,7 @@ def fit_all_weights(table: LogScoreTable) -> Floats:
 def compute_states(table: LogScoreTable, weights: Floats, member: NDArray[np.int8]) -> States:
     """Every set on every sample, given the weights of fusion and who answers for each set."""
     count, n = len(table.names), len(table)
-    full = _padded(fused(list(table.evidence), table.log_count, weights[-1]))
+    full = _padded(fused(list(table.log_scores), table.log_count, weights[-1]))
     found = States(
         np.zeros((2**count, n), np.float32), np.zeros((2**count, n), np.float32), np.zeros((2**count, n), np.bool_)
     )
@@ -83,7 +83,7 @@ def compute_states(table: LogScoreTable, weights: Floats, member: NDArray[np.int
         if not members:
             continue
         own = list(members)
-        shares = _padded(fused([table.evidence[j] for j in own], table.log_count, weights[number, own]))
+        shares = _padded(fused([table.log_scores[j] for j in own], table.log_count, weights[number, own]))
         if len(own) == 1 or member[number] >= 0:
             serves = own[0] if len(own) == 1 else int(member[number])
             answer = table.own[:, serves]
@@ -195,25 +195,25 @@ def allowed_after(count: int, order: Sequence[int] | None = None) -> Bools:
 
 
 @dataclass(frozen=True, eq=False)
-class Gains:
+class ContinuationValues:
     """What backward induction found, for q cost weights.
 
     Attributes
     ----------
-    gains:
-        float32 (q, 2 ** p, p, 3), as of `StoppingParts`.
+    continuation:
+        float32 (q, 2 ** p, p, 3), as of `StoppingComponents`.
     start:
         float32 (q, p), mean value of running each candidate first.
     """
 
-    gains: Floats32
+    continuation: Floats32
     start: Floats32
 
 
 def backward_induction(
     basis: Floats32, reward: Floats32, latency_ms: Floats, cost_weight: Floats, allowed: Bools
-) -> Gains:
-    """Gains of every candidate after every set, from the largest sets down.
+) -> ContinuationValues:
+    """Continuation values of every candidate after every set, from the largest sets down.
 
     Parameters
     ----------
@@ -230,13 +230,13 @@ def backward_induction(
 
     Notes
     -----
-    The gain of a candidate is regressed on the basis by least squares; the value of a state is what following the
-    regressed gains brings, not the regressed value itself, so errors of regression do not add up going backward.
+    The value of a candidate is regressed on the basis by least squares; the value of a state is what following the
+    regressed values brings, not the regressed value itself, so errors of regression do not add up going backward.
     """
     sets, n, _ = basis.shape
     count, points = len(latency_ms), len(cost_weight)
-    gains = np.zeros((points, sets, count, 3), np.float32)
-    gains[:, :, :, 0] = NOT_ALLOWED
+    continuation = np.zeros((points, sets, count, 3), np.float32)
+    continuation[:, :, :, 0] = NOT_ALLOWED
     values: list[Floats32 | None] = [None] * sets
     price = (cost_weight[:, None] * latency_ms).astype(np.float32)
     penalty = RIDGE * n * np.diag([0.0, 1.0, 1.0]) + 1e-9 * np.eye(3)
@@ -255,7 +255,7 @@ def backward_induction(
                 continue
             then = then - price[:, j]
             coefficients = product(project, then - reward[number][:, None]).astype(np.float32)
-            gains[:, number, j] = coefficients.T
+            continuation[:, number, j] = coefficients.T
             gain = product(own, coefficients)
             better = gain > best
             best[better] = gain[better]
@@ -265,10 +265,10 @@ def backward_induction(
         first = values[1 << j]
         if first is not None:
             start[:, j] = first.mean(axis=0) - price[:, j]
-    return Gains(gains, start)
+    return ContinuationValues(continuation, start)
 
 
-def walk(states: States, basis: Floats32, found: Gains, latency_ms: Floats) -> tuple[Bools, Floats]:
+def walk(states: States, basis: Floats32, found: ContinuationValues, latency_ms: Floats) -> tuple[Bools, Floats]:
     """Serve n samples at every operating point, as the policy would without a budget.
 
     Parameters
@@ -290,7 +290,7 @@ def walk(states: States, basis: Floats32, found: Gains, latency_ms: Floats) -> t
         here = at == number
         if not here.any() or number == 2**count - 1:
             continue
-        gain = np.einsum("nb,qjb->nqj", basis[number], found.gains[:, number], optimize=True)
+        gain = np.einsum("nb,qjb->nqj", basis[number], found.continuation[:, number], optimize=True)
         chosen = gain.argmax(axis=2)
         go = here & (np.take_along_axis(gain, chosen[:, :, None], axis=2)[:, :, 0] > 0)
         spent[go] += np.take_along_axis(latency_ms, chosen, axis=1)[go]
@@ -300,19 +300,19 @@ def walk(states: States, basis: Floats32, found: Gains, latency_ms: Floats) -> t
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A fitted pool on its training rows, with its gains.
+    """A fitted pool on its training rows, with its continuation values.
 
     Attributes
     ----------
     basis, reward:
         float32 (2 ** p, n, 3) and (2 ** p, n) of the states.
-    gains:
+    continuation:
         At every cost weight.
     """
 
     basis: Floats32
     reward: Floats32
-    gains: Gains
+    continuation: ContinuationValues
 
 
 def solve_sets(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> Solved:
@@ -323,10 +323,10 @@ def solve_sets(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: 
     return Solved(basis, reward, backward_induction(basis, reward, table.latency_ms, cost_weight, allowed))
 
 
-def stopping_parts(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> StoppingParts:
+def stopping_components(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> StoppingComponents:
     """All that the policy needs, with the best starts under every budget that makes a difference."""
     solved = solve_sets(table, fit, cost_weight, allowed)
-    basis, reward, found = solved.basis, solved.reward, solved.gains
+    basis, reward, found = solved.basis, solved.reward, solved.continuation
     count = len(table.names)
     cost_ms = np.array([sum(table.latency_ms[j] for j in members) for members in members_of(count)])
     budgets = np.unique(np.round(cost_ms[1:], 9))
@@ -342,6 +342,6 @@ def stopping_parts(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allow
         limited = backward_induction(few, their, table.latency_ms, cost_weight, within).start
         start[level] = np.where(fits[1 << np.arange(count)], limited, -np.inf)
     calibration = np.stack([fit.confidence.intercept + fit.confidence.own, np.full(2**count, fit.confidence.slope)], 1)
-    return StoppingParts(
-        fit.weights.astype(np.float32), fit.member, calibration, cost_weight, found.gains, budgets, start
+    return StoppingComponents(
+        fit.weights.astype(np.float32), fit.member, calibration, cost_weight, found.continuation, budgets, start
     )

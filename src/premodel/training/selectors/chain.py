@@ -11,7 +11,7 @@ from premodel.errors import OptionError
 from premodel.runtime.selectors.base import Features
 from premodel.runtime.selectors.chain import ChainSelector
 from premodel.training.selectors.base import check_training
-from premodel.training.selectors.registry import LEVELS, technique_fit
+from premodel.training.selectors.techniques import TECHNIQUES, levels
 
 
 def fit(
@@ -41,12 +41,12 @@ def fit(
         Also if a technique is unknown, or is not one for a level.
     """
     check_training(features, labels, names)
-    if not techniques or any(technique not in LEVELS for technique in techniques):
-        raise OptionError("unknown technique of a level", given=".".join(techniques), allowed=", ".join(LEVELS))
+    if not techniques or any(technique not in levels() for technique in techniques):
+        raise OptionError("unknown technique of a level", given=".".join(techniques), allowed=", ".join(levels()))
     by_technique: dict[str, list[int]] = {}
     for level in range(labels.shape[1]):
         by_technique.setdefault(techniques[min(level, len(techniques) - 1)], []).append(level)
     groups = [
-        technique_fit(technique)(features, labels[:, own], names, seed) for technique, own in by_technique.items()
+        TECHNIQUES[technique].load()(features, labels[:, own], names, seed) for technique, own in by_technique.items()
     ]
     return ChainSelector(groups, list(by_technique.values()))

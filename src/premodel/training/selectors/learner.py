@@ -1,4 +1,4 @@
-"""What trainings of `cascade` and `cascade-routing` on the same tables share: evidence, pools found, sets fitted.
+"""What trainings of `cascade` and `cascade-routing` on the same tables share: log scores, pools found, sets fitted.
 
 Both policies search the same pools and fit the same sets; `auto` trains both, again and again. What was computed once
 is kept as long as the tables live, under everything that it depends on, so that it is what computing it again would
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.training.ceilings import together
-from premodel.training.evidence import LogScoreTable, log_score_table
 from premodel.training.folds import stratified_folds
+from premodel.training.log_scores import LogScoreTable, log_score_table
 from premodel.training.options import TrainOptions
 from premodel.training.policies.pool import PoolChoice, PoolSearch, search_rows
 from premodel.training.policies.stopping import SetFit, fit_sets
@@ -29,7 +29,7 @@ SELECT_MS = 0.03
 An estimate and not measured each time, because equal training must give an equal bundle.
 """
 POOLS_KEPT = 6
-"""Pools whose evidence is kept: 28 MB each with 50,000 samples and five candidates."""
+"""Pools whose log scores are kept: 28 MB each with 50,000 samples and five candidates."""
 SEARCHES_KEPT = 6
 """Searches whose fitted sets are kept, one on all rows and one per fold: 27 MB after four of 37 candidates."""
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Learner:
-    """Evidence, pools and fitted sets of one profile, for one criterion, seed and pair of ceilings.
+    """Log scores, pools and fitted sets of one profile, for one criterion, seed and pair of ceilings.
 
     The tables are given to every method and not kept: kept here they would keep themselves alive.
 
@@ -55,22 +55,22 @@ class Learner:
         self.truth = tables.truth
         self.correct = tables.correct(options.criterion)
         self._options = options
-        self._evidence: OrderedDict[tuple[int, ...], LogScoreTable] = OrderedDict()
+        self._log_scores: OrderedDict[tuple[int, ...], LogScoreTable] = OrderedDict()
         self._searches: OrderedDict[bytes, PoolSearch] = OrderedDict()
         self._choices: dict[Hashable, PoolChoice] = {}
         self._fits: dict[Hashable, SetFit] = {}
 
-    def evidence(self, tables: Tables, columns: tuple[int, ...]) -> LogScoreTable:
-        """Evidence of some of the candidates on all rows."""
+    def log_scores(self, tables: Tables, columns: tuple[int, ...]) -> LogScoreTable:
+        """Log scores of some of the candidates on all rows."""
         return _last_used(
-            self._evidence, columns, lambda: self._evidence_of(tables.take_candidates(columns)), POOLS_KEPT
+            self._log_scores, columns, lambda: self._log_scores_of(tables.take_candidates(columns)), POOLS_KEPT
         )
 
     def choose(self, tables: Tables, rows: Rows, cost_weight: NDArray[np.float64]) -> PoolChoice:
         """The pool found on these rows."""
 
         def begin() -> PoolSearch:
-            return PoolSearch(self._evidence_of(tables.take(rows[search_rows(len(rows))])))
+            return PoolSearch(self._log_scores_of(tables.take(rows[search_rows(len(rows))])))
 
         def choose() -> PoolChoice:
             search = _last_used(self._searches, rows.tobytes(), begin, SEARCHES_KEPT)
@@ -83,11 +83,11 @@ class Learner:
 
         def fit() -> SetFit:
             parts = stratified_folds(self.truth[rows], self.correct[rows].sum(axis=1), folds, self._options.seed)
-            return fit_sets(self.evidence(tables, columns).take(rows), parts)
+            return fit_sets(self.log_scores(tables, columns).take(rows), parts)
 
         return _kept(self._fits, (columns, rows.tobytes(), folds), fit)
 
-    def _evidence_of(self, tables: Tables) -> LogScoreTable:
+    def _log_scores_of(self, tables: Tables) -> LogScoreTable:
         return log_score_table(tables, self._options.criterion, tables.decode_ms + SELECT_MS)
 
 

@@ -32,7 +32,7 @@ def fit(
         raise OptionError("unknown technique of multi_class", given=technique, allowed=", ".join(TECHNIQUES))
     if (labels.sum(axis=1) > 1).any():
         raise OptionError(
-            "multi_class wants one class per sample",
+            "multi_class requires one class per sample",
             given="labels that say yes to several candidates",
             allowed="the label scheme optimum",
         )

@@ -1,4 +1,4 @@
-"""Reading the parts of a selector out of a bundle, with one form of message for what is wrong with them."""
+"""Reading the components of a selector out of a bundle, with one form of message for what is wrong with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError
 
 
-class Parts:
+class Components:
     """Settings and arrays of one selector, checked as they are read.
 
     Parameters
@@ -19,7 +19,7 @@ class Parts:
     kind:
         Kind of the selector, for messages.
     settings, arrays:
-        As given to `Selector.from_parts`.
+        As given to `Selector.from_components`.
     """
 
     def __init__(self, kind: str, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from premodel.errors import OptionError
 from premodel.runtime.fusion import fused_distribution, log_scores
-from premodel.training.evidence import log_score_table
+from premodel.training.log_scores import log_score_table
 from premodel.training.policies.fusion import fused
 from profiles import make_tables
 from telling import noisy_tables
@@ -24,7 +24,7 @@ def device(tables: object, row: int) -> np.ndarray:
 def test_the_tables_fuse_as_the_device_does() -> None:
     tables = make_tables(np.random.default_rng(0).random((50, 3)) < 0.6, failed=[(3, 1)])
     table = log_score_table(tables, "top1", 1.0)
-    shares = fused(list(table.evidence), table.log_count, WEIGHTS)
+    shares = fused(list(table.log_scores), table.log_count, WEIGHTS)
     assert shares.shape == (50, 9)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
     assert (shares[:, 8] < 1e-20).all(), "every one of the eight labels has a column"
@@ -37,8 +37,8 @@ def test_the_tables_fuse_as_the_device_does() -> None:
 def test_few_columns_leave_the_improbable_to_the_last() -> None:
     tables = noisy_tables(40, 3)
     table = log_score_table(tables, "top1", 1.0, columns=4)
-    assert table.evidence.shape == (3, 40, 4)
-    shares = fused(list(table.evidence), table.log_count, WEIGHTS)
+    assert table.log_scores.shape == (3, 40, 4)
+    shares = fused(list(table.log_scores), table.log_count, WEIGHTS)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
     own = np.take_along_axis(table.own[:, :, 0], np.zeros((40, 1), np.intp), axis=1)
     assert (own < 4).all(), "a candidate's own answer always keeps its column"
@@ -50,7 +50,7 @@ def test_rows_and_candidates_are_taken_together() -> None:
     some = table.take(np.asarray([4, 2])).take_candidates([2, 0])
     assert some.names == ("c2", "c0")
     assert len(some) == 2
-    assert np.array_equal(some.evidence, table.evidence[[2, 0]][:, [4, 2]])
+    assert np.array_equal(some.log_scores, table.log_scores[[2, 0]][:, [4, 2]])
     assert np.array_equal(some.correct, table.correct[[4, 2]][:, [2, 0]])
     assert some.own.shape == (2, 2, 5)
     assert some.latency_ms.tolist() == [4.0, 1.0]

@@ -26,8 +26,8 @@ class LogScoreTable:
 
     Attributes
     ----------
-    evidence:
-        float32 (m, n, K), `log_evidence` of what each candidate gives to each column's label.
+    log_scores:
+        float32 (m, n, K), `log_scores` of what each candidate gives to each column's label.
     log_count:
         float32 (n, K + 1), logarithm of how many labels a column stands for: 0, -inf for an empty column, and for
         the last column the logarithm of the number of labels that have none of their own.
@@ -49,7 +49,7 @@ class LogScoreTable:
         float64 (n, m), preprocess + run on each sample; None where a candidate takes the same for all.
     """
 
-    evidence: NDArray[np.float32]
+    log_scores: NDArray[np.float32]
     log_count: NDArray[np.float32]
     truth: NDArray[np.intp]
     truth_class: NDArray[np.int32]
@@ -79,7 +79,7 @@ class LogScoreTable:
     def take(self, rows: Rows) -> LogScoreTable:
         """The same on some samples."""
         return LogScoreTable(
-            self.evidence[:, rows],
+            self.log_scores[:, rows],
             self.log_count[rows],
             self.truth[rows],
             self.truth_class[rows],
@@ -97,7 +97,7 @@ class LogScoreTable:
         """The same with some candidates, in this order; the labels' columns stay."""
         chosen = list(columns)
         return LogScoreTable(
-            self.evidence[chosen],
+            self.log_scores[chosen],
             self.log_count,
             self.truth,
             self.truth_class,
@@ -113,7 +113,7 @@ class LogScoreTable:
 
 
 def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, columns: int = COLUMNS) -> LogScoreTable:
-    """The evidence of a whole profile.
+    """The log scores of a whole profile.
 
     Parameters
     ----------
@@ -129,13 +129,13 @@ def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, colu
     """
     correct = tables.correct(criterion)
     depth = tables.depth(criterion)
-    parts = [
+    chunks = [
         _columns_of(tables, np.arange(start, min(start + CHUNK, len(tables))), depth, columns)
         for start in range(0, len(tables), CHUNK)
     ]
-    evidence, log_count, truth, own = zip(*parts, strict=True)
+    scores, log_count, truth, own = zip(*chunks, strict=True)
     return LogScoreTable(
-        np.concatenate(evidence, axis=1),
+        np.concatenate(scores, axis=1),
         np.concatenate(log_count),
         np.concatenate(truth),
         tables.truth,
@@ -153,18 +153,18 @@ def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, colu
 def _columns_of(
     tables: Tables, rows: Rows, depth: int, columns: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], Rows, Rows]:
-    """Evidence, logarithmic counts, truth and own top labels of some samples."""
+    """Log scores, logarithmic counts, truth and own top labels of some samples."""
     labels, probabilities = tables.top_labels[rows], tables.top_probabilities[rows]
     kept = _most_probable(labels, probabilities, depth, min(columns, len(tables.label_names)))
     width, m, k = kept.shape[1], labels.shape[1], labels.shape[2]
     gained = log_scores(probabilities)
-    evidence = np.zeros((m, len(rows), width), dtype=np.float32)
+    kept_scores = np.zeros((m, len(rows), width), dtype=np.float32)
     own = np.full((len(rows), m, min(depth, k)), width, dtype=np.intp)
     for candidate in range(m):
         same = labels[:, candidate, :, None] == kept[:, None, :]
         same &= kept[:, None, :] >= 0
         at = same.argmax(axis=1)
-        evidence[candidate] = np.take_along_axis(gained[:, candidate], at, axis=1) * same.any(axis=1)
+        kept_scores[candidate] = np.take_along_axis(gained[:, candidate], at, axis=1) * same.any(axis=1)
         first = same[:, :depth]
         own[:, candidate] = np.where(first.any(axis=2), first.argmax(axis=2), width)
     used = kept >= 0
@@ -173,7 +173,7 @@ def _columns_of(
     log_count[:, :width][used] = 0
     log_count[:, width] = np.log(np.maximum(rest, 1e-30))
     hit = kept == tables.truth[rows, None]
-    return evidence, log_count, np.where(hit.any(axis=1), hit.argmax(axis=1), width), own
+    return kept_scores, log_count, np.where(hit.any(axis=1), hit.argmax(axis=1), width), own
 
 
 def _most_probable(
