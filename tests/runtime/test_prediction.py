@@ -131,3 +131,53 @@ def test_order_rank_and_entropy_hold_for_any_distribution(distribution: np.ndarr
     np.testing.assert_array_equal(prediction.probabilities, distribution[prediction.labels])
     assert [rank_of(distribution, label) for label in by_definition] == list(range(distribution.size))
     assert 0 <= prediction.entropy <= math.log(distribution.size) + 1e-3
+
+
+class TestActivations:
+    def test_sigmoids_keep_their_doubt_and_are_scaled_where_they_sum_to_more_than_1(self) -> None:
+        low = to_distribution(np.array([[0.25, 0.125, 0, 0]], np.float32), PLAIN, "sigmoid", 0, 4)
+        np.testing.assert_array_equal(low, [0.25, 0.125, 0, 0])
+        high = to_distribution(np.array([[1, 0.5, 0.5, 0]], np.float32), PLAIN, "sigmoid", 0, 4)
+        np.testing.assert_array_equal(high, [0.5, 0.25, 0.25, 0])
+
+    def test_percentages(self) -> None:
+        values = to_distribution(np.array([[50, 25, 25, 0]], np.float32), PLAIN, "percent", 0, 4)
+        np.testing.assert_array_equal(values, [0.5, 0.25, 0.25, 0])
+        with pytest.raises(RunError, match=r"\[0, 100\]"):
+            to_distribution(np.array([[150, 25, 25, 0]], np.float32), PLAIN, "percent", 0, 4)
+
+    def test_quantised_sigmoids(self) -> None:
+        spec = TensorSpec((1, 4), "int8", 1 / 256, -128)
+        values = to_distribution(np.array([[0, -64, -128, -128]], np.int8), spec, "sigmoid", 0, 4)
+        np.testing.assert_allclose(values, [0.5, 0.25, 0, 0], atol=1e-7)
+
+    @pytest.mark.parametrize(
+        ("activation", "number", "second"),
+        [("sigmoid", 0.75, 0.75), ("softmax", 0.25, 0.25), ("percent", 75, 0.75), ("none", math.log(3), 0.75)],
+    )
+    def test_one_output_is_the_probability_of_the_second_of_two_labels(
+        self, activation: str, number: float, second: float
+    ) -> None:
+        values = to_distribution(np.array([[number]], np.float32), PLAIN, activation, 0, 2)
+        np.testing.assert_allclose(values, [1 - second, second], rtol=1e-6)
+
+    @pytest.mark.parametrize("number", [-1e30, 1e30])
+    def test_a_huge_logit_of_two_labels_does_not_overflow(self, number: float) -> None:
+        values = to_distribution(np.array([number], np.float32), PLAIN, "none", 0, 2)
+        np.testing.assert_array_equal(values, [number < 0, number > 0])
+
+    @pytest.mark.parametrize("number", [math.nan, math.inf, 1.5, -0.5])
+    def test_one_output_that_is_no_probability_is_refused(self, number: float) -> None:
+        with pytest.raises(RunError):
+            to_distribution(np.array([number], np.float32), PLAIN, "sigmoid", 0, 2)
+
+    def test_one_output_for_other_numbers_of_labels_is_refused(self) -> None:
+        with pytest.raises(RunError, match="wrong number of outputs"):
+            to_distribution(np.array([0.5], np.float32), PLAIN, "sigmoid", 0, 3)
+
+
+@pytest.mark.parametrize(("offset", "last", "kept"), [(0, 1, [0.4, 0.3, 0.2]), (1, 1, [0.3, 0.2]), (0, 2, [0.4, 0.3])])
+def test_outputs_are_dropped_at_the_end(offset: int, last: int, kept: list[float]) -> None:
+    raw = np.array([[0.4, 0.3, 0.2, 0.1]], np.float32)
+    values = to_distribution(raw, PLAIN, "softmax", offset, len(kept), last)
+    np.testing.assert_array_equal(values, np.array(kept, np.float32))

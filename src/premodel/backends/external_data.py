@@ -87,7 +87,7 @@ def _locations(stream: IO[bytes], start: int, end: int, message: str, depth: int
         return
     inner = _MESSAGES[message]
     external, location, entries = False, "", []
-    for field, place, value in _fields(stream, start, end):
+    for field, place, value in protobuf_fields(stream, start, end):
         if place is None:
             external |= message == _TENSOR and field == 14 and value == 1
         elif field in inner:
@@ -100,9 +100,9 @@ def _locations(stream: IO[bytes], start: int, end: int, message: str, depth: int
                     continue
             yield from _locations(stream, place, place + value, inner[field], depth + 1)
         elif message == _TENSOR and field == 13:
-            key, text = _entry(stream, place, value)
+            key, text = protobuf_entry(stream, place, value)
             location = text if key == "location" else location
-        elif message == _NODE and field == 4 and _text(stream, place, value) == "EPContext":
+        elif message == _NODE and field == 4 and protobuf_text(stream, place, value) == "EPContext":
             external = True
     if message == _TENSOR and external:
         yield location
@@ -115,11 +115,15 @@ def _context(stream: IO[bytes], attributes: list[tuple[int, int]]) -> Iterator[s
     embedded, name = True, ""
     for start, length in attributes:
         key, number, text = "", 0, ""
-        for field, place, value in _fields(stream, start, start + length):
+        for field, place, value in protobuf_fields(stream, start, start + length):
             if place is None:
                 number = value if field == 3 else number
             elif field in (1, 4) and value < _TENSOR_BYTES:
-                key, text = (_text(stream, place, value), text) if field == 1 else (key, _text(stream, place, value))
+                key, text = (
+                    (protobuf_text(stream, place, value), text)
+                    if field == 1
+                    else (key, protobuf_text(stream, place, value))
+                )
         if key == "embed_mode":
             embedded = number == 1
         elif key == "ep_cache_context":
@@ -128,7 +132,7 @@ def _context(stream: IO[bytes], attributes: list[tuple[int, int]]) -> Iterator[s
         yield name
 
 
-def _fields(stream: IO[bytes], start: int, end: int) -> Iterator[tuple[int, int | None, int]]:
+def protobuf_fields(stream: IO[bytes], start: int, end: int) -> Iterator[tuple[int, int | None, int]]:
     """Fields of a message: (number, where its bytes begin, how many), or (number, None, value) of a number."""
     place = start
     while place < end:
@@ -164,16 +168,17 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _entry(stream: IO[bytes], start: int, length: int) -> tuple[str, str]:
+def protobuf_entry(stream: IO[bytes], start: int, length: int) -> tuple[str, str]:
     """Key and value of a StringStringEntryProto."""
     found = {1: "", 2: ""}
-    for field, place, value in _fields(stream, start, start + length):
+    for field, place, value in protobuf_fields(stream, start, start + length):
         if place is not None and field in found:
-            found[field] = _text(stream, place, value)
+            found[field] = protobuf_text(stream, place, value)
     return found[1], found[2]
 
 
-def _text(stream: IO[bytes], start: int, length: int) -> str:
+def protobuf_text(stream: IO[bytes], start: int, length: int) -> str:
+    """A text of the wire format."""
     stream.seek(start)
     return stream.read(length).decode("utf-8", "surrogateescape")
 
@@ -188,7 +193,7 @@ def _buffer_groups(stream: IO[bytes]) -> Iterator[str]:
         place = groups + 4 + 4 * index
         name = _slot(stream, place + _number(stream, place), 0)
         if name is not None:
-            yield _text(stream, name + 4, min(_number(stream, name), 1 << 16))
+            yield protobuf_text(stream, name + 4, min(_number(stream, name), 1 << 16))
 
 
 def _slot(stream: IO[bytes], table: int, slot: int) -> int | None:

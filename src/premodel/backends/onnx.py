@@ -10,6 +10,7 @@ import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
 from premodel.backends.external_data import onnx_files
+from premodel.backends.onnx_notes import quantised
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 
 SETTINGS = ("output", "spinning")
@@ -40,7 +41,8 @@ class OnnxBackend(Backend):
     that no latency of the CPU is taken for one of the GPU.
     Settings: `output` names the output of a file that has several; `spinning = true` lets waiting threads spin, which
     costs power and other processes' time (off by default; meaningless on one thread).
-    A session runs on several threads at once without a lock.
+    A session runs on several threads at once without a lock. Scale and zero point of integer inputs and outputs are
+    those of the DequantizeLinear and QuantizeLinear beside them.
 
     Attributes
     ----------
@@ -105,7 +107,10 @@ class OnnxBackend(Backend):
         if len(inputs) != 1:
             raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
         chosen = choose_output(file, {output.name: _spec(output).shape for output in outputs}, settings.get("output"))
-        return cls(session, outputs[chosen], failures)
+        opened = cls(session, outputs[chosen], failures)
+        opened.input = quantised(file, opened.input, opened.input_name, is_input=True)
+        opened.output = quantised(file, opened.output, opened.output_name, is_input=False)
+        return opened
 
     @classmethod
     def further_files(cls, file: Path) -> tuple[str, ...]:

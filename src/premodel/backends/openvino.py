@@ -11,6 +11,7 @@ import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
 from premodel.backends.external_data import onnx_files, tflite_files
+from premodel.backends.onnx_notes import quantised
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
 from premodel.files import file_sha256
 
@@ -85,7 +86,11 @@ class OpenvinoBackend(Backend):
             chosen = choose_output(file, outputs, settings.get("output"))
             _fix_batch(openvino, model)
             config = _config(device, threads, settings)
-            return cls(model, lambda network: core.compile_model(network, device, config), chosen, failures)
+            opened = cls(model, lambda network: core.compile_model(network, device, config), chosen, failures)
+            if file.suffix.lower() == ".onnx":
+                opened.input = quantised(file, opened.input, _name(model.inputs[0], 0), is_input=True)
+                opened.output = quantised(file, opened.output, _name(model.outputs[chosen], chosen), is_input=False)
+            return opened
         except failures as error:
             raise ModelError(
                 f"model file cannot be opened ({_told(error)})", where=file, given="runtime openvino"

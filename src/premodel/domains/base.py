@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -162,6 +162,10 @@ class Domain(ABC):
         """The spec of a candidate: the model's with what the view changes."""
         del view
         return spec
+
+    def input_key(self, spec: Any) -> Mapping[str, Any]:
+        """What of a spec decides the answer, in plain types."""
+        return asdict(spec)
 
     @abstractmethod
     def answer_key(self, view: Any) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from premodel.backends.base import Backend, Tensor, TensorSpec, fixed_batch, sho
 from premodel.backends.registry import backend_class
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
-from premodel.runtime.prediction import Distribution, to_distribution, to_prediction
+from premodel.runtime.prediction import BINARY_LABELS, Distribution, to_distribution, to_prediction
 from premodel.zoo.manifest import Candidate, Model, verify
 
 
@@ -128,8 +128,11 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
         outputs = 1
         for side in output_spec.shape:
             outputs *= side or 1
-        if outputs != n_labels + model.label_offset:
+        wanted = n_labels + model.label_offset + model.dropped_last
+        # One output answers for two labels: the probability of the second.
+        if outputs != wanted and not (outputs == 1 and wanted == n_labels == BINARY_LABELS):
             says = f"{n_labels} labels + label_offset {model.label_offset}"
+            says += f" + dropped_last {model.dropped_last}" if model.dropped_last else ""
             raise contradiction("number of outputs", says, f"{outputs} outputs {shown_shape(output_spec.shape)}")
 
 
@@ -164,7 +167,8 @@ class OpenedCandidate:
     def read(self, raw: Tensor) -> Distribution:
         """float32 (labels,): what the network's raw output says; raises RunError as `distribution` does."""
         model, output = self.candidate.model, self.network.backend.output
-        return to_distribution(raw, output, model.activation, model.label_offset, self.candidate.n_labels)
+        n_labels, offset = self.candidate.n_labels, model.label_offset
+        return to_distribution(raw, output, model.activation, offset, n_labels, model.dropped_last)
 
     def run(self, tensor: Tensor) -> Prediction:
         """Run the network on a prepared tensor; raises RunError as `distribution` does."""

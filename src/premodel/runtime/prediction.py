@@ -11,32 +11,44 @@ from premodel.backends.base import Tensor, TensorSpec
 from premodel.errors import RunError
 from premodel.records import TOP_K, Prediction
 
+LARGEST_LOGIT = 700.0
+"""Beyond it the exponential of a float64 overflows."""
 TOLERANCE = 1e-3
 """How far outside [0, 1] a probability may lie: rounding of half precision; clipped away."""
+
+BINARY_LABELS = 2
+"""Labels of a network with a single output."""
 
 Distribution = NDArray[np.float32]
 """float32 (labels,), one probability in [0, 1] per zoo label; the sum is below 1 by what a dropped output took."""
 
 
-def to_distribution(raw: Tensor, output: TensorSpec, activation: str, label_offset: int, n_labels: int) -> Distribution:
+def to_distribution(
+    raw: Tensor, output: TensorSpec, activation: str, label_offset: int, n_labels: int, dropped_last: int = 0
+) -> Distribution:
     """Probabilities of the zoo's labels from a raw output.
 
     Parameters
     ----------
     raw:
-        The network's output, n_labels + label_offset numbers in any shape.
+        The network's output, label_offset + n_labels + dropped_last numbers in any shape; or one number where there are
+        two labels.
     output:
         Its quantisation.
     activation:
-        "softmax" if the numbers are probabilities, "none" if they are logits.
+        "softmax" if the numbers are probabilities, "none" if they are logits, "sigmoid" if each is the probability of
+        its label by itself, "percent" if they are probabilities from 0 to 100.
     label_offset:
         Outputs to drop at the start.
+    dropped_last:
+        Outputs to drop at the end.
 
     Notes
     -----
     Probabilities are not renormalised after the dropped outputs (a "background" class): what the network gave to "none
     of these" is its own doubt, and confidence built on it should stay lower. Logits carry no scale of their own, so
-    their softmax is taken over the kept labels.
+    their softmax is taken over the kept labels. Sigmoids need not sum to 1: where they sum to more, they are scaled
+    to sum to 1, and where to less, the rest belongs to no label. A single number is the second label's.
 
     Raises
     ------
@@ -45,13 +57,18 @@ def to_distribution(raw: Tensor, output: TensorSpec, activation: str, label_offs
         says nothing), or is no probability although the manifest says softmax.
     """
     flat = raw.reshape(-1)
-    if flat.size != n_labels + label_offset:
-        raise RunError("wrong number of outputs", given=flat.size, allowed=f"{n_labels} labels + offset {label_offset}")
+    if flat.size != n_labels + label_offset + dropped_last:
+        if flat.size == 1 and n_labels == BINARY_LABELS and not label_offset and not dropped_last:
+            return _of_two_labels(float(flat[0]), output, activation)
+        allowed = f"{n_labels} labels + offset {label_offset}" + (f" + {dropped_last} last" if dropped_last else "")
+        raise RunError("wrong number of outputs", given=flat.size, allowed=allowed)
     low, high = flat.min(), flat.max()
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RunError("output holds NaN or infinite numbers")
     if low == high:
         raise RunError("constant output", given=f"{flat.size} times {low}")
+    if dropped_last:
+        flat = flat[:-dropped_last]
     if output.scale:
         low, high = (output.scale * (int(limit) - output.zero_point) for limit in (low, high))
         values = flat[label_offset:].astype(np.float32)
@@ -65,16 +82,41 @@ def to_distribution(raw: Tensor, output: TensorSpec, activation: str, label_offs
         np.exp(values, out=values)
         values /= values.sum()
         return values
-    if low < -TOLERANCE or high > 1 + TOLERANCE:
-        raise RunError(
-            "output is no probability",
-            given=f"numbers from {float(low):.4g} to {float(high):.4g}",
-            allowed="[0, 1] as output.activation = 'softmax' says",
-            do="if these are logits, set output.activation = 'none'",
-        )
+    if activation == "percent":
+        low, high = low / 100, high / 100
+        values /= np.float32(100)
+    _check_probabilities(float(low), float(high), activation)
     if low < 0 or high > 1:
         np.clip(values, 0, 1, out=values)
+    if activation == "sigmoid" and (total := values.sum()) > 1:
+        values /= total
     return values
+
+
+def _check_probabilities(low: float, high: float, activation: str) -> None:
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        scale = 100 if activation == "percent" else 1
+        raise RunError(
+            "output is no probability",
+            given=f"numbers from {scale * low:.4g} to {scale * high:.4g}",
+            allowed=f"[0, {scale}] as output.activation = {activation!r} says",
+            do="if these are logits, set output.activation = 'none'",
+        )
+
+
+def _of_two_labels(number: float, output: TensorSpec, activation: str) -> Distribution:
+    """From a network with one output: the second label's probability, or its logit."""
+    if not math.isfinite(number):
+        raise RunError("output holds NaN or infinite numbers")
+    if output.scale:
+        number = output.scale * (number - output.zero_point)
+    if activation == "none":
+        number = 1 / (1 + math.exp(-number)) if number > -LARGEST_LOGIT else 0.0
+    else:
+        number /= 100 if activation == "percent" else 1
+        _check_probabilities(number, number, activation)
+    second = min(1.0, max(0.0, number))
+    return np.array([1 - second, second], np.float32)
 
 
 def to_prediction(distribution: Distribution) -> Prediction:

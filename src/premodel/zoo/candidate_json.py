@@ -35,6 +35,8 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
         "view": {name: value for name, value in _plain(asdict(candidate.view)).items() if value is not None},
         "labels": candidate.n_labels,
     }
+    if model.dropped_last:
+        data["dropped_last"] = model.dropped_last
     if files := {name: digest for name, digest in model.further_files.items() if name not in model.weights()}:
         data["files"] = files
     if model.task != IMAGE_TASK:

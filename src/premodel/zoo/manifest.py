@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,7 +20,7 @@ from premodel.fields import Fields, is_json, is_text, read_toml, shown
 from premodel.files import file_git_blob_sha1, file_sha256, is_regular
 from premodel.zoo.label_files import MIN_LABELS, WAITING, check_remote, read_label_file
 
-ACTIVATIONS = ("softmax", "none")
+ACTIVATIONS = ("softmax", "none", "sigmoid", "percent")
 MAX_THREADS = 1024
 WEIGHTS = "weights_sha256"
 """The setting of an OpenVINO `.xml` that holds the digest of its `.bin`."""
@@ -45,6 +45,8 @@ class Model:
         Name of the backend.
     label_offset:
         Output i + label_offset is label i; the outputs before it (a "background" class) are dropped.
+    dropped_last:
+        Outputs after that of the last label, dropped as well.
     input:
         How a decoded input becomes the model's, as the domain read it.
     task:
@@ -52,7 +54,8 @@ class Model:
     files:
         Every further file that it reads, as the manifest says: its name beneath the folder of `file`, and its SHA-256.
     activation:
-        What the outputs are: "softmax" for probabilities, "none" for logits.
+        What the outputs are: "softmax" for probabilities, "none" for logits, "sigmoid" for a probability of each label
+        by itself, "percent" for probabilities from 0 to 100.
     threads:
         Threads of the runtime.
     providers, settings:
@@ -69,6 +72,7 @@ class Model:
     url: str = ""
     license: str = ""
     label_offset: int = 0
+    dropped_last: int = 0
     threads: int = 1
     providers: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -228,12 +232,13 @@ class Candidate:
         return {
             "digest": model.digest,
             "runtime": model.runtime,
-            "input": asdict(self.input),
+            "input": self.domain.input_key(self.input),
             "label_offset": model.label_offset,
             "activation": model.activation,
             "labels": self.n_labels,
             "providers": model.providers,
             "settings": _lasting(model),
+            **({"dropped_last": model.dropped_last} if model.dropped_last else {}),
             **self.domain.answer_key(self.view),
         }
 
@@ -463,6 +468,7 @@ def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
         url=fields.text("url", ""),
         license=fields.text("license", ""),
         label_offset=fields.integer("label_offset", 0, 1 << 16, 0),
+        dropped_last=fields.integer("dropped_last", 0, 1 << 16, 0),
         threads=fields.integer("threads", 1, MAX_THREADS, 1),
         providers=fields.texts("providers"),
         settings=dict(settings),

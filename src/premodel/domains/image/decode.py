@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec
 from premodel.domains.base import MAX_FILE_BYTES, MAX_PIXELS
+from premodel.domains.image import antialias
 from premodel.domains.image.header import FORMATS, Header, avif_turn, read_header
 from premodel.domains.image.recovery import jpeg_without_end, png_without_end
-from premodel.domains.image.spec import CHANNELS, INTERPOLATIONS, InputSpec
+from premodel.domains.image.spec import CHANNELS, OPENCV_INTERPOLATIONS, InputSpec
 from premodel.errors import ImageError, ModelError
 from premodel.files import read_regular
 from premodel.signatures import kind_of_file
@@ -295,7 +296,10 @@ class Pyramid:
 
     def level(self, spec: InputSpec, mirror: bool) -> NDArray[np.uint8]:
         """uint8 (height, width, 3) RGB of `spec.size`, not to be written to."""
-        key = (*_box(self.image, spec), spec.size, spec.interpolation, mirror)
+        box = _box(self.image, spec)
+        key: tuple[Any, ...] = (*box, spec.size, spec.interpolation, mirror)
+        if spec.resize == "letterbox" and _fitted(box, spec.size) != spec.size:
+            key = (*key, spec.padding or 0)
         found = self._levels.get(key)
         if found is None:
             found = cv2.flip(self.level(spec, False), 1) if mirror else _resized(self.image, spec)  # type: ignore[assignment]
@@ -388,19 +392,38 @@ def _box(image: Image, spec: InputSpec) -> tuple[int, int, int, int]:
     height, width = image.height, image.width
     if spec.resize == "center-crop":
         box_height = box_width = max(1, round(spec.crop_fraction * min(height, width)))
+    elif spec.resize == "aspect-crop":
+        scale = spec.crop_fraction * min(height / spec.size[0], width / spec.size[1])
+        box_height = min(height, max(1, round(scale * spec.size[0])))
+        box_width = min(width, max(1, round(scale * spec.size[1])))
     else:
         box_height = max(1, round(spec.crop_fraction * height))
         box_width = max(1, round(spec.crop_fraction * width))
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
+def _fitted(box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a crop that is resized to fit in `size` with its proportions kept."""
+    scale = min(size[0] / box[2], size[1] / box[3])
+    return min(size[0], max(1, round(scale * box[2]))), min(size[1], max(1, round(scale * box[3])))
+
+
 def _resized(image: Image, spec: InputSpec) -> NDArray[np.uint8]:
-    top, left, box_height, box_width = _box(image, spec)
+    box = top, left, box_height, box_width = _box(image, spec)
     crop = image.rgb[top : top + box_height, left : left + box_width]
-    height, width = spec.size
+    height, width = spec.size if spec.resize != "letterbox" else _fitted(box, spec.size)
     if (box_height, box_width) == (height, width):
-        return np.ascontiguousarray(crop)
-    return cv2.resize(crop, (width, height), interpolation=INTERPOLATIONS[spec.interpolation])  # type: ignore[return-value]
+        inner = np.ascontiguousarray(crop)
+    elif (how := OPENCV_INTERPOLATIONS.get(spec.interpolation)) is not None:
+        inner = cv2.resize(crop, (width, height), interpolation=how)  # type: ignore[assignment]
+    else:
+        inner = antialias.resize(crop, (height, width), spec.interpolation)
+    if (height, width) == spec.size:
+        return inner
+    whole = np.full((*spec.size, 3), spec.padding or 0, np.uint8)
+    above, beside = (spec.size[0] - height) // 2, (spec.size[1] - width) // 2
+    whole[above : above + height, beside : beside + width] = inner
+    return whole
 
 
 def set_threads(threads: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,10 @@ class ImageDomain(Domain):
         """The model's input with the view's crop and size."""
         crop_fraction = spec.crop_fraction if view.crop_fraction is None else view.crop_fraction
         return replace(spec, crop_fraction=crop_fraction, size=view.size or spec.size)
+
+    def input_key(self, spec: InputSpec) -> Mapping[str, Any]:
+        """All of it; padding only where there is one, so that specs of older versions keep their keys."""
+        return {name: value for name, value in asdict(spec).items() if name != "padding" or value is not None}
 
     def answer_key(self, view: View) -> Mapping[str, Any]:
         """The mirror, which no spec states, and the version of the preprocessing."""
