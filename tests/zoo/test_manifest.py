@@ -165,7 +165,7 @@ def test_labels_may_be_listed(tmp_path: Path) -> None:
         ("input.std", [0.1, 0.0, 0.1], "wrong input.std"),
         ("input.colour", 1, "unknown field input.colour; given: 1; allowed: channels, crop_fraction"),
         ("output", ..., "output is missing"),
-        ("output.activation", "sigmoid", "wrong output.activation; given: 'sigmoid'; allowed: softmax, none"),
+        ("output.activation", "tanh", "wrong output.activation; given: 'tanh'; allowed: softmax, none, sigmoid"),
         ("output.more", 1, "unknown field output.more"),
         ("sha-256", "x", "unknown field sha-256"),
         ("views", 3, "wrong views"),

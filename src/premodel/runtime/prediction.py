@@ -166,4 +166,7 @@ def _entropy(distribution: Distribution) -> float:
         return float(np.float32(math.log(distribution.size)))
     positive = distribution[distribution > 0]
     entropy = math.log(total) - float(np.dot(positive, np.log(positive))) / total
+    highest = math.log(distribution.size)
+    if entropy > highest + TOLERANCE:  # probabilities too small for exact logarithms
+        entropy = highest
     return float(np.float32(max(0.0, entropy)))

@@ -59,8 +59,8 @@ def resize(rgb: NDArray[np.uint8], size: tuple[int, int], interpolation: str) ->
     Notes
     -----
     As Pillow's `Image.resize`: the kernel is widened by the factor by which the image shrinks; columns first, then
-    rows, with whole pixel values between; the weights are rounded to fixed point, so that every sum is exact in float64 and
-    the result the same on every machine.
+    rows, with whole pixel values between; the weights are rounded to fixed point, so that every sum is exact in
+    float64 and the result the same on every machine.
     """
     height, width = rgb.shape[:2]
     if size[1] != width:
