@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,15 @@ from sqlalchemy import Connection, select
 
 from premodel.errors import StoreError
 from premodel.records import TOP_K
+from premodel.store.damage import RESTORE, whole
 from premodel.store.rows import fetch_plain
 from premodel.store.runs import StoredCandidate
+from premodel.store.samples import MAX_LABEL
 from premodel.store.schema import PREDICTIONS
 from premodel.store.store import Store
+
+MAX_SUM = 1.05
+"""Of probabilities; those of quantised networks are rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +41,10 @@ def known_truths(store: Store, prediction_key: str) -> dict[str, int]:
         PREDICTIONS.c.prediction_key == prediction_key, PREDICTIONS.c.status == "ok"
     )
     with store.reading() as connection:
-        return {str(sample): int(truth) for sample, truth in connection.execute(query)}
+        return {
+            str(sample): whole(truth, "predictions", f"{sample} of {prediction_key}", "truth", 0, MAX_LABEL)
+            for sample, truth in fetch_plain(connection, query)
+        }
 
 
 def read_answers(
@@ -45,8 +54,17 @@ def read_answers(
     samples: Sequence[str],
     truth: NDArray[np.int32],
     n_labels: int,
+    first: str | None = None,
+    last: str | None = None,
 ) -> StoredAnswers:
     """A candidate's answers to these samples, whose labels are `truth`; `name` is the store's.
+
+    Parameters
+    ----------
+    samples:
+        In the order of their digests.
+    first, last:
+        Ends of the range of digests that is read; None for all.
 
     Raises
     ------
@@ -54,8 +72,10 @@ def read_answers(
         They are damaged.
     """
     c = PREDICTIONS.c
-    query = select(c.sample, c.truth, c.truth_rank, c.entropy, c.labels, c.probabilities)
+    query = select(c.sample, c.truth, c.truth_rank, c.entropy, c.labels, c.probabilities, c.status)
     query = query.where(c.prediction_key == candidate.prediction_key).order_by(c.sample)
+    if first is not None and last is not None:
+        query = query.where(c.sample.between(first, last))
     n, k = len(samples), min(TOP_K, n_labels)
     found = StoredAnswers(
         np.zeros(n, np.bool_),
@@ -73,59 +93,101 @@ def read_answers(
         rows = np.arange(n)
     if not stored:
         return found
-    names, labels_of, ranks, entropies, labels, probabilities = zip(*stored, strict=True)
-    try:
-        numbers = np.array([labels_of, ranks], np.float64)
-        entropy = np.array([math.nan if one is None else one for one in entropies], np.float64)
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"damaged answers of {candidate.name} ({error})", where=name) from error
-    bad = (numbers != np.floor(numbers)).any(axis=0) | (numbers[1] < 0) | (numbers[1] > n_labels)
-    _refuse(name, candidate, names, bad, f"a label and a rank that are whole numbers from 0 to {n_labels}")
-    found.there[rows] = np.array(labels_of, np.int32) == truth[rows]
-    found.rank[rows] = ranks
-    answered = np.array([blob is not None for blob in labels], np.bool_)  # not failed
-    try:
-        found.labels[rows[answered]] = np.frombuffer(b"".join(filter(None, labels)), "<i4").reshape(-1, k)
-        found.probabilities[rows[answered]] = np.frombuffer(b"".join(filter(None, probabilities)), "<f4").reshape(-1, k)
-    except ValueError as error:
-        raise StoreError(f"damaged answers of {candidate.name} ({error})", where=name) from error
-    found.entropy[rows[answered]] = entropy[answered]
-    said = [sample for sample, one in zip(names, answered, strict=True) if one]
-    _check(name, candidate, said, found, rows[answered], numbers[:, answered].astype(np.int64), n_labels)
+    names, truths, ranks, entropies, labels, probabilities, states = zip(*stored, strict=True)
+    refuse = _Refusal(name, candidate.name, names)
+    about = refuse.whole(truths, "a label", n_labels - 1)
+    rank = refuse.whole(ranks, "a rank", n_labels)
+    found.there[rows] = about == truth[rows]
+    found.rank[rows] = rank
+    answered = np.array([blob is not None for blob in labels], np.bool_)
+    refuse(answered != np.array([status == "ok" for status in states]), "labels where the status is ok, and only there")
+    if answered.all():
+        said = rows
+    else:
+        failed = ~answered
+        empty = np.array([one is None and other is None for one, other in zip(entropies, probabilities, strict=True)])
+        refuse(failed & ~(empty & (rank == n_labels)), f"no answer and rank {n_labels} where it failed")
+        keep = np.flatnonzero(answered)
+        names, entropies, labels, probabilities = (
+            tuple(column[row] for row in keep) for column in (names, entropies, labels, probabilities)
+        )
+        said, about, rank = rows[answered], about[answered], rank[answered]
+        refuse = _Refusal(name, candidate.name, names)
+    if not len(said):
+        return found
+    entropy = refuse.numbers(entropies)
+    found.labels[said] = given = refuse.unpack(labels, "<i4", k, f"{k} labels")
+    found.probabilities[said] = sure = refuse.unpack(probabilities, "<f4", k, f"{k} probabilities")
+    found.entropy[said] = entropy
+    refuse(_repeated_or_unknown(given, n_labels), f"labels below {n_labels}, each once")
+    falling = (sure[:, 1:] <= sure[:, :-1]).all(axis=1)
+    refuse(~(falling & (sure[:, -1] >= 0) & (sure[:, 0] <= 1 + 1e-5)), "probabilities in [0, 1] that do not rise")
+    total = sure.sum(axis=1)
+    refuse(~(total <= MAX_SUM), "probabilities whose sum is at most 1")
+    bad = ~((entropy >= -1e-5) & (entropy <= math.log(max(1, n_labels)) + 1e-3))
+    refuse(bad, f"an entropy from 0 to the logarithm of {n_labels}")
+    hit = given == about[:, None]
+    bad = np.where(hit.any(axis=1), rank != hit.argmax(axis=1), rank < k)
+    refuse(bad | (rank >= n_labels), "a rank of the truth that agrees with the labels")
     return found
 
 
-def _check(
-    name: str,
-    candidate: StoredCandidate,
-    samples: Sequence[str],
-    found: StoredAnswers,
-    rows: NDArray[np.intp],
-    numbers: NDArray[np.int64],
-    n_labels: int,
-) -> None:
-    """Refuse answers that no prediction can have given; `numbers` are the label and the rank of each."""
-    labels, probabilities, entropy = found.labels[rows], found.probabilities[rows], found.entropy[rows]
-    k = labels.shape[1]
-    ordered = np.sort(labels, axis=1)
-    bad = (ordered[:, 0] < 0) | (ordered[:, -1] >= n_labels) | (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    _refuse(name, candidate, samples, bad, f"labels below {n_labels}, each once")
-    falling = (probabilities[:, 1:] <= probabilities[:, :-1]).all(axis=1)
-    bad = ~(falling & (probabilities[:, -1] >= 0) & (probabilities[:, 0] <= 1 + 1e-5))
-    _refuse(name, candidate, samples, bad, "probabilities in [0, 1] that do not rise")
-    bad = ~((entropy >= -1e-5) & (entropy <= math.log(max(1, n_labels)) + 1e-3))
-    _refuse(name, candidate, samples, bad, f"an entropy from 0 to the logarithm of {n_labels}")
-    hit = labels == numbers[0][:, None]
-    bad = np.where(hit.any(axis=1), numbers[1] != hit.argmax(axis=1), numbers[1] < k)
-    _refuse(name, candidate, samples, bad, "a rank of the truth that agrees with the labels")
+def _repeated_or_unknown(labels: NDArray[np.int32], n_labels: int) -> NDArray[np.bool_]:
+    """Which rows hold a label twice, or one that there is not."""
+    bad: NDArray[np.bool_] = (labels.min(axis=1) < 0) | (labels.max(axis=1) >= n_labels)
+    columns = np.ascontiguousarray(labels.T)
+    for apart in range(1, len(columns)):  # cheaper than sorting every row
+        bad |= (columns[apart:] == columns[:-apart]).any(axis=0)
+    return bad
 
 
-def _refuse(name: str, candidate: StoredCandidate, samples: Sequence[str], bad: NDArray[np.bool_], must: str) -> None:
-    if bad.any():
-        raise StoreError(
-            f"damaged answers of {candidate.name}",
-            where=name,
-            given=f"{int(bad.sum())} rows, the first of sample {samples[int(bad.argmax())]}",
-            allowed=must,
-            do="restore the store from a copy, or profile into a new one",
-        )
+class _Refusal:
+    """Refuses answers of one candidate, naming the first wrong row."""
+
+    def __init__(self, store: str, candidate: str, samples: Sequence[str]) -> None:
+        self._store, self._candidate, self._samples = store, candidate, samples
+
+    def __call__(self, bad: NDArray[np.bool_], must: str) -> None:
+        """Raise StoreError if any row is bad."""
+        if bad.any():
+            raise StoreError(
+                f"damaged answers of {self._candidate}",
+                where=self._store,
+                given=f"{int(bad.sum())} rows, the first of sample {self._samples[int(bad.argmax())]}",
+                allowed=must,
+                do=RESTORE,
+            )
+
+    def whole(self, values: Sequence[Any], what: str, high: int) -> NDArray[np.int64]:
+        """A column of whole numbers from 0 to `high`."""
+        array = _array(values)
+        if array.dtype.kind != "i" or not 0 <= array.min() <= array.max() <= high:
+            good = [type(value) is int and 0 <= value <= high for value in values]
+            self(~np.array(good), f"{what} that is a whole number from 0 to {high}")
+        return array.astype(np.int64)
+
+    def numbers(self, values: Sequence[Any]) -> NDArray[np.float64]:
+        """A column of numbers."""
+        array = _array(values)
+        if array.dtype.kind not in "fi":
+            good = [isinstance(value, int | float) for value in values]
+            self(~np.array(good), "an entropy that is a number")
+        return array.astype(np.float64)
+
+    def unpack(self, blobs: Sequence[Any], dtype: str, width: int, must: str) -> NDArray[Any]:
+        """A column of arrays of `width` numbers of four bytes each."""
+        try:
+            if set(map(len, blobs)) == {4 * width}:
+                return np.frombuffer(b"".join(blobs), dtype).reshape(-1, width)
+        except TypeError:  # null, or text
+            pass
+        good = [isinstance(blob, bytes) and len(blob) == 4 * width for blob in blobs]
+        self(~np.array(good), must)
+        return np.frombuffer(b"".join(map(bytes, blobs)), dtype).reshape(-1, width)
+
+
+def _array(values: Sequence[Any]) -> NDArray[Any]:
+    try:
+        return np.array(values)
+    except (ValueError, OverflowError):
+        return np.array([None])

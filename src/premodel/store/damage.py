@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from premodel.errors import StoreError
 from premodel.fields import shown
@@ -37,6 +41,35 @@ def whole(value: Any, table: str, row: object, name: str, low: int, high: int) -
     return value
 
 
+def whole_column(
+    values: Sequence[Any], table: str, rows: Sequence[Any], name: str, low: int, high: int
+) -> NDArray[np.int64]:
+    """A column of whole numbers from low to high; the first row that has another value is named, from `rows`."""
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):  # bytes beside numbers, and beyond 64 bits
+        array = np.array(None)
+    if array.dtype.kind != "i" or (array.size and not low <= array.min() <= array.max() <= high):
+        for row, value in zip(rows, values, strict=True):
+            whole(value, table, row, name, low, high)
+        return np.array([int(value) for value in values], np.int64)
+    return array.astype(np.int64)
+
+
+def number_column(
+    values: Sequence[Any], table: str, rows: Sequence[Any], name: str, low: float, high: float
+) -> NDArray[np.float64]:
+    """A column of finite numbers from low to high."""
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):
+        array = np.array(None)
+    if array.dtype.kind not in "fi" or (array.size and not low <= array.min() <= array.max() <= high):
+        for row, value in zip(rows, values, strict=True):
+            number(value, table, row, name, low, high)
+    return array.astype(np.float64)
+
+
 def number(value: Any, table: str, row: object, name: str, low: float, high: float) -> float:
     """A finite number from low to high."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -44,6 +77,13 @@ def number(value: Any, table: str, row: object, name: str, low: float, high: flo
     if not low <= value <= high:
         raise damaged(table, row, f"{name} is {shown(value)}", f"from {low:g} to {high:g}")
     return float(value)
+
+
+def flag(value: Any, table: str, row: object, name: str) -> bool:
+    """True or false, as every engine says it."""
+    if value not in (0, 1) or isinstance(value, float):
+        raise damaged(table, row, f"{name} is {shown(value)}", "true or false")
+    return bool(value)
 
 
 def text(value: Any, table: str, row: object, name: str) -> str:

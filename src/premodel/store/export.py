@@ -15,10 +15,13 @@ from sqlalchemy import Connection, select
 
 from premodel.errors import MissingExtraError, OptionError, StoreError
 from premodel.files import replacing
+from premodel.store.answers import read_answers
+from premodel.store.damage import number, whole
 from premodel.store.features import StoredExtractor, read_extractor, read_features
-from premodel.store.rows import merge
+from premodel.store.measurements import MAX_STORED
+from premodel.store.rows import fetch_plain, merge
+from premodel.store.runs import StoredCandidate, read_candidates, read_labels
 from premodel.store.schema import (
-    CANDIDATES,
     LABELS,
     METADATA,
     PREDICTIONS,
@@ -160,22 +163,17 @@ OF_CANDIDATE = (
 
 def _columns(store: Store) -> list[tuple[str, str]]:
     with store.reading() as connection:
-        candidates, features = _candidates(connection), read_extractor(connection).names
-    of_candidates = [(f"{name}.{field}", kind) for name, _ in candidates for field, kind in OF_CANDIDATE]
+        candidates = read_candidates(connection, store, required=False)
+        features = read_extractor(connection).names
+    of_candidates = [(f"{one.name}.{field}", kind) for one in candidates for field, kind in OF_CANDIDATE]
     return [*FIXED, *((name, "float") for name in features), *of_candidates]
-
-
-def _candidates(connection: Connection) -> list[tuple[str, str]]:
-    c = CANDIDATES.c
-    query = select(c.name, c.prediction_key).where(c.position.is_not(None)).order_by(c.position)
-    return [(str(name), str(key)) for name, key in connection.execute(query)]
 
 
 def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
     """Rows of the table, as many samples at a time as a query may name."""
     with store.reading() as connection:
-        labels = {int(label): str(name) for label, name in connection.execute(select(LABELS.c.label, LABELS.c.name))}
-        candidates = _candidates(connection)
+        labels = read_labels(connection)
+        candidates = read_candidates(connection, store, required=False)
         extractor = read_extractor(connection)
         c = SAMPLES.c
         query = select(c.sample, c.name, c.label).where(c.status != "unreadable").order_by(c.sample)
@@ -188,13 +186,13 @@ def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
                     "sample": row.sample,
                     "name": row.name,
                     "label": row.label,
-                    "label_name": labels.get(row.label),
+                    "label_name": labels[whole(row.label, "samples", row.sample, "label", 0, len(labels) - 1)],
                 }
                 for row in chunk
             }
             _add_features(connection, rows, extractor, first, last)
-            for name, key in candidates:
-                _add_answers(connection, rows, name, key, first, last)
+            for one in candidates:
+                _add_answers(connection, store, rows, one, len(labels), first, last)
             yield list(rows.values())
 
 
@@ -208,19 +206,29 @@ def _add_features(
 
 
 def _add_answers(
-    connection: Connection, rows: dict[str, dict[str, Any]], name: str, key: str, first: str, last: str
+    connection: Connection,
+    store: Store,
+    rows: dict[str, dict[str, Any]],
+    candidate: StoredCandidate,
+    n_labels: int,
+    first: str,
+    last: str,
 ) -> None:
+    truth = np.array([row["label"] for row in rows.values()], np.int32)
+    answers = read_answers(connection, store.name, candidate, list(rows), truth, n_labels, first, last)
     c = PREDICTIONS.c
-    query = select(c.sample, c.truth, c.truth_rank, c.entropy, c.latency_ms, c.labels, c.probabilities).where(
-        c.prediction_key == key, c.sample.between(first, last), c.status == "ok"
+    query = select(c.sample, c.latency_ms).where(
+        c.prediction_key == candidate.prediction_key, c.sample.between(first, last), c.status == "ok"
     )
-    answers = {row.sample: row for row in connection.execute(query)}
-    for sample, row in rows.items():
-        found = answers.get(sample)
-        if found is not None and found.truth != row["label"]:
-            found = None
-        row[f"{name}.rank"] = found.truth_rank if found else None
-        row[f"{name}.entropy"] = found.entropy if found else None
-        row[f"{name}.latency_ms"] = found.latency_ms if found else None
-        row[f"{name}.labels"] = np.frombuffer(found.labels, "<i4").tolist() if found else None
-        row[f"{name}.probabilities"] = np.frombuffer(found.probabilities, "<f4").tolist() if found else None
+    took = {
+        sample: number(spent, "predictions", f"{sample} of {candidate.name}", "latency_ms", 0, MAX_STORED)
+        for sample, spent in fetch_plain(connection, query)
+    }
+    name = candidate.name
+    for index, (sample, row) in enumerate(rows.items()):
+        there = bool(answers.there[index]) and sample in took
+        row[f"{name}.rank"] = int(answers.rank[index]) if there else None
+        row[f"{name}.entropy"] = float(answers.entropy[index]) if there else None
+        row[f"{name}.latency_ms"] = took[sample] if there else None
+        row[f"{name}.labels"] = answers.labels[index].tolist() if there else None
+        row[f"{name}.probabilities"] = answers.probabilities[index].tolist() if there else None

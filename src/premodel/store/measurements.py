@@ -9,21 +9,29 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, select, update
 
 from premodel.errors import StoreError
+from premodel.fields import shown
 from premodel.records import UNFINISHED, EnergyRecord, Footprint, Timing
-from premodel.store.rows import merge
+from premodel.store.damage import damaged, flag, number, text, whole
+from premodel.store.rows import fetch_plain, merge
+from premodel.store.runs import MAX_RUN, read_conditions
 from premodel.store.schema import CANDIDATES, FEATURE_COSTS, RUNS, TIMINGS
 from premodel.store.store import Store
 
 MAX_STORED = 1e12
 """No time, energy or memory is larger."""
 
+TOLERANCE = 1e-6
+"""By which numbers may differ that were computed from one another."""
+
+R = TypeVar("R")
 STATISTICS = ("mean_ms", "median_ms", "p90_ms", "p99_ms", "ci_low_ms", "ci_high_ms")
 
 
@@ -74,28 +82,67 @@ def read_timings(store: Store, device: str) -> dict[str, StoredTiming]:
     """All records of a device, by subject."""
     query = select(TIMINGS).where(TIMINGS.c.device == device)
     with store.reading() as connection:
-        return {str(row["subject"]): _record(row) for row in connection.execute(query).mappings()}
+        names = [column.name for column in TIMINGS.columns]
+        rows = [dict(zip(names, row, strict=True)) for row in fetch_plain(connection, query)]
+    return {str(row["subject"]): _record(row) for row in rows}
 
 
 def _record(row: Any) -> StoredTiming:
-    def number(name: str) -> float:
-        value = row[name]
-        if value is None:
-            return math.nan
-        mean_of_valid = name == "mean_ms" and row["valid"]
-        if not isinstance(value, int | float) or abs(value) > MAX_STORED or (mean_of_valid and value <= 0):
-            raise StoreError("damaged timing record", where=f"row {row['subject']}", given=f"{name} is {value!r}")
-        return float(value)
+    key = f"{row['device']}, {row['subject']}"
 
-    statistics = {name: number(name) for name in STATISTICS}
-    return StoredTiming(
-        Timing(count=int(row["count"]), **statistics, valid=bool(row["valid"]), reason=str(row["reason"])),
-        Footprint(number("load_ms"), number("memory_mb")),
-        number("preprocess_mean_ms"),
-        number("energy_mj"),
-        bytes(row["samples_ms"] or b""),
-        int(row["run"]),
+    def measured(name: str, low: float = 0.0) -> float:
+        value = row[name]
+        return math.nan if value is None else number(value, "timings", key, name, low, MAX_STORED)
+
+    def refuse(given: str, allowed: str) -> StoreError:
+        return damaged("timings", key, given, allowed)
+
+    low_ends = {"ci_low_ms": -MAX_STORED}
+    timing = Timing(
+        count=whole(row["count"], "timings", key, "count", 0, MAX_RUN),
+        **{name: measured(name, low_ends.get(name, 0.0)) for name in STATISTICS},
+        valid=flag(row["valid"], "timings", key, "valid"),
+        reason=text(row["reason"], "timings", key, "reason"),
     )
+    runs_ms = _runs(row["samples_ms"], key)
+    if timing.valid and (timing.reason or not timing.mean_ms > 0):
+        raise refuse(f"valid, reason {shown(timing.reason)}, mean_ms {timing.mean_ms}", "a verdict that agrees")
+    order = [timing.median_ms, timing.p90_ms, timing.p99_ms]
+    if sorted(order) != order and not any(map(math.isnan, order)):
+        raise refuse(f"median, p90 and p99 are {order}", "percentiles that do not fall")
+    if timing.ci_low_ms > timing.mean_ms or timing.ci_high_ms < timing.mean_ms:
+        raise refuse(f"mean_ms is {timing.mean_ms}", f"from {timing.ci_low_ms} to {timing.ci_high_ms}, its interval")
+    preprocess_mean_ms = measured("preprocess_mean_ms")
+    if preprocess_mean_ms > timing.mean_ms * (1 + TOLERANCE):
+        raise refuse(f"preprocess_mean_ms is {preprocess_mean_ms}", f"up to mean_ms, {timing.mean_ms}")
+    if len(runs_ms):
+        if len(runs_ms) != timing.count:
+            raise refuse(f"count is {timing.count}", f"{len(runs_ms)}, as many as runs")
+        quantiles = np.quantile(runs_ms, (0.5, 0.9, 0.99)).tolist()
+        found = (float(runs_ms.mean()), *quantiles)
+        given = (timing.mean_ms, timing.median_ms, timing.p90_ms, timing.p99_ms)
+        for name, stated, value in zip(STATISTICS, given, found, strict=False):
+            if not math.isclose(stated, value, rel_tol=TOLERANCE):
+                raise refuse(f"{name} is {stated}", f"{value:.6g}, as of its runs")
+    return StoredTiming(
+        timing,
+        Footprint(measured("load_ms"), measured("memory_mb", -MAX_STORED)),
+        preprocess_mean_ms,
+        measured("energy_mj", -MAX_STORED),
+        runs_ms.tobytes(),
+        whole(row["run"], "timings", key, "run", 0, MAX_RUN),
+    )
+
+
+def _runs(blob: Any, key: str) -> NDArray[np.float64]:
+    """Every single run in ms, checked."""
+    if blob is None:
+        return np.zeros(0)
+    if isinstance(blob, bytes | memoryview) and len(blob) % 8 == 0:
+        runs_ms = np.frombuffer(blob, "<f8")
+        if not len(runs_ms) or 0 <= runs_ms.min() <= runs_ms.max() <= MAX_STORED:
+            return runs_ms
+    raise damaged("timings", key, "samples_ms of other values", f"runs from 0 to {MAX_STORED:g} ms")
 
 
 def write_timings(store: Store, rows: Sequence[Mapping[str, Any]], costs: Sequence[Mapping[str, Any]]) -> None:
@@ -116,14 +163,35 @@ def read_single_runs(store: Store, device: str) -> dict[str, list[float]]:
         .where(CANDIDATES.c.position.is_not(None), TIMINGS.c.device == device)
     )
     with store.reading() as connection:
-        return {str(name): unpack_runs(bytes(blob)) for name, blob in connection.execute(query) if blob}
+        return {
+            str(name): _runs(blob, f"{device}, {name}").tolist()
+            for name, blob in fetch_plain(connection, query)
+            if blob
+        }
 
 
 def read_part_costs(connection: Connection, device: str, version: str, opencv_threads: int) -> Mapping[str, float]:
-    """Mean ms of each part of the features."""
-    c = FEATURE_COSTS.c
-    query = select(c.part, c.mean_ms).where(c.device == device, c.version == version, c.threads == opencv_threads)
-    return {str(part): float(mean_ms) for part, mean_ms in connection.execute(query)}
+    """Mean ms of each part of the features; StoreError if they are damaged, or are not those of the whole's record."""
+    c, t = FEATURE_COSTS.c, TIMINGS.c
+    query = select(c.part, c.mean_ms, c.count).where(
+        c.device == device, c.version == version, c.threads == opencv_threads
+    )
+    rows = fetch_plain(connection, query)
+    key = f"{device}, {version}, {opencv_threads}"
+    found = {
+        str(part): number(mean_ms, "feature_costs", f"{key}, {part}", "mean_ms", 0, MAX_STORED)
+        for part, mean_ms, _ in rows
+    }
+    counts = {whole(count, "feature_costs", f"{key}, {part}", "count", 0, MAX_RUN) for part, _, count in rows}
+    if len(counts) > 1:
+        raise damaged("feature_costs", key, f"counts {sorted(counts)}", "one count for all parts")
+    subject = features_subject(version, opencv_threads)
+    whole_ms = select(t.mean_ms, t.count).where(t.device == device, t.subject == subject)
+    for mean_ms, count in fetch_plain(connection, whole_ms):
+        total = sum(found.values())
+        if {count} == counts and isinstance(mean_ms, float) and not math.isclose(total, mean_ms, rel_tol=TOLERANCE):
+            raise damaged("feature_costs", key, f"parts of {total:.6g} ms in all", f"{mean_ms:.6g} ms, the whole")
+    return found
 
 
 def timed_devices(connection: Connection) -> list[str]:
@@ -218,7 +286,7 @@ def write_energy(
 
     def work(connection: Connection) -> None:
         text = connection.scalar(select(RUNS.c.conditions).where(RUNS.c.run == run))
-        said = json.loads(text) if text else {}
+        said = read_conditions(text, run) if text else {}
         said[KEY] = asdict(conditions) | {"records": {key: _to_json(record) for key, record in records.items()}}
         connection.execute(update(RUNS).where(RUNS.c.run == run).values(conditions=json.dumps(said)))
         for key, record in records.items():
@@ -230,20 +298,48 @@ def write_energy(
 
 
 def read_energy(store: Store, device: str) -> StoredEnergy:
-    """What the runs on a device say, newest first."""
-    query = select(RUNS.c.conditions).order_by(RUNS.c.run.desc())
+    """What the runs on a device say, newest first; StoreError if it is damaged."""
+    query = select(RUNS.c.conditions, RUNS.c.run).order_by(RUNS.c.run.desc())
     with store.reading() as connection:
-        said = [json.loads(text) for text in connection.scalars(query)]
-    mine = [dict(one[KEY]) for one in said if one.get("device") == device and KEY in one]
+        said = [(run, read_conditions(text, run)) for text, run in fetch_plain(connection, query)]
     records: dict[str, EnergyRecord] = {}
-    for one in mine:
-        for key, value in one.pop("records").items():
-            record = EnergyRecord(**value)
+    measured: list[EnergyConditions] = []
+    for run, one in said:
+        if one.get("device") != device or KEY not in one:
+            continue
+        mine = dict(one[KEY])
+        of_candidates = mine.pop("records", {})
+        measured.append(_of_type(EnergyConditions, mine, run))
+        if not isinstance(of_candidates, dict):
+            raise damaged("runs", run, f"records of energy is {shown(of_candidates)}", "a table")
+        for key, value in of_candidates.items():
+            record = _of_type(EnergyRecord, value, run)
             if key not in records or (records[key].unfinished and not record.unfinished):
                 records[key] = record
-    measured = [EnergyConditions(**one) for one in mine]
     newest = next((one for one in measured if one.meter is not None), measured[0] if measured else None)
     return StoredEnergy(newest, records)
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "bool": (bool,), "float": (int, float)}
+
+
+def _of_type(kind: type[R], values: Any, run: object) -> R:
+    """A record of plain values, each of the type that its field says."""
+    wanted = {one.name: str(one.type).split(" | ") for one in fields(kind)}  # type: ignore[arg-type]
+    given = values if isinstance(values, dict) else {}
+    for name, value in given.items():
+        types = wanted.get(name, [])
+        right = (value is None and "None" in types) or any(
+            isinstance(value, _KINDS[one]) and (one == "bool") == isinstance(value, bool)
+            for one in types
+            if one != "None"
+        )
+        if not right or (isinstance(value, float) and not abs(value) <= MAX_STORED):
+            raise damaged("runs", run, f"{name} of energy is {shown(value)}", "as profile writes it")
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise damaged("runs", run, f"energy is {shown(values)}", "as profile writes it") from error
 
 
 def _to_json(record: EnergyRecord) -> dict[str, Any]:

@@ -11,11 +11,30 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from premodel.errors import OptionError, StoreError
-from premodel.store.rows import merge
+from premodel.fields import shown
+from premodel.store.damage import damaged, number, read_json, text, whole
+from premodel.store.rows import fetch_plain, merge
 from premodel.store.schema import CANDIDATES, LABELS, RUNS, STORE
 from premodel.store.store import Store
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 from premodel.zoo.manifest import Candidate
+
+MAX_RUN = 2**31 - 1
+CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
+    "device": str,
+    "cpu": str,
+    "governor": str,
+    "cores": int,
+    "threads": int,
+    "versions": dict,
+    "candidates": dict,
+    "zoo": dict,
+    "data": dict,
+    "latency": dict,
+    "energy": dict,
+}
+"""What is read of the conditions of a run, where it is there."""
+DATA = {"root": str, "form": str}
 
 
 def register_zoo(store: Store, labels: Sequence[str], candidates: Sequence[Candidate], opencv_threads: int) -> None:
@@ -70,7 +89,8 @@ def begin_run(store: Store, values: Mapping[str, str]) -> int:
     """Store a run that begins; gives its number."""
 
     def work(connection: Connection) -> int:
-        run = int(connection.scalar(select(func.max(RUNS.c.run))) or 0) + 1
+        last = connection.scalar(select(func.max(RUNS.c.run))) or 0
+        run = whole(last, "runs", last, "run", 0, MAX_RUN) + 1
         connection.execute(insert(RUNS).values(run=run, **values))
         return run
 
@@ -87,22 +107,41 @@ def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
 
     If the run timed anything and reached its end, `other_cores` is the number of cores that other programs kept busy.
     """
-    query = select(RUNS.c.conditions, RUNS.c.outcome).order_by(RUNS.c.run.desc())
+    query = select(RUNS.c.conditions, RUNS.c.outcome, RUNS.c.run).order_by(RUNS.c.run.desc())
     if run is not None:
         query = query.where(RUNS.c.run == run)
     with store.reading() as connection:
         row = connection.execute(query).first()
     if row is None:
         return {}
-    conditions: dict[str, Any] = json.loads(row.conditions)
-    timings = (json.loads(row.outcome) if row.outcome else {}).get("timings")
-    return {**conditions, "other_cores": timings["other_cores"]} if timings else conditions
+    conditions = read_conditions(row.conditions, row.run)
+    outcome = {} if row.outcome is None else read_json(row.outcome, "runs", row.run)
+    timings = outcome.get("timings")
+    if not timings:
+        return conditions
+    cores = timings.get("other_cores") if isinstance(timings, dict) else timings
+    if cores is not None:
+        number(cores, "runs", row.run, "other_cores of the outcome", 0, MAX_RUN)
+    return {**conditions, "other_cores": cores}
 
 
 def all_conditions(store: Store) -> list[dict[str, Any]]:
     """Conditions of all runs, the newest first."""
+    query = select(RUNS.c.conditions, RUNS.c.run).order_by(RUNS.c.run.desc())
     with store.reading() as connection:
-        return [json.loads(text) for text in connection.scalars(select(RUNS.c.conditions).order_by(RUNS.c.run.desc()))]
+        return [read_conditions(text, run) for text, run in fetch_plain(connection, query)]
+
+
+def read_conditions(text: Any, run: object) -> dict[str, Any]:
+    """The conditions of a run, what is read of them checked; StoreError if they are damaged."""
+    found: dict[str, Any] = read_json(text, "runs", run)
+    for name, kinds in CONDITIONS.items():
+        if name in found and (not isinstance(found[name], kinds) or isinstance(found[name], bool)):
+            raise damaged("runs", run, f"{name} of the conditions is {shown(found[name])}", "as profile writes it")
+    for name, kinds in DATA.items():
+        if not isinstance(found.get("data", {}).get(name, ""), kinds):
+            raise damaged("runs", run, f"data.{name} is {shown(found['data'][name])}", "text")
+    return found
 
 
 def profile_command(store: Store, name: str = "") -> str:
@@ -122,25 +161,33 @@ class StoredCandidate:
 
     def candidate(self) -> Candidate:
         """Ready to be opened; its file is where it was profiled."""
-        return candidate_from_json(json.loads(self.manifest), Path("/"), StoreError)
+        found = candidate_from_json(read_json(self.manifest, "candidates", self.name), Path("/"), StoreError)
+        if (found.name, found.prediction_key, found.timing_key) != (self.name, self.prediction_key, self.timing_key):
+            raise damaged("candidates", self.name, "a manifest entry of another candidate", "the entry of its keys")
+        return found
 
 
-def read_candidates(connection: Connection, store: Store, names: Sequence[str] | None = None) -> list[StoredCandidate]:
+def read_candidates(
+    connection: Connection, store: Store, names: Sequence[str] | None = None, *, required: bool = True
+) -> list[StoredCandidate]:
     """The candidates of the zoo profiled last, in its order, or those named, in that order.
 
     Raises
     ------
     StoreError
-        There are none.
+        There are none, though they are `required`; or a row is damaged.
     OptionError
         A candidate is unknown.
     """
     c = CANDIDATES.c
-    query = select(c.name, c.prediction_key, c.timing_key, c.manifest)
-    found = [
-        StoredCandidate(*row) for row in connection.execute(query.where(c.position.is_not(None)).order_by(c.position))
-    ]
-    if not found:
+    query = select(c.position, c.name, c.prediction_key, c.timing_key, c.manifest)
+    rows = fetch_plain(connection, query.where(c.position.is_not(None)).order_by(c.position))
+    for place, row in enumerate(rows):
+        whole(row[0], "candidates", row[1], "position", place, place)
+        for name, value in zip(("name", "prediction_key", "timing_key"), row[1:], strict=False):
+            text(value, "candidates", row[1], name)
+    found = [StoredCandidate(*row[1:]) for row in rows]
+    if not found and required:
         raise StoreError("the store holds no candidates", where=store.name, do=profile_command(store))
     if names is None:
         return found
@@ -153,10 +200,19 @@ def read_candidates(connection: Connection, store: Store, names: Sequence[str] |
 
 def read_labels(connection: Connection) -> tuple[str, ...]:
     """The names of the labels."""
-    return tuple(connection.scalars(select(LABELS.c.name).order_by(LABELS.c.label)))
+    rows = fetch_plain(connection, select(LABELS.c.label, LABELS.c.name).order_by(LABELS.c.label))
+    if [row[0] for row in rows] != list(range(len(rows))) or not all(type(row[1]) is str for row in rows):
+        for place, (label, name) in enumerate(rows):
+            whole(label, "labels", label, "label", place, place)
+            text(name, "labels", label, "name")
+    return tuple(row[1] for row in rows)
 
 
 def read_opencv_threads(connection: Connection) -> int:
     """Threads of OpenCV in the profile made last."""
     value = connection.scalar(select(STORE.c.value).where(STORE.c.name == "opencv_threads"))
-    return int(value) if value else 1
+    if value is None:
+        return 1
+    if not str(value).isdecimal() or not str(value).isascii() or not 1 <= len(str(value)) <= 6:
+        raise damaged("premodel_store", "opencv_threads", f"value is {shown(value)}", "a whole number")
+    return int(value)

@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select, update
 
-from premodel.store.rows import merge
+from premodel.fields import shown
+from premodel.store.damage import damaged, whole, whole_column
+from premodel.store.rows import fetch_plain, merge
 from premodel.store.schema import SAMPLES
 from premodel.store.store import Store
+
+MAX_LABEL = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,10 @@ def register_samples(store: Store, names: Sequence[str], entries: Sequence[Entry
     """
     query = select(SAMPLES.c.sample, SAMPLES.c.label, SAMPLES.c.name)
     with store.reading() as connection:
-        known = {str(sample): (int(label), str(name)) for sample, label, name in connection.execute(query)}
+        known = {
+            str(sample): (whole(label, "samples", sample, "label", 0, MAX_LABEL), str(name))
+            for sample, label, name in fetch_plain(connection, query)
+        }
     new, changed, relabelled = [], [], 0
     for entry in entries:
         name = names[entry.row]
@@ -113,8 +120,20 @@ def sample_names(store: Store) -> dict[str, str]:
         return {str(sample): str(name) for sample, name in connection.execute(select(SAMPLES.c.sample, SAMPLES.c.name))}
 
 
-def read_samples(connection: Connection) -> tuple[list[str], NDArray[np.int32]]:
-    """Samples that are readable as far as is known, in the order of their digests, and their labels."""
+def read_samples(connection: Connection, n_labels: int) -> tuple[list[str], NDArray[np.int32]]:
+    """Samples that are readable as far as is known, in the order of their digests, and their labels.
+
+    Raises
+    ------
+    StoreError
+        A label is none of the `n_labels`, or the status is unknown.
+    """
     c = SAMPLES.c
-    rows = connection.execute(select(c.sample, c.label).where(c.status != "unreadable").order_by(c.sample)).all()
-    return [str(sample) for sample, _ in rows], np.array([label for _, label in rows], np.int32)
+    query = select(c.sample, c.label, c.status).where(c.status != "unreadable").order_by(c.sample)
+    rows = fetch_plain(connection, query)
+    samples, labels, states = zip(*rows, strict=True) if rows else ((), (), ())
+    for sample, status in zip(samples, states, strict=True):
+        if status not in ("ok", "new"):
+            raise damaged("samples", sample, f"status is {shown(status)}", "new, ok, unreadable")
+    truth = whole_column(labels, "samples", samples, "label", 0, n_labels - 1)
+    return [str(sample) for sample in samples], truth.astype(np.int32)

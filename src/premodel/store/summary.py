@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 
 from premodel.records import EnergyRecord
+from premodel.store.damage import whole
 from premodel.store.features import count_vectors
 from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
-from premodel.store.runs import run_conditions
+from premodel.store.runs import MAX_RUN, run_conditions
 from premodel.store.schema import CANDIDATES, LABELS, PREDICTIONS, RUNS, SAMPLES, TIMINGS
 from premodel.store.store import Store
 
@@ -135,7 +136,10 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
     if energy.conditions:
         conditions = {**conditions, KEY: asdict(energy.conditions)}
     decoding = _decoding(timings)
-    current = sorted((row for row in rows if row.position is not None), key=lambda row: int(row.position))
+    current = sorted(
+        (row for row in rows if row.position is not None),
+        key=lambda row: whole(row.position, "candidates", row.name, "position", 0, MAX_RUN),
+    )
     names = {row.name for row in current}
     return StoreSummary(
         store=store.name,

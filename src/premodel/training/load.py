@@ -116,17 +116,18 @@ def _load(
     with store.reading() as connection:
         chosen = read_candidates(connection, store, names)
         label_names = read_labels(connection)
-        samples, truth = read_samples(connection)
+        samples, truth = read_samples(connection, len(label_names))
         answers = [read_answers(connection, store.name, one, samples, truth, len(label_names)) for one in chosen]
         extractor = read_extractor(connection)
         version = extractor.version
         features, featured = read_features(connection, extractor.families, samples)
         opencv_threads = read_opencv_threads(connection)
         device = _device(timed_devices(connection), store, device, "timings" in passes)
-        parts_ms = read_part_costs(connection, device, version, opencv_threads)
     featuring = "features" in passes and bool(chosen[0].candidate().domain.feature_groups)
     rows = _complete_rows(store, chosen, answers, featured if featuring else None, partial)
     timings = read_timings(store, device)
+    with store.reading() as connection:
+        parts_ms = read_part_costs(connection, device, version, opencv_threads)
     energy = read_energy(store, device).conditions
     if "timings" in passes:
         subjects = {one.name: one.timing_key for one in chosen} | {"decode": decode_subject(opencv_threads)}
