@@ -324,15 +324,15 @@ def test_an_entry_of_another_input_than_its_answers_is_refused(store: Path) -> N
         .where(CANDIDATES.c.name == "m1")
         .values(manifest=text.replace('"label_offset": 0', '"label_offset": 1')),
     )
-    with pytest.raises(StoreError, match="table candidates, row m1: .*of another candidate"):
+    with pytest.raises(StoreError, match=r"table candidates, row m1: .*of another candidate"):
         load_candidates(store)
-    with pytest.raises(StoreError, match="table candidates, row m1: .*of another candidate"):
+    with pytest.raises(StoreError, match=r"table candidates, row m1: .*of another candidate"):
         load_tables(store)
 
 
 def test_threads_that_are_no_number_are_refused(store: Path) -> None:
     change(store, update(STORE).where(STORE.c.name == "opencv_threads").values(value="many"))
-    with pytest.raises(StoreError, match="row opencv_threads: .*value is 'many'; allowed: a whole number"):
+    with pytest.raises(StoreError, match=r"row opencv_threads: .*value is 'many'; allowed: a whole number"):
         load_tables(store)
 
 
