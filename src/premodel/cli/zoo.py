@@ -7,6 +7,7 @@ from importlib import import_module
 
 ACTIONS = {
     "check": "verify digests, open every network, compare it with the manifest, and look at its accuracy",
+    "expand": "make cheaper siblings of the models: int8, half precision, other runtimes, smaller sizes",
     "init": "write a manifest for models of your own: read the files, find the preprocessing on labelled images",
     "list": "the known zoos, and which of their models are here",
     "pull": "download the models of a zoo, resumed and verified",

@@ -28,7 +28,7 @@ from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
 from premodel.runtime.conditions import device_name, measure_conditions, too_many_threads
 from premodel.store.runs import begin_run, end_run, register_zoo
-from premodel.store.samples import Entry, register_samples
+from premodel.store.samples import Entry, register_samples, set_aside
 from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate, Zoo
 
@@ -117,6 +117,8 @@ class ProfileReport:
         The distinct samples among them.
     relabelled:
         Samples whose label is not the one stored before; their predictions were made anew.
+    calibration:
+        Samples left out because models were calibrated on them.
     predictions, timings, features, energy, penultimate:
         What each pass did; None if it was not asked for.
     seconds:
@@ -128,6 +130,7 @@ class ProfileReport:
     rows: int
     inventory: Inventory
     relabelled: int = 0
+    calibration: int = 0
     predictions: PredictionResult | None = None
     timings: TimingResult | None = None
     features: FeatureResult | None = None
@@ -153,6 +156,7 @@ class ProfileReport:
             "duplicates": [asdict(duplicate) for duplicate in self.inventory.duplicates],
             "unreadable": [{"name": name, "reason": reason} for name, reason in self.unreadable.items()],
             "relabelled": self.relabelled,
+            "calibration": self.calibration,
             "predictions": self.predictions
             and {"new": self.predictions.predictions, "kept": self.predictions.kept, "failed": self.predictions.failed},
             "timings": self.timings and asdict(self.timings),
@@ -260,6 +264,7 @@ class _Run:
             start = now_ms()
             inventory = take_inventory(self.dataset, rows, self.progress)
             report = ProfileReport(run, self.device, len(rows), inventory)
+            self._set_calibration_aside(report)
             report.relabelled = register_samples(self.store, self.dataset.names, inventory.entries)
             report.seconds["reading"] = (now_ms() - start) / 1e3
             _note_what_was_read(self.progress.note, self.dataset, inventory, report.relabelled)
@@ -272,6 +277,16 @@ class _Run:
             return report
         finally:
             domain.set_threads(threads_before)
+
+    def _set_calibration_aside(self, report: ProfileReport) -> None:
+        """Take the samples out that models were calibrated on, here and in the store."""
+        inventory = report.inventory
+        aside = [entry for entry in inventory.entries if entry.sample in self.zoo.calibration]
+        if aside:
+            inventory.entries = [entry for entry in inventory.entries if entry.sample not in self.zoo.calibration]
+            set_aside(self.store, self.dataset.names, aside)
+            report.calibration = len(aside)
+            self.progress.note(f"{len(aside)} samples left out, as models of this zoo were calibrated on them")
 
     def _passes(self, report: ProfileReport) -> None:
         """What may be spread comes first; what needs a clock comes when all workers are gone."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 from premodel.fields import shown
 from premodel.store.damage import damaged, whole, whole_column
 from premodel.store.rows import fetch_plain, merge
-from premodel.store.schema import SAMPLES
+from premodel.store.schema import CALIBRATION, LEFT_OUT, SAMPLES
 from premodel.store.store import Store
 
 MAX_LABEL = 2**31 - 1
@@ -87,31 +87,49 @@ def register_samples(store: Store, names: Sequence[str], entries: Sequence[Entry
     -------
     Number of samples whose label is not the one stored before.
     """
-    query = select(SAMPLES.c.sample, SAMPLES.c.label, SAMPLES.c.name)
+    query = select(SAMPLES.c.sample, SAMPLES.c.label, SAMPLES.c.name, SAMPLES.c.status)
     with store.reading() as connection:
-        known = {
-            str(sample): (whole(label, "samples", sample, "label", 0, MAX_LABEL), str(name))
-            for sample, label, name in fetch_plain(connection, query)
-        }
-    new, changed, relabelled = [], [], 0
+        rows = fetch_plain(connection, query)
+    known = {
+        str(sample): (whole(label, "samples", sample, "label", 0, MAX_LABEL), str(name))
+        for sample, label, name, _ in rows
+    }
+    set_aside = {str(sample) for sample, _, _, status in rows if status == CALIBRATION}
+    new, returned, changed, relabelled = [], [], [], 0
     for entry in entries:
         name = names[entry.row]
         before = known.get(entry.sample)
         if before is None:
             new.append(sample_row(entry, name, None))
+        elif entry.sample in set_aside:  # of another zoo, or of an earlier manifest of this one
+            returned.append(sample_row(entry, name, None))
+            relabelled += before[0] != entry.label
         elif before != (entry.label, name):
             changed.append({"sample": entry.sample, "label": entry.label, "name": name})
             relabelled += before[0] != entry.label
 
     def work(connection: Connection) -> None:
-        merge(connection, SAMPLES, new)
+        merge(connection, SAMPLES, [*new, *returned])
         for row in changed:
             change = update(SAMPLES).where(SAMPLES.c.sample == row["sample"])
             connection.execute(change.values(label=row["label"], name=row["name"]))
 
-    if new or changed:
+    if new or returned or changed:
         store.write(work)
     return relabelled
+
+
+def set_aside(store: Store, names: Sequence[str], entries: Sequence[Entry]) -> None:
+    """Mark samples as those that models were calibrated on; their answers are kept and not read.
+
+    Parameters
+    ----------
+    names:
+        Of the rows of the data set.
+    """
+    rows = [{**sample_row(entry, names[entry.row], None), "status": CALIBRATION} for entry in entries]
+    if rows:
+        store.write(lambda connection: merge(connection, SAMPLES, rows))
 
 
 def sample_names(store: Store) -> dict[str, str]:
@@ -129,11 +147,11 @@ def read_samples(connection: Connection, n_labels: int) -> tuple[list[str], NDAr
         A label is none of the `n_labels`, or the status is unknown.
     """
     c = SAMPLES.c
-    query = select(c.sample, c.label, c.status).where(c.status != "unreadable").order_by(c.sample)
+    query = select(c.sample, c.label, c.status).where(c.status.not_in(LEFT_OUT)).order_by(c.sample)
     rows = fetch_plain(connection, query)
     samples, labels, states = zip(*rows, strict=True) if rows else ((), (), ())
     for sample, status in zip(samples, states, strict=True):
         if status not in ("ok", "new"):
-            raise damaged("samples", sample, f"status is {shown(status)}", "new, ok, unreadable")
+            raise damaged("samples", sample, f"status is {shown(status)}", "new, ok, unreadable, calibration")
     truth = whole_column(labels, "samples", samples, "label", 0, n_labels - 1)
     return [str(sample) for sample in samples], truth.astype(np.int32)

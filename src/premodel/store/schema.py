@@ -31,6 +31,12 @@ PENULTIMATE = "penultimate:"
 GROUP = "families:"
 """How the key of rows begins that hold the values of several families (`features.py`)."""
 
+CALIBRATION = "calibration"
+"""Status of a sample that models were calibrated on: nothing is trained or evaluated on it."""
+
+LEFT_OUT = ("unreadable", CALIBRATION)
+"""Statuses of samples that are in no table."""
+
 MYSQL = ("mysql", "mariadb")
 
 METADATA = MetaData()
@@ -82,7 +88,7 @@ SAMPLES = Table(
     Column("label", Integer, nullable=False),
     _text("name"),  # where it was last seen
     Column("bytes", Integer, nullable=False),
-    Column("status", String(16), nullable=False),  # new, ok, unreadable
+    Column("status", String(16), nullable=False),  # new, ok, unreadable, calibration
     _text("reason"),
     Column("width", Integer, nullable=False),  # 0 where it was not decoded
     Column("height", Integer, nullable=False),

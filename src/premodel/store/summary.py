@@ -14,7 +14,7 @@ from premodel.store.damage import whole
 from premodel.store.features import count_vectors
 from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
 from premodel.store.runs import MAX_RUN, run_conditions
-from premodel.store.schema import CANDIDATES, LABELS, PREDICTIONS, RUNS, SAMPLES, TIMINGS
+from premodel.store.schema import CANDIDATES, LABELS, LEFT_OUT, PREDICTIONS, RUNS, SAMPLES, TIMINGS
 from premodel.store.store import Store
 
 SHOWN_UNREADABLE = 20
@@ -97,6 +97,11 @@ class StoreSummary:
         return asdict(self)
 
 
+def _left_out(connection: Connection) -> int:
+    found = connection.scalar(select(func.count()).select_from(SAMPLES).where(SAMPLES.c.status.in_(LEFT_OUT)))
+    return int(found or 0)
+
+
 def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
     """Count what the store holds.
 
@@ -123,7 +128,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         broken = select(SAMPLES.c.name, SAMPLES.c.reason).where(SAMPLES.c.status == "unreadable")
         unreadable = connection.execute(broken.order_by(SAMPLES.c.name)).all()
         summary = {
-            "samples": _count(connection, SAMPLES) - len(unreadable),
+            "samples": _count(connection, SAMPLES) - _left_out(connection),
             "features": count_vectors(connection),
             "runs": _count(connection, RUNS),
             "unfinished_runs": int(

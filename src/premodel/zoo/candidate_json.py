@@ -41,6 +41,8 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
         data["files"] = files
     if model.task != IMAGE_TASK:
         data["task"] = model.task
+    if model.origin is not None:
+        data["origin"] = asdict(model.origin)
     for name in ("url", "license"):
         if not data[name]:
             del data[name]

@@ -18,6 +18,7 @@ from premodel.domains.registry import domain_of, tasks
 from premodel.errors import ModelError, ZooError
 from premodel.fields import Fields, is_json, is_text, read_toml, shown
 from premodel.files import file_git_blob_sha1, file_sha256, is_regular
+from premodel.zoo.calibration import read_calibration
 from premodel.zoo.label_files import MIN_LABELS, WAITING, check_remote, read_label_file
 
 ACTIVATIONS = ("softmax", "none", "sigmoid", "percent")
@@ -25,6 +26,28 @@ MAX_THREADS = 1024
 WEIGHTS = "weights_sha256"
 """The setting of an OpenVINO `.xml` that holds the digest of its `.bin`."""
 SHA256 = re.compile("[0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a model was made from; see `premodel zoo expand`.
+
+    Attributes
+    ----------
+    sha256:
+        Of the original's file.
+    kind:
+        What was made of it, such as "int8".
+    tool:
+        By what, with its version.
+    calibration_samples:
+        On how many samples; 0 if none were needed.
+    """
+
+    sha256: str
+    kind: str
+    tool: str
+    calibration_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +76,8 @@ class Model:
         What its inputs are: names the domain.
     files:
         Every further file that it reads, as the manifest says: its name beneath the folder of `file`, and its SHA-256.
+    origin:
+        The model that it was made from; None for an original.
     activation:
         What the outputs are: "softmax" for probabilities, "none" for logits, "sigmoid" for a probability of each label
         by itself, "percent" for probabilities from 0 to 100.
@@ -78,6 +103,7 @@ class Model:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     task: str = IMAGE_TASK
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
+    origin: Origin | None = None
 
     @property
     def domain(self) -> Domain:
@@ -251,6 +277,8 @@ class Zoo:
     ----------
     file:
         The manifest.
+    calibration:
+        SHA-256 of the samples that models were calibrated on: they are left out of profiles.
     """
 
     name: str
@@ -258,6 +286,7 @@ class Zoo:
     labels: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     file: Path
+    calibration: frozenset[str] = frozenset()
 
     def candidate(self, name: str) -> Candidate:
         """The candidate of that name; ZooError naming those there are."""
@@ -291,6 +320,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
     name = fields.text("name")
     task = fields.text("task", allowed=tasks())
     labels = _labels(fields, path)
+    calibration = read_calibration(_inside(fields, "calibration", path.parent)) if fields.has("calibration") else ()
     entries = fields.tables("models")
     fields.done()
     if not entries:
@@ -303,7 +333,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
         for candidate in candidates:
             require_file(candidate.model)
             _check_further_files(candidate.model)
-    return Zoo(name, task, labels, tuple(candidates), path)
+    return Zoo(name, task, labels, tuple(candidates), path, frozenset(calibration))
 
 
 def require_file(model: Model) -> None:
@@ -474,6 +504,7 @@ def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
         settings=dict(settings),
         task=task,
         files={PurePosixPath(name).as_posix(): digest.lower() for name, digest in files.items()},
+        origin=_origin(fields.table("origin")) if fields.has("origin") else None,
     )
     if remote:
         check_remote(fields, runtime, model.url, model.sha256, model.settings)
@@ -484,6 +515,16 @@ def _is_further_file(entry: tuple[Any, Any]) -> bool:
     name, digest = entry
     named = isinstance(name, str) and is_text(name) and is_inside(name)
     return named and isinstance(digest, str) and SHA256.fullmatch(digest) is not None
+
+
+def _origin(fields: Fields) -> Origin:
+    sha256 = fields.digest("sha256", 64)
+    if sha256 is None:
+        raise fields.fail("sha256", "64 hexadecimal digits")
+    samples = fields.integer("calibration_samples", 0, 1 << 31, 0)
+    origin = Origin(sha256, fields.text("kind"), fields.text("tool"), samples)
+    fields.done()
+    return origin
 
 
 def _refuse_twins(candidates: list[Candidate], path: Path) -> None:

@@ -1,0 +1,1 @@
+"""`premodel zoo expand`: cheaper siblings of a zoo's models, made, checked and described."""
