@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from premodel.cli.data_options import add_data_options, data_notes, read_data
-from premodel.domains.image.decode import set_threads
 from premodel.zoo.manifest import read_zoo
 from premodel.zoo_tools.expand.expand import (
     DEFAULT_CALIBRATION,
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     dataset = read_data(args, args.data, args.labels, zoo.labels)
     for note in data_notes(dataset):
         print(f"premodel zoo: {note}", file=sys.stderr)
-    set_threads(1)
+    zoo.candidates[0].domain.set_threads(1)
     found = expand(zoo, dataset, args.out, options, TerminalProgress())
     print(json.dumps(_to_json(args, found)) if args.json else _text(args, found))
     return 0

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from premodel.backends.base import Tensor
-from premodel.domains.image.views import View
 from premodel.errors import MissingExtraError, ModelError, PremodelError, RunError
+from premodel.fields import Fields
 from premodel.files import file_sha256, replacing
 from premodel.runtime.candidate import NetworkPool, OpenedCandidate
 from premodel.zoo.manifest import Candidate, Origin
@@ -111,7 +111,7 @@ class Job:
 
     def _make(self, recipe: Recipe, tensors: Sequence[Tensor], state: State) -> Sibling:
         model = self.original.model
-        form = file_form(model)
+        form, domain = file_form(model), self.original.domain
         view = form != "onnx" and recipe.size is not None
         settings = {**model.settings, **recipe.settings}
         if recipe.runtime != model.runtime:
@@ -143,7 +143,10 @@ class Job:
         )
         if view and not recipe.int8:
             made = model
-        seen = View(recipe.suffix.partition("@")[2], size=recipe.size) if view and recipe.size else View()
+        seen = domain.plain_view()
+        if view and recipe.size is not None:
+            named = Fields({"size": list(recipe.size)}, self.original.name)
+            seen = domain.read_view(named, recipe.suffix.partition("@")[2])
         candidate = Candidate(made, seen, self.original.n_labels)
         return Sibling(candidate.name, self.original.name, recipe.what, candidate, base)
 
