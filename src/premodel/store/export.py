@@ -177,7 +177,7 @@ def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
         candidates = read_candidates(connection, store, required=False)
         extractor = read_extractor(connection)
         c = SAMPLES.c
-        query = select(c.sample, c.name, c.label).where(c.status.not_in(LEFT_OUT)).order_by(c.sample)
+        query = select(c.sample, c.name, c.label).where(*(c.status != status for status in LEFT_OUT)).order_by(c.sample)
         samples = connection.execute(query).all()
         for start in range(0, len(samples), BATCH_ROWS):
             chunk = samples[start : start + BATCH_ROWS]

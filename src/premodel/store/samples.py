@@ -147,7 +147,7 @@ def read_samples(connection: Connection, n_labels: int) -> tuple[list[str], NDAr
         A label is none of the `n_labels`, or the status is unknown.
     """
     c = SAMPLES.c
-    query = select(c.sample, c.label, c.status).where(c.status.not_in(LEFT_OUT)).order_by(c.sample)
+    query = select(c.sample, c.label, c.status).where(*(c.status != status for status in LEFT_OUT)).order_by(c.sample)
     rows = fetch_plain(connection, query)
     samples, labels, states = zip(*rows, strict=True) if rows else ((), (), ())
     for sample, status in zip(samples, states, strict=True):
