@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from premodel.errors import StoreError
 from premodel.records import TOP_K
 from premodel.store.damage import RESTORE, whole
-from premodel.store.rows import fetch_plain
+from premodel.store.rows import PlainQuery, fetch_plain
 from premodel.store.runs import StoredCandidate
 from premodel.store.samples import MAX_LABEL
 from premodel.store.schema import PREDICTIONS
@@ -22,6 +22,13 @@ from premodel.store.store import Store
 
 MAX_SUM = 1.05
 """Of probabilities; those of quantised networks are rounded."""
+
+_C = PREDICTIONS.c
+_ANSWERS = PlainQuery(
+    select(_C.sample, _C.truth, _C.truth_rank, _C.entropy, _C.labels, _C.probabilities, _C.status)
+    .where(_C.prediction_key == bindparam("key"), _C.sample.between(bindparam("first"), bindparam("last")))
+    .order_by(_C.sample)
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +78,6 @@ def read_answers(
     StoreError
         They are damaged.
     """
-    c = PREDICTIONS.c
-    query = select(c.sample, c.truth, c.truth_rank, c.entropy, c.labels, c.probabilities, c.status)
-    query = query.where(c.prediction_key == candidate.prediction_key).order_by(c.sample)
-    if first is not None and last is not None:
-        query = query.where(c.sample.between(first, last))
     n, k = len(samples), min(TOP_K, n_labels)
     found = StoredAnswers(
         np.zeros(n, np.bool_),
@@ -84,7 +86,8 @@ def read_answers(
         np.zeros(n, np.float32),
         np.full(n, n_labels, np.int32),
     )
-    stored = fetch_plain(connection, query)
+    ends = {"first": first or "", "last": "g" if last is None else last}  # digests are hexadecimal
+    stored = _ANSWERS.fetch(connection, key=candidate.prediction_key, **ends)
     if len(stored) != n or [row[0] for row in stored] != list(samples):
         position = {sample: row for row, sample in enumerate(samples)}
         stored = [row for row in stored if row[0] in position]

@@ -128,7 +128,7 @@ def read_extractor(connection: Connection) -> StoredExtractor:
         return StoredExtractor("", ())
     version = max(extractors, key=lambda text: text.zfill(16) if text.isdigit() else text)
     keys = extractors[version]
-    return StoredExtractor(version, tuple(_family(connection, key) for key in keys))
+    return StoredExtractor(version, tuple(_families(connection, keys)))
 
 
 def read_features(
@@ -169,7 +169,7 @@ def read_features(
         rows = fetch_plain(connection, query)
         if not rows:
             continue
-        sizes = [widths[key] if key in widths else len(_family(connection, key).names) for key in held]
+        sizes = [widths[key] if key in widths else len(_families(connection, [key])[0].names) for key in held]
         found, flat = _vectors(group, rows, sum(sizes))
         if held == keys and len(found) == n and found == tuple(samples):
             return flat.astype(np.float32), np.ones(n, np.bool_)
@@ -212,7 +212,7 @@ def read_vectors(store: Store, key: str, samples: Sequence[str]) -> NDArray[np.f
     with store.reading() as connection:
         if connection.scalar(select(EXTRACTORS.c.version).where(EXTRACTORS.c.version == key)) is None:
             return None
-        vectors, there = read_features(connection, [_family(connection, key)], list(samples))
+        vectors, there = read_features(connection, _families(connection, [key]), list(samples))
     return vectors if there.all() else None
 
 
@@ -223,9 +223,14 @@ def _extractors(connection: Connection) -> dict[str, list[str]]:
     return {str(version): _texts(names, version) for version, names in rows}
 
 
-def _family(connection: Connection, key: str) -> StoredFamily:
+def _families(connection: Connection, keys: Sequence[str]) -> list[StoredFamily]:
     c = EXTRACTORS.c
-    row = connection.execute(select(c.names, c.needs).where(c.version == key)).first()
+    query = select(c.version, c.names, c.needs).where(c.version.in_(list(keys)))
+    rows = {row.version: row for row in connection.execute(query)}
+    return [_family(key, rows.get(key)) for key in keys]
+
+
+def _family(key: str, row: Any) -> StoredFamily:
     if row is None:
         raise StoreError("the store does not say which features a family has", given=key)
     names, needs = _texts(row.names, key), read_json(row.needs, "extractors", key)

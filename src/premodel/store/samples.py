@@ -150,8 +150,8 @@ def read_samples(connection: Connection, n_labels: int) -> tuple[list[str], NDAr
     query = select(c.sample, c.label, c.status).where(*(c.status != status for status in LEFT_OUT)).order_by(c.sample)
     rows = fetch_plain(connection, query)
     samples, labels, states = zip(*rows, strict=True) if rows else ((), (), ())
-    for sample, status in zip(samples, states, strict=True):
-        if status not in ("ok", "new"):
-            raise damaged("samples", sample, f"status is {shown(status)}", "new, ok, unreadable, calibration")
+    if set(states) - {"ok", "new"}:
+        at = next(index for index, status in enumerate(states) if status not in ("ok", "new"))
+        raise damaged("samples", samples[at], f"status is {shown(states[at])}", "new, ok, unreadable, calibration")
     truth = whole_column(labels, "samples", samples, "label", 0, n_labels - 1)
     return [str(sample) for sample in samples], truth.astype(np.int32)
