@@ -16,7 +16,7 @@ import numpy as np
 from premodel.records import Prediction
 from premodel.runtime.policies.base import TRAINED, AnswersSoFar, Run, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import CascadeRouting, StoppingComponents
+from premodel.runtime.policies.stopping import NOT_ALLOWED, CascadeRouting, StoppingComponents
 
 BUDGET_US = 30.0
 POINTS = 38
@@ -26,20 +26,22 @@ def policy(candidates: int, labels: int, go_on: bool, seed: int) -> CascadeRouti
     """A cascade with drawn weights that always goes on until all have run, or never."""
     random = np.random.default_rng(seed)
     sets = 2**candidates
-    gains = random.normal(0, 0.01, (POINTS, sets, candidates, 3)).astype(np.float32)
-    gains[..., 0] += 1.0 if go_on else -1.0
-    parts = StoppingComponents(
+    continuation = random.normal(0, 0.01, (POINTS, sets, candidates, 3)).astype(np.float32)
+    continuation[..., 0] += 1.0 if go_on else -1.0
+    has_run = (np.arange(sets)[:, None] >> np.arange(candidates)) & 1 == 1
+    continuation[:, has_run, 0] = NOT_ALLOWED
+    components = StoppingComponents(
         weights=random.uniform(0.3, 1.0, (sets, candidates)).astype(np.float32),
         member=np.full(sets, -1, np.int8),
         calibration=np.tile([0.0, 1.0], (sets, 1)),
         cost_weight=np.geomspace(1e-3, 1.0, POINTS),
-        gains=gains,
+        continuation=continuation,
         budgets=np.arange(1.0, sets),
         start=random.random((sets - 1, POINTS, candidates)).astype(np.float32),
     )
     costs = Costs(tuple(float(index + 1) for index in range(candidates)), 0.3)
     names = [f"candidate {index}" for index in range(candidates)]
-    return CascadeRouting(names, parts, point=9, accuracy=[0.7] * candidates, costs=costs, n_labels=labels)
+    return CascadeRouting(names, components, point=9, accuracy=[0.7] * candidates, costs=costs, n_labels=labels)
 
 
 def predictions(count: int, labels: int, seed: int) -> list[Prediction]:

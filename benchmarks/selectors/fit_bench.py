@@ -65,7 +65,7 @@ def main() -> None:
     start, cpu = time.perf_counter(), time.process_time()
     fitted = fit_paper(tables, "top1", PaperSettings(technique=options.technique, seed=options.seed))
     fitted_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu
-    print("\n".join(fitted.account.lines()))
+    print("\n".join(fitted.summary.lines()))
     fold = stratified_folds(tables.truth, tables.correct("top1").sum(axis=1))[0]
     start = time.perf_counter()
     fitted.selector.score_batch(tables.features[fold.test][:, fitted.features])

@@ -44,9 +44,9 @@ def test_a_figure_with_a_missing_value_is_left_out(shown: list[Any]) -> None:
 
 def test_columns_of_numbers_stand_to_the_right_and_words_to_the_left(shown: list[Any]) -> None:
     notebook.show_table(
-        DataTable("t", "Caption", ("who", "right, %", "why"), (("a", 80.0, "x"), ("b", None, "1 of 2")))
+        DataTable("t", "Caption", ("who", "accuracy, %", "why"), (("a", 80.0, "x"), ("b", None, "1 of 2")))
     )
     (text,) = shown
-    assert "<th style='text-align:left'>who</th><th style='text-align:right'>right, %</th>" in text
+    assert "<th style='text-align:left'>who</th><th style='text-align:right'>accuracy, %</th>" in text
     assert "<td style='text-align:left'>x</td>" in text
     assert "<td style='text-align:left'>1 of 2</td>" in text

@@ -3,7 +3,7 @@
 const POLL_MS = 2000;
 const COLUMNS = 60;
 const SHOWN = 5;
-const LEAST = 0.0005; // shown as 0.0 %
+const MIN_SHOWN = 0.0005; // shown as 0.0 %
 const COLOURS = 10;
 const STAGES = ["decode", "features", "select", "predict"];
 
@@ -119,7 +119,7 @@ function show(answer) {
   const served = answer.abstained ? "The premodel abstained" : `Answered by ${spaced(answer.candidate)}`;
   const sure = answer.confidence === null ? "" : `; estimated to be right with ${percent(answer.confidence)}`;
   byId("by").textContent = `${served}${ran}${sure}.`;
-  byId("probabilities").replaceChildren(...answer.probabilities.slice(0, SHOWN).filter(({ p }) => p >= LEAST).map((line) => {
+  byId("probabilities").replaceChildren(...answer.probabilities.slice(0, SHOWN).filter(({ p }) => p >= MIN_SHOWN).map((line) => {
     const item = element("li");
     item.append(element("span", line.class, "name"), element("span", percent(line.p), "number"), bar(line.p));
     item.title = line.class;
