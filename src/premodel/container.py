@@ -39,8 +39,9 @@ ZIP_ERRORS = (
     IndexError,
     OverflowError,
     EOFError,
+    OSError,
 )
-"""All that zipfile raises on hostile bytes."""
+"""All that zipfile raises on hostile bytes: OSError where a record names a place that no file can have."""
 
 
 class Container:

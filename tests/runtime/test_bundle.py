@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import zipfile
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from bundles import Made, bundle_of, make_bundle
 from policy_makers import MAKERS
+from premodel.arrays import pack_arrays, unpack_arrays
 from premodel.container import DIGITS, SEAL, open_sealed, write_members
 from premodel.errors import BundleError, ModelError
 from premodel.runtime.bundle import ARRAYS, HEADER, MODELS, SCHEMA, copy_embedded, read_bundle, write_bundle
@@ -346,3 +348,97 @@ def test_a_policy_of_another_number_of_labels_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(BundleError, match="as many labels as the bundle; given: 500000000; allowed: "):
         read_bundle(with_header(routing, tmp_path / "labels.premodel", change))
+
+
+def with_parts(made: Made, path: Path, change: Callable[[dict[str, Any], dict[str, Any]], Any]) -> Path:
+    """The bundle with other settings of its policy and other arrays, under a right seal."""
+    members = members_of(made.path)
+    header, arrays = json.loads(members[HEADER]), unpack_arrays(members[ARRAYS], "arrays")
+    change(header["policy"]["settings"], arrays)
+    return forge(path, members | {HEADER: json.dumps(header).encode(), ARRAYS: pack_arrays(arrays)})
+
+
+def put(name: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    """Every number of an array at once; `None` for another type of the same numbers."""
+
+    def change(settings: dict[str, Any], arrays: dict[str, Any]) -> None:
+        del settings
+        if value is None:
+            arrays[name] = arrays[name].astype(np.float64 if arrays[name].dtype != np.float64 else np.float32)
+        else:
+            arrays[name] = np.full_like(arrays[name], value)
+
+    return change
+
+
+def say(name: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def change(settings: dict[str, Any], arrays: dict[str, Any]) -> None:
+        del arrays
+        table, _, last = name.rpartition(".")
+        (settings[table] if table else settings)[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("maker", "change", "says"),
+    [
+        ("cascade-routing", say("top_n", 5_000_000), "top_n 5000000"),
+        ("cascade-routing", say("n_labels", 5), "as many labels"),
+        ("cascade-routing", say("accuracy", [-5, 0.5, 99]), r"accuracy must be in \[0, 1\], got -5"),
+        ("cascade-routing", say("costs.decode_ms", 1e308), "the policy's costs are wrong; .*; allowed: 3 latencies"),
+        ("cascade-routing", put("weights", 1e38), "weights must be"),
+        ("cascade-routing", put("cost_weight", -1.0), "must rise, from 0"),
+        ("cascade-routing", put("start", None), "start is float64 .*; allowed: float32"),
+        ("cascade-routing", put("member", None), "member is float64 .*; allowed: int8"),
+        ("cascade-routing", put("member", 2), "a set must serve the answer of one of its own candidates"),
+        ("cascade-routing", put("calibration", 1e300), "calibration"),
+        ("cascade", put("gains", np.inf), "not finite"),
+        ("single", say("costs.latency_ms", [1.0, 2.0, 1e300]), "the policy's costs are wrong"),
+        ("select, utility", say("cost_weight", 1e300), "cost_weight must be from 0 to 1e\\+100"),
+        ("select, utility", put("selector.weights", 1e300), "array weights is out of range"),
+        ("select, abstaining", put("selector.rows", 3e38), "array rows is out of range.*; allowed: -1 to 2"),
+        ("select, abstaining", put("selector.high", 1e300), "array high is out of range"),
+        ("select, abstaining", put("selector.low", 1e-300), "an end of a feature's range is no value"),
+        ("select, fallback in the chain", put("selector.1.support", 1e30), "array support is out of range"),
+        ("select, fallback in the chain", put("selector.1.weights", -1e300), "array weights is out of range"),
+        ("select, highest score", put("selector.means", 1e200), "array means is out of range"),
+        ("select, highest score", put("selector.variances", 5e-324), "array variances is out of range"),
+    ],
+)
+def test_every_number_that_a_decision_uses_is_checked_on_opening(
+    tmp_path: Path, maker: str, change: Callable[[dict[str, Any], dict[str, Any]], Any], says: str
+) -> None:
+    made = make_bundle(tmp_path, MAKERS[maker])
+    with pytest.raises(BundleError, match=says):
+        read_bundle(with_parts(made, tmp_path / "wrong.premodel", change))
+
+
+def test_a_local_model_without_a_digest_is_not_opened(made: Made, tmp_path: Path) -> None:
+    def change(header: dict[str, Any]) -> None:
+        del header["candidates"][1]["sha256"]
+        header["candidates"][1]["git_blob_sha1"] = "0" * 40
+
+    with pytest.raises(BundleError, match="states no sha256 of the model file of m1"):
+        read_bundle(with_header(made, tmp_path / "x.premodel", change))
+
+
+@pytest.mark.parametrize("place", [1 << 31, 1 << 40, (1 << 63) - 1, (1 << 64) - 1])
+def test_a_directory_beyond_the_end_of_the_file_is_refused(made: Made, tmp_path: Path, place: int) -> None:
+    """By the records for large files, which name places and counts in 64 bits."""
+    whole = made.path.read_bytes()
+    end = len(whole) - len(SEAL) - DIGITS - 22
+    count, size, start = struct.unpack_from("<HII", whole, end + 10)
+    for entries, length, at in ((count, size, place), (count, place, start), (place, size, start)):
+        record = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, entries, entries, length, at)
+        locator = struct.pack("<4sIQI", b"PK\6\7", 0, end, 1)
+        tail = bytearray(whole[end:])
+        struct.pack_into("<HHII", tail, 8, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+        path = tmp_path / "far.premodel"
+        path.write_bytes(whole[:end] + record + locator + tail)
+        reseal(path)
+        if entries == count:
+            with pytest.raises(BundleError, match="damaged"):
+                read_bundle(path)
+        else:  # the count is not needed: what is there is read
+            assert read_bundle(path).policy.kind == "select"

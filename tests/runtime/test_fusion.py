@@ -135,3 +135,10 @@ def test_heavy_weights_do_not_overflow() -> None:
     shares = fuse([sure] * 8, [4.0] * 8)
     assert np.isfinite(shares).all()
     assert shares[1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("weight", [8.0, 8.1, 9.6, 100.0, 1e4])
+def test_one_member_of_any_weight_has_a_probability(weight: float) -> None:
+    one = said([3, 1, 2], [0.6, 0.3, 0.1])
+    found = own_top_probability(log_scores(one.probabilities), weight, LABELS, 1)
+    assert found == pytest.approx(float(fuse([one], [weight]).max()), rel=1e-5)

@@ -264,6 +264,12 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
     if not 1 <= len(entries) <= MAX_CANDIDATES:
         raise BundleError("wrong number of candidates", where=fields.where, given=len(entries), allowed=MAX_CANDIDATES)
     candidates = tuple(candidate_from_json(entry, folder, BundleError) for entry in entries)
+    for candidate in candidates:
+        if candidate.model.sha256 is None:
+            raise BundleError(
+                f"the bundle states no sha256 of the model file of {candidate.name}", where=fields.where,
+                do="train it again",
+            )  # fmt: skip
     tasks = {candidate.model.task for candidate in candidates}
     if len(tasks) > 1:
         raise BundleError("candidates must be of one task", where=fields.where, given=", ".join(sorted(tasks)))

@@ -111,7 +111,13 @@ def own_top_probability(listed: LogScores32, weight: float, n_labels: int, top_n
     listed:
         float32 (k,), log scores of its listed labels by falling probability.
     """
-    raised = np.exp(listed * np.float32(weight))
-    total = float(raised.sum()) + (n_labels - raised.size)
+    if weight > SAFE:
+        scores = listed * np.float32(weight)
+        most = float(scores.max(initial=0.0))
+        raised = np.exp(scores - np.float32(most))
+        total = float(raised.sum()) + (n_labels - raised.size) * math.exp(-most)
+    else:
+        raised = np.exp(listed * np.float32(weight))
+        total = float(raised.sum()) + (n_labels - raised.size)
     top_probability: float = float(raised[:top_n].sum()) / total
     return top_probability

@@ -22,6 +22,8 @@ from premodel.records import Prediction
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays, Features, Scores
 
+MAX_COST_WEIGHT = 1e100
+"""Of a bundle: accuracy that one ms is worth. Its product with any latency is a number."""
 FUSED = -1
 """Source of an answer that fuses several candidates' predictions."""
 

@@ -12,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError, OptionError
+from premodel.fields import shown
+
+MAX_MS = 1e9
+"""Of one latency in a bundle, eleven days: sums and products with weights stay far within a float."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,11 @@ class Costs:
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError("the policy's costs are incomplete", given=f"{type(error).__name__}: {error}") from error
         values = np.asarray([*latency_ms, *others.values()])
-        if len(latency_ms) != count or not np.isfinite(values).all() or (values < 0).any():
+        if len(latency_ms) != count or not ((values >= 0) & (values <= MAX_MS)).all():
             raise BundleError(
-                "the policy's costs are wrong", given=dict(data), allowed=f"{count} finite latencies, 0 ms or more"
+                "the policy's costs are wrong",
+                given=shown(dict(data)),
+                allowed=f"{count} latencies, 0 to {MAX_MS:g} ms",
             )
         return cls(latency_ms, **others)
 

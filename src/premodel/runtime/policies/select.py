@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError
-from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop
+from premodel.runtime.policies.base import MAX_COST_WEIGHT, AnswersSoFar, CallOptions, Policy, Run, Stop
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
 from premodel.runtime.selectors.registry import selector_from_components
@@ -81,8 +81,10 @@ class Select(Policy):
         self.candidates = self.chain if fallback is None or fallback in self.chain else (*self.chain, fallback)
         if selector.n_candidates != len(self.chain) or len(costs.latency_ms) != len(self.candidates):
             raise ValueError("one score per candidate of the chain and one latency per candidate")
-        if rule not in RULES or meaning not in MEANINGS or not math.isfinite(threshold) or not cost_weight >= 0:
-            raise ValueError(f"rule {rule}, meaning {meaning}, threshold {threshold} or cost_weight {cost_weight}")
+        if rule not in RULES or meaning not in MEANINGS or not math.isfinite(threshold):
+            raise ValueError(f"rule {rule}, meaning {meaning} or threshold {threshold}")
+        if not 0 <= cost_weight <= MAX_COST_WEIGHT:
+            raise ValueError(f"cost_weight must be from 0 to {MAX_COST_WEIGHT:g}, got {cost_weight}")
         self.selector = selector
         self.features = selector.features
         self.rule: Rule = rule

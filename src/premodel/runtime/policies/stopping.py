@@ -28,7 +28,16 @@ from premodel.runtime.fusion import (
     log_scores,
     own_top_probability,
 )
-from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop, check_accuracy
+from premodel.runtime.policies.base import (
+    FUSED,
+    MAX_COST_WEIGHT,
+    AnswersSoFar,
+    CallOptions,
+    Policy,
+    Run,
+    Stop,
+    check_accuracy,
+)
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays
 
@@ -38,6 +47,15 @@ MIN_TOP_PROBABILITY = 1e-4
 SCALE = 3.0
 MAX_WEIGHT = 1e4
 """Of a log probability in the fusion; training finds weights near 1, and float32 holds every product below this."""
+DTYPES = {
+    "weights": np.dtype(np.float32),
+    "member": np.dtype(np.int8),
+    "calibration": np.dtype(np.float64),
+    "cost_weight": np.dtype(np.float64),
+    "gains": np.dtype(np.float32),
+    "budgets": np.dtype(np.float64),
+    "start": np.dtype(np.float32),
+}
 MAX_CALIBRATION = 1e6
 NOT_ALLOWED = -1e30
 """First number of the continuation value of a candidate that may not run next; finite: no product with it is NaN."""
@@ -98,13 +116,15 @@ class StoppingComponents:
         }
         for name, shape in shapes.items():
             array: NDArray[Any] = getattr(self, name)
-            if array.shape != shape or array.dtype.kind not in "if" or np.isnan(array).any():
-                raise ValueError(f"{name} has shape {array.shape}, or holds NaN; allowed: {shape}")
+            if array.shape != shape or array.dtype != DTYPES[name] or np.isnan(array).any():
+                raise ValueError(
+                    f"{name} is {array.dtype} {array.shape}, or holds NaN; allowed: {DTYPES[name]} {shape}"
+                )
         if points == 0 or levels == 0:
             raise ValueError("no operating point or no budget")
         for rising in (self.cost_weight, self.budgets):
-            if not np.isfinite(rising).all() or (np.diff(rising) <= 0).any():
-                raise ValueError("cost weights and budgets must rise")
+            if not ((rising >= 0) & (rising <= MAX_COST_WEIGHT)).all() or (np.diff(rising) <= 0).any():
+                raise ValueError(f"cost weights and budgets must rise, from 0 to {MAX_COST_WEIGHT:g}")
         if not (np.isfinite(self.weights).all() and (self.weights >= 0).all() and np.isfinite(self.calibration).all()):
             raise ValueError("weights must be 0 or more, calibration finite")
         if (self.member < -1).any() or (self.member >= candidates).any():
@@ -116,6 +136,9 @@ class StoppingComponents:
         has_run = (np.arange(sets)[:, None] >> np.arange(candidates)) & 1 == 1
         if (self.continuation[:, has_run, 0] > NOT_ALLOWED / 2).any():
             raise ValueError("a candidate that has run must not be run again")
+        several = np.flatnonzero((has_run.sum(axis=1) > 1) & (self.member >= 0))
+        if not has_run[several, self.member[several]].all():
+            raise ValueError("a set must serve the answer of one of its own candidates")
 
 
 class StoppingPolicy(Policy):

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from premodel.errors import BundleError
 
+MAX_WEIGHT = 1e100
+"""Of a selector's number whose size has no meaning of its own: products and sums of such are numbers."""
+
 
 class Components:
     """Settings and arrays of one selector, checked as they are read.
@@ -84,6 +87,17 @@ class Components:
         array = self.array(name, dtype, shape)
         if not np.isfinite(array).all():
             raise BundleError(f"array {name} holds NaN or infinity", where=self.where, allowed="finite numbers")
+        return array
+
+    def within(
+        self, name: str, dtype: type[np.generic], shape: tuple[int | None, ...], low: float, high: float
+    ) -> NDArray[Any]:
+        """An array as `array` gives it, of numbers from low to high only; BundleError otherwise."""
+        array = self.array(name, dtype, shape)
+        if array.size and not (array.min() >= low and array.max() <= high):  # NaN is neither
+            raise BundleError(
+                f"a number of array {name} is out of range", where=self.where, allowed=f"{low:g} to {high:g}"
+            )
         return array
 
     def require(self, holds: bool, what: str) -> None:

@@ -12,7 +12,7 @@ from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
 from premodel.runtime.selectors.components import Components
 from premodel.runtime.selectors.inputs import checked, checked_batch
 from premodel.runtime.selectors.neighbours import NeighbourSearch
-from premodel.runtime.selectors.scaling import MinMaxScaler
+from premodel.runtime.selectors.scaling import ABOVE, BELOW, MinMaxScaler
 
 
 class KnnSelector(Selector):
@@ -87,7 +87,7 @@ class KnnSelector(Selector):
         """See `Selector.from_components`."""
         components = Components(cls.kind, settings, arrays)
         names = components.names()
-        rows = components.finite("rows", np.float32, (None, len(names)))
+        rows = components.within("rows", np.float32, (None, len(names)), BELOW, ABOVE)
         labels = components.array("labels", np.bool_, (len(rows), None))
         k = components.count("k")
         components.require(k <= len(rows), f"k is {k} but there are {len(rows)} training rows")

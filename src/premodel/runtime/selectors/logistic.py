@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
-from premodel.runtime.selectors.components import Components
+from premodel.runtime.selectors.components import MAX_WEIGHT, Components
 from premodel.runtime.selectors.inputs import checked
 from premodel.runtime.selectors.scaling import MinMaxScaler
 from premodel.runtime.selectors.sigmoid import sigmoid
@@ -64,7 +64,7 @@ class LogisticSelector(Selector):
         components = Components(cls.kind, settings, arrays)
         names = components.names()
         intercepts = components.array("intercepts", np.float64, (None,))
-        weights = components.finite("weights", np.float64, (len(intercepts), len(names)))
+        weights = components.within("weights", np.float64, (len(intercepts), len(names)), -MAX_WEIGHT, MAX_WEIGHT)
         components.require(len(intercepts) > 0, "there are no candidates")
         components.require(not bool(np.isnan(intercepts).any()), "an intercept is NaN")
         return cls(names, MinMaxScaler.from_components(components, len(names)), weights, intercepts)

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
-from premodel.runtime.selectors.components import Components
+from premodel.runtime.selectors.components import MAX_WEIGHT, Components
 from premodel.runtime.selectors.inputs import checked
-from premodel.runtime.selectors.scaling import MinMaxScaler
+from premodel.runtime.selectors.scaling import ABOVE, BELOW, MinMaxScaler
 from premodel.runtime.selectors.sigmoid import sigmoid
+
+MIN_VARIANCE = 1e-100
+"""Above 0: what is divided by it stays a number."""
 
 
 class NaiveBayesSelector(Selector):
@@ -76,9 +79,8 @@ class NaiveBayesSelector(Selector):
         components = Components(cls.kind, settings, arrays)
         names = components.names()
         log_odds = components.array("log_odds", np.float64, (None,))
-        means = components.finite("means", np.float64, (len(log_odds), 2, len(names)))
-        variances = components.finite("variances", np.float64, (len(log_odds), 2, len(names)))
+        means = components.within("means", np.float64, (len(log_odds), 2, len(names)), BELOW, ABOVE)
+        variances = components.within("variances", np.float64, (len(log_odds), 2, len(names)), MIN_VARIANCE, MAX_WEIGHT)
         components.require(len(log_odds) > 0, "there are no candidates")
         components.require(not bool(np.isnan(log_odds).any()), "a prior is NaN")
-        components.require(bool((variances > 0).all()), "a variance is not above 0")
         return cls(names, MinMaxScaler.from_components(components, len(names)), means, variances, log_odds)

@@ -68,7 +68,13 @@ class MinMaxScaler:
     @classmethod
     def from_components(cls, components: Components, n_features: int) -> Self:
         """Make the scaler again; BundleError if an array is missing or a range is reversed."""
-        low = components.finite("low", np.float64, (n_features,))
-        high = components.finite("high", np.float64, (n_features,))
+        greatest = float(np.finfo(np.float32).max)  # features are float32, so both ends of a range are
+        low = components.within("low", np.float64, (n_features,), -greatest, greatest)
+        high = components.within("high", np.float64, (n_features,), -greatest, greatest)
         components.require(bool((low <= high).all()), "a feature's low is above its high")
+        ends = np.concatenate([low, high])
+        components.require(
+            bool((ends == ends.astype(np.float32)).all()),
+            "an end of a feature's range is no value that a feature can have",
+        )
         return cls(low, high)

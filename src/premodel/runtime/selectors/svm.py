@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
-from premodel.runtime.selectors.components import Components
+from premodel.runtime.selectors.components import MAX_WEIGHT, Components
 from premodel.runtime.selectors.distances import DistanceTable
 from premodel.runtime.selectors.inputs import checked
-from premodel.runtime.selectors.scaling import MinMaxScaler
+from premodel.runtime.selectors.scaling import ABOVE, BELOW, MinMaxScaler
 from premodel.runtime.selectors.sigmoid import sigmoid
+
+MAX_GAMMA = 1e12
+"""Of a kernel on scaled features; beyond it rounding decides."""
 
 
 class SvmSelector(Selector):
@@ -98,10 +101,10 @@ class SvmSelector(Selector):
         components = Components(cls.kind, settings, arrays)
         names = components.names()
         gamma = components.number("gamma")
-        components.require(gamma > 0, "gamma is not above 0")
-        support = components.finite("support", np.float32, (None, len(names)))
+        components.require(0 < gamma <= MAX_GAMMA, f"gamma is not above 0 and up to {MAX_GAMMA:g}")
+        support = components.within("support", np.float32, (None, len(names)), BELOW, ABOVE)
         intercepts = components.array("intercepts", np.float64, (None,))
-        weights = components.finite("weights", np.float64, (len(intercepts), len(support)))
+        weights = components.within("weights", np.float64, (len(intercepts), len(support)), -MAX_WEIGHT, MAX_WEIGHT)
         components.require(len(intercepts) > 0, "there are no candidates")
         components.require(not bool(np.isnan(intercepts).any()), "an intercept is NaN")
         return cls(names, MinMaxScaler.from_components(components, len(names)), support, weights, intercepts, gamma)
