@@ -393,7 +393,7 @@ def say(name: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], Non
         ("cascade-routing", put("member", None), "member is float64 .*; allowed: int8"),
         ("cascade-routing", put("member", 2), "a set must serve the answer of one of its own candidates"),
         ("cascade-routing", put("calibration", 1e300), "calibration"),
-        ("cascade", put("gains", np.inf), "not finite"),
+        ("cascade", put("continuation", np.inf), "continuation or start values must be finite"),
         ("single", say("costs.latency_ms", [1.0, 2.0, 1e300]), "the policy's costs are wrong"),
         ("select, utility", say("cost_weight", 1e300), "cost_weight must be from 0 to 1e\\+100"),
         ("select, utility", put("selector.weights", 1e300), "array weights is out of range"),

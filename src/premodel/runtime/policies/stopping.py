@@ -52,7 +52,7 @@ DTYPES = {
     "member": np.dtype(np.int8),
     "calibration": np.dtype(np.float64),
     "cost_weight": np.dtype(np.float64),
-    "gains": np.dtype(np.float32),
+    "continuation": np.dtype(np.float32),
     "budgets": np.dtype(np.float64),
     "start": np.dtype(np.float32),
 }
