@@ -21,7 +21,7 @@ ROUNDS_TO_ZERO = 0.05
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
-Pace = Literal["faster", "slower", "the same speed"]
+Pace = Literal["faster", "slower", "the same speed", "no difference shown"]
 Accuracy = Literal["higher", "lower", "no difference shown"]
 Choice = Literal["above", "below", "not distinguishable"]
 Outcome = Literal["better", "traded", "no difference", "worse", "too few samples"]
@@ -302,6 +302,8 @@ class Verdict:
         Accuracy minus that of the best single candidate in points, with its 95 % interval.
     mix_gain, mix_ci:
         The same against the random mix; None where there is no choice per input to judge.
+    speedup_ci:
+        95 % interval of the speed-up, where it was measured on both at once; None where it rests on timing records.
 
     Examples
     --------
@@ -318,6 +320,7 @@ class Verdict:
     gain_ci: Interval
     mix_gain: float | None = None
     mix_ci: Interval | None = None
+    speedup_ci: Interval | None = None
 
     @property
     def too_few(self) -> bool:
@@ -329,6 +332,8 @@ class Verdict:
         """Against the best single candidate; a factor that rounds to 1.00 is the same speed."""
         if f"{self.speedup:.2f}" == "1.00":
             return "the same speed"
+        if self.speedup_ci is not None and self.speedup_ci[0] <= 1 <= self.speedup_ci[1]:
+            return "no difference shown"
         return "faster" if self.speedup > 1 else "slower"
 
     @property
@@ -388,6 +393,8 @@ class Verdict:
         """The pace with its factor."""
         if self.pace == "the same speed":
             return self.pace
+        if self.pace == "no difference shown":
+            return "no speed difference shown"
         return f"{self.speedup if self.pace == 'faster' else 1 / self.speedup:.2f}x {self.pace}"
 
     @property
@@ -404,6 +411,9 @@ class Verdict:
     def sentence(self, best: str = "the best single candidate") -> str:
         """Both answers with their figures; `best` names what it is compared with."""
         pace = f"{self.factor} {'as' if self.pace == 'the same speed' else 'than'} {best}"
+        if self.pace == "no difference shown" and self.speedup_ci is not None:
+            bounds = f"[{self.speedup_ci[0]:.2f}, {self.speedup_ci[1]:.2f}]"
+            pace = f"{self.factor} to {best} (speed-up {self.speedup:.2f} {bounds})"
         gain = f"{points(self.gain)} points {interval(self.gain_ci)}"
         mix = ""
         if self.mix_gain is not None and self.mix_ci is not None:
@@ -436,6 +446,7 @@ class Verdict:
             "samples": self.samples,
             "speed": self.pace,
             "speedup": self.speedup,
+            "speedup_ci": None if self.speedup_ci is None else list(self.speedup_ci),
             "accuracy": self.accuracy,
             "accuracy_difference_points": self.gain,
             "accuracy_difference_ci": list(self.gain_ci),

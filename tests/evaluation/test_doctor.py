@@ -287,7 +287,9 @@ def test_invalid_timings_are_named() -> None:
     bad = replace(tables.timings[1], valid=False, reason="too noisy")
     found = diagnose(replace(tables, timings=(tables.timings[0], bad), conditions={"decode_valid": False}))
     assert found.invalid == ("c1: too noisy", "decode")
-    assert found.advice.endswith(" The latencies rest on INVALID timings (c1, decode). Measure them again first.")
+    assert found.advice.endswith(
+        " The latencies rest on INVALID timings (c1, decode): measure them again with premodel profile --retime."
+    )
     assert "INVALID timing of c1: too noisy" in format_diagnosis(found)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +63,8 @@ def row(
 
 
 LARGE = "the best single candidate large (90.0 % at 4.00 ms)"
+RETIME = "measure them again with premodel profile --retime."
+LONGER = "give more time, or an idle machine."
 SINGLES = (row("small", "single", 0.7, 1.0), row("large", "single", 0.9, 4.0))
 
 
@@ -181,9 +185,30 @@ def test_latencies_that_rest_on_invalid_timings_are_named() -> None:
     premodel = row("p", "premodel", 0.9, 4.0, mix=(0, 0, 0))
     bad = Timing(3, 1.0, 1.0, 1.0, 1.0, 0.5, 1.5, False, "3 runs, 30 needed")
     doubtful = row("small", "single", 0.7, 1.0, timing=bad)
-    assert describe(premodel, [doubtful, SINGLES[1]]).endswith(" The latencies rest on INVALID timings (small).")
+    said = describe(premodel, [doubtful, SINGLES[1]])
+    assert said.endswith(" The latencies rest on INVALID timings (small): " + RETIME)
+    decoding = replace(SINGLES[0], extra={"decode_valid": False})
+    assert describe(premodel, [decoding, SINGLES[1]]).endswith(" INVALID timings (decode): " + RETIME)
+    benched = replace(doubtful, extra={"runs": 3})
+    assert describe(premodel, [benched, SINGLES[1]]).endswith(" INVALID timings (small): " + LONGER)
     assert doubtful.verdict == "latency INVALID: 3 runs, 30 needed"
     assert row("p", "premodel", 0.9, 2.0, timing=VALID).verdict.endswith("; VALID")
+
+
+def test_a_speed_up_that_is_not_distinguishable_from_one_is_no_difference() -> None:
+    slower = Verdict(200, 0.89, 0.0, (0.0, 0.0), speedup_ci=(0.78, 1.04))
+    assert (slower.pace, slower.outcome) == ("no difference shown", "no difference")
+    assert slower.sentence("m0").startswith("no speed difference shown to m0 (speed-up 0.89 [0.78, 1.04]), no accuracy")
+    assert slower.short == "no speed difference shown, no accuracy difference shown"
+    assert Verdict(200, 0.89, 0.0, (0.0, 0.0), speedup_ci=(0.85, 0.93)).pace == "slower"
+    assert json.loads(json.dumps(slower.to_json()))["speedup_ci"] == [0.78, 1.04]
+
+
+def test_what_always_runs_one_candidate_makes_no_choice_per_input() -> None:
+    alone = replace(row("p", "premodel", 0.9, 4.0, mix=(0, 0, 0)), share={"large": 1.0, "small": 0.0})
+    assert "choice per input" not in describe(alone, SINGLES)
+    both = replace(alone, share={"large": 0.4, "small": 1.0})
+    assert "choice per input" in describe(both, SINGLES)
 
 
 def test_the_objective_chooses_the_premodel_to_speak_of() -> None:

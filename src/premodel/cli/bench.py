@@ -74,7 +74,10 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**result.to_json(), "conditions": conditions}))
     else:
         print("\n".join(f"warning: {warning}" for warning in result.warnings), end="\n" if result.warnings else "")
-        print(f"{result.headline}\n")
+        print(result.headline)
+        print(
+            "\n".join(["when it was trained", *(f"  {line}" for line in result.tested), ""] if result.tested else [""])
+        )
         print(f"{result.samples} images, {result.criterion}, {result.passes} passes, {conditions['device']}")
         print(format_rows(result.rows))
     return 0

@@ -101,6 +101,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
     lines = [
         *(f"warning: {warning}" for warning in evaluation.warnings),
         evaluation.headline,
+        *([evaluation.hint] if evaluation.hint else []),
         "",
         f"{evaluation.samples} samples, {evaluation.criterion}, {evaluation.folds} folds, seed {evaluation.seed}",
         format_rows(evaluation.rows),

@@ -10,6 +10,7 @@ from typing import Any
 
 from premodel.cli.common import output_file
 from premodel.cli.train_options import add_train_options, judged, policies_epilog, policy_help, train_options
+from premodel.evaluation.final_test import FinalTest, train_and_test
 from premodel.runtime.bundle import Bundle
 from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
@@ -17,14 +18,16 @@ from premodel.training.options import DEFAULT_POLICY
 from premodel.training.package import package
 from premodel.training.record import Trained
 from premodel.training.tables import Tables
-from premodel.training.train import check_options, train
+from premodel.training.train import check_options
 
 EXAMPLE = """example:
   premodel train profile.db --out edge.premodel
   premodel train profile.db --out edge.premodel --policy select --min-accuracy best-1pt
 
 Models are referenced by digest and looked for where they were; --embed puts them into the file.
-The bundle is opened again and its decisions compared on every profiled sample before it appears.
+Before it is packaged, what was trained is tested once more against every single candidate, on samples that it was not
+fitted on; of policy auto one candidate alone is packaged where it is not shown to be better. The bundle says what the
+test said. The bundle is opened again and its decisions compared on every profiled sample before it appears.
 """
 
 
@@ -51,19 +54,20 @@ def run(args: argparse.Namespace) -> int:
         options = judged({"": options}, args, tables)[""]
         candidates = load_candidates(store)
     print(f"training {options.policy} on {len(tables)} samples", file=sys.stderr)
-    trained = train(tables, options)
+    trained, test = train_and_test(tables, options, lambda doing: print(doing, file=sys.stderr))
     print(f"packaging {out}, comparing its decisions on every sample", file=sys.stderr)
-    bundle = package(trained, tables, candidates, options, out, embed=args.embed)
+    recorded = None if test is None else test.to_json()
+    bundle = package(trained, tables, candidates, options, out, embed=args.embed, test=recorded)
     if args.json:
-        print(json.dumps(_report(out, bundle, trained, tables), allow_nan=False))
+        print(json.dumps(_report(out, bundle, trained, tables, test), allow_nan=False))
         return 0
-    for line in trained.summary:
+    for line in (*trained.summary, *([] if test is None else test.lines())):
         print(line)
     print(f"wrote {out} ({out.stat().st_size:,} bytes); decisions checked on {len(tables)} samples")
     return 0
 
 
-def _report(out: Path, bundle: Bundle, trained: Trained, tables: Tables) -> dict[str, Any]:
+def _report(out: Path, bundle: Bundle, trained: Trained, tables: Tables, test: FinalTest | None) -> dict[str, Any]:
     return {
         "bundle": str(out),
         "bytes": out.stat().st_size,
@@ -76,4 +80,5 @@ def _report(out: Path, bundle: Bundle, trained: Trained, tables: Tables) -> dict
         "samples": len(tables),
         "summary": list(trained.summary),
         "training": bundle.training_record["training"],
+        "test": None if test is None else test.to_json(),
     }

@@ -157,6 +157,7 @@ def single_rows(tables: Tables, singles: Singles, *, seed: int = 0) -> list[Row]
         score, latency = singles.correct[:, index], singles.latency_of(index)
         figures = compare(name, "single", "single", score, latency, singles, seed=seed, percentiles=differ)
         figures["timing"] = tables.timings[index]
+        figures["extra"] |= {"decode_valid": tables.conditions.get("decode_valid") is not False}
         failed = float(np.mean(~tables.answered[:, index]))
         if tables.label_names:
             figures["extra"] |= {

@@ -155,7 +155,7 @@ def _advise(
         )
     names = [name for name, timing in zip(tables.candidates, tables.timings, strict=True) if not timing.valid]
     invalid = invalid_note([*names, *(["decode"] if tables.conditions.get("decode_valid") is False else [])])
-    doubt = f"{invalid} Measure them again first." if invalid else ""
+    doubt = invalid
     trainable = [one for one in found if one.policy in TRAINERS]
     faster = [one for one in trainable if _faster(one.no_loss)]
     if faster:
@@ -191,14 +191,28 @@ def _advise(
         else ""
     )
     advice = (
-        f"use {name} alone {at}: no policy is shown to be better. The nearest is {nearest.policy}: "
-        f"{_said(nearest.no_loss, best)}{hint}"
+        f"use {name} alone {at}: no policy is shown to be better. "
+        f"{_less(trainable, best).lstrip() or f'The nearest is {nearest.policy}: {_said(nearest.no_loss, best)}'}{hint}"
     )
     return SINGLE.name, advice + _baseline(found, 1) + doubt
 
 
 def _faster(reached: Reached) -> bool:
-    return reached.verdict.outcome == "better" and reached.speedup_ci[0] > 1
+    """Better by its verdict, surely faster, and no further below the floor than training tolerates."""
+    return reached.verdict.outcome == "better" and reached.speedup_ci[0] > 1 and reached.gain >= -reached.gain_error
+
+
+def _less(trainable: list[Reachable], best: str) -> str:
+    """Of a policy that is faster but by its figures less accurate than training tolerates: how to ask for it."""
+    found = [one for one in trainable if one.no_loss.verdict.outcome == "better" and one.no_loss.speedup_ci[0] > 1]
+    if not found:
+        return ""
+    chosen = max(found, key=lambda one: one.no_loss.speedup)
+    lost = math.ceil(-10 * chosen.no_loss.gain) / 10
+    return (
+        f" Where {lost:.1f} points may be lost, --min-accuracy best-{lost:.1f}pt with policy {chosen.policy}: "
+        f"{_said(chosen.no_loss, best)}"
+    )
 
 
 def _more_accurate(reached: Reached, *, at_equal_time: bool = False) -> bool:

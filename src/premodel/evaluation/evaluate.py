@@ -9,12 +9,15 @@ from typing import Any
 from premodel.evaluation.baselines import baseline_methods, mix_row, oracle_row, single_rows
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
 from premodel.evaluation.degenerate import degenerate_cases
-from premodel.evaluation.rows import Row, Singles, headline, outcome_row
+from premodel.evaluation.rows import Row, Singles, best_single_row, headline, outcome_row
 from premodel.records import Criterion
+from premodel.stats import MIN_SAMPLES
 from premodel.training.options import TrainOptions
 from premodel.training.tables import Tables
 
 Progress = Callable[[int, int, str], None]
+LARGE_GAP = 10.0
+"""Points between the oracle and the best single candidate, by the lower end of the interval, that are worth a hint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,22 @@ class Evaluation:
         """The result in one sentence."""
         return headline(self.rows)
 
+    @property
+    def hint(self) -> str:
+        """Where the candidates together know far more than any alone and no premodel uses it: how to ask for it."""
+        premodels = [row for row in self.rows if row.kind == "premodel"]
+        oracle = next((row for row in self.rows if row.policy == "oracle"), None)
+        if oracle is None or self.samples < MIN_SAMPLES or oracle.gain_ci[0] <= LARGE_GAP:
+            return ""
+        if any(row.comparison is not None and row.comparison.accuracy == "higher" for row in premodels):
+            return ""
+        best = best_single_row(self.rows)
+        return (
+            f"Some candidate is right on {100 * oracle.accuracy:.1f} % of the samples, {best.name} alone on "
+            f"{100 * best.accuracy:.1f} %: premodel doctor says what of that a policy reaches, and --cost-weight 0 "
+            "trains for it."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints."""
         return {
@@ -57,6 +76,7 @@ class Evaluation:
             "folds": self.folds,
             "seed": self.seed,
             "headline": self.headline,
+            "hint": self.hint,
             "warnings": list(self.warnings),
             "rows": [row.to_json() for row in self.rows],
             "conditions": dict(self.conditions),

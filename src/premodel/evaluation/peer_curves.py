@@ -19,6 +19,7 @@ from premodel.training.objective import Objective
 from premodel.training.tables import Tables
 
 CEILINGS = 8
+SAME_LATENCY = 0.01
 LOWEST = 1.1
 """Ceilings of mean latency go from 1.1 of the cheapest single candidate to the dearest."""
 
@@ -47,13 +48,13 @@ class PeerCurve:
         """Points of accuracy that an outcome is above this curve at the same mean latency, with their interval.
 
         Between two points the curve is the random mix of both. None where the curve has not begun: the outcome is
-        faster than every point.
+        faster than every point. Latencies within 1 % are the same: decisions are measured anew for each outcome.
         """
         at_ms = float(outcome.latency_ms.mean())
         latency_ms, accuracy = self.points.latency_ms.mean(axis=1), self.points.right.mean(axis=1)
         if at_ms < latency_ms.min():
             return None
-        a, b, share = mix_at(latency_ms, accuracy, at_ms)
+        a, b, share = mix_at(latency_ms, accuracy, max(float(latency_ms.min()), at_ms * (1 - SAME_LATENCY)))
         expected = (1 - share) * self.points.right[a] + share * self.points.right[b]
         difference = outcome.correct(criterion) - expected
         low, high = paired_bootstrap(difference, seed=seed)

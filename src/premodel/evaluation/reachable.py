@@ -14,7 +14,7 @@ from premodel.evaluation.rows import Singles
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.stopping import Cascade
-from premodel.stats import Verdict, paired_bootstrap
+from premodel.stats import Z_95, Verdict, paired_bootstrap
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.registry import POLICIES
@@ -61,6 +61,11 @@ class Reached:
     def verdict(self) -> Verdict:
         """Against the best single candidate and the random mix."""
         return Verdict(self.samples, self.speedup, self.gain, self.gain_ci, self.mix_gain, self.mix_ci)
+
+    @property
+    def gain_error(self) -> float:
+        """Standard error of the gain in points, by its interval."""
+        return (self.gain_ci[1] - self.gain_ci[0]) / (2 * Z_95)
 
     def __str__(self) -> str:
         return f"{self.verdict.sentence()} Speed-up [{self.speedup_ci[0]:.2f}, {self.speedup_ci[1]:.2f}]."

@@ -70,7 +70,7 @@ class Row:
 
     @property
     def comparison(self) -> Verdict | None:
-        """Against the best single candidate, and of a premodel against the random mix; None of a single candidate."""
+        """Against the best single candidate, and of one that chooses against the random mix; None of a single one."""
         if self.kind == "single":
             return None
         return Verdict(
@@ -78,9 +78,16 @@ class Row:
             self.speedup_vs_best,
             self.gain_points_vs_best,
             self.gain_ci,
-            self.extra.get("gain_points_vs_mix"),
-            self.extra.get("mix_ci"),
+            self.extra.get("gain_points_vs_mix") if self.chooses else None,
+            self.extra.get("mix_ci") if self.chooses else None,
+            self.extra.get("speedup_ci"),
         )
+
+    @property
+    def chooses(self) -> bool:
+        """Does it choose per input; not if it ran one candidate, always the same, and nothing else."""
+        ran = [share for share in self.share.values() if share > 0]
+        return not (len(ran) == 1 and ran[0] == 1 and self.coverage == 1)
 
     @property
     def verdict(self) -> str:
@@ -260,13 +267,16 @@ def describe(row: Row, rows: Sequence[Row]) -> str:
         raise OptionError("a single candidate is compared with nothing", given=row.name)
     best = best_single_row(rows)
     text = f"{_figures(row)}: {found.sentence(f'the best single candidate {_figures(best)}')}"
-    invalid = [one.name for one in rows if one.kind == "single" and one.timing is not None and not one.timing.valid]
-    return text + invalid_note(invalid)
+    singles = [one for one in rows if one.kind == "single"]
+    invalid = [one.name for one in singles if one.timing is not None and not one.timing.valid]
+    invalid += ["decode"] if any(one.extra.get("decode_valid") is False for one in singles) else []
+    here = any("runs" in one.extra for one in singles)
+    return text + (invalid_note(invalid, "give more time, or an idle machine") if here else invalid_note(invalid))
 
 
-def invalid_note(names: Sequence[str]) -> str:
+def invalid_note(names: Sequence[str], do: str = "measure them again with premodel profile --retime") -> str:
     """The words on timings that are INVALID, with a space before them; empty if there are none."""
-    return f" The latencies rest on INVALID timings ({', '.join(names)})." if names else ""
+    return f" The latencies rest on INVALID timings ({', '.join(names)}): {do}." if names else ""
 
 
 def headline(rows: Sequence[Row]) -> str:

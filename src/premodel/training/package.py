@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables
 from premodel.zoo.manifest import Candidate
 
+TEST = "test"
+"""Where the final test is in a bundle's training record."""
+
 
 def package(
     trained: Trained,
@@ -31,6 +35,7 @@ def package(
     path: Path,
     *,
     embed: bool = False,
+    test: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Write a bundle, open it again, and compare every decision on every profiled sample.
 
@@ -51,6 +56,8 @@ def package(
         Where to.
     embed:
         Put the model files of the policy's candidates into the bundle.
+    test:
+        What the final test against single candidates said; recorded.
 
     Raises
     ------
@@ -61,6 +68,8 @@ def package(
     """
     served = simulate(trained.policy, tables)
     bundle = _bundle(trained, tables, candidates, options, training_reference(served))
+    if test is not None:
+        bundle = replace(bundle, training_record={**bundle.training_record, TEST: dict(test)})
     try:
         with replacing(path) as draft:
             write_bundle(draft, bundle, folder=_folder(tables, candidates), embed=embed)

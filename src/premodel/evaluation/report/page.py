@@ -178,6 +178,7 @@ def _context(report: Report) -> dict[str, Any]:
         "title": report.title,
         "version": __version__,
         "verdicts": verdicts(rows, report.objective),
+        "hint": evaluation.hint,
         "warnings": list(evaluation.warnings),
         "chosen": chosen,
         "best": candidates[singles.best],
@@ -225,8 +226,11 @@ def verdicts(rows: Sequence[Row], objective: Objective) -> list[tuple[Verdict, s
 
 def _figures(chosen: Row) -> list[tuple[str, str, str]]:
     """The key figures: value, unit, what it is."""
-    mix = chosen.extra.get("gain_points_vs_mix", 0.0)
-    low, high = chosen.extra.get("mix_ci", (0.0, 0.0))
+    comparison = chosen.comparison
+    mix, mix_ci = (None, None) if comparison is None else (comparison.mix_gain, comparison.mix_ci)
+    beside = (
+        [] if mix is None or mix_ci is None else [(points(mix), "points", f"against the random mix {interval(mix_ci)}")]
+    )
     accuracy_low, accuracy_high = map(text.share, chosen.accuracy_ci)
     spread = f"median {text.ms(chosen.latency_p50_ms)}, p99 {text.ms(chosen.latency_p99_ms)}"
     return [
@@ -234,7 +238,7 @@ def _figures(chosen: Row) -> list[tuple[str, str, str]]:
         (text.ms(chosen.latency_ms), "ms per image", "mean" if chosen.latency_p99_ms is None else spread),
         (f"{chosen.speedup_vs_best:.2f}x", "speed-up", "against the best single candidate"),
         (points(chosen.gain_points_vs_best), "points", f"against the best single {interval(chosen.gain_ci)}"),
-        (points(mix), "points", f"against the random mix {interval((low, high))}"),
+        *beside,
     ]
 
 

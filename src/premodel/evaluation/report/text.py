@@ -78,7 +78,7 @@ def rows_table(rows: Sequence[Row]) -> TextTable:
 
 
 def _row_cells(row: Row) -> tuple[str, ...]:
-    mix = row.extra.get("mix_ci")
+    mix = row.extra.get("mix_ci") if row.chooses else None
     return (
         row.name,
         f"{share(row.accuracy)} [{share(row.accuracy_ci[0])}, {share(row.accuracy_ci[1])}]",

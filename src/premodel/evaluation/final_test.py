@@ -1,0 +1,371 @@
+"""The final test of what was trained: is it better than every single candidate, on samples it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import OptionError
+from premodel.evaluation.evaluate import LARGE_GAP
+from premodel.evaluation.rows import Singles
+from premodel.runtime.policies.base import Policy
+from premodel.runtime.policies.stopping import StoppingPolicy
+from premodel.stats import MIN_SAMPLES, Interval, Verdict, interval, paired_bootstrap, points
+from premodel.training.folds import stratified_folds, stratified_subsample
+from premodel.training.guarantee import GuaranteeError, reference_alone
+from premodel.training.objective import Objective
+from premodel.training.options import DEFAULT_POLICY as AUTO
+from premodel.training.options import TrainOptions
+from premodel.training.policies.single import TRAINER as SINGLE_TRAINER
+from premodel.training.record import Trained, TrainingRecord, plain
+from premodel.training.simulate import Simulation, served_score, simulate, tried_ms
+from premodel.training.tables import Tables
+from premodel.training.train import train
+
+FOLDS = 5
+MAX_SAMPLES = 3_000
+SINGLE = SINGLE_TRAINER.name
+MOST_ACCURATE = "cascade-routing"
+ENGINE = "engine_ms"
+"""Condition of a profile: what an answer costs beyond decode, features, decisions and candidates."""
+DECISIONS_PER_ENGINE = 3.0
+"""Decisions of a policy that fuses answers, in units of ENGINE, where that is more than training's own estimate; 2.8 to
+3.6 were measured. An estimate, not a measurement: equal training must give an equal bundle."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One single candidate beside what was trained.
+
+    Attributes
+    ----------
+    accuracy, latency_ms:
+        On the same samples; end to end, run by itself.
+    gain, gain_ci, speedup:
+        What was trained against it: accuracy difference in points, and its latency by that of what was trained.
+    meets:
+        Does it meet the objective by its figures.
+    as_good:
+        It meets the objective, and what was trained is not shown to serve that objective better.
+    """
+
+    name: str
+    accuracy: float
+    latency_ms: float
+    gain: float
+    gain_ci: Interval
+    speedup: float
+    meets: bool
+    as_good: bool
+
+
+@dataclass(frozen=True)
+class FinalTest:
+    """What the test said.
+
+    Attributes
+    ----------
+    policy:
+        That was tested.
+    samples, folds:
+        Each sample was served by a policy trained without it.
+    accuracy, latency_ms:
+        Of whole answers, the engine included.
+    verdict:
+        Against the best single candidate, and of the choice per input.
+    best:
+        Name of that candidate.
+    floor_gap, floor_ci:
+        Accuracy above the floor of the objective in points, with its interval; None without a floor.
+    rivals:
+        Every single candidate.
+    objective:
+        In words.
+    taken_back:
+        One candidate alone was packaged in place of the policy tested.
+    """
+
+    policy: str
+    samples: int
+    folds: int
+    accuracy: float
+    latency_ms: float
+    verdict: Verdict
+    best: str
+    floor_gap: float | None
+    floor_ci: Interval | None
+    rivals: tuple[Rival, ...]
+    objective: str
+    taken_back: bool = False
+
+    @property
+    def misses_floor(self) -> bool:
+        """Is the accuracy shown to be below the floor."""
+        return self.floor_ci is not None and self.floor_ci[1] < 0
+
+    @property
+    def as_good(self) -> Rival | None:
+        """The single candidate that meets the objective and is as good; of several the fastest."""
+        found = [one for one in self.rivals if one.as_good]
+        return min(found, key=lambda one: one.latency_ms) if found else None
+
+    @property
+    def passed(self) -> bool:
+        """Is it shown to be better than every single candidate that meets the objective."""
+        return (
+            not self.verdict.too_few
+            and not self.misses_floor
+            and self.as_good is None
+            and self.verdict.choice != "below"
+        )
+
+    def lines(self) -> list[str]:
+        """The test in plain words, a line each."""
+        best = next(one for one in self.rivals if one.name == self.best)
+        lines = [
+            f"tested: {self.policy}, on {self.samples} samples in {self.folds} folds, each served by a policy trained "
+            f"without it: {100 * self.accuracy:.1f} % at {self.latency_ms:.3f} ms, the whole answer",
+            f"  {self.verdict.sentence(f'the best single candidate {best.name} {_at(best)}')}",
+        ]
+        if self.floor_gap is not None and self.floor_ci is not None and self.floor_gap < 0:
+            shown = "does NOT meet the objective" if self.misses_floor else "not shown to miss the objective"
+            lines.append(
+                f"  {shown}: {points(self.floor_gap, 2)} points to the floor of accuracy {interval(self.floor_ci)}"
+            )
+        rival = self.as_good
+        if not self.verdict.too_few:
+            if rival is not None:
+                lines.append(
+                    f"  {rival.name} alone {_at(rival)} meets the objective, and {self.policy} is NOT shown to be "
+                    f"better: {points(rival.gain)} points {interval(rival.gain_ci)}, {rival.speedup:.2f}x its speed"
+                )
+            elif not any(one.meets for one in self.rivals):
+                lines.append("  no single candidate meets the objective")
+            elif self.passed:
+                lines.append("  better than every single candidate that meets the objective")
+        if self.taken_back:
+            lines.append(f"  so {self.policy} is not packaged: one candidate alone is")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """For the bundle."""
+        found: dict[str, Any] = plain(self)
+        found["verdict"] = plain(self.verdict.to_json())
+        return found | {"passed": self.passed, "lines": self.lines()}
+
+
+@dataclass(frozen=True, eq=False)
+class Beside(TrainingRecord):
+    """A training record with lines of its own before and after it."""
+
+    inner: TrainingRecord
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """See `TrainingRecord.lines`."""
+        return [*self.before, *self.inner.lines(), *self.after]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `TrainingRecord.to_json`."""
+        return self.inner.to_json()
+
+
+def train_and_test(
+    tables: Tables, options: TrainOptions, tell: Callable[[str], None] | None = None
+) -> tuple[Trained, FinalTest | None]:
+    """Train as the options say, and test what came of it against every single candidate.
+
+    Parameters
+    ----------
+    tell:
+        Told what is being done.
+
+    Returns
+    -------
+    What is to be packaged, and the test; None where one candidate alone was trained, or too few samples are there to
+    divide. Where policy `auto` chose a premodel that the test does not show to be better, one candidate alone takes its
+    place if one meets the objective.
+
+    Raises
+    ------
+    OptionError
+        As `train`.
+
+    Notes
+    -----
+    `auto` chooses on out-of-fold answers, but it chooses the best of several, which favours that one; the folds here
+    are others. A policy that was named is packaged whatever the test says; the test is in the bundle.
+    """
+    trained = train(tables, options)
+    name = _chosen(trained, options)
+    if name == SINGLE or len(tables) < FOLDS:
+        more = _most_accurate(tables, options, tell) if name == SINGLE and options.policy == AUTO else []
+        return replace(trained, record=Beside(trained.record, after=tuple(more))) if more else trained, None
+    if tell is not None:
+        tell(f"testing {name} against every single candidate")
+    try:
+        found = final_test(tables, replace(options, policy=name))
+    except OptionError:  # a fold holds too little to train this policy
+        return trained, None
+    if found.passed or options.policy != AUTO or not _one_meets(tables, options):
+        return trained, found
+    alone = train(tables, replace(options, policy=SINGLE))
+    compared = [line for line in trained.record.lines() if not line.startswith("chosen: ")]
+    first = next((i for i, line in enumerate(compared) if line.startswith("policies compared")), None)
+    kept: list[str] = []
+    if first is not None:
+        kept = [compared[first], *_indented(compared[first + 1 :])]
+    why = "it is not shown to be better than one candidate alone in the final test"
+    if found.verdict.too_few:
+        why = f"{found.verdict.short}"
+    before = (*kept, f"chosen: {SINGLE}; {name} came out first, but {why}")
+    return replace(alone, record=Beside(alone.record, before=before)), replace(found, taken_back=True)
+
+
+def _most_accurate(tables: Tables, options: TrainOptions, tell: Callable[[str], None] | None) -> list[str]:
+    """Where the candidates together know far more than one alone: what the most accurate policy would reach."""
+    objective = options.objective
+    if len(tables) < MIN_SAMPLES or objective.cost_weight is not None or objective.max_latency_ms is not None:
+        return []
+    correct = tables.score(options.criterion)
+    singles = Singles.of(tables, options.criterion)
+    gap = correct.max(axis=1) - correct[:, singles.best]
+    if _interval(gap, options.seed)[0] <= LARGE_GAP:
+        return []
+    if tell is not None:
+        tell(f"looking at what {MOST_ACCURATE} reaches at any latency")
+    wanted = replace(options, policy=MOST_ACCURATE, objective=Objective(cost_weight=0.0), guarantee=None)
+    try:
+        found = final_test(tables, wanted)
+    except OptionError:
+        return []
+    if found.verdict.accuracy != "higher":
+        return []
+    return [
+        f"for the highest accuracy: {MOST_ACCURATE} with --cost-weight 0: "
+        f"{found.verdict.sentence(f'the best single candidate {found.best}')}"
+    ]
+
+
+def final_test(tables: Tables, options: TrainOptions) -> FinalTest:
+    """Cross-fit a policy and compare it with every single candidate.
+
+    Raises
+    ------
+    OptionError
+        A fold refuses to be trained on.
+    """
+    counts = tables.right_counts(options.criterion)
+    sample = tables.take(stratified_subsample(tables.truth, counts, MAX_SAMPLES, options.seed))
+    singles = Singles.of(sample, options.criterion)
+    # Other folds than those in which `auto` compared.
+    folds = stratified_folds(sample.truth, sample.right_counts(options.criterion), FOLDS, (options.seed + 1) % 2**32)
+    right, latency_ms = np.zeros(len(sample)), np.zeros(len(sample))
+    for fold in folds:
+        seen, unseen = sample.take(fold.train), sample.take(fold.test)
+        try:
+            policy = train(seen, options).policy
+        except GuaranteeError:
+            policy = reference_alone(seen, options).policy
+        served = simulate(policy, unseen)
+        right[fold.test] = served_score(unseen, options.criterion, served)
+        latency_ms[fold.test] = whole_answers_ms(policy, unseen, served)
+    return _compared(sample, singles, right, latency_ms, options)
+
+
+def whole_answers_ms(policy: Policy, tables: Tables, served: Simulation) -> Floats:
+    """float64 (n,): whole answers, the engine and an estimate of the decisions included, alike on every run."""
+    features_ms = tables.feature_costs.of(policy.features) if policy.features else 0.0
+    engine = tables.conditions.get(ENGINE)
+    engine_ms = float(engine) if isinstance(engine, int | float) else 0.0
+    costs = getattr(policy, "costs", None)
+    decisions_ms = 0.0 if costs is None else float(costs.select_ms)
+    if isinstance(policy, StoppingPolicy):
+        decisions_ms = max(decisions_ms, DECISIONS_PER_ENGINE * engine_ms)
+    return np.asarray(tried_ms(tables, served) + tables.decode_ms + features_ms + engine_ms + decisions_ms)
+
+
+def _compared(sample: Tables, singles: Singles, right: Floats, latency_ms: Floats, options: TrainOptions) -> FinalTest:
+    objective, seed = options.objective, options.seed
+    mean_ms, accuracy = float(latency_ms.mean()), float(right.mean())
+    best = singles.best
+    best_accuracy = float(singles.accuracy[best])
+    against = right - singles.correct[:, best]
+    over = right - singles.mix(mean_ms)[0]
+    verdict = Verdict(
+        len(sample),
+        float(singles.latency_ms[best]) / mean_ms,
+        100 * float(against.mean()),
+        _interval(against, seed),
+        100 * float(over.mean()),
+        _interval(over, seed),
+    )
+    floor_gap, floor_ci = None, None
+    if objective.min_accuracy is not None:
+        floor = objective.min_accuracy
+        margin = (against if floor.relative else right) - floor.value
+        floor_gap, floor_ci = 100 * float(margin.mean()), _interval(margin, seed)
+    value = _value(objective, right, latency_ms)
+    rivals = []
+    for column, name in enumerate(singles.names):
+        own = np.asarray(singles.correct[:, column], dtype=np.float64)
+        each_ms, own_ms = singles.latency_of(column), float(singles.latency_ms[column])
+        gain = right - own
+        meets = objective.choose(np.array([own.mean()]), np.array([own_ms]), best_accuracy) is not None
+        lead = _interval(value - _value(objective, own, each_ms), seed)
+        rivals.append(
+            Rival(
+                name, float(own.mean()), own_ms, 100 * float(gain.mean()), _interval(gain, seed), own_ms / mean_ms,
+                meets, meets and not lead[0] > 0,
+            )
+        )  # fmt: skip
+    return FinalTest(
+        options.policy, len(sample), FOLDS, accuracy, mean_ms, verdict, singles.names[best], floor_gap, floor_ci,
+        tuple(rivals), objective.describe(),
+    )  # fmt: skip
+
+
+def _value(objective: Objective, right: Floats, latency_ms: Floats) -> Floats:
+    """What the objective wants to be high, per sample."""
+    if objective.cost_weight is not None:
+        return np.asarray(right - objective.cost_weight * latency_ms)
+    return np.asarray(right if objective.min_accuracy is None else -latency_ms)
+
+
+def _interval(values: Floats, seed: int) -> Interval:
+    low, high = paired_bootstrap(np.asarray(values, dtype=np.float64), seed=seed)
+    return 100 * low, 100 * high
+
+
+def _one_meets(tables: Tables, options: TrainOptions) -> bool:
+    accuracy = tables.score(options.criterion).mean(axis=0)
+    return options.objective.choose(accuracy, tables.end_to_end_ms(), float(accuracy.max())) is not None
+
+
+def _chosen(trained: Trained, options: TrainOptions) -> str:
+    """The policy that was trained, by the name that training knows."""
+    if trained.policy.kind == SINGLE:
+        return SINGLE
+    auto = trained.record.to_json().get("auto")
+    return options.policy if auto is None else str(auto["chosen"])
+
+
+def _indented(lines: list[str]) -> list[str]:
+    """The lines at the beginning that belong to the one before them."""
+    found = []
+    for line in lines:
+        if not line.startswith("  "):
+            break
+        found.append(line)
+    return found
+
+
+def _at(rival: Rival) -> str:
+    return f"({100 * rival.accuracy:.1f} % at {rival.latency_ms:.2f} ms)"
