@@ -48,13 +48,17 @@ class PeerCurve:
         """Points of accuracy that an outcome is above this curve at the same mean latency, with their interval.
 
         Between two points the curve is the random mix of both. None where the curve has not begun: the outcome is
-        faster than every point. Latencies within 1 % are the same: decisions are measured anew for each outcome.
+        faster than every point. A point within 1 % of the latency counts by itself: decisions are measured anew for
+        each outcome.
         """
         at_ms = float(outcome.latency_ms.mean())
         latency_ms, accuracy = self.points.latency_ms.mean(axis=1), self.points.right.mean(axis=1)
         if at_ms < latency_ms.min():
             return None
-        a, b, share = mix_at(latency_ms, accuracy, max(float(latency_ms.min()), at_ms * (1 - SAME_LATENCY)))
+        a, b, share = mix_at(latency_ms, accuracy, at_ms)
+        near = np.flatnonzero(np.abs(latency_ms - at_ms) <= SAME_LATENCY * at_ms)
+        if near.size:
+            a, b, share = int(near[np.argmax(accuracy[near])]), 0, 0.0
         expected = (1 - share) * self.points.right[a] + share * self.points.right[b]
         difference = outcome.correct(criterion) - expected
         low, high = paired_bootstrap(difference, seed=seed)
