@@ -29,6 +29,8 @@ CRITERIA: tuple[Criterion, ...] = ("top1", "top5")
 class Prediction:
     """What one candidate said about one input.
 
+    An outcome that is no label has the one label 0, and its own probability.
+
     Attributes
     ----------
     labels:
@@ -37,6 +39,8 @@ class Prediction:
         float32 (k,), the probabilities of `labels`, each in [0, 1].
     entropy:
         Entropy of the whole distribution in nats, before truncation to k.
+    outcome:
+        What was answered, where it is no label: a text; else None.
 
     Examples
     --------
@@ -48,6 +52,7 @@ class Prediction:
     labels: NDArray[np.int32]
     probabilities: NDArray[np.float32]
     entropy: float
+    outcome: str | None = None
 
 
 @dataclass(frozen=True)

@@ -295,4 +295,4 @@ def test_foreign_and_older_databases_are_refused(server: DatabaseServer, url: st
         change = update(STORE).where(STORE.c.name == "schema_version").values(value="0")
         store.write(lambda connection: connection.execute(change))
     for create in (False, True):
-        refuse("another schema version; given: 0; allowed: 3", older, create)
+        refuse("another schema version; given: 0; allowed: 4", older, create)

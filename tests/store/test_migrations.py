@@ -149,7 +149,7 @@ def test_an_old_store_keeps_all_its_values(tmp_path: Path, create: bool, version
     before = dump(tmp_path / "s.db")
     check(tmp_path / "s.db")
     assert dump(tmp_path / "s.db") == before
-    assert "INSERT INTO \"premodel_store\" VALUES('schema_version','3');" in before
+    assert "INSERT INTO \"premodel_store\" VALUES('schema_version','4');" in before
 
 
 def test_a_damaged_vector_is_left_out(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_store_that_cannot_be_written_is_refused_and_stays(
     before = dump(tmp_path / "s.db")
     monkeypatch.setattr(engines_module, "BUSY_SECONDS", 0.1)
     message = (
-        rf"of schema version {version} and cannot be brought to version 3; given: database is locked; another process"
+        rf"of schema version {version} and cannot be brought to version 4; given: database is locked; another process"
     )
     with closing(sqlite3.connect(tmp_path / "s.db")) as writer:
         writer.execute("BEGIN IMMEDIATE")
@@ -254,3 +254,20 @@ def test_a_store_that_cannot_be_written_is_refused_and_stays(
             Store(tmp_path / "s.db")
     assert dump(tmp_path / "s.db") == before
     check(tmp_path / "s.db")
+
+
+def test_a_store_of_version_3_gets_tables_for_scores_and_keeps_all_else(tmp_path: Path) -> None:
+    file = tmp_path / "s.db"
+    Store(file, create=True).close()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for table in ("truths", "outcomes", "scores"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("UPDATE premodel_store SET value = '3' WHERE name = 'schema_version'")
+        connection.execute("INSERT INTO labels VALUES (0, 'cat')")
+    before = dump(file)
+    Store(file).close()
+    after = dump(file)
+    assert [line for line in before if "'schema_version'" not in line and line not in after] == []
+    added = {line.split()[2].strip('"') for line in after if line.startswith("CREATE TABLE") and line not in before}
+    assert added == {"truths", "outcomes", "scores"}
+    assert "INSERT INTO \"premodel_store\" VALUES('schema_version','4');" in after

@@ -102,7 +102,7 @@ def test_another_schema_version(tmp_path: Path) -> None:
         connection.execute("UPDATE premodel_store SET value = '999' WHERE name = 'schema_version'")
     connection.close()
     for create in (False, True):
-        refuse("another schema version; given: 999; allowed: 3", file, create=create)
+        refuse("another schema version; given: 999; allowed: 4", file, create=create)
 
 
 def test_an_older_store_made_by_hand(tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_an_older_store_made_by_hand(tmp_path: Path) -> None:
         for name in sorted(set(METADATA.tables) - {"premodel_store"}):
             connection.execute(f"CREATE TABLE {name} (sample TEXT PRIMARY KEY, latency_us REAL)")
     before = file.read_bytes()
-    refuse("another schema version; given: 0; allowed: 3; use the release of premodel that made it", file)
+    refuse("another schema version; given: 0; allowed: 4; use the release of premodel that made it", file)
     assert file.read_bytes() == before
-    refuse("another schema version; given: 0; allowed: 3", file, create=True)
+    refuse("another schema version; given: 0; allowed: 4", file, create=True)
     with closing(sqlite3.connect(file)) as connection:
         assert [row[1] for row in connection.execute("PRAGMA table_info(timings)")] == ["sample", "latency_us"]
 

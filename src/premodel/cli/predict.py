@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from premodel.errors import ImageError, RunError
+from premodel.errors import RunError, SampleError, printable
 from premodel.runtime.answer import Answer, scores_by_name
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.base import CallOptions, Run
@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
         for path in args.images:
             try:
                 answer = premodel.predict(path, max_latency_ms=args.max_latency_ms, cost_weight=args.cost_weight)
-            except (ImageError, RunError) as error:
+            except (SampleError, RunError) as error:
                 print(f"premodel predict: {error}", file=sys.stderr)
-                kind = "unreadable" if isinstance(error, ImageError) else "failed"
+                kind = "unreadable" if isinstance(error, SampleError) else "failed"
                 refused[kind].append({"path": path, "reason": str(error)})
                 continue
             first = [name for name in answer.ran if name not in opened]
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"answers": answers, **{kind: e for kind, e in refused.items() if e}}, allow_nan=False))
     if answers:
         return 0
-    return RunError.exit_code if refused["failed"] else ImageError.exit_code
+    return RunError.exit_code if refused["failed"] else SampleError.exit_code
 
 
 def _show(path: str, answer: Answer, candidates: tuple[str, ...], first: Sequence[str], *, explain: bool) -> None:
@@ -79,7 +79,8 @@ def _show(path: str, answer: Answer, candidates: tuple[str, ...], first: Sequenc
     if answer.abstained:
         print(f"{path}: no answer ({by})")
     else:
-        print(f"{path}: {answer.class_name} ({100 * (answer.probability or 0):.1f} %; {by})")
+        said = answer.class_name if answer.outcome is None else printable(answer.outcome)
+        print(f"{path}: {said} ({100 * (answer.probability or 0):.1f} %; {by})")
     for name, reason in answer.failed.items():
         print(f"  {name} failed: {reason}")
     if not explain:

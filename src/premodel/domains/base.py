@@ -15,6 +15,7 @@ from premodel.backends.base import Tensor, TensorSpec
 from premodel.errors import OptionError, SampleError
 from premodel.fields import Fields
 from premodel.files import read_regular
+from premodel.records import Prediction
 
 IMAGE_TASK = "image-classification"
 """The task of a candidate that states none."""
@@ -79,6 +80,14 @@ class Domain(ABC):
         Suffixes of its files, lower case with the dot: what a folder is searched for.
     takes_pixels:
         Does it decode uint8 RGB arrays (height, width, 3) beside encoded inputs.
+    answers_labels:
+        Is an answer one of a zoo's labels, with probabilities of all; else it is a text that `outcome` makes, a zoo has
+        no labels, and a sample's truth is a text.
+    graded:
+        Names of the criteria, at most 64 characters each, by which `score` says how good an answer is. A name stands
+        for one definition: another definition has another name.
+    latency_varies:
+        Does the time of a candidate depend on the input: then tables have a latency for each sample.
     """
 
     task: ClassVar[str]
@@ -87,6 +96,9 @@ class Domain(ABC):
     plural: ClassVar[str] = "inputs"
     suffixes: ClassVar[frozenset[str]] = frozenset()
     takes_pixels: ClassVar[bool] = False
+    answers_labels: ClassVar[bool] = True
+    graded: ClassVar[tuple[str, ...]] = ()
+    latency_varies: ClassVar[bool] = False
 
     def read_file(self, path: Path) -> bytes:
         """The bytes of an input's file; SampleError naming it if it cannot be read."""
@@ -98,7 +110,7 @@ class Domain(ABC):
 
     @abstractmethod
     def decode(self, source: Any) -> Any:
-        """Decode an input from a path, bytes, or what else the domain accepts; SampleError if it cannot be."""
+        """Decode an input from a path (str or Path), bytes, or what else it accepts; SampleError if it cannot be."""
 
     @abstractmethod
     def size(self, sample: Any) -> Mapping[str, int]:
@@ -188,6 +200,20 @@ class Domain(ABC):
         """Must the model file state the scale of its integer input, since values are quantised by it."""
         del spec
         return False
+
+    def outcome(self, raw: Tensor, output: TensorSpec, spec: Any) -> Prediction:
+        """The answer in a model's raw output, where it is no label; RunError if there is none.
+
+        Returns
+        -------
+        Label 0, the probability of the outcome (1 where the model gives none), minus its logarithm as the entropy, and
+        the outcome as a text.
+        """
+        raise NotImplementedError
+
+    def score(self, prediction: Prediction, truth: int | str, criterion: str) -> float:
+        """How good an answer is by a criterion of `graded`, in [0, 1]; the truth is a label, or a text."""
+        raise NotImplementedError
 
     @property
     def feature_groups(self) -> tuple[FeatureGroup, ...]:

@@ -17,8 +17,9 @@ from premodel.evaluation.degenerate import accuracy_drops
 from premodel.evaluation.rows import Row, Singles, compare, headline
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress, Silent
-from premodel.records import Timing
+from premodel.records import Prediction, Timing
 from premodel.runtime.answer import Answer
+from premodel.runtime.bundle import Bundle
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.engine import Premodel
 from premodel.stats import paired_bootstrap
@@ -41,16 +42,16 @@ class _Runs:
     name:
         The candidate, or the premodel.
     answer:
-        Encoded image -> served labels by falling probability; empty for an abstention. Raises RunError.
+        Encoded input -> what is served; None for an abstention. Raises RunError.
     right, label:
-        Of each image, from the first pass.
+        Of each input, from the first pass: how good the answer was, and its label, 0 of an answer that is none.
     runs_ms:
         Every measured run, over all passes, and the decode of each where a single candidate did it.
     """
 
     name: str
-    answer: Callable[[bytes], Sequence[int]]
-    right: list[bool] = field(default_factory=list)
+    answer: Callable[[bytes], Prediction | None]
+    right: list[float] = field(default_factory=list)
     label: list[int] = field(default_factory=list)
     runs_ms: list[float] = field(default_factory=list)
 
@@ -187,16 +188,16 @@ class _Measured:
         self.unreadable: dict[str, str] = {}
         self.truth: list[int] = []
         self.names: list[str] = []
-        self.top = top_n(premodel.bundle.criterion, len(premodel.bundle.label_names))
+        self.score = _judge(premodel.bundle)
         candidates = [premodel.open_candidate(candidate.name) for candidate in premodel.bundle.candidates]
         self.singles = [_Runs(candidate.name, _single(candidate)) for candidate in candidates]
         self.own = _Runs(premodel.path.stem, self._answer)
         self.subjects = [*self.singles, self.own]
 
-    def _answer(self, data: bytes) -> Sequence[int]:
+    def _answer(self, data: bytes) -> Prediction | None:
         answer = self.premodel.predict(data)
         self.answers.append(answer)
-        return answer.top_labels
+        return answer.prediction
 
     def warm_up(self) -> None:
         """Run everything on the first readable images, for at least half a second; nothing is kept."""
@@ -217,16 +218,17 @@ class _Measured:
         """Run everything once on every image; labels and latencies are kept."""
         self.progress.begin("bench", len(self.rows), self.dataset.domain.plural)
         for row, data in self._numbered(self.rows):
-            truth = int(self.dataset.labels[row])
-            self.truth.append(truth)
+            label, texts = int(self.dataset.labels[row]), self.dataset.truths
+            truth = label if texts is None else texts[row]
+            self.truth.append(label)
             self.names.append(self.dataset.names[row])
             for index in self.rng.permutation(len(self.subjects)):
                 subject = self.subjects[index]
-                served = _attempt(subject, data)
-                if served is None and subject is self.own:
+                served, failed = _attempt(subject, data)
+                if failed and subject is self.own:
                     self.answers.append(None)
-                subject.right.append(served is not None and truth in served[: self.top])
-                subject.label.append(served[0] if served else UNANSWERED)
+                subject.right.append(0.0 if served is None else self.score(served, truth))
+                subject.label.append(UNANSWERED if served is None else int(served.labels[0]))
         self.progress.end()
         if not self.truth:
             reason = next(iter(self.unreadable.values()), "it is empty")
@@ -252,6 +254,7 @@ class _Measured:
             tuple(subject.name for subject in self.singles),
             np.stack([np.asarray(subject.right) for subject in self.singles], axis=1),
             np.array([subject.timing().mean_ms for subject in self.singles]),
+            graded=self.premodel.bundle.criterion in self.premodel.bundle.domain.graded,
         )
         rows = [self._single_row(subject, singles) for subject in self.singles]
         rows.append(self._own_row(singles))
@@ -336,14 +339,22 @@ def speedup_interval(best_ms: Sequence[float], own_ms: Sequence[float]) -> tuple
     return mean_ms / (mean_ms - low), (mean_ms / (mean_ms - high) if mean_ms > high else math.inf)
 
 
-def _single(candidate: OpenedCandidate) -> Callable[[bytes], Sequence[int]]:
-    """Decode, preprocess, run: what a single candidate does with an encoded image."""
+def _judge(bundle: Bundle) -> Callable[[Prediction, int | str], float]:
+    """How good an answer is by the criterion that the premodel was trained for."""
+    domain, criterion = bundle.domain, bundle.criterion
+    if criterion in domain.graded:
+        return lambda served, truth: domain.score(served, truth, criterion)
+    top = top_n(criterion, len(bundle.label_names))
+    return lambda served, truth: float(truth in served.labels[:top].tolist())
+
+
+def _single(candidate: OpenedCandidate) -> Callable[[bytes], Prediction | None]:
+    """Decode, preprocess, run: what a single candidate does with an encoded input."""
     domain = candidate.candidate.domain
 
-    def answer(data: bytes) -> Sequence[int]:
+    def answer(data: bytes) -> Prediction:
         sample = domain.decode(data)
-        labels: list[int] = candidate.predict(sample, domain.shared(sample)).labels.tolist()
-        return labels
+        return candidate.predict(sample, domain.shared(sample))
 
     return answer
 
@@ -355,15 +366,15 @@ def _tested(training: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(line for line in lines if isinstance(line, str)) if isinstance(lines, list) else ()
 
 
-def _attempt(subject: _Runs, data: bytes) -> Sequence[int] | None:
-    """One timed run; None if the subject failed, whose time counts as well."""
-    start_ms = now_ms()
+def _attempt(subject: _Runs, data: bytes) -> tuple[Prediction | None, bool]:
+    """One timed run, and whether the subject failed, whose time counts as well."""
+    start_ms, served, failed = now_ms(), None, False
     try:
-        served: Sequence[int] | None = subject.answer(data)
+        served = subject.answer(data)
     except RunError:
-        served = None
+        failed = True
     subject.runs_ms.append(now_ms() - start_ms)
-    return served
+    return served, failed
 
 
 def _figures(subject: _Runs, kind: Kind, policy: str, singles: Singles) -> dict[str, Any]:

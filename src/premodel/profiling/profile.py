@@ -19,6 +19,7 @@ from premodel.profiling.passes.energy import EnergyOptions, EnergyResult, measur
 from premodel.profiling.passes.features import FeatureResult, extract_all
 from premodel.profiling.passes.penultimate import check_candidate, extract_penultimate
 from premodel.profiling.passes.predictions import PredictionResult, predict_all
+from premodel.profiling.passes.scores import ScoreResult, score_all
 from premodel.profiling.passes.timings import BUSY_CORES, TimingOptions, TimingResult, time_all
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.samples import Inventory, take_inventory
@@ -121,6 +122,8 @@ class ProfileReport:
         Samples left out because models were calibrated on them.
     predictions, timings, features, energy, penultimate:
         What each pass did; None if it was not asked for.
+    scores:
+        Graded scores of the answers; None where the domain has no graded criteria.
     seconds:
         Spent in each pass.
     """
@@ -136,6 +139,7 @@ class ProfileReport:
     features: FeatureResult | None = None
     energy: EnergyResult | None = None
     penultimate: FeatureResult | None = None
+    scores: ScoreResult | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -163,6 +167,7 @@ class ProfileReport:
             "features": self.features and {"new": self.features.vectors, "kept": self.features.kept},
             "energy": self.energy and asdict(self.energy),
             "penultimate": self.penultimate and {"new": self.penultimate.vectors, "kept": self.penultimate.kept},
+            **({} if self.scores is None else {"scores": asdict(self.scores)}),
             "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
         }
 
@@ -310,6 +315,7 @@ class _Run:
 
     def _predict(self, report: ProfileReport) -> None:
         report.predictions = predict_all(self.store, self.answering, *self._spread(report))
+        report.scores = score_all(self.store, self.answering, self.dataset, report.inventory.entries)
         self._need_one_readable(report.predictions.opened + report.predictions.kept, report)
 
     def _extract(self, report: ProfileReport) -> None:

@@ -59,12 +59,14 @@ def take_inventory(dataset: Dataset, rows: Sequence[int], progress: Progress) ->
     """
     found = Inventory()
     first: dict[str, Entry] = {}
+    truths = dataset.truths
     domain = dataset.domain
     progress.begin("reading", len(rows), domain.plural)
     try:
         for payload in dataset.read(rows):
             name = dataset.names[payload.row]
             label = int(dataset.labels[payload.row])
+            truth = "" if truths is None else truths[payload.row]
             progress.advance()
             if payload.data is None:
                 found.unreadable.append((name, payload.reason))
@@ -72,10 +74,12 @@ def take_inventory(dataset: Dataset, rows: Sequence[int], progress: Progress) ->
             sample = hashlib.sha256(payload.data).hexdigest()
             kept = first.get(sample)
             if kept is None:
-                first[sample] = entry = Entry(payload.row, sample, label, len(payload.data))
+                first[sample] = entry = Entry(payload.row, sample, label, len(payload.data), truth)
                 found.entries.append(entry)
             elif payload.data:
-                found.duplicates.append(Duplicate(name, dataset.names[kept.row], kept.label != label))
+                found.duplicates.append(
+                    Duplicate(name, dataset.names[kept.row], (kept.label, kept.truth) != (label, truth))
+                )
             else:  # all empty files have the same bytes, but are no input twice
                 found.unreadable.append((name, f"{domain.noun} is empty"))
     finally:

@@ -43,6 +43,8 @@ class Answer:
         "decode", "features", "select", "predict" (preprocess and run of every candidate that ran) and "total", in ms.
     steps:
         What the policy decided, step by step.
+    outcome:
+        The answer where it is no label: a text, and label and class name are None; else None.
     """
 
     label: int | None
@@ -58,11 +60,17 @@ class Answer:
     _prediction: Prediction | None = field(repr=False)
     _names: tuple[str, ...] = field(repr=False)
     _candidates: tuple[str, ...] = field(repr=False)
+    outcome: str | None = None
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """What is served, as one candidate's or as fused; None for an abstention."""
+        return self._prediction
 
     @cached_property
     def probabilities(self) -> tuple[LabelProbability, ...]:
         """Up to 20 labels by falling probability; none for an abstention."""
-        if self._prediction is None:
+        if self._prediction is None or self.outcome is not None:
             return ()
         labels, probabilities = self._prediction.labels.tolist(), self._prediction.probabilities.tolist()
         return tuple(
@@ -72,7 +80,7 @@ class Answer:
     @property
     def top_labels(self) -> list[int]:
         """The labels of `probabilities`; none for an abstention."""
-        labels: list[int] = [] if self._prediction is None else self._prediction.labels.tolist()
+        labels: list[int] = [] if self._prediction is None or self.label is None else self._prediction.labels.tolist()
         return labels
 
     @property
@@ -85,11 +93,11 @@ class Answer:
         """The object of `predict --json` (design section 7); with `explain` also the steps and why."""
         data: dict[str, Any] = {
             "path": path,
-            "label": self.label,
-            "class": self.class_name,
+            **({"label": self.label, "class": self.class_name} if self.outcome is None else {"outcome": self.outcome}),
             "probabilities": [
                 {"label": line.label, "class": line.class_name, "p": line.probability} for line in self.probabilities
             ],
+            **({} if self.outcome is None else {"probability": self.probability}),
             "candidate": self.candidate,
             "ran": list(self.ran),
             "abstained": self.abstained,

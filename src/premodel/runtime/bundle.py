@@ -50,7 +50,7 @@ class Bundle:
     label_names:
         Name of each label.
     criterion:
-        What "right" meant in training.
+        What a good answer was in training.
     extractor_version:
         Version of the features the policy asks for; None if it asks for none.
     objective:
@@ -273,7 +273,8 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
     tasks = {candidate.model.task for candidate in candidates}
     if len(tasks) > 1:
         raise BundleError("candidates must be of one task", where=fields.where, given=", ".join(sorted(tasks)))
-    labels = _labels(fields, candidates)
+    domain = candidates[0].domain
+    labels = _labels(fields, candidates, domain)
     kind, settings = _policy_settings(fields)
     policy = _policy(kind, settings, arrays, fields.where)
     names = [candidate.name for candidate in candidates]
@@ -289,8 +290,8 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
         policy=policy,
         candidates=candidates,
         label_names=labels,
-        criterion=_criterion(fields),
-        extractor_version=_extractor_version(fields, policy, candidates[0].domain),
+        criterion=_criterion(fields, domain),
+        extractor_version=_extractor_version(fields, policy, domain),
         objective=_json_table(fields, "objective"),
         training_record=_json_table(fields, "training_record"),
         conditions=_json_table(fields, "conditions"),
@@ -304,8 +305,12 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
     return bundle
 
 
-def _labels(fields: Fields, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
+def _labels(fields: Fields, candidates: tuple[Candidate, ...], domain: Domain) -> tuple[str, ...]:
     labels = fields.texts("labels")
+    if not domain.answers_labels:
+        if labels:
+            raise fields.fail("labels", "none: the answers are no labels")
+        return ()
     if not 2 <= len(labels) <= MAX_LABELS or any(candidate.n_labels != len(labels) for candidate in candidates):
         raise BundleError(
             "labels and candidates do not fit", where=fields.where, given=f"{len(labels)} labels",
@@ -333,9 +338,8 @@ def _policy(kind: str, settings: Mapping[str, Any], arrays: Mapping[str, NDArray
         raise BundleError("the policy cannot be made", where=where, given=f"{type(error).__name__}: {error}") from error
 
 
-def _criterion(fields: Fields) -> Criterion:
-    name = fields.text("criterion", allowed=CRITERIA)
-    return next(criterion for criterion in CRITERIA if criterion == name)
+def _criterion(fields: Fields, domain: Domain) -> Criterion:
+    return fields.text("criterion", allowed=(*domain.graded, *(CRITERIA if domain.answers_labels else ())))
 
 
 def _extractor_version(fields: Fields, policy: Policy, domain: Domain) -> str | None:

@@ -124,7 +124,7 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
         raise contradiction(
             "input mean and std", "to quantise them", "no quantisation; without them, pixels are fed as is"
         )
-    if None not in output_spec.shape:
+    if candidate.domain.answers_labels and None not in output_spec.shape:
         outputs = 1
         for side in output_spec.shape:
             outputs *= side or 1
@@ -172,7 +172,14 @@ class OpenedCandidate:
 
     def run(self, tensor: Tensor) -> Prediction:
         """Run the network on a prepared tensor; raises RunError as `distribution` does."""
-        return to_prediction(self.distribution(tensor))
+        return self.answer(self.network.backend.predict(tensor))
+
+    def answer(self, raw: Tensor) -> Prediction:
+        """What the network's raw output says; raises RunError as `distribution` does."""
+        domain = self.candidate.domain
+        if domain.answers_labels:
+            return to_prediction(self.read(raw))
+        return domain.outcome(raw, self.network.backend.output, self.candidate.input)
 
     def predict(self, sample: Any, shared: Any = None) -> Prediction:
         """Prepare and run."""

@@ -315,7 +315,8 @@ class Premodel:
         stop = trace.stop
         prediction = stop.prediction
         ran = tuple(self.candidates[index] for index in trace.ran)
-        label = None if prediction is None else int(prediction.labels[0])
+        outcome = None if prediction is None else prediction.outcome
+        label = None if prediction is None or outcome is not None else int(prediction.labels[0])
         if prediction is None or stop.source is None:
             candidate = None
         else:
@@ -337,6 +338,7 @@ class Premodel:
                 "total": now_ms() - start_ms,
             },
             steps=trace.steps,
+            outcome=outcome,
             _prediction=prediction,
             _names=self.bundle.label_names,
             _candidates=self.candidates,

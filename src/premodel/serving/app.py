@@ -105,7 +105,7 @@ class _Endpoints:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._openapi = openapi_document(service.name, service.limits)
+        self._openapi = openapi_document(service.name, service.limits, service.domain.task)
 
     async def server(self, request: Request) -> Response:
         del request

@@ -21,7 +21,6 @@ from premodel.protocol.oip import datatype_of, read_tensor, write_body
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.conditions import device_name, measure_conditions
 from premodel.runtime.lazy_candidates import LazyCandidates
-from premodel.runtime.prediction import to_prediction
 from premodel.serving.body import unpack
 from premodel.serving.images import check_encoded, read_images
 from premodel.serving.limits import Limits
@@ -190,7 +189,7 @@ def _run_encoded(opened: OpenedCandidate, given: bytes | NDArray[np.uint8], doma
     tensor = opened.prepare(sample)
     prepared = now_ms()
     raw = opened.network.backend.predict(tensor)
-    to_prediction(opened.read(raw))
+    opened.answer(raw)
     return raw, {"decode": decode_ms, "preprocess": prepared - start, "inference": now_ms() - prepared}
 
 

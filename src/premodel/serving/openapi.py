@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from premodel.domains.base import IMAGE_TASK, Domain
+from premodel.domains.registry import domain_of
 from premodel.serving.limits import Limits
 from premodel.serving.request import PARAMETERS
-from premodel.serving.signature import INPUT, OUTPUTS, VERSION
+from premodel.serving.signature import VERSION, outputs_of
 from premodel.version import __version__
 
 Document = dict[str, Any]
 _BINARY = "Inference-Header-Content-Length"
 
 
-def openapi_document(model: str, limits: Limits) -> Document:
+def openapi_document(model: str, limits: Limits, task: str = IMAGE_TASK) -> Document:
     """OpenAPI 3.1 of one served model under its limits."""
     return {
         "openapi": "3.1.0",
@@ -24,7 +26,7 @@ def openapi_document(model: str, limits: Limits) -> Document:
         },
         "paths": _paths(),
         "components": {
-            "schemas": _schemas(model, limits),
+            "schemas": _schemas(model, limits, domain_of(task)),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "parameters": {
                 "name": _path_parameter("name", {"type": "string", "const": model}),
@@ -142,7 +144,7 @@ def _list_of(items: Document, **more: Any) -> Document:
     return {"type": "array", "items": items, **more}
 
 
-def _schemas(model: str, limits: Limits) -> Document:
+def _schemas(model: str, limits: Limits, domain: Domain) -> Document:
     text: Document = {"type": "string"}
     flag: Document = {"type": "boolean"}
     count: Document = {"type": "integer", "minimum": 0}
@@ -153,9 +155,10 @@ def _schemas(model: str, limits: Limits) -> Document:
         **dict.fromkeys(("max_latency_ms", "cost_weight", "timeout"), number),
         **dict.fromkeys(("explain", "binary_data_output"), flag),
     }
+    outputs = list(outputs_of(domain.answers_labels))
     asked = _closed(
         ["name"],
-        name={"type": "string", "enum": list(OUTPUTS)},
+        name={"type": "string", "enum": outputs},
         parameters=_closed([], binary_data=flag),
     )
     return {
@@ -179,14 +182,14 @@ def _schemas(model: str, limits: Limits) -> Document:
             ["inputs"],
             id=text,
             parameters=_closed([], **{name: parameters[name] for name in PARAMETERS}),
-            inputs=_list_of(_input(limits, count), minItems=1, maxItems=1),
+            inputs=_list_of(_input(limits, count, domain), minItems=1, maxItems=1),
             outputs=_list_of(asked),
         ),
-        "InferResponse": _response(model),
+        "InferResponse": _response(model, outputs),
     }
 
 
-def _response(model: str) -> Document:
+def _response(model: str, outputs: list[str]) -> Document:
     text: Document = {"type": "string"}
     return _object(
         ["model_name", "model_version", "outputs"],
@@ -196,7 +199,7 @@ def _response(model: str) -> Document:
         outputs=_list_of(
             _object(
                 ["name", "datatype", "shape"],
-                name={"type": "string", "enum": list(OUTPUTS)},
+                name={"type": "string", "enum": outputs},
                 datatype=text,
                 shape=_list_of({"type": "integer"}),
                 parameters=_object([], binary_data_size={"type": "integer", "minimum": 0}),
@@ -206,10 +209,10 @@ def _response(model: str) -> Document:
     )
 
 
-def _input(limits: Limits, count: Document) -> Document:
+def _input(limits: Limits, count: Document, domain: Domain) -> Document:
     """One encoded image per element (base64 in JSON), or RGB pixels."""
     side = {"type": "integer", "minimum": 1}
-    common: Document = {"name": {"const": INPUT}, "parameters": _closed([], binary_data_size=count)}
+    common: Document = {"name": {"const": domain.noun}, "parameters": _closed([], binary_data_size=count)}
     encoded = _closed(
         ["name", "datatype", "shape"],
         **common,
@@ -220,7 +223,7 @@ def _input(limits: Limits, count: Document) -> Document:
             "minItems": 1,
             "maxItems": 2,
         },
-        data={"type": "array", "description": "base64 of each encoded image", "minItems": 1},
+        data={"type": "array", "description": "base64 of each encoded " + domain.noun, "minItems": 1},
     )
     pixels = _closed(
         ["name", "datatype", "shape"],
@@ -229,4 +232,4 @@ def _input(limits: Limits, count: Document) -> Document:
         shape=_list_of(side, minItems=3, maxItems=4),
         data={"type": "array", "description": "numbers from 0 to 255, row-major, flat or nested", "minItems": 1},
     )
-    return {"oneOf": [encoded, pixels]}
+    return {"oneOf": [encoded, pixels] if domain.takes_pixels else [encoded]}

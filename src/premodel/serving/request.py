@@ -22,7 +22,7 @@ from premodel.fields import shown
 from premodel.runtime.policies.base import CallOptions
 from premodel.serving.images import check_encoded, read_images
 from premodel.serving.limits import Limits
-from premodel.serving.signature import DEFAULT_OUTPUTS, EXPLANATION, OUTPUTS
+from premodel.serving.signature import EXPLANATION, default_outputs, outputs_of
 
 PARAMETERS = ("max_latency_ms", "cost_weight", "explain", "binary_data_output", "timeout")
 MAX_NUMBER = 1e15
@@ -128,9 +128,10 @@ def read_request(body: bytes, header_length: int | None, limits: Limits, task: s
     InputError
         The request breaks the protocol or a limit.
     """
-    noun = domain_of(task).noun
+    domain = domain_of(task)
+    noun = domain.noun
     if header_length == 0:
-        outputs = dict.fromkeys(DEFAULT_OUTPUTS, False)
+        outputs = dict.fromkeys(default_outputs(domain.answers_labels), False)
         check_encoded(body, limits, noun, task)
         return InferRequest(None, [body], CallOptions(), outputs)
     form = read_form(body, header_length, limits, (noun,))
@@ -141,7 +142,7 @@ def read_request(body: bytes, header_length: int | None, limits: Limits, task: s
         id=form.id,
         images=read_images(form.tensor, form.binary, limits, task),
         options=CallOptions(number(parameters, "max_latency_ms"), number(parameters, "cost_weight")),
-        outputs=_outputs(form.outputs, parameters),
+        outputs=_outputs(form.outputs, parameters, domain.answers_labels),
         timeout_ms=None if not timeout_us else timeout_us / 1e3,
     )
 
@@ -199,8 +200,9 @@ def _binary_of(tensor: Mapping[str, Any], binary: memoryview) -> memoryview | No
     return binary
 
 
-def _outputs(asked: Any, parameters: Mapping[str, Any]) -> dict[str, bool]:
+def _outputs(asked: Any, parameters: Mapping[str, Any], answers_labels: bool) -> dict[str, bool]:
     """Name -> as binary data; a request that names none gets all but the explanation."""
+    known = outputs_of(answers_labels)
     everywhere = flag(parameters, "binary_data_output", False)
     outputs: dict[str, bool] = {}
     if asked is not None and not isinstance(asked, list):
@@ -210,13 +212,13 @@ def _outputs(asked: Any, parameters: Mapping[str, Any]) -> dict[str, bool]:
             _refuse("an output must be a table", given=entry)
         _known(entry, "output", ("name", "parameters"))
         name = entry.get("name")
-        if not isinstance(name, str) or name not in OUTPUTS or name in outputs:
-            _refuse("unknown or repeated output", given=name, allowed=", ".join(OUTPUTS))
+        if not isinstance(name, str) or name not in known or name in outputs:
+            _refuse("unknown or repeated output", given=name, allowed=", ".join(known))
         own = _table(entry, "parameters", "output")
         _known(own, "parameters of the output", ("binary_data",))
         outputs[name] = flag(own, "binary_data", everywhere)
     if not outputs:
-        outputs = dict.fromkeys(DEFAULT_OUTPUTS, everywhere)
+        outputs = dict.fromkeys(default_outputs(answers_labels), everywhere)
     if flag(parameters, "explain", False):
         outputs.setdefault(EXPLANATION, everywhere)
     return outputs

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.answer import Answer
-from premodel.serving.signature import EXPLANATION, OUTPUTS, STAGES, VERSION
+from premodel.serving.signature import EXPLANATION, OUTCOME_OUTPUTS, OUTPUTS, STAGES, VERSION
 
 JSON_TYPE = "application/json"
 BINARY_TYPE = "application/octet-stream"
@@ -78,7 +78,7 @@ def write_response(
             content = f'"parameters":{{"binary_data_size":{len(chunk)}}}'
         else:
             content = '"data":' + _ENCODER.encode(values.ravel().tolist() if isinstance(values, np.ndarray) else values)
-        tensors.append(f'{{"name":"{name}","datatype":"{OUTPUTS[name]}","shape":{shape},{content}}}')
+        tensors.append(f'{{"name":"{name}","datatype":"{_DATATYPES[name]}","shape":{shape},{content}}}')
     told_id = "" if request_id is None else f',"id":{_ENCODER.encode(request_id)}'
     head = f'"model_name":{_ENCODER.encode(model)},"model_version":"{VERSION}"'
     text = f'{{{head},"outputs":[{",".join(tensors)}]{told_id}}}'.encode()
@@ -137,6 +137,16 @@ def _latencies(answers: Sequence[Answer], top_k: int) -> NDArray[Any]:
     return np.array([[answer.latency_ms[stage] for stage in STAGES] for answer in answers], "<f4")
 
 
+def _outcomes(answers: Sequence[Answer], top_k: int) -> list[str]:
+    del top_k
+    return [answer.outcome or "" for answer in answers]
+
+
+def _own_probabilities(answers: Sequence[Answer], top_k: int) -> NDArray[Any]:
+    del top_k
+    return np.array([answer.probability or 0.0 for answer in answers], "<f4")
+
+
 def _explanations(answers: Sequence[Answer], candidates: Sequence[str]) -> list[str]:
     """The object of `predict --json --explain` without its path, and every candidate there is."""
     texts = []
@@ -154,4 +164,7 @@ _COLUMNS: dict[str, Callable[[Sequence[Answer], int], NDArray[Any] | list[str]]]
     "top_labels": _top_labels,
     "candidate": _candidates,
     "latency_ms": _latencies,
+    "outcome": _outcomes,
+    "probability": _own_probabilities,
 }
+_DATATYPES = {**OUTPUTS, **OUTCOME_OUTPUTS}

@@ -69,7 +69,7 @@ class Service:
         self.metrics = Metrics(premodel.candidates)
         self.top_k = min(TOP_K, len(premodel.bundle.label_names))
         self.domain = premodel.bundle.domain
-        self.metadata = metadata(name, self.top_k, self.domain.noun)
+        self.metadata = metadata(name, self.top_k, self.domain.noun, answers_labels=self.domain.answers_labels)
         self._shadow = shadow
         reference = reference_of(premodel.bundle.training_record, str(premodel.path))
         chooses = premodel.policy.fixed_candidate is None

@@ -76,7 +76,7 @@ class Shadow:
         self._candidate: OpenedCandidate = premodel.open_candidate(self.best)
         self._share = share
         self._draw = random.Random(seed)  # noqa: S311 - a sample, not a secret
-        self._waiting: queue.Queue[tuple[Any, int] | None] = queue.Queue(PLACES)
+        self._waiting: queue.Queue[tuple[Any, int | str] | None] = queue.Queue(PLACES)
         self._thread: threading.Thread | None = None
         self._counted: Counted = _uncounted
 
@@ -104,12 +104,13 @@ class Shadow:
             A request waits for a worker; what is drawn is then dropped.
         """
         for image, answer in zip(images, answers, strict=True):
-            if answer.label is None or self._draw.random() >= self._share:
+            said = answer.label if answer.outcome is None else answer.outcome
+            if said is None or self._draw.random() >= self._share:
                 continue
             try:
                 if busy:
                     raise queue.Full
-                self._waiting.put_nowait((image, answer.label))
+                self._waiting.put_nowait((image, said))
             except queue.Full:
                 self._counted("dropped")
 
@@ -125,10 +126,11 @@ class Shadow:
         while (item := self._waiting.get()) is not None:
             self._counted(self._compare(*item))
 
-    def _compare(self, image: Any, label: int) -> str:
+    def _compare(self, image: Any, said: int | str) -> str:
         try:
-            found = int(self._candidate.predict(self._candidate.candidate.domain.decode(image)).labels[0])
+            prediction = self._candidate.predict(self._candidate.candidate.domain.decode(image))
         except PremodelError as error:
             logger.warning("shadow check of %s: %s", self.best, error)
             return "failed"
-        return "agree" if found == label else "differ"
+        found = int(prediction.labels[0]) if prediction.outcome is None else prediction.outcome
+        return "agree" if found == said else "differ"

@@ -9,7 +9,10 @@ from sqlalchemy import Connection, delete, func, select, update
 from premodel.store.damage import read_json
 from premodel.store.groups import group_key, group_rows
 from premodel.store.rows import fetch_plain, merge, remove
-from premodel.store.schema import EXTRACTORS, FEATURES, PENULTIMATE, SCHEMA_VERSION, STORE
+from premodel.store.schema import EXTRACTORS, FEATURES, METADATA, PENULTIMATE, SCHEMA_VERSION, SINCE_4, STORE
+
+OLDER = ("1", "2", "3")
+"""Schema versions that are brought to the present one."""
 
 FAMILIES_OF_1 = (
     ("keypoints", ("n_keypoints",)),
@@ -25,12 +28,15 @@ FAMILIES_OF_1 = (
 
 
 def migrate(connection: Connection) -> None:
-    """To the present schema version; nothing if the store is of another version than 1 and 2 by now.
+    """To the present schema version; nothing if the store is of another version than an older one by now.
 
     Version 1 kept one vector of all features for each sample, version 2 a row for each family. Now a row holds the
-    families that were computed together (`features.py`).
+    families that were computed together (`features.py`). Version 4 has tables for outcomes that are no labels, and for
+    graded scores.
     """
     version = connection.scalar(select(STORE.c.value).where(STORE.c.name == "schema_version"))
+    if version not in OLDER:
+        return
     if version == "1":
         c = EXTRACTORS.c
         for row in connection.execute(select(c.version, c.names).where(~c.version.startswith(PENULTIMATE))).all():
@@ -38,8 +44,7 @@ def migrate(connection: Connection) -> None:
     elif version == "2":
         for extractor in _newest_first(connection):
             _join(connection, extractor)
-    else:
-        return
+    METADATA.create_all(connection, tables=list(SINCE_4))
     connection.execute(update(STORE).where(STORE.c.name == "schema_version").values(value=str(SCHEMA_VERSION)))
 
 

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, select, update
 from premodel.fields import shown
 from premodel.store.damage import damaged, whole, whole_column
 from premodel.store.rows import fetch_plain, merge
-from premodel.store.schema import CALIBRATION, LEFT_OUT, SAMPLES
+from premodel.store.schema import CALIBRATION, LEFT_OUT, SAMPLES, TRUTHS
 from premodel.store.store import Store
 
+NO_LABEL = -1
+"""The label of a sample whose truth is a text."""
 MAX_LABEL = 2**31 - 1
 
 
@@ -33,17 +35,20 @@ class Entry:
         The true label that its first row has.
     bytes:
         Their number.
+    truth:
+        The truth of its first row, where it is no label; the label is then -1.
     """
 
     row: int
     sample: str
     label: int
     bytes: int
+    truth: str = ""
 
 
 @dataclass(frozen=True)
 class Opening:
-    """How opening a sample's image went.
+    """How opening a sample went.
 
     Attributes
     ----------
@@ -90,12 +95,18 @@ def register_samples(store: Store, names: Sequence[str], entries: Sequence[Entry
     query = select(SAMPLES.c.sample, SAMPLES.c.label, SAMPLES.c.name, SAMPLES.c.status)
     with store.reading() as connection:
         rows = fetch_plain(connection, query)
+        texts = dict(fetch_plain(connection, select(TRUTHS.c.sample, TRUTHS.c.truth)))
     known = {
-        str(sample): (whole(label, "samples", sample, "label", 0, MAX_LABEL), str(name))
+        str(sample): (whole(label, "samples", sample, "label", NO_LABEL, MAX_LABEL), str(name))
         for sample, label, name, _ in rows
     }
     set_aside = {str(sample) for sample, _, _, status in rows if status == CALIBRATION}
     new, returned, changed, relabelled = [], [], [], 0
+    truths = [
+        {"sample": entry.sample, "truth": entry.truth}
+        for entry in entries
+        if entry.label < 0 and texts.get(entry.sample) != entry.truth
+    ]
     for entry in entries:
         name = names[entry.row]
         before = known.get(entry.sample)
@@ -107,14 +118,16 @@ def register_samples(store: Store, names: Sequence[str], entries: Sequence[Entry
         elif before != (entry.label, name):
             changed.append({"sample": entry.sample, "label": entry.label, "name": name})
             relabelled += before[0] != entry.label
+    relabelled += sum(row["sample"] in texts for row in truths)
 
     def work(connection: Connection) -> None:
         merge(connection, SAMPLES, [*new, *returned])
+        merge(connection, TRUTHS, truths)
         for row in changed:
             change = update(SAMPLES).where(SAMPLES.c.sample == row["sample"])
             connection.execute(change.values(label=row["label"], name=row["name"]))
 
-    if new or returned or changed:
+    if new or returned or changed or truths:
         store.write(work)
     return relabelled
 
@@ -144,7 +157,7 @@ def read_samples(connection: Connection, n_labels: int) -> tuple[list[str], NDAr
     Raises
     ------
     StoreError
-        A label is none of the `n_labels`, or the status is unknown.
+        A label is none of the `n_labels`, or not -1 where there are none, or the status is unknown.
     """
     c = SAMPLES.c
     query = select(c.sample, c.label, c.status).where(*(c.status != status for status in LEFT_OUT)).order_by(c.sample)
@@ -153,5 +166,5 @@ def read_samples(connection: Connection, n_labels: int) -> tuple[list[str], NDAr
     if set(states) - {"ok", "new"}:
         at = next(index for index, status in enumerate(states) if status not in ("ok", "new"))
         raise damaged("samples", samples[at], f"status is {shown(states[at])}", "new, ok, unreadable, calibration")
-    truth = whole_column(labels, "samples", samples, "label", 0, n_labels - 1)
+    truth = whole_column(labels, "samples", samples, "label", 0 if n_labels else NO_LABEL, n_labels - 1)
     return [str(sample) for sample in samples], truth.astype(np.int32)

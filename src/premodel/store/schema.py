@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised whenever a table or the meaning of a column changes; an older store is migrated when it is opened
 (`migrations.py`), a newer one is refused."""
 
@@ -110,6 +110,38 @@ PREDICTIONS = Table(
     _blob("probabilities"),  # float32 (k,)
     sqlite_with_rowid=False,
 )
+
+TRUTHS = Table(
+    "truths",
+    METADATA,
+    _digest("sample", primary_key=True),
+    _text("truth"),
+)
+"""The truth of samples whose truth is no label; their label is -1."""
+
+OUTCOMES = Table(
+    "outcomes",
+    METADATA,
+    _digest("prediction_key", primary_key=True),
+    _digest("sample", primary_key=True),
+    _text("outcome"),
+)
+"""What was answered where it is no label; its row of `predictions` has no labels, and its probability alone."""
+
+SCORES = Table(
+    "scores",
+    METADATA,
+    _digest("prediction_key", primary_key=True),
+    _digest("sample", primary_key=True),
+    Column("criterion", String(64), primary_key=True),
+    _digest("truth"),  # SHA-256 of the truth that the score is about
+    Column("score", Double, nullable=False),  # in [0, 1]
+    sqlite_with_rowid=False,
+)
+"""Graded scores of answers; whether a label is right is told by its rank."""
+
+SINCE_4 = (TRUTHS, OUTCOMES, SCORES)
+
 TIMINGS = Table(
     "timings",
     METADATA,

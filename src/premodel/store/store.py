@@ -23,12 +23,9 @@ from premodel.store.engines import (
     store_name,
     store_url,
 )
-from premodel.store.migrations import migrate
-from premodel.store.schema import METADATA, SCHEMA_VERSION, STORE
+from premodel.store.migrations import OLDER, migrate
+from premodel.store.schema import METADATA, SCHEMA_VERSION, SINCE_4, STORE
 from premodel.version import __version__
-
-OLDER = ("1", "2")
-"""Schema versions that are migrated."""
 
 ATTEMPTS = 5
 RETRY_SECONDS = 0.2
@@ -150,7 +147,8 @@ class Store:
             tables, version = self._state()
         elif unmade:
             raise StoreError("the store is empty", where=self.name, do=f"fill it with: {PROFILE_COMMAND}")
-        if not tables.issuperset(METADATA.tables):
+        added = {table.name for table in SINCE_4} if version in OLDER else set()
+        if not tables.issuperset(set(METADATA.tables) - added):
             raise StoreError(
                 "the database is not a premodel store, or is damaged",
                 where=self.name,
@@ -160,6 +158,8 @@ class Store:
         if version in OLDER:
             self._migrate(version)
             tables, version = self._state()
+            if version == "3":
+                return  # read-only: what version 4 added is not there, and so it is empty
         if version != str(SCHEMA_VERSION):
             raise StoreError(
                 "the store is of another schema version",
@@ -170,12 +170,17 @@ class Store:
             )
 
     def _migrate(self, version: str) -> None:
-        """Bring an older store to the present version, whole or not at all."""
+        """Bring a store of an older version to the present one, whole or not at all.
+
+        One of version 3 that cannot be written to is left as it is: it can be read.
+        """
         try:
             with self.writing() as connection:
                 migrate(connection)
         except StoreError as error:
             cause = error.__cause__
+            if version == "3" and isinstance(cause, DBAPIError) and "readonly" in first_line(cause.orig):
+                return
             raise StoreError(
                 f"the store is of schema version {version} and cannot be brought to version {SCHEMA_VERSION}",
                 where=self.name,

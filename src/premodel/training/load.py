@@ -26,6 +26,7 @@ from premodel.store.measurements import (
     read_timings,
     timed_devices,
 )
+from premodel.store.outcomes import read_graded, read_latencies, read_outcomes
 from premodel.store.runs import (
     StoredCandidate,
     profile_command,
@@ -117,13 +118,20 @@ def _load(
         chosen = read_candidates(connection, store, names)
         label_names = read_labels(connection)
         samples, truth = read_samples(connection, len(label_names))
-        answers = [read_answers(connection, store.name, one, samples, truth, len(label_names)) for one in chosen]
+        first = chosen[0].candidate()
+        domain = first.domain
+        if domain.answers_labels:
+            answers = [read_answers(connection, store.name, one, samples, truth, len(label_names)) for one in chosen]
+        else:
+            answers = [read_outcomes(connection, store.name, one, samples) for one in chosen]
+        graded = read_graded(connection, store.name, chosen, samples, answers, domain.graded)
+        took_ms = [read_latencies(connection, one, samples) for one in chosen] if domain.latency_varies else []
         extractor = read_extractor(connection)
         version = extractor.version
         features, featured = read_features(connection, extractor.families, samples)
         opencv_threads = read_opencv_threads(connection)
         device = _device(timed_devices(connection), store, device, "timings" in passes)
-    featuring = "features" in passes and bool(chosen[0].candidate().domain.feature_groups)
+    featuring = "features" in passes and bool(domain.feature_groups)
     rows = _complete_rows(store, chosen, answers, featured if featuring else None, partial)
     timings = read_timings(store, device)
     with store.reading() as connection:
@@ -136,7 +144,8 @@ def _load(
         _refuse_untimed(store, device, subjects, timings)
     records = [timings.get(one.timing_key, _UNTIMED) for one in chosen]
     decoding = timings.get(decode_subject(opencv_threads), _UNTIMED)
-    first = chosen[0].candidate()
+    mean_ms = np.array([record.timing.mean_ms for record in records])
+    sample_ms = _sample_latencies(np.stack(took_ms, axis=1)[rows], mean_ms) if took_ms else None
     return Tables(
         samples=tuple(samples[row] for row in rows),
         truth=truth[rows],
@@ -147,7 +156,7 @@ def _load(
         top_probabilities=np.stack([one.probabilities[rows] for one in answers], axis=1),
         entropy=np.stack([one.entropy[rows] for one in answers], axis=1),
         rank=np.stack([one.rank[rows] for one in answers], axis=1),
-        latency_ms=np.array([record.timing.mean_ms for record in records]),
+        latency_ms=mean_ms,
         decode_ms=decoding.timing.mean_ms,
         timings=tuple(record.timing for record in records),
         features=features[rows],
@@ -163,7 +172,20 @@ def _load(
             "left_out_samples": int(len(samples) - len(rows)),
         },
         task=first.model.task,
+        graded={criterion: scores[rows] for criterion, scores in graded.items()},
+        sample_ms=sample_ms,
     )
+
+
+def _sample_latencies(took_ms: NDArray[np.float64], mean_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64 (n, m): latency of each candidate on each sample, of the mean that was timed.
+
+    The prediction pass runs each sample once, perhaps beside other workers: how its times compare is taken from there,
+    how long they are from the timing pass. A prediction that failed counts with the mean.
+    """
+    own = np.nanmean(took_ms, axis=0)
+    scaled = took_ms * np.where(np.isfinite(mean_ms), mean_ms / own, 1.0)
+    return np.where(np.isnan(scaled), np.nanmean(scaled, axis=0), scaled)
 
 
 def _complete_rows(

@@ -67,7 +67,8 @@ def package(
         A model to embed is missing or changed.
     """
     served = simulate(trained.policy, tables)
-    bundle = _bundle(trained, tables, candidates, options, training_reference(served))
+    reference = training_reference(served, answers_labels=bool(tables.label_names))
+    bundle = _bundle(trained, tables, candidates, options, reference)
     if test is not None:
         bundle = replace(bundle, training_record={**bundle.training_record, TEST: dict(test)})
     try:

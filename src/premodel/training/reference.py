@@ -13,7 +13,7 @@ from premodel.training.simulate import NOBODY, Simulation
 BINS = 10
 
 
-def training_reference(served: Simulation) -> Reference:
+def training_reference(served: Simulation, *, answers_labels: bool = True) -> Reference:
     """Count choices, labels, and confidence in bins of equal shares; samples where every candidate failed are left out.
 
     A confidence that is the same for every answer of a candidate, as in policy `single`, could not move: the
@@ -34,7 +34,7 @@ def training_reference(served: Simulation) -> Reference:
     sources = served.source[answered]
     if all(np.ptp(sure[sources == source]) == 0 for source in np.unique(sources)):
         of, sure = PROBABILITY, probability
-    labels = Counter(served.labels[answered, 0].tolist())
+    labels = Counter(served.labels[answered, 0].tolist() if answers_labels else ())
     edges = np.unique(np.quantile(sure, np.arange(1, BINS) / BINS))
     edges = edges[edges > sure.min()]
     counts = np.bincount(np.searchsorted(edges, sure, side="right"), minlength=len(edges) + 1)

@@ -58,8 +58,10 @@ def candidate_from_json(data: Any, folder: Path, error: type[InputError] = ZooEr
         A field is missing, unknown or wrong.
     """
     fields = Fields(data, "candidate", error)
-    n_labels = fields.integer("labels", 1, 1 << 24)
+    n_labels = fields.integer("labels", 0, 1 << 24)
     model = read_model(fields, folder, fields.text("task", IMAGE_TASK, tasks()))
+    if bool(n_labels) != model.domain.answers_labels:
+        raise fields.fail("labels", "1 or more" if model.domain.answers_labels else "0: its answers are no labels")
     view_fields = fields.table("view")
     view = model.domain.read_view(view_fields, view_fields.text("name", ""))
     fields.done()

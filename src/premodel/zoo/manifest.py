@@ -176,7 +176,7 @@ class Candidate:
     model, view:
         What it is made of.
     n_labels:
-        Labels of the zoo.
+        Labels of the zoo; 0 where answers are no labels.
     """
 
     model: Model
@@ -319,7 +319,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
     fields = Fields(read_toml(path), str(path))
     name = fields.text("name")
     task = fields.text("task", allowed=tasks())
-    labels = _labels(fields, path)
+    labels = _labels(fields, path, domain_of(task))
     calibration = read_calibration(_inside(fields, "calibration", path.parent)) if fields.has("calibration") else ()
     entries = fields.tables("models")
     fields.done()
@@ -422,8 +422,10 @@ def _digest(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _labels(fields: Fields, path: Path) -> tuple[str, ...]:
-    """The names in the label file, or those the manifest lists itself."""
+def _labels(fields: Fields, path: Path, domain: Domain) -> tuple[str, ...]:
+    """The names in the label file, or those the manifest lists itself; none where answers are no labels."""
+    if not domain.answers_labels:
+        return ()
     if isinstance(fields.value("labels"), list):
         labels = fields.texts("labels")
         if len(labels) < MIN_LABELS:
@@ -476,9 +478,11 @@ def _entry(entry: Any, where: str, folder: Path, n_labels: int, task: str) -> li
 def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
     """The model of an entry, its views left to be read; the error class of `fields` if a field is wrong."""
     name = fields.name("name")
-    output = fields.table("output")
-    activation = output.text("activation", allowed=ACTIVATIONS)
-    output.done()
+    activation = "none"
+    if domain_of(task).answers_labels or fields.has("output"):
+        output = fields.table("output")
+        activation = output.text("activation", allowed=ACTIVATIONS)
+        output.done()
     settings = fields.value("settings", {})
     files = fields.value("files", {})
     if not isinstance(files, Mapping) or len(files) > MAX_FILES or not all(map(_is_further_file, files.items())):

@@ -65,6 +65,8 @@ class Dataset:
         What the user should know about how the labels were read.
     task:
         What the rows are: names the domain.
+    truths:
+        The true answer of each row, n, where answers are no labels; the labels are then all -1.
     """
 
     root: Path
@@ -75,6 +77,7 @@ class Dataset:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     task: str = IMAGE_TASK
+    truths: Sequence[str] | None = None
 
     @property
     def domain(self) -> Domain:

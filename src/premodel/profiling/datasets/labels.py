@@ -125,6 +125,26 @@ class LabelList:
         return {value: chosen[value] for value in distinct}
 
 
+class FreeTruths(LabelList):
+    """Truths that are no labels: every text is one.
+
+    Attributes
+    ----------
+    texts:
+        Those of the rows read, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.texts: list[str] = []
+
+    def resolve(self, values: Sequence[str | int], where: Callable[[int], str]) -> NDArray[np.int32]:
+        """-1 for each; the texts are kept."""
+        del where
+        self.texts.extend(str(value) for value in values)
+        return np.full(len(values), -1, np.int32)
+
+
 def _composed(name: str) -> str:
     """One form of a name, whoever wrote it."""
     return unicodedata.normalize("NFC", name).strip()

@@ -10,7 +10,7 @@ from premodel.errors import DatasetError
 from premodel.profiling.datasets import folders, huggingface, ilsvrc, table
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.datasets.columns import NO_OPTIONS, DatasetOptions, refuse_columns
-from premodel.profiling.datasets.labels import LabelList
+from premodel.profiling.datasets.labels import FreeTruths, LabelList
 from premodel.profiling.datasets.parquet import ARROW_SUFFIXES
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", *ARROW_SUFFIXES, *table.JSON_SUFFIXES})
@@ -48,6 +48,8 @@ def read_dataset(
         A Parquet file is given and pyarrow is not installed.
     """
     root = Path(path)
+    if not options.domain.answers_labels:
+        return _read_truths(root, None if labels is None else Path(labels), options)
     label_list = LabelList(label_names)
     if labels is not None:
         return _read_with_labels(root, Path(labels), label_list, options)
@@ -62,6 +64,23 @@ def read_dataset(
     raise DatasetError(
         "unknown form of a data set", where=root, allowed="a folder, or a .csv, .tsv, .jsonl, .parquet or .arrow file"
     )
+
+
+def _read_truths(root: Path, table_of: Path | None, options: DatasetOptions) -> Dataset:
+    """A table of inputs whose truths are texts."""
+    given, truths = table_of or root, FreeTruths()
+    if root.is_dir() and table_of is None:
+        given = next((root / name for name in METADATA_NAMES if (root / name).is_file()), root)
+    if not given.is_file() or given.suffix.lower() not in TABLE_SUFFIXES:
+        raise DatasetError(
+            "the truths of this task are texts, which only a table holds", where=given,
+            allowed=f"a table with the columns path and label, or a folder with {METADATA_NAMES[0]}",
+        )  # fmt: skip
+    if given.suffix.lower() in (".parquet", *ARROW_SUFFIXES) and huggingface.is_huggingface(given, options):
+        found = huggingface.read(_of_split([given], given.parent, options), given, truths, options)
+    else:
+        found = table.read(given, root if root.is_dir() else given.parent, truths, options)
+    return replace(found, truths=tuple(truths.texts))
 
 
 def _read_folder(root: Path, labels: LabelList, options: DatasetOptions) -> Dataset:

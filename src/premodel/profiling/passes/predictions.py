@@ -18,7 +18,7 @@ from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.prediction import rank_of, to_prediction
 from premodel.store.answers import known_truths
 from premodel.store.samples import Entry, Opening, sample_row
-from premodel.store.schema import PREDICTIONS, SAMPLES
+from premodel.store.schema import OUTCOMES, PREDICTIONS, SAMPLES
 from premodel.store.store import Store
 from premodel.store.writer import Writer
 from premodel.zoo.manifest import Candidate
@@ -41,6 +41,7 @@ class Answer:
     latency_ms: float | None
     labels: bytes | None
     probabilities: bytes | None
+    outcome: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,18 @@ class PredictionJob:
 
 
 def _answer(opened: OpenedCandidate, index: int, sample: Any, shared: Any, label: int) -> Answer:
+    candidate = opened.candidate
     start = now_ms()
     try:
+        if not candidate.domain.answers_labels:
+            said = opened.predict(sample, shared)
+            took_ms, probability = now_ms() - start, said.probabilities.astype("<f4").tobytes()
+            return Answer(index, "", 0, said.entropy, took_ms, None, probability, said.outcome)
         distribution = opened.distribution(opened.prepare(sample, shared))
         prediction = to_prediction(distribution)
         latency_ms = now_ms() - start
     except RunError as error:
-        return Answer(index, str(error), opened.candidate.n_labels, None, None, None, None)
+        return Answer(index, str(error), candidate.n_labels or 1, None, None, None, None)
     return Answer(
         index,
         "",
@@ -207,6 +213,9 @@ def _store_answers(
     for answer in answers.answers:
         candidate = candidates[answer.candidate]
         writer.add(PREDICTIONS, _row(candidate.prediction_key, entry, answer))
+        if answer.outcome is not None:
+            key = {"prediction_key": candidate.prediction_key, "sample": entry.sample}
+            writer.add(OUTCOMES, {**key, "outcome": answer.outcome})
         result.predictions += 1
         if answer.reason:
             result.failed[candidate.name] = result.failed.get(candidate.name, 0) + 1
