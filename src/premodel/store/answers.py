@@ -16,7 +16,7 @@ from premodel.records import TOP_K
 from premodel.store.damage import RESTORE, whole
 from premodel.store.rows import PlainQuery, fetch_plain
 from premodel.store.runs import StoredCandidate
-from premodel.store.samples import MAX_LABEL
+from premodel.store.samples import MAX_LABEL, NO_LABEL
 from premodel.store.schema import PREDICTIONS
 from premodel.store.store import Store
 
@@ -49,7 +49,7 @@ def known_truths(store: Store, prediction_key: str) -> dict[str, int]:
     )
     with store.reading() as connection:
         return {
-            str(sample): whole(truth, "predictions", f"{sample} of {prediction_key}", "truth", 0, MAX_LABEL)
+            str(sample): whole(truth, "predictions", f"{sample} of {prediction_key}", "truth", NO_LABEL, MAX_LABEL)
             for sample, truth in fetch_plain(connection, query)
         }
 
