@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +14,14 @@ import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output
 from premodel.errors import InputError, ModelError, OptionError, RunError
-from premodel.fields import is_number
-from premodel.protocol.client import PATIENCE_S, TIMEOUT_S, OipClient, Reply, finite_ms
+from premodel.fields import is_number, is_text, shown
+from premodel.protocol.agent import AgentTable, read_agent, read_times
+from premodel.protocol.client import PATIENCE_S, TIMEOUT_S, OipClient, Reply
 from premodel.protocol.oip import BINARY_TYPE, HEADER_LENGTH, dtype_of, read_body, read_outputs, shape_of, write_body
 
-AGENT = "premodel"
-"""Table of a model's metadata in which `premodel agent` says more than the protocol asks for."""
-AGENT_VERSION = 1
-"""Raised whenever an older client would misread the agent, or the other way round."""
 SETTINGS = ("model", "version", "output", "timeout_s", "patience_s", "remote_runtime", "remote_settings")
+MAX_NAME, MAX_SIDE = 64, 2**31 - 1
+NO_AGENT = AgentTable("", {}, None, None, "")
 GIVEN = ("url", "name", "sha256")
 """Settings that `candidate.open_network` adds from the manifest entry."""
 
@@ -141,14 +139,14 @@ class OipBackend(Backend):
         if self.agent is None:
             raise RunError("only premodel agent takes images", where=self._client.url)
         path = self._path + (f"@{quote(view, safe='')}" if view else "") + self._version
-        return self._infer(path, {str(self.agent.get("image_input", "image")): image})
+        return self._infer(path, {self.agent.image_input: image})
 
-    def about(self, view: str = "") -> Mapping[str, Any] | None:
+    def about(self, view: str = "") -> AgentTable | None:
         """What an agent says of a view of the model; None if the server is none; raises as `open`."""
         if self.agent is None or not view:
             return self.agent
-        agent = self._client.table(f"{self._path}@{quote(view, safe='')}{self._version}").get(AGENT)
-        return agent if isinstance(agent, dict) else None
+        metadata = self._client.table(f"{self._path}@{quote(view, safe='')}{self._version}")
+        return read_agent(metadata, self._client.url)
 
     def ask(self, model: str, image: bytes) -> Mapping[str, float]:
         """Times that another model of the same agent states for an encoded image, by name without "_ms"."""
@@ -171,7 +169,7 @@ class OipBackend(Backend):
         with self._lock:
             if self._closed:
                 raise RunError("the model is closed")
-            reply = self._client.request("POST", path + "/infer", body, headers, self._check_unchanged)
+            reply = self._client.request("POST", path + "/infer", body, headers, self._check_unchanged, _parsed)
         if reply.status == 404:
             raise ModelError(reply.message, where=self._client.url + path)
         if reply.status != 200:
@@ -179,41 +177,26 @@ class OipBackend(Backend):
         return self._read(reply)
 
     def _read(self, reply: Reply) -> RemoteRun:
-        text = reply.headers.get(HEADER_LENGTH.lower(), "")
         try:
-            data, binary = read_body(reply.body, int(text) if text.isdecimal() else None)
-            outputs = read_outputs(data.get("outputs"), binary)
+            data, outputs = _parsed(reply)
         except InputError as error:
             raise RunError(f"server's response cannot be read ({error})", where=self._where) from error
-        parameters = data.get("parameters")
-        stated = parameters if isinstance(parameters, dict) else {}
-        times_ms = {
-            name.removesuffix("_ms"): finite_ms(value) for name, value in stated.items() if name.endswith("_ms")
-        }
         output = outputs.get(self._output_name)
         if output is None:
             output = np.zeros(0, np.float32)
         # Their own memory, in this machine's byte order: what came is read-only and may be unaligned.
         return RemoteRun(
             output.astype(output.dtype.newbyteorder("=")),
-            {name: value for name, value in times_ms.items() if not math.isnan(value)},
+            read_times(data.get("parameters")),
             reply.round_trip_ms,
         )
 
-    def _agent(self) -> Mapping[str, Any] | None:
+    def _agent(self) -> AgentTable | None:
         """The agent's own table, checked; None if the server is none."""
-        agent = self._metadata.get(AGENT)
-        if agent is None:
-            return None
-        version = agent.get("agent") if isinstance(agent, dict) else None
-        if not isinstance(agent, dict) or version != AGENT_VERSION:
-            raise ModelError(
-                "agent is of another version", where=self._client.url, given=version, allowed=AGENT_VERSION,
-                do="install the same premodel here and on the board",
-            )  # fmt: skip
-        expected, found = self._settings.get("sha256"), agent.get("sha256")
-        if expected is not None and found != expected:
-            raise ModelError("server runs another model file", where=self._where, given=found, allowed=expected)
+        agent = read_agent(self._metadata, self._client.url)
+        expected = self._settings.get("sha256")
+        if agent is not None and expected is not None and agent.sha256 != expected:
+            raise ModelError("server runs another model file", where=self._where, given=agent.sha256, allowed=expected)
         return agent
 
     def _check_unchanged(self) -> None:
@@ -228,6 +211,7 @@ class OipBackend(Backend):
         usable = isinstance(entries, list) and entries and all(
             isinstance(entry, dict)
             and isinstance(entry.get("name"), str)
+            and is_text(entry["name"])
             and isinstance(entry.get("shape"), list)
             and all(isinstance(side, int | str) for side in entry["shape"])
             for entry in entries
@@ -240,15 +224,28 @@ class OipBackend(Backend):
         try:
             shape = shape_of([int(length) for length in entry["shape"]])
         except ValueError as error:
-            raise ModelError(f"model has no such {side}", where=self._where, given=entry["shape"]) from error
-        quantised = self.agent.get(side) if self.agent is not None else None
-        scale, zero_point = (quantised.get("scale"), quantised.get("zero_point")) if quantised else (0.0, 0)
-        return TensorSpec(shape, dtype_of(str(entry.get("datatype"))), float(scale or 0.0), int(zero_point or 0))
+            raise ModelError(f"model has no such {side}", where=self._where, given=shown(entry["shape"])) from error
+        if any(length is not None and length > MAX_SIDE for length in shape):
+            raise ModelError(f"model has no such {side}", where=self._where, given=f"shape {shown(entry['shape'])}")
+        datatype = entry.get("datatype")
+        if not isinstance(datatype, str) or not datatype.isprintable() or len(datatype) > MAX_NAME:
+            raise ModelError(f"model has no such {side}", where=self._where, given=f"datatype {shown(datatype)}")
+        agent = self.agent or NO_AGENT
+        quantised = agent.input if side == "input" else agent.output
+        return TensorSpec(shape, dtype_of(datatype), quantised.scale, quantised.zero_point)
+
+
+def _parsed(reply: Reply) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
+    """The table and the outputs of an answer; InputError if it is none, or cut."""
+    length = reply.headers.get(HEADER_LENGTH.lower(), "")
+    stated = int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else None
+    data, binary = read_body(reply.body, stated)
+    return data, read_outputs(data.get("outputs"), binary)
 
 
 def _sides(shape: Sequence[int | str]) -> list[int | None]:
     """As stated, for messages."""
-    return [int(side) if str(side).isdecimal() else None for side in shape]
+    return [int(side) if str(side).isdecimal() and len(str(side)) < MAX_NAME else None for side in shape]
 
 
 def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, Any]) -> None:

@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from premodel.backends.base import Backend
 from premodel.backends.oip import OipBackend
-from premodel.errors import ModelError, OptionError, RunError, ZooError
+from premodel.errors import ModelError, OptionError, ZooError
+from premodel.fields import shown
 from premodel.profiling.passes.interleaved import DECODE, PREPROCESS, RUN, CandidateWork, FeatureWork
+from premodel.protocol import agent
+from premodel.protocol.agent import DECODE_MODEL, FEATURES_MODEL, AgentTable, stage_ms
 from premodel.runtime.candidate import OpenedCandidate, open_backend
 from premodel.zoo.candidate_json import candidate_to_json
 from premodel.zoo.manifest import Candidate
-
-UNCOMPARED = ("name", "file", "url", "license")
-"""Fields of an entry that may differ between the board's manifest and the workstation's."""
-DECODE_MODEL, FEATURES_MODEL = "@decode", "@features"
-"""Models that an agent offers beside its candidates (`serving/board.py`)."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +71,13 @@ def find_board(candidates: Sequence[Candidate], device: str | None) -> Board | N
             given=", ".join([*urls, *([f"here: {here[0]}"] if here else [])]), allowed="all behind one url",
             do="one manifest per board; several boards may share one store",
         )  # fmt: skip
-    agents = [_compared(candidate) for candidate in remote]
-    agent = agents[0]
-    if agent is None:
+    tables = [_compared(candidate) for candidate in remote]
+    table = tables[0]
+    if table is None:
         if device is None:
             raise OptionError("the server does not say which device it is", where=urls[0], do="name it with --device")
         return Board(urls[0], device, has_clock=False)
-    conditions = agent.get("conditions")
-    told = dict(conditions) if isinstance(conditions, Mapping) else {}
-    return Board(urls[0], device or str(agent.get("device", "unknown")), has_clock=True, conditions=told)
+    return Board(urls[0], device or table.device, has_clock=True, conditions=table.conditions)
 
 
 def answering(candidate: Candidate) -> Candidate:
@@ -110,7 +107,7 @@ class BoardCandidateWork(CandidateWork):
 
     def __init__(self, opened: OpenedCandidate, images: Sequence[bytes], seed: int) -> None:
         super().__init__(opened)
-        self._backend = _backend_of(opened)
+        self._backend = _oip(opened.network.backend, opened.candidate)
         self._view = opened.candidate.view.name
         self._images = images
         self._rng = np.random.default_rng(seed)
@@ -119,7 +116,7 @@ class BoardCandidateWork(CandidateWork):
         """Do it once; the round's own image was decoded here and is not sent."""
         del sample
         times_ms = self._backend.run_image(_draw(self._images, self._rng), self._view).times_ms
-        return {PREPROCESS: _stated(times_ms, PREPROCESS), RUN: _stated(times_ms, "inference")}
+        return {PREPROCESS: stage_ms(times_ms, agent.PREPROCESS), RUN: stage_ms(times_ms, agent.INFERENCE)}
 
 
 class BoardFeatureWork(FeatureWork):
@@ -127,7 +124,7 @@ class BoardFeatureWork(FeatureWork):
 
     def __init__(self, opened: OpenedCandidate, images: Sequence[bytes], seed: int) -> None:
         super().__init__(opened.candidate.domain)
-        self._backend = _backend_of(opened)
+        self._backend = _oip(opened.network.backend, opened.candidate)
         self._images = images
         self._rng = np.random.default_rng(seed)
 
@@ -135,63 +132,61 @@ class BoardFeatureWork(FeatureWork):
         """Do it once."""
         del sample
         times_ms = self._backend.ask(FEATURES_MODEL, _draw(self._images, self._rng))
-        return {part: _stated(times_ms, part) for part in self._extractor.parts()}
+        return {part: stage_ms(times_ms, part) for part in self._extractor.parts()}
 
 
 class BoardDecodeWork:
     """Decoding on a board."""
 
     def __init__(self, opened: OpenedCandidate, images: Sequence[bytes], seed: int) -> None:
-        self._backend = _backend_of(opened)
+        self._backend = _oip(opened.network.backend, opened.candidate)
         self._images = images
         self._rng = np.random.default_rng(seed)
 
     def __call__(self, sample: Any) -> dict[str, float]:
         """Do it once."""
         del sample
-        return {DECODE: _stated(self._backend.ask(DECODE_MODEL, _draw(self._images, self._rng)), DECODE)}
+        return {DECODE: stage_ms(self._backend.ask(DECODE_MODEL, _draw(self._images, self._rng)), agent.DECODE)}
 
 
-def _compared(candidate: Candidate) -> Mapping[str, Any] | None:
+def _compared(candidate: Candidate) -> AgentTable | None:
     """What the agent says of a candidate, found to be the manifest's; None if the server is no agent."""
-    backend = open_backend(candidate)
-    assert isinstance(backend, OipBackend)
+    backend = _oip(open_backend(candidate), candidate)
     try:
-        agent = backend.about(candidate.view.name)
+        table = backend.about(candidate.view.name)
     finally:
         backend.close()
-    if agent is None:
+    if table is None:
         return None
     url = candidate.model.url
     domain = candidate.domain
-    for name, own in (("preprocessing", domain.version), ("extractor", domain.features_version)):
-        if agent.get(name) != own:
+    for name, given, own in (
+        ("preprocessing", table.preprocessing, domain.version),
+        ("extractor", table.extractor, domain.features_version),
+    ):
+        if given != own:
             raise ModelError(
-                f"the board's {name} is of another version", where=url, given=agent.get(name), allowed=own,
+                f"the board's {name} is of another version", where=url, given=shown(given), allowed=own,
                 do="install the same premodel here and on the board",
             )  # fmt: skip
-    told = agent.get("candidate")
-    board: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     for name, value in candidate_to_json(candidate.home).items():
-        if name not in UNCOMPARED and board.get(name) != value:
+        if name not in agent.UNCOMPARED and table.candidate.get(name) != value:
             raise ZooError(
                 f"{name} of {candidate.name} is not what the board runs", where=url, given=value,
-                allowed=board.get(name), do="take the entry over from the board's manifest",
+                allowed=shown(table.candidate.get(name)), do="take the entry over from the board's manifest",
             )  # fmt: skip
-    return agent
+    return table
 
 
-def _backend_of(opened: OpenedCandidate) -> OipBackend:
-    backend = opened.network.backend
-    assert isinstance(backend, OipBackend)
+def _oip(backend: Backend, candidate: Candidate) -> OipBackend:
+    if not isinstance(backend, OipBackend):
+        backend.close()
+        raise ZooError(
+            f"{candidate.name} runs on no board", given=f"runtime {candidate.model.runtime}",
+            allowed=f"runtime {OipBackend.name}",
+        )  # fmt: skip
     return backend
 
 
 def _draw(images: Sequence[bytes], rng: np.random.Generator) -> bytes:
     return images[int(rng.integers(len(images)))]
-
-
-def _stated(times_ms: Mapping[str, float], stage: str) -> float:
-    if stage not in times_ms:
-        raise RunError("the board states no time", given=", ".join(times_ms) or "none", allowed=stage)
-    return times_ms[stage]

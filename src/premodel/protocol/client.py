@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import logging
-import math
 import os
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from premodel.clock import now_ms
-from premodel.errors import ModelError, OptionError, RemoteError
+from premodel.errors import InputError, ModelError, OptionError, RemoteError
 from premodel.files import read_token
 
 TOKEN_VARIABLE = "PREMODEL_OIP_TOKEN"  # noqa: S105 - the name of a variable
@@ -46,6 +47,8 @@ class Reply:
     ----------
     status, headers, body:
         Of the response; names of headers in lower case.
+    whole:
+        Did the server say how long the body is; else only its contents show whether it was cut.
     round_trip_ms:
         From the first byte sent to the last one received, over a connection that was open.
     """
@@ -54,11 +57,12 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
     round_trip_ms: float
+    whole: bool = True
 
     @property
     def message(self) -> str:
         """The protocol's error text, else the beginning of the body."""
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             data = json.loads(self.body)
             if isinstance(data, dict) and isinstance(data.get("error"), str):
                 return str(data["error"])[:500]
@@ -109,6 +113,7 @@ class OipClient:
         self._connection: http.client.HTTPConnection | None = None
         self._used = False
         self._met = False
+        self._deadline_ms = 0.0
 
     def request(
         self,
@@ -117,10 +122,12 @@ class OipClient:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         came_back: Callable[[], None] = lambda: None,
+        reads: Callable[[Reply], object] = lambda _: None,
     ) -> Reply:
         """Ask, and wait for a server that went away; a request is repeated, so it must not change anything.
 
-        `came_back` is called when it answers again, before the request is repeated; it may ask, and raise.
+        `came_back` is called when it answers again, before the request is repeated; it may ask, and raise. `reads` is
+        given an answer of no stated length; if it raises InputError, the answer was cut, and is asked for again.
 
         Raises
         ------
@@ -132,11 +139,11 @@ class OipClient:
             What is there is no inference server.
         """
         try:
-            return self._ask(method, path, body, headers or {})
+            return self._ask(method, path, body, headers or {}, reads)
         except AwayError as error:
             if not self._met or self.patience_s <= 0:
                 raise RemoteError(str(error), do="is the server running, and is this its address?") from error
-            return self._wait(error, lambda: self._ask(method, path, body, headers or {}), came_back)
+            return self._wait(error, lambda: self._ask(method, path, body, headers or {}, reads), came_back)
 
     def table(self, path: str) -> dict[str, Any]:
         """A JSON table that the server gives, such as metadata.
@@ -148,12 +155,12 @@ class OipClient:
         ModelError
             The server has no such thing, or gives something else.
         """
-        reply = self.request("GET", path)
+        reply = self.request("GET", path, reads=_json_of)
         if reply.status != 200:
             raise ModelError(reply.message, where=self.url + path, given=f"status {reply.status}")
         try:
-            data = json.loads(reply.body)
-        except (ValueError, RecursionError) as error:
+            data = _json_of(reply)
+        except InputError as error:
             raise ModelError("what is there is no inference server (no JSON)", where=self.url + path) from error
         if not isinstance(data, dict):
             raise ModelError("what is there is no inference server (no JSON table)", where=self.url + path)
@@ -192,7 +199,9 @@ class OipClient:
                 logger.warning("%s is back after %.1f s", self.url, (now_ms() - start) / 1e3)
                 return reply
 
-    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def _ask(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], reads: Callable[[Reply], object]
+    ) -> Reply:
         """Ask once; a kept connection that the server has closed meanwhile is opened anew."""
         kept = self._used
         try:
@@ -201,7 +210,7 @@ class OipClient:
             self.close()
             if not kept:
                 raise self._away(error) from error
-            return self._ask(method, path, body, headers)
+            return self._ask(method, path, body, headers, reads)
         except ssl.SSLError as error:
             self.close()
             raise self._tls_failed(error) from error
@@ -211,6 +220,11 @@ class OipClient:
         if reply.status in BUSY:
             raise AwayError(f"server is busy ({reply.message})", where=self.url)
         self._check_status(reply)
+        if not reply.whole and reply.status == 200:
+            try:
+                reads(reply)
+            except InputError as error:
+                raise AwayError("server's answer was cut", where=self.url) from error
         self._met = True
         return reply
 
@@ -221,6 +235,9 @@ class OipClient:
         if self._token is not None:
             sent["Authorization"] = f"Bearer {self._token}"
         start = now_ms()
+        self._deadline_ms = start + self._timeout_s * 1e3
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(self._timeout_s)
         self._connection.request(method, self._path + path, body or None, sent)
         response = self._connection.getresponse()
         data = response.read(MAX_REPLY_BYTES + 1)
@@ -228,11 +245,14 @@ class OipClient:
         if len(data) > MAX_REPLY_BYTES:
             self.close()
             raise ModelError("reply is too large", where=self.url + path, allowed=f"up to {MAX_REPLY_BYTES} bytes")
+        if response.length:  # http.client gives what there is, and tells only here that some is lacking
+            raise http.client.IncompleteRead(data, response.length)
+        whole = response.chunked or response.length is not None
         self._used = not response.will_close
         if response.will_close:
             self.close()
         found = {name.lower(): value for name, value in response.getheaders()}
-        return Reply(response.status, found, data, round_trip_ms)
+        return Reply(response.status, found, data, round_trip_ms, whole)
 
     def _connect(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection
@@ -241,11 +261,18 @@ class OipClient:
         else:
             connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=self._tls)
         connection.connect()
+        # The time allowed is that of the whole answer, not of each byte of it.
+        connection.response_class = self._response  # type: ignore[assignment]
         return connection
+
+    def _response(self, sock: socket.socket, **more: Any) -> http.client.HTTPResponse:
+        return http.client.HTTPResponse(_Bounded(sock, self._deadline_ms), **more)  # type: ignore[arg-type]
 
     def _away(self, error: Exception) -> AwayError:
         if isinstance(error, TimeoutError):
             reason = f"no answer within {self._timeout_s:g} s"
+        elif isinstance(error, http.client.IncompleteRead):
+            reason = "its answer was cut"
         elif isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
             reason = f"no HTTP: {type(error).__name__}"
         else:
@@ -272,6 +299,46 @@ class OipClient:
             )
 
 
+def _json_of(reply: Reply) -> Any:
+    try:
+        return json.loads(reply.body)
+    except (ValueError, RecursionError) as error:
+        raise InputError("no JSON") from error
+
+
+class _Bounded(io.RawIOBase):
+    """What a socket receives, until a moment of `now_ms`; then TimeoutError."""
+
+    def __init__(self, sock: socket.socket, deadline_ms: float) -> None:
+        super().__init__()
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._deadline_ms = deadline_ms
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """As of a socket."""
+        del mode
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, into: Any) -> int | None:
+        """Receive what there is."""
+        left_s = (self._deadline_ms - now_ms()) / 1e3
+        if left_s <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+        return self._raw.readinto(into)
+
+    def close(self) -> None:
+        """Let go of the socket, which its connection closes."""
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
 def check_url(url: Any) -> str:
     """A server's URL without a slash at the end; OptionError if it is none, or holds a user or password."""
     try:
@@ -287,12 +354,6 @@ def check_url(url: Any) -> str:
             f"{TOKEN_FILE_VARIABLE}",
         )  # fmt: skip
     return str(url).rstrip("/")
-
-
-def finite_ms(value: object) -> float:
-    """Milliseconds that a server states; NaN if it states none."""
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-    return float(value) if isinstance(value, int | float) and usable else math.nan
 
 
 def _token() -> str | None:

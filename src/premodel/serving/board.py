@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec, check_tensor
-from premodel.backends.oip import AGENT, AGENT_VERSION
 from premodel.clock import now_ms
 from premodel.domains.base import Domain
 from premodel.domains.registry import domain_of
 from premodel.errors import InputError, RunError
+from premodel.protocol.agent import (
+    AGENT,
+    DECODE,
+    DECODE_MODEL,
+    FEATURES_MODEL,
+    INFERENCE,
+    OUTPUT,
+    PREPROCESS,
+    TENSOR_INPUT,
+    AgentTable,
+    Quantisation,
+    write_times,
+)
 from premodel.protocol.oip import datatype_of, read_tensor, write_body
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.conditions import device_name, measure_conditions
@@ -30,10 +42,6 @@ from premodel.serving.response import InferResponse
 from premodel.serving.signature import PLATFORM, VERSION
 from premodel.zoo.candidate_json import candidate_to_json
 from premodel.zoo.manifest import Candidate, Zoo
-
-TENSOR_INPUT, OUTPUT = "input", "output"
-DECODE, FEATURES = "@decode", "@features"
-"""Models beside the candidates, whose names begin otherwise: the times of decoding, and of the features' parts."""
 
 Stages = dict[str, float]
 
@@ -72,9 +80,11 @@ class Board:
         self._extractor = self._domain.extractor() if self._domain.feature_groups else None
         self._device = device_name()
         self._conditions = asdict(measure_conditions(self._device, threads or 1))
-        self._beside: dict[str, Callable[[bytes | NDArray[np.uint8]], tuple[Tensor, Stages]]] = {DECODE: self._decode}
+        self._beside: dict[str, Callable[[bytes | NDArray[np.uint8]], tuple[Tensor, Stages]]] = {
+            DECODE_MODEL: self._decode
+        }
         if self._extractor is not None:
-            self._beside[FEATURES] = self._features
+            self._beside[FEATURES_MODEL] = self._features
         self.names = (*self._by_name, *self._beside)
 
     def metadata(self, name: str) -> dict[str, Any]:
@@ -86,30 +96,31 @@ class Board:
             The candidate cannot be opened.
         """
         about = {"name": name, "versions": [VERSION], "platform": PLATFORM}
-        agent: dict[str, Any] = {
-            "agent": AGENT_VERSION,
-            "device": self._device,
-            "conditions": self._conditions,
-            "preprocessing": self._domain.version,
-            "extractor": self._domain.features_version,
-            "image_input": self._domain.noun,
-        }
+        table = AgentTable(
+            self._device,
+            self._conditions,
+            self._domain.version,
+            self._domain.features_version,
+            self._domain.noun,
+        )
         if name in self._beside:
             image = {"name": self._domain.noun, "datatype": "BYTES", "shape": [1]}
-            return {**about, "inputs": [image], "outputs": [_entry(OUTPUT, "FP32", [-1])], AGENT: agent}
+            return {**about, "inputs": [image], "outputs": [_entry(OUTPUT, "FP32", [-1])], AGENT: table.to_json()}
         with self._candidates.use(self._by_name[name]) as opened:
             given, taken = opened.network.backend.input, opened.network.backend.output
         candidate = self._all[self._by_name[name]]
-        agent |= {"sha256": candidate.model.digest, "candidate": _told(candidate)}
-        agent |= {
-            side: {"scale": spec.scale, "zero_point": spec.zero_point}
-            for side, spec in (("input", given), ("output", taken))
-        }
+        table = replace(
+            table,
+            sha256=candidate.model.digest,
+            candidate=candidate_to_json(candidate),
+            input=Quantisation(given.scale, given.zero_point),
+            output=Quantisation(taken.scale, taken.zero_point),
+        )
         return {
             **about,
             "inputs": [_entry(TENSOR_INPUT, _datatype(given), _sides(given))],
             "outputs": [_entry(OUTPUT, _datatype(taken), _sides(taken))],
-            AGENT: agent,
+            AGENT: table.to_json(),
         }
 
     def answer(self, name: str, received: Received) -> InferResponse:
@@ -137,7 +148,7 @@ class Board:
         with self._lock:
             output, stages = self._run(name, given, is_image)
         head: dict[str, Any] = {"model_name": name, "model_version": VERSION}
-        head["parameters"] = {f"{stage}_ms": spent for stage, spent in stages.items()}
+        head["parameters"] = write_times(stages)
         if request_id is not None:
             head["id"] = request_id
         data, length = write_body(head, "outputs", {OUTPUT: output})
@@ -162,7 +173,7 @@ class Board:
     def _decode(self, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
         sample, spent_ms = _decoded(given, self._domain)
         size = self._domain.size(sample)
-        return np.array([size[name] for name in sorted(size)], np.float32), {"decode": spent_ms}
+        return np.array([size[name] for name in sorted(size)], np.float32), {DECODE: spent_ms}
 
     def _features(self, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
         """The features, and what each part of them took: `time_parts` computes them anew to time them."""
@@ -190,7 +201,7 @@ def _run_encoded(opened: OpenedCandidate, given: bytes | NDArray[np.uint8], doma
     prepared = now_ms()
     raw = opened.network.backend.predict(tensor)
     opened.answer(raw)
-    return raw, {"decode": decode_ms, "preprocess": prepared - start, "inference": now_ms() - prepared}
+    return raw, {DECODE: decode_ms, PREPROCESS: prepared - start, INFERENCE: now_ms() - prepared}
 
 
 def _run_tensor(opened: OpenedCandidate, tensor: Tensor) -> tuple[Tensor, Stages]:
@@ -201,13 +212,7 @@ def _run_tensor(opened: OpenedCandidate, tensor: Tensor) -> tuple[Tensor, Stages
         raise InputError(str(error)) from error
     start = now_ms()
     raw = backend.predict(tensor)
-    return raw, {"inference": now_ms() - start}
-
-
-def _told(candidate: Candidate) -> dict[str, Any]:
-    """The manifest entry without the paths of this machine."""
-    hidden = ("name", "file", "url", "license")
-    return {name: value for name, value in candidate_to_json(candidate).items() if name not in hidden}
+    return raw, {INFERENCE: now_ms() - start}
 
 
 def _entry(name: str, datatype: str, shape: Sequence[int]) -> dict[str, Any]:

@@ -116,6 +116,8 @@ def _groups(connection: Connection, keys: Sequence[str]) -> dict[str, list[str]]
     found = {group_key(keys): list(keys)}
     for key, names in fetch_plain(connection, select(c.version, c.names).where(c.version.startswith(GROUP))):
         families = _texts(names, key)
+        if group_key(families) != key:
+            raise damaged("extractors", key, f"names is {shown(names)}", "the families that the key is made of")
         if key not in found and not set(keys).isdisjoint(families):
             found[key] = families
     return found | {key: [key] for key in keys}

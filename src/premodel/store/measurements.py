@@ -105,7 +105,7 @@ def _record(row: Any) -> StoredTiming:
         reason=text(row["reason"], "timings", key, "reason"),
     )
     runs_ms = _runs(row["samples_ms"], key)
-    if timing.valid and (timing.reason or not timing.mean_ms > 0):
+    if timing.valid == bool(timing.reason) or (timing.valid and not timing.mean_ms > 0):
         raise refuse(f"valid, reason {shown(timing.reason)}, mean_ms {timing.mean_ms}", "a verdict that agrees")
     order = [timing.median_ms, timing.p90_ms, timing.p99_ms]
     if sorted(order) != order and not any(map(math.isnan, order)):

@@ -6,7 +6,7 @@ import json
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from premodel.store.damage import read_json
+from premodel.store.damage import damaged, read_json
 from premodel.store.groups import group_key, group_rows
 from premodel.store.rows import fetch_plain, merge, remove
 from premodel.store.schema import EXTRACTORS, FEATURES, METADATA, PENULTIMATE, SCHEMA_VERSION, SINCE_4, STORE
@@ -40,6 +40,8 @@ def migrate(connection: Connection) -> None:
     if version == "1":
         c = EXTRACTORS.c
         for row in connection.execute(select(c.version, c.names).where(~c.version.startswith(PENULTIMATE))).all():
+            if ":" in str(row.version):
+                raise damaged("premodel_store", "schema_version", "value is 1", "the version of what the store holds")
             _name_families(connection, str(row.version))
     elif version == "2":
         for extractor in _newest_first(connection):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, bindparam, insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
 
@@ -57,8 +58,12 @@ def _fetch(connection: Connection, compiled: Any, given: Mapping[str, Any]) -> l
     values = {**compiled.params, **given}
     chosen: Any = tuple(values[name] for name in compiled.positiontup) if compiled.positional else values
     cursor: Any = connection.exec_driver_sql(compiled.string, chosen).cursor
-    rows: list[tuple[Any, ...]] = list(cursor.fetchall())
-    cursor.close()
+    try:
+        rows: list[tuple[Any, ...]] = list(cursor.fetchall())
+    except connection.dialect.loaded_dbapi.Error as error:  # text that is none
+        raise DBAPIError(compiled.string, None, error) from error
+    finally:
+        cursor.close()
     return rows
 
 

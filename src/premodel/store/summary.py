@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 
 from premodel.records import EnergyRecord
-from premodel.store.damage import whole
+from premodel.store.damage import text, whole
 from premodel.store.features import count_vectors
 from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
 from premodel.store.runs import MAX_RUN, run_conditions
@@ -125,6 +125,8 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         rows = connection.execute(
             select(CANDIDATES.c.name, CANDIDATES.c.prediction_key, CANDIDATES.c.timing_key, CANDIDATES.c.position)
         ).all()
+        for row in rows:
+            text(row.name, "candidates", row.name, "name")
         broken = select(SAMPLES.c.name, SAMPLES.c.reason).where(SAMPLES.c.status == "unreadable")
         unreadable = connection.execute(broken.order_by(SAMPLES.c.name)).all()
         summary = {
@@ -150,7 +152,10 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         store=store.name,
         labels=labels,
         unreadable=len(unreadable),
-        unreadable_first=[{"name": name, "reason": reason} for name, reason in unreadable[:SHOWN_UNREADABLE]],
+        unreadable_first=[
+            {"name": text(name, "samples", name, "name"), "reason": text(reason, "samples", name, "reason")}
+            for name, reason in unreadable[:SHOWN_UNREADABLE]
+        ],
         candidates=[
             _candidate(
                 row.name,

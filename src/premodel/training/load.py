@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.domains.base import Domain
 from premodel.errors import OptionError, StoreError
+from premodel.fields import shown
 from premodel.profiling.profile import PASSES
 from premodel.records import Footprint, Timing
 from premodel.runtime.conditions import device_name
 from premodel.store.answers import StoredAnswers, read_answers
-from premodel.store.features import read_extractor, read_features
+from premodel.store.damage import damaged
+from premodel.store.features import StoredExtractor, read_extractor, read_features
 from premodel.store.measurements import (
     KEY,
     StoredTiming,
@@ -132,6 +135,7 @@ def _load(
         opencv_threads = read_opencv_threads(connection)
         device = _device(timed_devices(connection), store, device, "timings" in passes)
     featuring = "features" in passes and bool(domain.feature_groups)
+    _refuse_other_features(domain, extractor)
     rows = _complete_rows(store, chosen, answers, featured if featuring else None, partial)
     timings = read_timings(store, device)
     with store.reading() as connection:
@@ -141,6 +145,7 @@ def _load(
         subjects = {one.name: one.timing_key for one in chosen} | {"decode": decode_subject(opencv_threads)}
         if "features" in passes and extractor.families:
             subjects["features"] = features_subject(version, opencv_threads)
+            _refuse_unknown_parts(store, extractor, parts_ms, features_subject(version, opencv_threads) in timings)
         _refuse_untimed(store, device, subjects, timings)
     records = [timings.get(one.timing_key, _UNTIMED) for one in chosen]
     decoding = timings.get(decode_subject(opencv_threads), _UNTIMED)
@@ -232,6 +237,28 @@ def _refuse_missing(store: Store, name: str, what: str, missing: NDArray[np.bool
             given=f"{count} of {len(missing)} samples lack {what}",
             do=profile_command(store, name),
         )
+
+
+def _refuse_other_features(domain: Domain, extractor: StoredExtractor) -> None:
+    """Refuse families that are described otherwise than this release computes them under the same key."""
+    own = {group.key: group for group in domain.feature_groups}
+    for family in extractor.families:
+        group = own.get(family.key)
+        if group is None:
+            continue
+        needs = {name: tuple(parts) for name, parts in family.needs.items()}
+        if family.names != group.names or needs != {name: tuple(parts) for name, parts in group.needs.items()}:
+            raise damaged("extractors", family.key, shown(family.names), shown(group.names))
+
+
+def _refuse_unknown_parts(store: Store, extractor: StoredExtractor, parts_ms: Mapping[str, float], timed: bool) -> None:
+    needed = {part for parts in extractor.needs.values() for part in parts}
+    if timed and not needed <= set(parts_ms):
+        lacking = ", ".join(sorted(needed - set(parts_ms)))
+        raise StoreError(
+            "parts of the features have no cost", where=store.name, given=f"none of {lacking}",
+            do=profile_command(store, "timings") + " --retime all",
+        )  # fmt: skip
 
 
 def _refuse_untimed(

@@ -138,6 +138,8 @@ class PredictionResult:
     ----------
     predictions, failed:
         Answers newly stored, and those among them that failed, by candidate name.
+    reasons:
+        Why the first answer of a candidate failed.
     kept:
         Answers that were in the store already.
     unreadable:
@@ -150,6 +152,7 @@ class PredictionResult:
     kept: int = 0
     opened: int = 0
     failed: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -219,6 +222,7 @@ def _store_answers(
         result.predictions += 1
         if answer.reason:
             result.failed[candidate.name] = result.failed.get(candidate.name, 0) + 1
+            result.reasons.setdefault(candidate.name, answer.reason)
 
 
 def _row(prediction_key: str, entry: Entry, answer: Answer) -> dict[str, Any]:
@@ -243,17 +247,15 @@ def _check_failures(
         if not answer.reason:
             succeeded[answer.candidate] = True
         elif not succeeded[answer.candidate]:
-            _stop_if_always_failing(candidates[answer.candidate], False, result, MAX_FAILURES, answer.reason)
+            _stop_if_always_failing(candidates[answer.candidate], False, result, MAX_FAILURES)
 
 
-def _stop_if_always_failing(
-    candidate: Candidate, succeeded: bool, result: PredictionResult, minimum: int, reason: str = ""
-) -> None:
+def _stop_if_always_failing(candidate: Candidate, succeeded: bool, result: PredictionResult, minimum: int) -> None:
     failed = result.failed.get(candidate.name, 0)
     if succeeded or failed < minimum:
         return
     raise ModelError(
-        f"candidate {candidate.name} fails on every {candidate.domain.noun}" + (f": {reason}" if reason else ""),
+        f"candidate {candidate.name} fails on every {candidate.domain.noun}: {result.reasons[candidate.name]}",
         where=candidate.model.file,
         given=f"{failed} {candidate.domain.plural} tried",
         allowed="an answer to at least one",
