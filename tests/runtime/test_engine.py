@@ -7,8 +7,9 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from policy_makers import MAKERS
 from premodel.backends.replay import ReplayBackend
 from premodel.errors import BundleError, ImageError, ModelError, OptionError, RunError
 from premodel.runtime.answer import Answer
+from premodel.runtime.bundle import read_bundle, write_bundle
 from premodel.runtime.engine import BATCH_WINDOW, Premodel
-from premodel.runtime.policies.base import FUSED
+from premodel.runtime.policies.base import FUSED, Policy
 from premodel.training.simulate import NOBODY, simulate
+from premodel.training.tables import Tables
 
 PAPER = MAKERS["select, the paper's chain"]
 ABSTAINING = MAKERS["select, abstaining"]
@@ -298,3 +301,69 @@ def test_a_candidate_that_breaks_at_run_time_is_passed_over_for_that_input(
         assert {"nan": "NaN", "fails": "out of memory"}[how] in answer.failed[first]
         assert clf.unavailable == {}, "it failed on one input; it may well answer the next"
         assert clf.predict(made.small.images[0]).candidate == first
+
+
+LOAD_MS = 50.0
+
+
+def one_at_a_time(tmp_path: Path, maker: Callable[[Tables], Policy]) -> tuple[Made, Path]:
+    """A bundle whose profile says that opening any model takes 50 ms, and 10 MB."""
+    made = make_bundle(tmp_path, maker)
+    singles = [{"name": name, "memory_mb": 10.0, "load_ms": LOAD_MS} for name in made.small.names]
+    path = tmp_path / "loading.premodel"
+    bundle = replace(read_bundle(made.path), training_record={"singles": singles})
+    write_bundle(path, bundle, folder=made.small.zoo.parent)
+    return made, path
+
+
+def counted_ms(clf: Premodel, ran: Sequence[str], was_open: str | None) -> float:
+    """What an answer costs by the profile with room for one model, opening included."""
+    costs = clf.policy.costs  # type: ignore[attr-defined]
+    spent = costs.before_ms
+    for name in ran:
+        spent += costs.latency_ms[clf.candidates.index(name)] + (0.0 if name == was_open else LOAD_MS)
+        was_open = name
+    return float(spent)
+
+
+@pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS.keys())
+def test_a_budget_counts_what_has_to_be_opened_again(tmp_path: Path, maker: Callable[[Tables], Policy]) -> None:
+    made, path = one_at_a_time(tmp_path, maker)
+    rng = np.random.default_rng(2)
+    with Premodel(path, zoo=made.small.zoo.parent, memory_budget_mb=10) as clf:
+        cheapest = counted_ms(clf, clf.candidates[:1], clf.candidates[0])
+        dearest = max(counted_ms(clf, [name], name) for name in clf.candidates)
+        opened: str | None = None
+        late = 0
+        for _ in range(60):
+            image = made.small.images[int(rng.integers(len(made.small.images)))]
+            budget = float(rng.choice([dearest, dearest + 1, dearest + LOAD_MS, 1000.0]))
+            answer = clf.predict(image, max_latency_ms=budget)
+            if counted_ms(clf, answer.ran, opened) > budget:
+                late += 1
+                assert opened is None, "a model was open that keeps every one of these budgets"
+            opened = answer.ran[-1] if answer.ran else opened
+        assert late <= 1
+        assert cheapest <= dearest
+
+
+def test_what_keeps_the_budget_only_once_it_is_open_is_opened_once(tmp_path: Path) -> None:
+    made, path = one_at_a_time(tmp_path, MAKERS["single"])
+    with Premodel(path, zoo=made.small.zoo.parent, memory_budget_mb=10) as clf:
+        budget = min(counted_ms(clf, [name], name) for name in clf.candidates)
+        cheap = next(name for name in clf.candidates if counted_ms(clf, [name], name) == budget)
+        dear = max(clf.candidates, key=lambda name: counted_ms(clf, [name], name))
+        clf.predict(made.small.images[0], max_latency_ms=1e6)
+        ran = [clf.predict(image, max_latency_ms=budget).ran for image in made.small.images]
+        assert ran == [(cheap,)] * len(ran)
+        assert cheap != dear
+        batch = clf.predict_batch(made.small.images, max_latency_ms=budget)
+        assert [answer.ran for answer in batch] == ran
+
+
+def test_without_a_memory_budget_opening_is_not_counted(tmp_path: Path) -> None:
+    made, path = one_at_a_time(tmp_path, MAKERS["cascade-routing"])
+    images = made.small.images[:6]
+    with Premodel(path, zoo=made.small.zoo.parent) as free, Premodel(made.path) as plain:
+        for image in images:
+            assert free.predict(image, max_latency_ms=6.0).ran == plain.predict(image, max_latency_ms=6.0).ran

@@ -88,12 +88,13 @@ def test_a_changed_model_is_not_embedded(tmp_path: Path) -> None:
 
 def test_what_each_network_takes_goes_with_the_bundle(tmp_path: Path) -> None:
     small = small_zoo(tmp_path / "zoo", n=40)
-    tables = replace(profile_of(small), memory_mb=np.array([4.0, np.nan, 16.0]))
+    tables = replace(profile_of(small), memory_mb=np.array([4.0, np.nan, 16.0]), load_ms=np.array([9.0, 5.0, np.nan]))
     options = TrainOptions("single")
     out = tmp_path / "a.premodel"
     package(train(tables, options), tables, read_zoo(small.zoo).candidates, options, out)
     bundle = read_bundle(out)
     assert bundle.memory_mb() == {"m0": 4.0, "m2": 16.0}
+    assert bundle.load_ms() == {"m0": 9.0, "m1": 5.0}
     assert "m2" in bundle.policy.candidates
     premodel.load(out, memory_budget_mb=16).close()
     with pytest.raises(OptionError, match=r"candidate m2 is larger.*16.0 MB \(measured\)"):

@@ -90,10 +90,18 @@ class Bundle:
 
     def memory_mb(self) -> dict[str, float]:
         """What each opened network took in the profile, in 10^6 bytes, by candidate; those that were measured."""
+        return self._measured("memory_mb")
+
+    def load_ms(self) -> dict[str, float]:
+        """What opening each network took in the profile, by candidate; those that were measured."""
+        return self._measured("load_ms")
+
+    def _measured(self, name: str) -> dict[str, float]:
+        """A number of the profile by candidate, 0 or more."""
         found = {}
         singles = self.training_record.get("singles")
         for entry in singles if isinstance(singles, list) else ():
-            value: Any = entry.get("memory_mb") if isinstance(entry, Mapping) else None
+            value: Any = entry.get(name) if isinstance(entry, Mapping) else None
             if is_number(value) and value >= 0:
                 found[str(entry.get("name"))] = float(value)
         return found

@@ -66,8 +66,8 @@ class Premodel:
         Folder or manifest where the model files are, if they are no longer where they were (see `ModelFiles`).
     memory_budget_mb:
         What the opened networks may take together, in 10^6 bytes: the one used longest ago is unloaded to make room,
-        and opened again when it is needed. A network takes what the profile measured, else twice its file. None for
-        no bound.
+        and opened again when it is needed. A network takes what the profile measured, else twice its file. What
+        opening takes counts to `max_latency_ms`. None for no bound.
 
     Attributes
     ----------
@@ -105,7 +105,12 @@ class Premodel:
         others = [candidate for candidate in self.bundle.candidates if candidate.name not in self.candidates]
         self._known = (*own, *others)
         self._candidates = LazyCandidates(
-            self._known, self._files.get, threads, _budget(memory_budget_mb), self.bundle.memory_mb()
+            self._known,
+            self._files.get,
+            threads,
+            _budget(memory_budget_mb),
+            self.bundle.memory_mb(),
+            self.bundle.load_ms(),
         )
         self._candidates.check_budget(range(len(own)))
         self._domain = self.bundle.domain
@@ -164,6 +169,7 @@ class Premodel:
         options = CallOptions(max_latency_ms, cost_weight)
         start_ms = now_ms()
         item = self._read(image)
+        self._note_loading(item, options)
         trace = serve(self.policy, partial(self._run, item), item.so_far, options)
         return self._answer(trace, item, start_ms)
 
@@ -172,7 +178,9 @@ class Premodel:
     ) -> list[Answer]:
         """Answer many inputs: the answers of `predict`, in order; inputs that want the same candidate run together.
 
-        `latency_ms["total"]` of an answer is the time spent on that input, without its waiting for others.
+        `latency_ms["total"]` of an answer is the time spent on that input, without its waiting for others. With a
+        memory budget and `max_latency_ms` the inputs are answered one after the other: what one runs decides what is
+        open for the next.
 
         Raises
         ------
@@ -188,6 +196,8 @@ class Premodel:
         True
         """
         options = CallOptions(max_latency_ms, cost_weight)
+        if max_latency_ms is not None and self._candidates.load_ms(0) is not None:
+            return [self.predict(image, max_latency_ms=max_latency_ms, cost_weight=cost_weight) for image in images]
         iterator = iter(images)
         answers: list[Answer] = []
         while window := list(islice(iterator, BATCH_WINDOW)):
@@ -204,8 +214,11 @@ class Premodel:
         ImageError, OptionError
             As `predict`.
         """
-        so_far = self._read(image).so_far
-        step = self.policy.next(so_far, CallOptions(max_latency_ms, cost_weight))
+        options = CallOptions(max_latency_ms, cost_weight)
+        item = self._read(image)
+        self._note_loading(item, options)
+        so_far = item.so_far
+        step = self.policy.next(so_far, options)
         values = [] if so_far.features is None else so_far.features.tolist()
         return Explanation(
             candidate=self.candidates[step.candidate] if isinstance(step, Run) else None,
@@ -264,6 +277,9 @@ class Premodel:
     def _run(self, item: _Input, candidate: int) -> Prediction:
         """Preprocess and run, timed; whatever goes wrong is a RunError."""
         start_ms = now_ms()
+        load_ms = item.so_far.load_ms
+        if load_ms is not None:
+            item.so_far.loaded_ms += float(load_ms[candidate])
         try:
             with self._candidates.use(candidate) as opened:
                 return opened.predict(item.sample, item.shared)
@@ -272,7 +288,14 @@ class Premodel:
         except PremodelError as error:
             raise RunError(str(error)) from error
         finally:
+            if load_ms is not None:
+                item.so_far.load_ms = self._candidates.load_ms(len(self.candidates))
             item.predict_ms += now_ms() - start_ms
+
+    def _note_loading(self, item: _Input, options: CallOptions) -> None:
+        """With both budgets, what would have to be opened first costs that too."""
+        if options.max_latency_ms is not None:
+            item.so_far.load_ms = self._candidates.load_ms(len(self.candidates))
 
     def _window(self, images: Sequence[Any], options: CallOptions) -> list[Answer]:
         """Answer some inputs together: in each round all that wait for one candidate."""

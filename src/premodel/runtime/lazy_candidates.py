@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.clock import now_ms
 from premodel.errors import OptionError, PremodelError, RemoteError, RunError
 from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
 from premodel.zoo.manifest import Candidate
@@ -48,6 +53,8 @@ class LazyCandidates:
         None for no bound.
     measured_mb:
         What each candidate's network takes, by name; for the others it is FILE_FACTOR times their file.
+    measured_load_ms:
+        What opening each candidate's network took in the profile, by name.
 
     Attributes
     ----------
@@ -68,12 +75,16 @@ class LazyCandidates:
         threads: int | None = None,
         memory_budget_mb: float | None = None,
         measured_mb: Mapping[str, float] | None = None,
+        measured_load_ms: Mapping[str, float] | None = None,
     ) -> None:
         self._candidates = tuple(candidates)
         self._find = find
         self._threads = threads
         self._budget_mb = memory_budget_mb
         self._measured_mb = dict(measured_mb or {})
+        profiled = measured_load_ms or {}
+        self._load_ms = [profiled.get(candidate.name, 0.0) for candidate in self._candidates]
+        self._opened_in_ms = [math.inf] * len(self._candidates)
         self._pool = NetworkPool()
         self._changed = threading.Condition()
         self._closed = False
@@ -110,6 +121,23 @@ class LazyCandidates:
         finally:
             with self._changed:
                 self._release(index)
+
+    def load_ms(self, count: int) -> NDArray[np.float64] | None:
+        """float64 (count,): what opening each of the first candidates would take now; None without a budget.
+
+        The profile's, or the quickest opening here, which counts digests too, where that took longer.
+        """
+        if self._budget_mb is None:
+            return None
+        with self._changed:
+            return np.array([self._load_now_ms(index) for index in range(count)])
+
+    def _load_now_ms(self, index: int) -> float:
+        with suppress(RunError):  # one that cannot be opened is told when it is asked
+            if self._opened[index] is not None or self._slot(index).network is not None:
+                return 0.0
+        seen = self._opened_in_ms[index]
+        return max(self._load_ms[index], 0.0 if math.isinf(seen) else seen)
 
     def loaded_mb(self) -> float:
         """What the networks that are open now take together, by measurement or by their files."""
@@ -222,6 +250,7 @@ class LazyCandidates:
 
     def _open(self, index: int) -> OpenedCandidate:
         slot = self._slot(index)
+        start_ms, was_open = now_ms(), slot.network is not None
         try:
             opened = self._pool.open(self._prepared(index))
         except RemoteError as error:  # a server may come back
@@ -230,6 +259,8 @@ class LazyCandidates:
             self.unavailable[index] = str(error)
             raise RunError(str(error)) from error
         opened.network.backend.hurry()
+        if not was_open:
+            self._opened_in_ms[index] = min(self._opened_in_ms[index], now_ms() - start_ms)
         slot.network = opened.network
         self._opened[index] = opened
         return opened

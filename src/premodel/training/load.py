@@ -168,6 +168,7 @@ def _load(
         feature_names=extractor.names,
         feature_costs=FeatureCosts(parts_ms, extractor.needs),
         memory_mb=np.array([record.footprint.memory_mb for record in records]),
+        load_ms=np.array([record.footprint.load_ms for record in records]),
         energy_mj=np.array([record.energy_mj for record in records]),
         conditions={
             **run_conditions(store, max((record.run for record in records), default=0) or None),

@@ -137,6 +137,7 @@ def _training_record(trained: Trained, tables: Tables, options: TrainOptions) ->
                 "latency_ms": float(end_to_end_ms[column]),
                 "valid": tables.timings[column].valid,
                 "memory_mb": _measured(tables.memory_mb[column]),
+                "load_ms": None if tables.load_ms is None else _measured(tables.load_ms[column]),
             }
             for column, name in enumerate(tables.candidates)
         ],

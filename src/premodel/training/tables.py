@@ -72,6 +72,8 @@ class Tables:
         What they cost.
     memory_mb:
         float64 (m,), memory of the opened candidate; NaN if not measured.
+    load_ms:
+        float64 (m,), what opening the candidate takes; NaN if not measured. None where nothing is known of it.
     energy_mj:
         float64 (m,), energy of one prediction, idle subtracted; NaN if not measured.
     conditions:
@@ -112,6 +114,7 @@ class Tables:
     task: str = IMAGE_TASK
     graded: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     sample_ms: NDArray[np.float64] | None = None
+    load_ms: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -208,6 +211,7 @@ class Tables:
             latency_ms=self.latency_ms[chosen],
             timings=tuple(self.timings[column] for column in chosen),
             memory_mb=self.memory_mb[chosen],
+            load_ms=None if self.load_ms is None else self.load_ms[chosen],
             energy_mj=self.energy_mj[chosen],
             graded={name: score[:, chosen] for name, score in self.graded.items()},
             sample_ms=None if self.sample_ms is None else self.sample_ms[:, chosen],

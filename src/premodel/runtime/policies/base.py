@@ -93,6 +93,11 @@ class AnswersSoFar:
         many inputs were scored at once.
     kept:
         By candidate index, what the policy has computed of a prediction; kept by the policy between its steps.
+    load_ms:
+        float64 (m,), what opening each candidate's network would take now, 0 where it is open; None where all are, or
+        none is ever unloaded. It counts to the call's budget, not to what a candidate is worth.
+    loaded_ms:
+        What opening networks has taken for this input.
     """
 
     features: Features | None = None
@@ -100,6 +105,8 @@ class AnswersSoFar:
     failed: set[int] = field(default_factory=set)
     scores: Scores | None = None
     kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    load_ms: NDArray[np.float64] | None = None
+    loaded_ms: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -48,8 +48,30 @@ class Costs:
         """All that an answer costs besides the candidates it runs."""
         return self.decode_ms + self.features_ms + self.select_ms
 
-    def within(self, candidates: Sequence[str], max_latency_ms: float | None) -> NDArray[np.bool_]:
+    def within(
+        self,
+        candidates: Sequence[str],
+        max_latency_ms: float | None,
+        load_ms: NDArray[np.float64] | None = None,
+        failed: Collection[int] = (),
+    ) -> NDArray[np.bool_]:
         """Bool (m,), not to be written to: candidates whose answer, end to end, keeps the budget; all if there is none.
+
+        Parameters
+        ----------
+        candidates:
+            Their names, for messages.
+        max_latency_ms:
+            The budget; None for none.
+        load_ms:
+            What opening each one takes now; it counts.
+        failed:
+            Those that cannot answer this input.
+
+        Notes
+        -----
+        Where nothing keeps the budget only because it would have to be opened first, that which is open the soonest is
+        let in: the answer is late once, and from then on it is open.
 
         Raises
         ------
@@ -68,7 +90,14 @@ class Costs:
                 allowed=f"{rounded_up(end_to_end_ms[cheapest])} ms or more: the cheapest candidate is "
                 f"{candidates[cheapest]}",
             )
-        return kept
+        if load_ms is None or not load_ms.any():
+            return kept
+        loaded_ms = end_to_end_ms + load_ms
+        kept_open: NDArray[np.bool_] = loaded_ms <= max_latency_ms
+        left = [index for index in np.flatnonzero(kept) if index not in failed]
+        if left and not kept_open[left].any():
+            kept_open[min(left, key=loaded_ms.__getitem__)] = True
+        return kept_open
 
     def to_json(self) -> dict[str, Any]:
         """JSON-serialisable; `from_json` makes equal costs of it."""

@@ -103,7 +103,7 @@ class Select(Policy):
         for candidate, prediction in so_far.predictions.items():
             reason = f"{self.candidates[candidate]} answered"
             return Stop(prediction, candidate, self._confidence(candidate, so_far.scores), reason)
-        within = self.costs.within(self.candidates, options.max_latency_ms)
+        within = self.costs.within(self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed)
         if so_far.scores is None:
             if so_far.features is None:
                 raise ValueError("policy select needs features")

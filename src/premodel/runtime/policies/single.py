@@ -51,7 +51,7 @@ class Single(Policy):
         """Run the candidate, or its stand-in; serve what it says."""
         for candidate, prediction in so_far.predictions.items():
             return Stop(prediction, candidate, self.accuracy[candidate], f"{self.candidates[candidate]} answered")
-        within = self.costs.within(self.candidates, options.max_latency_ms)
+        within = self.costs.within(self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed)
         order, why = (0, *self._by_accuracy), "always this candidate"
         if options.cost_weight is not None:
             weight = options.cost_weight

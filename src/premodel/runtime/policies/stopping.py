@@ -239,24 +239,36 @@ class StoppingPolicy(Policy):
 
     def _first(self, so_far: AnswersSoFar, options: CallOptions, point: int) -> Run | Stop:
         """The best start within the budget, of those that have not failed."""
-        within = self.costs.within(self.candidates, options.max_latency_ms)
-        level = -1
-        if options.max_latency_ms is not None:
-            left_ms = options.max_latency_ms - self.costs.before_ms
-            level = max(0, int(np.searchsorted(self.components.budgets, left_ms, side="right")) - 1)
-        values = self.components.start[level, point]
+        within = self.costs.within(self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed)
+        values = self._starts(so_far.load_ms, options, point)
         usable = [j for j in self._by_cost if within[j] and j not in so_far.failed]
         if not usable:
             return Stop(None, None, reason="every candidate that fits has failed")
         chosen = max(usable, key=values.__getitem__)
         return Run(chosen, self._scores, f"highest value as a start: {values[chosen]:.4f}")
 
+    def _starts(self, load_ms: NDArray[np.float64] | None, options: CallOptions, point: int) -> NDArray[np.float32]:
+        """Value of starting with each candidate, of what is left of the budget once it is open."""
+        start, budgets = self.components.start, self.components.budgets
+        if options.max_latency_ms is None:
+            found: NDArray[np.float32] = start[-1, point]
+            return found
+        left_ms = options.max_latency_ms - self.costs.before_ms
+        if load_ms is None or not load_ms.any():
+            found = start[max(0, int(np.searchsorted(budgets, left_ms, side="right")) - 1), point]
+            return found
+        levels = np.maximum(0, np.searchsorted(budgets, left_ms - load_ms, side="right") - 1)
+        found = start[levels, point, np.arange(len(levels))]
+        return found
+
     def _fits(self, so_far: AnswersSoFar, candidate: int, options: CallOptions) -> bool:
         """Does one more candidate keep the call's budget, end to end."""
         if options.max_latency_ms is None:
             return True
         latency_ms = self.costs.latency_ms
-        spent_ms = sum(latency_ms[ran] for ran in (*so_far.predictions, *so_far.failed))
+        spent_ms = sum(latency_ms[ran] for ran in (*so_far.predictions, *so_far.failed)) + so_far.loaded_ms
+        if so_far.load_ms is not None:
+            spent_ms += float(so_far.load_ms[candidate])
         return self.costs.before_ms + (spent_ms + latency_ms[candidate]) <= options.max_latency_ms
 
     def _state(self, so_far: AnswersSoFar) -> tuple[int, NDArray[np.float32] | None, float]:
