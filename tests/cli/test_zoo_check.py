@@ -21,7 +21,9 @@ def test_text(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["zoo", "check", str(small.zoo), str(small.data), "--labels", str(small.labels)]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == "small: 2 candidates, 6 labels, 12 images"
-    assert [line.split()[:3] for line in out.splitlines()[1:]] == [["m0", "ok", "replay"], ["m1", "ok", "replay"]]
+    assert [line.split()[:3] for line in out.splitlines()[1:-1]] == [["m0", "ok", "replay"], ["m1", "ok", "replay"]]
+    step = f"next: premodel profile {small.zoo} {small.data} --labels {small.labels} --store profile.db"
+    assert out.splitlines()[-1] == step
     assert "top-1 100.0 %" in out
     assert err.splitlines() == ["m0: checked", "m1: checked"]
 

@@ -24,9 +24,11 @@ from premodel.zoo_tools.check import check_zoo
 from premodel.zoo_tools.init.conventions import VALUES, Convention, colours, crops
 from premodel.zoo_tools.init.draft import Draft, safe_name, toml
 from premodel.zoo_tools.init.images import TrialImages
-from premodel.zoo_tools.init.init import draft_models, folder_labels, write_manifest
+from premodel.zoo_tools.init.init import draft_models, write_manifest
 from premodel.zoo_tools.init.inspect import activation_of, inspect_model, label_offset, runtime_of
-from premodel.zoo_tools.init.search import Trial, race
+from premodel.zoo_tools.init.labels import folder_labels, label_mappings
+from premodel.zoo_tools.init.search import race
+from premodel.zoo_tools.init.trial import Trial
 from tiny_models import _bytes, _node, _number, _value, write_onnx, write_tflite
 
 NAMES = ("red dark", "red bright", "blue dark", "blue bright")
@@ -41,6 +43,8 @@ THRESHOLDS = {
     "0..1": 0.75,
     "0..255": 191.25,
     "0..255 less the ImageNet mean": 0.75 * 255 - 0.449 * 255,
+    "-0.5..0.5": 0.25,
+    "0..255 less 127.5": 63.75,
 }
 
 
@@ -115,9 +119,10 @@ def test_the_colour_that_the_network_was_made_for_is_found(
     assert len(colour["others"]) == 2 * len(VALUES) - 1
     assert min(other["behind_ci"][0] for other in colour["others"]) > 0
     assert model["accuracy"] == 1.0
-    # Plain images look the same whatever the crop, and it says so instead of claiming to know.
-    assert not crop["clear"]
-    assert all(other["identical"] for other in crop["others"])
+    # Plain images look the same whatever the crop: nothing is left to decide, and it says so. Bars change them.
+    assert crop["clear"]
+    assert all(other["same_answers"] for other in crop["others"] if not other["name"].startswith("letterbox"))
+    assert "the same answers: " in (tmp_path / "zoo.toml").read_text()
     zoo = read_zoo(tmp_path / "zoo.toml", require_files=True)
     (opened,) = open_candidates(zoo.candidates)
     assert zoo.labels == NAMES
@@ -185,8 +190,10 @@ def test_squash_and_all_of_a_square_are_the_same(tmp_path: Path, capsys: pytest.
     ring_network(tmp_path / "net.onnx", 40)
     init(tmp_path / "net.onnx", *with_data(data), "--out", tmp_path / "zoo.toml", "--json")
     crop = json.loads(capsys.readouterr().out)["models"][0]["decisions"][1]
-    assert (crop["chosen"], crop["clear"]) == ("center-crop 1", False)
-    assert [other["name"] for other in crop["others"] if other["behind_ci"][0] <= 0] == ["squash"]
+    assert (crop["chosen"], crop["clear"]) == ("center-crop 1", True)
+    same = {other["name"] for other in crop["others"] if other["behind_ci"][0] <= 0}
+    assert same == {"squash", "letterbox, padding 114", "letterbox, padding 0"}
+    assert all(other["identical"] for other in crop["others"] if other["name"] in same)
 
 
 def test_labels_in_another_order_are_no_better_than_chance(
@@ -324,7 +331,7 @@ def test_grey_networks(tmp_path: Path) -> None:
     assert (opened.layout, opened.depth) == ("NCHW", 1)
     tried = list(colours(opened))
     assert {one.channels for one in tried} == {"GRAY"}
-    assert len({one.spec(opened) for one in tried}) == len(tried) == 3
+    assert len({one.spec(opened) for one in tried}) == len(tried) == 16
 
 
 def test_a_grey_image_without_an_axis_of_channels(coloured: Path, tmp_path: Path) -> None:
@@ -397,15 +404,17 @@ def test_conventions_as_the_manifest_writes_them(tmp_path: Path) -> None:
     opened = inspect_model(tmp_path / "net.onnx")
     spec = Convention("ImageNet mean and std", "BGR").spec(opened)
     assert (spec.mean, spec.std) == ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
-    assert len({one.spec(opened) for one in colours(opened)}) == 10
-    assert len({one.spec(opened) for one in crops(Convention("0..1", "RGB"))}) == 7
+    assert len({one.spec(opened) for one in colours(opened)}) == 14
+    assert len({one.spec(opened) for one in crops(Convention("0..1", "RGB"))}) == 9
 
 
 @pytest.mark.parametrize(
     ("rows", "activation"),
     [
         ([[0.25, 0.75], [1.0, 0.0]], "softmax"),
-        ([[0.25, 0.95], [0.9, 0.8]], "none"),
+        ([[0.25, 0.95], [0.9, 0.8]], "sigmoid"),
+        ([[25.0, 75.0], [100.0, 0.0]], "percent"),
+        ([[-0.6931472, -0.6931472], [-0.2876821, -1.3862944]], "none"),
         ([[-0.5, 1.5]], "none"),
         ([[3.0, 8.0]], "none"),
         ([[np.nan, 1.0]], "none"),
@@ -441,10 +450,10 @@ def test_images_beyond_the_memory_set_aside_are_read_again(coloured: Path) -> No
 def test_a_race_runs_each_convention_once_per_image_and_drops_the_worse(coloured: Path, tmp_path: Path) -> None:
     write_onnx(tmp_path / "net.onnx", *colour_weights("0..1", "RGB", "NCHW"), [1, 3, SIDE, SIDE])
     dataset = read_dataset(coloured, coloured / "labels.csv", label_names=NAMES)
-    trial = Trial(inspect_model(tmp_path / "net.onnx"), "softmax", 0, 4, TrialImages(dataset, 160))
+    trial = Trial(inspect_model(tmp_path / "net.onnx"), "softmax", label_mappings(4, 4), TrialImages(dataset, 160))
     alive = race(trial, colours(trial.inspected), "colours")
     assert (alive[0].values, alive[0].channels) == ("0..1", "RGB")
-    assert trial.runs < 10 * 160
+    assert trial.runs < 7 * 160
     assert trial.runs == sum(int(trial.ran(one).sum()) for one in trial.tried())
     before = trial.runs
     race(trial, alive, "again")

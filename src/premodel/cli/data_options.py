@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def read_data(
     """Read the data set as the options say; DatasetError and MissingExtraError as `read_dataset`."""
     options = DatasetOptions(args.split, args.image_column, args.label_column, task)
     return read_dataset(data, labels, label_names=label_names, options=options)
+
+
+def next_step(manifest: str | Path, data: str | Path | None = None, labels: str | Path | None = None) -> str:
+    """What comes after a manifest, the same from every command that makes or checks one."""
+    words = ["premodel", "profile", str(manifest), str(data) if data is not None else "DATA"]
+    words += ["--labels", str(labels)] if labels is not None else []
+    return f"next: {shlex.join([*words, '--store', 'profile.db'])}"
 
 
 def data_notes(dataset: Dataset) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from premodel.cli.data_options import add_data_options, data_notes, read_data
+from premodel.cli.data_options import add_data_options, data_notes, next_step, read_data
 from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError, InputError, OptionError
 from premodel.zoo.manifest import Zoo, read_zoo
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     for check in check_zoo(zoo, samples, args.threads):
         print(f"{check.candidate}: {'failed' if check.errors else 'checked'}", file=sys.stderr)
         checks.append(check)
-    print(json.dumps(_to_json(zoo, samples, checks)) if args.json else _text(zoo, samples, checks))
+    print(json.dumps(_to_json(zoo, samples, checks)) if args.json else _text(args, zoo, samples, checks))
     return InputError.exit_code if any(check.errors for check in checks) else 0
 
 
@@ -81,7 +81,7 @@ def _to_json(zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]
     }
 
 
-def _text(zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]) -> str:
+def _text(args: argparse.Namespace, zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]) -> str:
     width = max(len(check.candidate) for check in checks)
     plural = domain_of(zoo.task).plural
     lines = [f"{zoo.name}: {len(checks)} candidates, {len(zoo.labels)} labels"]
@@ -99,4 +99,6 @@ def _text(zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]) -
         lines.append("  ".join(parts).rstrip())
         lines.extend(f"    error: {text}" for text in check.errors)
         lines.extend(f"    warning: {text}" for text in check.warnings)
+    if not any(check.errors for check in checks):
+        lines.append(next_step(zoo.file, args.data, args.labels))
     return "\n".join(lines)

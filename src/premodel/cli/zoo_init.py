@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from premodel.cli.data_options import add_data_options, data_notes, read_data
+from premodel.cli.data_options import add_data_options, data_notes, next_step, read_data
 from premodel.domains.base import IMAGE_TASK
 from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError, InputError, OptionError
@@ -17,9 +17,10 @@ from premodel.zoo_tools.init.draft import Draft, findings
 from premodel.zoo_tools.init.images import TrialImages
 from premodel.zoo_tools.init.init import (
     DEFAULT_LIMIT,
+    choose_labels,
     draft_models,
-    folder_labels,
     refuse_overwriting,
+    settle_labels,
     write_manifest,
 )
 
@@ -28,7 +29,8 @@ EXAMPLE = """example:
   premodel zoo init big.onnx small.tflite --labels names.txt --data images --data-labels truth.csv --out zoo.toml
 
 The files say runtime, input, quantisation and outputs. Labelled images say the rest: channels, mean and std, crop and
-interpolation are tried, and the most accurate is written, with the others that could not be ruled out beside it.
+interpolation, and which output is which label are tried, and the most accurate is written, with the others that could
+not be ruled out beside it.
 exit code: 0 if the manifest was written, 2 if it could not be, or with --strict if anything is not clear."""
 
 
@@ -39,8 +41,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model files: .onnx, .tflite, .xml")
     parser.add_argument("--out", type=Path, required=True, help="the manifest to write")
     parser.add_argument(
-        "--labels", type=Path, help="names of the labels, one per line, in the order of the outputs (default: the "
-        "folders of --data, in the order of their names)",
+        "--labels", type=Path, help="names of the labels, one per line, in the order of the outputs (default: those "
+        "that a model file names, else the folders of --data)",
     )  # fmt: skip
     parser.add_argument("--data", type=Path, help="labelled images, to find the preprocessing with")
     parser.add_argument("--data-labels", help="labels of the images, where the data set needs them")
@@ -70,25 +72,30 @@ def run(args: argparse.Namespace) -> int:
     for option in ("limit", "threads"):
         if getattr(args, option) < 1:
             raise OptionError(f"wrong --{option}", given=getattr(args, option), allowed="1 or more")
-    if args.data is None and (args.data_labels is not None or args.labels is None):
-        raise OptionError("labels are needed", do="name the label file with --labels, and images with --data")
+    if args.data is None and args.data_labels is not None:
+        raise OptionError("--data-labels without --data", given=args.data_labels, do="name the images with --data")
     refuse_overwriting(args.out, args.force)
     domain_of(IMAGE_TASK).set_threads(args.threads)
-    labels = (
-        read_label_file(args.labels) if args.labels is not None else folder_labels(Path(args.data, args.split or ""))
-    )
+    data = None if args.data is None else Path(args.data, args.split or "")
+    given = None if args.labels is None else read_label_file(args.labels)
+    choice = choose_labels(args.models, given, data)
+    labels = choice.labels
+    for note in choice.notes:
+        print(f"premodel zoo: {note}", file=sys.stderr)
     progress = TerminalProgress()
     drafts: list[Draft] = []
     drafting = draft_models(
         args.models, len(labels), _images(args, labels), offset=args.offset, size=_size(args.size),
         output=args.output, license_=args.license, threads=args.threads, progress=progress,
+        orders=choice.orders, fixed_labels=choice.fixed,
     )  # fmt: skip
     try:
         drafts.extend(drafting)
+        labels, drafts = settle_labels(choice, drafts)
         write_manifest(args.out, _name(args), args.labels if args.labels is not None else labels, drafts, args.force)
     finally:
         progress.end()
-    print(json.dumps(_to_json(args, drafts, len(labels))) if args.json else _text(args.out, drafts))
+    print(json.dumps(_to_json(args, drafts, len(labels))) if args.json else _text(args, drafts))
     unclear = [draft.name for draft in drafts if not draft.clear]
     if unclear:
         print(f"premodel zoo: not clear, see the comments in {args.out}: {', '.join(unclear)}", file=sys.stderr)
@@ -103,7 +110,7 @@ def _images(args: argparse.Namespace, labels: tuple[str, ...]) -> TrialImages | 
         raise DatasetError("the data set is empty", where=args.data)
     for note in data_notes(dataset):
         print(f"premodel zoo: {note}", file=sys.stderr)
-    images = TrialImages(dataset, args.limit)
+    images = TrialImages(dataset, args.limit, label_names=labels)
     for reason in images.unreadable[:3]:
         print(f"premodel zoo: left out: {reason}", file=sys.stderr)
     return images
@@ -134,9 +141,9 @@ def _to_json(args: argparse.Namespace, drafts: list[Draft], n_labels: int) -> di
     }
 
 
-def _text(out: Path, drafts: list[Draft]) -> str:
+def _text(args: argparse.Namespace, drafts: list[Draft]) -> str:
     lines = []
     for draft in drafts:
         lines.append(f"{draft.name} (label_offset {draft.offset})")
         lines.extend(f"  {line}" for line in findings(draft))
-    return "\n".join([*lines, f"written: {out}; next: premodel zoo check {out}"])
+    return "\n".join([*lines, f"written: {args.out}; {next_step(args.out, args.data, args.data_labels)}"])

@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+from premodel.cli.data_options import next_step
 from premodel.clock import now_ms
 from premodel.errors import InputError, OptionError, PremodelError
 from premodel.zoo.manifest import Zoo, read_zoo
@@ -146,4 +147,4 @@ def _text(zoo: Zoo, manifest: Path, results: list[Pulled]) -> str:
     line = f"{zoo.name}: {counts['downloaded']} downloaded, {counts['present']} were there"
     if counts["failed"]:
         return f"{line}, {counts['failed']} failed; the same command tries again"
-    return f"{line}; next: premodel profile {manifest} DATA --store S"
+    return f"{line}; {next_step(manifest)}"

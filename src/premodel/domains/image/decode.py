@@ -294,6 +294,11 @@ class Pyramid:
         self.image = image
         self._levels: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
 
+    @property
+    def nbytes(self) -> int:
+        """Of the crops made so far."""
+        return sum(level.nbytes for level in self._levels.values())
+
     def level(self, spec: InputSpec, mirror: bool) -> NDArray[np.uint8]:
         """uint8 (height, width, 3) RGB of `spec.size`, not to be written to."""
         box = _box(self.image, spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,17 @@ from premodel.fields import NAME
 from premodel.zoo.manifest import toml_table
 from premodel.zoo_tools.init.conventions import Convention
 from premodel.zoo_tools.init.inspect import Inspected
-from premodel.zoo_tools.init.search import Decision, Found, Rival
+from premodel.zoo_tools.init.labels import LabelMapping
+from premodel.zoo_tools.init.search import Decision, Found
+from premodel.zoo_tools.init.trial import Rival
 
 UNKNOWN_LICENCE = "unknown"
-ASPECT_NAMES = {"colour": "channels and values", "crop": "crop", "interpolation": "interpolation"}
+ASPECT_NAMES = {
+    "colour": "channels and values",
+    "crop": "crop",
+    "interpolation": "interpolation",
+    "labels": "outputs and labels",
+}
 SHOWN_RIVALS = 6
 
 
@@ -30,8 +37,10 @@ class Draft:
         In the manifest.
     inspected:
         What the file says; its backend may be closed by now.
-    offset, activation, activation_seen:
-        label_offset and activation, and what the latter was seen from.
+    mapping, mapping_guessed:
+        Which output is which label, and whether that is a guess.
+    activation, activation_seen:
+        The activation, and what it was seen from.
     convention:
         The preprocessing: found, or guessed where `found` is None.
     license:
@@ -40,12 +49,24 @@ class Draft:
 
     name: str
     inspected: Inspected
-    offset: int
+    mapping: LabelMapping
+    mapping_guessed: bool
     activation: str
     activation_seen: str
     convention: Convention
     license: str
     found: Found | None = None
+
+    @property
+    def offset(self) -> int:
+        """Outputs before the first label."""
+        return self.mapping.offset
+
+    def with_warning(self, text: str) -> Draft:
+        """The same with a further warning."""
+        if self.found is None:
+            return self
+        return replace(self, found=replace(self.found, warnings=(*self.found.warnings, text)))
 
     @property
     def clear(self) -> bool:
@@ -62,6 +83,7 @@ class Draft:
             "runtime": inspected.runtime,
             "outputs": inspected.outputs,
             "label_offset": self.offset,
+            "dropped_last": self.mapping.last,
             "activation": self.activation,
             "license": self.license,
             "input": asdict(self.convention.spec(inspected)),
@@ -72,9 +94,11 @@ class Draft:
                 "images": found.images,
                 "accuracy": found.accuracy,
                 "accuracy_ci": list(found.accuracy_ci),
+                "confidence": found.confidence,
                 "above_chance": found.above_chance,
                 "runs": found.runs,
                 "decisions": [decision.to_json() for decision in found.decisions],
+                "outputs_and_labels": found.labels and found.labels.to_json(),
                 "warnings": list(found.warnings),
             }
         return data
@@ -120,6 +144,11 @@ def findings(draft: Draft) -> list[str]:
         lines.append(f"not said by the file: {', '.join(inspected.guessed)}")
     lines.append(f"activation {draft.activation}: {draft.activation_seen}")
     found = draft.found
+    if draft.mapping_guessed:
+        lines.append(
+            "guessed, not measured: label_offset 1, as if the output without a label were the first (a background "
+            "class); it may be the last, or a class that is missing from the labels"
+        )
     if found is None:
         lines.append("guessed, not measured: channels, resize, crop_fraction, interpolation" + _guessed_values(draft))
         return lines
@@ -128,8 +157,8 @@ def findings(draft: Draft) -> list[str]:
         f"top-1 {100 * found.accuracy:.1f} % [{low:.1f}, {high:.1f}] on {found.images} images, which also chose the "
         "preprocessing"
     )
-    for decision in found.decisions:
-        lines.extend(_decision_lines(decision, found.images))
+    for decision in (*found.decisions, *([found.labels] if found.labels is not None else [])):
+        lines.extend(_decision_lines(decision, found))
     lines.extend(f"warning: {text}" for text in found.warnings)
     return lines
 
@@ -156,20 +185,25 @@ def _guessed_values(draft: Draft) -> str:
     return f"{values}; labelled images (--data) would tell"
 
 
-def _decision_lines(decision: Decision, images: int) -> list[str]:
+def _decision_lines(decision: Decision, found: Found) -> list[str]:
     """The verdict on one aspect, then the choices that it could not rule out."""
-    name = f"{ASPECT_NAMES[decision.aspect]}: {decision.chosen}"
+    name, images = f"{ASPECT_NAMES[decision.aspect]}: {decision.chosen}", found.images
     if not decision.others:
         return [name]
-    if decision.clear:
-        next_best = decision.others[0]
-        return [f"{name}, clearly: {_gap(next_best, images)} ahead of {next_best.name}"]
     rivals = decision.rivals
+    if decision.clear:
+        behind = [other for other in decision.others if other not in rivals]
+        if not behind:
+            return [f"{name}; every other that was tried gives the same answers on these images"]
+        line = f"{name}, clearly: {_gap(behind[0], images)} ahead of {behind[0].name}"
+        if found.doubtful:
+            line = f"{name}, {_gap(behind[0], images)} ahead of {behind[0].name}, but see the warning"
+        return [f"{line}; the same answers: {', '.join(other.name for other in rivals)}" if rivals else line]
     if not rivals:
         return [f"{name}, not clear: too few images"]
     lines = [f"{name}, not clear; also possible:"]
     for rival in rivals[:SHOWN_RIVALS]:
-        if rival.identical:
+        if rival.same_answers:
             lines.append(f"  {rival.name}: the same answers on all of these images")
         else:
             lines.append(f"  {rival.name}: {_gap(rival, images)} behind")
@@ -198,6 +232,7 @@ def _entry(draft: Draft, folder: Path) -> list[str]:
         "interpolation": spec.interpolation,
         "mean": spec.mean,
         "std": spec.std,
+        "padding": spec.padding,
     }
     table = ", ".join(f"{name} = {toml(value)}" for name, value in fields.items() if value is not None)
     settings = ", ".join(f"{name} = {toml(value)}" for name, value in inspected.settings.items())
@@ -211,6 +246,7 @@ def _entry(draft: Draft, folder: Path) -> list[str]:
         f"license = {toml(draft.license)}{note}",
         f"runtime = {toml(inspected.runtime)}",
         f"label_offset = {draft.offset}",
+        *([f"dropped_last = {draft.mapping.last}"] if draft.mapping.last else []),
         *([f"settings = {{ {settings} }}"] if settings else []),
         f"input = {{ {table} }}",
         f"output = {{ activation = {toml(draft.activation)} }}",

@@ -7,12 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.image.decode import Image, decode
+from premodel.domains.image.decode import Image, Pyramid, decode
 from premodel.errors import DatasetError, ImageError
 from premodel.profiling.datasets.base import Dataset
 
 KEPT_BYTES = 512_000_000
 """Decoded images kept in memory; those beyond are decoded again whenever they are needed."""
+
+
+KEPT_CROPS_BYTES = 256_000_000
+"""Resized crops kept for the networks to come."""
 
 
 def made_up_image() -> Image:
@@ -34,8 +38,18 @@ class TrialImages:
         What could not be read, and why.
     """
 
-    def __init__(self, dataset: Dataset, limit: int, seed: int = 0, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        limit: int,
+        seed: int = 0,
+        kept_bytes: int = KEPT_BYTES,
+        label_names: Sequence[str] = (),
+    ) -> None:
         self._dataset = dataset
+        self._names = label_names
+        self._pyramids: dict[int, Pyramid] = {}
+        self._crop_bytes: dict[int, int] = {}
         self._kept: dict[int, Image] = {}
         self.unreadable: list[str] = []
         rows = []
@@ -61,6 +75,23 @@ class TrialImages:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def name(self, label: int) -> str:
+        """The name of a label, or its number."""
+        return self._names[label] if label < len(self._names) else str(label)
+
+    def pyramid(self, index: int, image: Image) -> Pyramid:
+        """The resized crops of an image: those that were made for an earlier convention or network are kept."""
+        found = self._pyramids.get(index)
+        if found is None or found.image is not image:
+            found = Pyramid(image)
+            if sum(self._crop_bytes.values()) < KEPT_CROPS_BYTES and int(self._rows[index]) in self._kept:
+                self._pyramids[index] = found
+        if index in self._pyramids:
+            self._crop_bytes[index] = found.nbytes
+            if sum(self._crop_bytes.values()) > KEPT_CROPS_BYTES:
+                del self._pyramids[index], self._crop_bytes[index]
+        return found
 
     def read(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         """Index and image."""

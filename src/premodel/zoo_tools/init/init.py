@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from premodel.backends.base import Tensor
-from premodel.domains.base import IMAGE_TASK
 from premodel.domains.image.decode import Image, preprocess
-from premodel.domains.registry import domain_of
-from premodel.errors import DatasetError, ModelError, OptionError, RunError
+from premodel.errors import DatasetError, ModelError, OptionError, PremodelError, RunError
 from premodel.files import replacing
-from premodel.profiling.datasets.columns import SPLITS
-from premodel.profiling.datasets.folders import has_inputs
 from premodel.profiling.progress import Progress, Silent
 from premodel.runtime.candidate import check_against_manifest
 from premodel.zoo.manifest import read_zoo
 from premodel.zoo_tools.init.conventions import Convention, usual
 from premodel.zoo_tools.init.draft import UNKNOWN_LICENCE, Draft, manifest_text, safe_name
 from premodel.zoo_tools.init.images import TrialImages, made_up_image
-from premodel.zoo_tools.init.inspect import Inspected, activation_of, inspect_model, label_offset
-from premodel.zoo_tools.init.search import Found, Trial, find_preprocessing
+from premodel.zoo_tools.init.inspect import Inspected, activation_of, inspect_model, label_offset, numbers_given
+from premodel.zoo_tools.init.labels import (
+    GIVEN,
+    LabelMapping,
+    Order,
+    empty_folders,
+    folder_labels,
+    label_mappings,
+    matching,
+    orders_of,
+    with_placeholder,
+)
+from premodel.zoo_tools.init.notes import read_notes
+from premodel.zoo_tools.init.search import Found, find_preprocessing
+from premodel.zoo_tools.init.trial import Trial
 
 DEFAULT_LIMIT = 300
+PROBE_SIZE = (224, 224)
+"""Of inputs whose size is free, where only the outputs are counted."""
 LOOKED_AT = 8
 """Images from whose outputs the activation is told."""
 
@@ -38,6 +50,8 @@ def draft_models(
     license_: str | None = None,
     threads: int = 1,
     progress: Progress | None = None,
+    orders: Sequence[Order] = (),
+    fixed_labels: bool = True,
 ) -> Iterator[Draft]:
     """Inspect all files, then find the preprocessing of one after the other.
 
@@ -61,6 +75,10 @@ def draft_models(
         Threads of every runtime.
     progress:
         Told of the search.
+    orders:
+        Further orders that the labels may be meant in; images decide.
+    fixed_labels:
+        The order of the labels was given; else it is that of folders, or of names in a model file, and images decide.
 
     Raises
     ------
@@ -77,10 +95,116 @@ def draft_models(
         names: list[str] = []
         for one in inspected:
             names.append(safe_name(one.file.stem, names))
-            yield _draft(one, names[-1], n_labels, images, offset, license_, progress or Silent())
+            mappings = label_mappings(numbers_given(one, n_labels), n_labels, offset, orders, gaps=not fixed_labels)
+            yield _draft(one, names[-1], mappings, images, license_, progress or Silent(), fixed_labels)
     finally:
         for one in inspected:
             one.backend.close()
+
+
+@dataclass(frozen=True)
+class LabelChoice:
+    """The labels of a zoo to be written.
+
+    Attributes
+    ----------
+    labels:
+        Their names.
+    orders:
+        Further orders that they may be meant in.
+    fixed:
+        Their order was given.
+    notes:
+        What the user should know of where they come from.
+    """
+
+    labels: tuple[str, ...]
+    orders: tuple[Order, ...] = ()
+    fixed: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def choose_labels(files: Sequence[Path], given: Sequence[str] | None, data: Path | None) -> LabelChoice:
+    """The labels of a zoo: the given ones, else those that a model file names, else the folders of the data set.
+
+    Names in a file count only where the folders of the data set, if it has such, are among them.
+
+    Raises
+    ------
+    OptionError, DatasetError
+        No labels are given, no file names any, and the data set has no folder per class.
+    """
+    own = [notes for file in files if (notes := read_notes(file)).names]
+    if given is not None:
+        return LabelChoice(tuple(given), tuple(orders_of(given, [notes.names for notes in own])))
+    folders: tuple[str, ...] | None = None
+    if data is None and not own:
+        raise OptionError("labels are needed", do="name the label file with --labels, and images with --data")
+    if data is not None:
+        try:
+            folders = folder_labels(data, _counts(files, data))
+        except DatasetError:
+            if not own:
+                raise
+    for notes in own:
+        matched = notes.names if folders is None else matching(notes.names, folders)
+        if matched is not None and len(set(matched)) == len(matched):
+            orders = orders_of(matched, [other.names for other in own])
+            note = f"labels: {len(matched)} names from {notes.source}"
+            return LabelChoice(tuple(matched), tuple(orders), fixed=False, notes=(note,))
+    if folders is None:
+        raise OptionError("labels are needed", do="name the label file with --labels")
+    notes_ = tuple(f"the names in {notes.source} are not those of the folders" for notes in own[:1])
+    return LabelChoice(folders, tuple(orders_of(folders)), fixed=False, notes=notes_)
+
+
+def settle_labels(choice: LabelChoice, drafts: Sequence[Draft]) -> tuple[tuple[str, ...], list[Draft]]:
+    """The labels in the order that fits most of the right answers, and the drafts with what does not fit in words.
+
+    An output between the others without a folder gets a placeholder, if all models agree on it.
+    """
+    drafts, labels = list(drafts), choice.labels
+    votes: dict[str, int] = {}
+    for draft in drafts:
+        votes[draft.mapping.order] = votes.get(draft.mapping.order, 0) + (draft.found.right if draft.found else 1)
+    taken = max(votes, key=lambda name: votes[name], default=GIVEN)
+    for order in choice.orders:
+        if order.name == taken:
+            labels = order.sorted(labels)
+    for number, draft in enumerate(drafts):
+        if draft.mapping.order != taken:
+            text = (
+                f"its labels are in another order than the manifest's ({draft.mapping.order}): give it one of its own"
+            )
+            drafts[number] = draft.with_warning(text)
+    gaps = {draft.mapping.gap for draft in drafts}
+    if gaps == {None}:
+        return labels, drafts
+    gap = next(iter(gaps))
+    if len(gaps) == 1 and gap is not None:
+        text = f"output {gap} is a class without a folder; --labels with its name settles it"
+        return with_placeholder(labels, gap), [draft.with_warning(text) for draft in drafts]
+    for number, draft in enumerate(drafts):
+        if draft.mapping.gap is not None:
+            text = f"output {draft.mapping.gap} is a class without a folder: give --labels with its name"
+            drafts[number] = replace(draft, mapping=draft.mapping.without_gap()).with_warning(text)
+    return labels, drafts
+
+
+def _counts(files: Sequence[Path], data: Path) -> list[int]:
+    """Outputs of the models, looked up only where folders without images may be classes."""
+    empty = empty_folders(data)
+    if not empty:
+        return []
+    found = []
+    for file in files:
+        try:
+            opened = inspect_model(file, PROBE_SIZE)
+        except PremodelError:  # drafting will tell
+            continue
+        found.append(opened.outputs)
+        opened.backend.close()
+    return found
 
 
 def write_manifest(out: Path, name: str, labels: Path | Sequence[str], drafts: Sequence[Draft], force: bool) -> None:
@@ -111,41 +235,16 @@ def refuse_overwriting(out: Path, force: bool) -> None:
         raise OptionError("not a file in a folder that is there", where=out, do="choose another --out")
 
 
-def folder_labels(data: Path) -> tuple[str, ...]:
-    """Labels of a folder per class, in the order of the names: what image folder readers number them by.
-
-    Raises
-    ------
-    DatasetError
-        There are not two folders, or they are named as splits are.
-    """
-    names: list[str] = []
-    if data.is_dir():
-        folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
-        names = [path.name for path in folders if has_inputs(path, domain_of(IMAGE_TASK))]
-    if names and all(name.lower() in SPLITS for name in names):
-        raise DatasetError(
-            "the folders are splits and no labels", where=data, given=", ".join(names), allowed="a folder per class",
-            do=f"give {data / names[0]}, or --split {names[0]}",
-        )  # fmt: skip
-    if len(names) < 2:
-        raise DatasetError(
-            "labels are needed", where=data, given=f"{len(names)} folders",
-            allowed="a folder per class, or a label file", do="name the label file with --labels",
-        )  # fmt: skip
-    return tuple(names)
-
-
 def _draft(
     inspected: Inspected,
     name: str,
-    n_labels: int,
+    mappings: Sequence[LabelMapping],
     images: TrialImages | None,
-    given_offset: int | None,
     license_: str | None,
     progress: Progress,
+    fixed_labels: bool,
 ) -> Draft:
-    offset = label_offset(inspected, n_labels, given_offset)
+    mapping = mappings[0]
     convention = usual(inspected)
     found: Found | None = None
     looked_at = [made_up_image()]
@@ -155,9 +254,10 @@ def _draft(
     activation, seen = activation_of(inspected.backend.output, raw)
     if images is not None:
         progress.note(f"{name}: {inspected.describe()}")
-        found = find_preprocessing(Trial(inspected, activation, offset, n_labels, images, progress))
-        convention = found.convention
-    return Draft(name, inspected, offset, activation, seen, convention, license_ or UNKNOWN_LICENCE, found)
+        found = find_preprocessing(Trial(inspected, activation, mappings, images, progress, fixed_labels))
+        convention, mapping = found.convention, found.mapping
+    guessed = images is None and len(mappings) > 1 and mapping.offset == 1
+    return Draft(name, inspected, mapping, guessed, activation, seen, convention, license_ or UNKNOWN_LICENCE, found)
 
 
 def _outputs(inspected: Inspected, convention: Convention, images: Sequence[Image]) -> list[Tensor]:

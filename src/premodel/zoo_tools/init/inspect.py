@@ -9,19 +9,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from premodel.backends.base import Backend, SeveralOutputsError, Tensor, TensorSpec, fixed_batch
 from premodel.backends.registry import BACKENDS, backend_class
 from premodel.domains.image.spec import DTYPES, GREY_LAYOUT, MAX_SIDE
 from premodel.errors import ModelError, RunError
 from premodel.files import file_sha256
+from premodel.runtime.prediction import BINARY_LABELS
 from premodel.zoo.manifest import digests_of_further_files
+from premodel.zoo_tools.init.notes import OTHER_TASKS, FileNotes, read_notes
 
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert", ".xml": "openvino", ".npz": "replay"}
 DEPTHS = (3, 1)
 """Colour or grey; also the order of trust where a shape could mean either."""
 TYPICAL_LAYOUT = {"litert": "NHWC"}
 """Where the shape leaves it open; NCHW for the others."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the shape of an input may mean.
+
+    Attributes
+    ----------
+    layout:
+        "NHWC" or "NCHW"; "NHW" where there is no axis of channels.
+    size:
+        (height, width) in pixels.
+    depth:
+        Channels, 3 or 1.
+    """
+
+    layout: str
+    size: tuple[int, int]
+    depth: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +56,8 @@ class Inspected:
         What it is.
     backend:
         Opened; to be closed by whoever inspected it.
-    size:
-        (height, width) of the input in pixels.
-    layout:
-        "NHWC" or "NCHW"; "NHW" where there is no axis of channels.
-    depth:
-        Channels, 3 or 1.
+    shapes:
+        What the shape of its input may mean, the likeliest first; mostly one.
     outputs:
         Numbers that it gives.
     guessed:
@@ -48,19 +66,35 @@ class Inspected:
         What the runtime has to be told to open it.
     files:
         SHA-256 of every further file that it reads, by name, where the settings do not hold it.
+    notes:
+        What its exporter wrote into it.
     """
 
     file: Path
     runtime: str
     sha256: str
     backend: Backend
-    size: tuple[int, int]
-    layout: str
-    depth: int
+    shapes: tuple[Shape, ...]
     outputs: int
     guessed: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    notes: FileNotes = field(default_factory=FileNotes)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the input in pixels, in its likeliest meaning."""
+        return self.shapes[0].size
+
+    @property
+    def layout(self) -> str:
+        """Of the input, in its likeliest meaning."""
+        return self.shapes[0].layout
+
+    @property
+    def depth(self) -> int:
+        """Channels, 3 or 1, in its likeliest meaning."""
+        return self.shapes[0].depth
 
     @property
     def dtype(self) -> str:
@@ -69,7 +103,7 @@ class Inspected:
 
     @property
     def is_integer(self) -> bool:
-        """Pixels are fed as they are."""
+        """The input holds whole numbers: pixels, or quantised values."""
         return self.dtype in ("uint8", "int8")
 
     def describe(self) -> str:
@@ -139,12 +173,21 @@ def inspect_model(
         settings = {**settings, "output": _chosen_output(error, output, n_labels)}
         backend = backend_class(runtime).open(file, threads=threads, settings=settings)
     try:
-        layout, depth, free_layout = _layout(file, backend.input, runtime)
-        sides, free_size = _size(file, backend.input, layout, size)
-        guessed = (*(("layout",) if free_layout else ()), *(("size",) if free_size else ()))
-        outputs = _outputs(file, backend, layout, depth, sides)
+        notes = read_notes(file)
+        if notes.task in OTHER_TASKS:
+            raise ModelError(
+                "the model is for another task", where=file, given=f"task {notes.task} in its metadata",
+                allowed="image classification",
+            )  # fmt: skip
+        layouts = _layouts(file, backend.input, runtime)
+        sized = [_size(file, backend.input, layout, size or notes.size) for layout, _ in layouts]
+        shapes = [Shape(layout, sides, depth) for (layout, depth), (sides, _) in zip(layouts, sized, strict=True)]
+        guessed = ("layout",) if len(shapes) > 1 else ()
+        if sized[0][1] and (size is not None or notes.size is None):
+            guessed = (*guessed, "size")
+        outputs = _outputs(file, backend, shapes[0])
         return Inspected(
-            file, runtime, file_sha256(file), backend, sides, layout, depth, outputs, guessed, settings, files
+            file, runtime, file_sha256(file), backend, tuple(shapes), outputs, guessed, settings, files, notes
         )
     except ModelError:
         backend.close()
@@ -168,6 +211,11 @@ def _known(shape: tuple[int | None, ...]) -> list[int]:
     return [side or 0 for side in shape]
 
 
+def numbers_given(inspected: Inspected, n_labels: int) -> int:
+    """Outputs, where one output for two labels counts as two."""
+    return BINARY_LABELS if inspected.outputs == 1 and n_labels == BINARY_LABELS else inspected.outputs
+
+
 def label_offset(inspected: Inspected, n_labels: int, given: int | None = None) -> int:
     """Outputs before the first label: the given number, else outputs - labels if that is 0 or 1.
 
@@ -176,7 +224,7 @@ def label_offset(inspected: Inspected, n_labels: int, given: int | None = None) 
     ModelError
         Outputs and labels do not go together.
     """
-    offset = inspected.outputs - n_labels
+    offset = numbers_given(inspected, n_labels) - n_labels
     if given is None and offset in (0, 1):
         return offset
     if given is not None and given == offset:
@@ -193,48 +241,66 @@ def label_offset(inspected: Inspected, n_labels: int, given: int | None = None) 
 
 
 def activation_of(output: TensorSpec, raw: list[Tensor]) -> tuple[str, str]:
-    """What the outputs are, seen from some of them: ("softmax" or "none", why).
+    """What the outputs are, seen from some of them: (a value of `output.activation`, why).
 
-    Quantised probabilities need not sum to 1, as a thousand small ones are rounded away; there the range that the file
-    states for its output tells.
+    Quantised outputs are looked at as the numbers that they stand for. Quantised probabilities need not sum to 1, as a
+    thousand small ones are rounded away: what rounding may take is allowed for. Without outputs to look at, the range
+    that a file states for quantised ones tells.
     """
+    rows = [_real(row, output) for row in raw]
+    finite = [row for row in rows if np.isfinite(row).all()]
+    stated = ""
     if output.scale:
         limits = np.iinfo(output.dtype)
         low, high = (output.scale * (int(limit) - output.zero_point) for limit in (limits.min, limits.max))
         stated = f"the file states outputs from {low:.3g} to {high:.3g}"
-        return ("softmax" if low > -1e-3 and high < 1.01 else "none"), stated
-    rows = [row.reshape(-1).astype(np.float64) for row in raw]
-    finite = [row for row in rows if np.isfinite(row).all()]
+        if not finite or not low > -1e-3:
+            return ("softmax" if low > -1e-3 and high < 1.01 else "none"), stated
+        stated += "; "
     if not finite:
         return "none", "no output was finite"
     lowest, highest = min(row.min() for row in finite), max(row.max() for row in finite)
-    sums = [row.sum() for row in finite]
-    seen = f"outputs from {lowest:.3g} to {highest:.3g}, sums from {min(sums):.4g} to {max(sums):.4g}"
-    if lowest >= -1e-3 and all(abs(total - 1) < 0.02 for total in sums):
-        return "softmax", seen
+    sums = np.array([row.sum() for row in finite])
+    rounding = output.scale * max(row.size for row in finite) / 2
+    seen = f"{stated}outputs from {lowest:.3g} to {highest:.3g}, sums from {sums.min():.4g} to {sums.max():.4g}"
+    if lowest >= -1e-3 and highest <= 1 + 1e-2:
+        if (finite[0].size > 1 and (np.abs(sums - 1) < max(0.02, rounding)).all()) or (lowest == highest == 0):
+            return "softmax", seen
+        return "sigmoid", f"{seen}: each output is a probability by itself"
+    if lowest >= -0.1 and (np.abs(sums - 100) < max(2.0, rounding)).all():
+        return "percent", seen
+    if highest <= 1e-3 and all(abs(np.exp(row).sum() - 1) < 0.02 for row in finite):
+        return "none", f"{seen}: logarithms of probabilities"
     return "none", seen
 
 
-def _layout(file: Path, spec: TensorSpec, runtime: str) -> tuple[str, int, bool]:
-    """Layout, channels, and whether that is a guess."""
+def _real(row: Tensor, output: TensorSpec) -> NDArray[np.float64]:
+    """The numbers that a raw output stands for."""
+    values: NDArray[np.float64] = row.reshape(-1).astype(np.float64)
+    return (values - output.zero_point) * output.scale if output.scale else values
+
+
+def _layouts(file: Path, spec: TensorSpec, runtime: str) -> list[tuple[str, int]]:
+    """Layout and channels, the likeliest first where a shape could mean several."""
     if spec.dtype not in DTYPES:
         raise ModelError("input type is not supported", where=file, given=spec.dtype, allowed=", ".join(DTYPES))
     if (wrong := fixed_batch(spec)) is not None:
         raise ModelError("input is not one image", where=file, given=_shown(spec), do=wrong)
     if len(spec.shape) == 3 and spec.shape[0] == 1:
-        return GREY_LAYOUT, 1, False
+        return [(GREY_LAYOUT, 1)]
     if len(spec.shape) != 4 or spec.shape[0] != 1:
         raise ModelError(
             "input is not one image", where=file, given=_shown(spec),
             allowed="(1, height, width, channels) or (1, channels, height, width)",
         )  # fmt: skip
+    typical = TYPICAL_LAYOUT.get(runtime, "NCHW")
+    axes = {"NHWC": 3, "NCHW": 1}
     for depth in DEPTHS:
-        fits = {"NHWC": spec.shape[3] == depth, "NCHW": spec.shape[1] == depth}
-        found = [layout for layout, fit in fits.items() if fit]
-        if len(found) == 1:
-            return found[0], depth, False
+        found = [
+            layout for layout in sorted(axes, key=lambda name: name != typical) if spec.shape[axes[layout]] == depth
+        ]
         if found:
-            return TYPICAL_LAYOUT.get(runtime, "NCHW"), depth, True
+            return [(layout, depth) for layout in found]
     raise ModelError(
         "input has no axis of 3 or 1 channels", where=file, given=_shown(spec),
         allowed="(1, height, width, channels) or (1, channels, height, width)",
@@ -256,13 +322,14 @@ def _size(file: Path, spec: TensorSpec, layout: str, given: tuple[int, int] | No
     return (height, width), free
 
 
-def _outputs(file: Path, backend: Backend, layout: str, depth: int, size: tuple[int, int]) -> int:
+def _outputs(file: Path, backend: Backend, shape: Shape) -> int:
     """Numbers that the network gives; one run tells where the file does not."""
     if None not in backend.output.shape:
         return prod(side or 1 for side in backend.output.shape)
-    shape = {"NHWC": (1, *size, depth), "NCHW": (1, depth, *size)}.get(layout, (1, *size))
+    size, depth = shape.size, shape.depth
+    sides = {"NHWC": (1, *size, depth), "NCHW": (1, depth, *size)}.get(shape.layout, (1, *size))
     try:
-        return int(backend.predict(np.zeros(shape, backend.input.dtype)).size)
+        return int(backend.predict(np.zeros(sides, backend.input.dtype)).size)
     except RunError as error:
         raise ModelError(f"model cannot be run ({error})", where=file) from error
 

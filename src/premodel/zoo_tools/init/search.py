@@ -3,73 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from premodel.domains.image.decode import Pyramid, preprocess
-from premodel.errors import RunError
-from premodel.profiling.progress import Progress, Silent
-from premodel.runtime.prediction import to_distribution
-from premodel.stats import paired_bootstrap, wilson
-from premodel.zoo_tools.init.conventions import Convention, colours, crops, interpolations
-from premodel.zoo_tools.init.images import TrialImages
-from premodel.zoo_tools.init.inspect import Inspected
+from premodel.stats import wilson
+from premodel.zoo_tools.init.conventions import (
+    INVERTED,
+    Convention,
+    colours,
+    crops,
+    further_colours,
+    interpolations,
+)
+from premodel.zoo_tools.init.fit import fit_scale_and_shift
+from premodel.zoo_tools.init.labels import SHIFT, LabelMapping, in_words
+from premodel.zoo_tools.init.trial import MAPPING_P, Rival, Trial, sign_test
 
-ROUNDS = (60, 150)
-"""Images after which the clearly worse drop out; the rest see all images."""
-DROP_LEVEL = 0.99
-"""Of the interval that must lie above 0 for a convention to drop out: stricter than the verdict, as it is final."""
-KEPT_COLOURS = 2
+ROUNDS = (12, 24, 48, 96, 150)
+"""Images after which the clearly worse drop out; the rest see ever more."""
+RUNS_PER_IMAGE = {
+    "colour": 0.9,
+    "crop": 0.7,
+    "close colours": 0.3,
+    "colour and crop": 3.0,
+    "interpolation": 0.5,
+    "rarer values": 0.9,
+}
+MIN_RACE_RUNS = 150
+"""What one race may cost: so many times the images, but no less than that."""
+PREFERRED_T = 2.0
+"""Of the probabilities of the truth, paired: a less usual choice is taken only beyond it."""
+SMALL_FILE_BYTES = 400_000
+MAX_BUDGET_FACTOR = 10.0
+"""Files below that size get that many times the runs, at most."""
+KEPT_COLOURS = 3
+"""Colours that are compared once more at the crop found."""
 MIN_IMAGES = 30
 """Fewer images settle nothing: a resampled interval over a handful is too narrow."""
-PARTS: dict[str, Callable[[Convention], Any]] = {
+PROMISE_GAP = 0.1
+"""An accuracy that is surely so far below the mean confidence is not what the network promises."""
+MIN_ONE_ANSWER = 10
+"""Images from which one answer to all of them is worth a word."""
+MAX_TURNS = 2
+"""How often the crop is looked for anew because another colour was taken."""
+ASPECTS: dict[str, Callable[[Convention], Any]] = {
     "colour": lambda one: one.colour,
     "crop": lambda one: one.crop,
     "interpolation": lambda one: one.interpolation,
 }
 """The aspects, and what of a convention belongs to each."""
-
-
-@dataclass(frozen=True)
-class Rival:
-    """Another choice in one aspect, compared with the one taken on the same images.
-
-    Attributes
-    ----------
-    name:
-        The choice, in words.
-    images:
-        On which both were run.
-    accuracy:
-        Its top-1 accuracy on them.
-    behind, behind_ci:
-        How much less accurate it is, and the 95 % interval (paired bootstrap). Colours are compared over all the
-        crops that both were run with.
-    identical:
-        It gave the same answer with the same probability on every image.
-    """
-
-    name: str
-    images: int
-    accuracy: float
-    behind: float
-    behind_ci: tuple[float, float]
-    identical: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {
-            "name": self.name,
-            "images": self.images,
-            "accuracy": self.accuracy,
-            "behind_points": 100 * self.behind,
-            "behind_ci": [100 * bound for bound in self.behind_ci],
-            "identical": self.identical,
-        }
 
 
 @dataclass(frozen=True)
@@ -79,11 +63,11 @@ class Decision:
     Attributes
     ----------
     aspect:
-        "colour" (channels and values), "crop" or "interpolation".
+        "colour" (channels and values), "crop", "interpolation" or "labels".
     chosen:
         In words.
     clear:
-        Every other choice is clearly less accurate.
+        Every other choice is clearly less accurate, or answers the same.
     others:
         The other choices, the closest first.
     """
@@ -114,24 +98,36 @@ class Found:
 
     Attributes
     ----------
+    mapping:
+        Which output is which label, as the manifest can say it.
     images, right:
         How many were run and how many answered right; the same images chose the convention, which flatters it a
         little.
+    confidence:
+        The mean of the highest probability: the accuracy that the network itself promises.
     above_chance:
         The 95 % interval of the accuracy lies above chance: the better of guessing evenly and of always naming the
         commonest label of these images.
+    labels:
+        What was decided about outputs and labels; None where there was nothing to decide.
     runs:
         Of the network, in all.
+    doubtful:
+        The accuracy is far below the confidence, or other labels fit better: what was found may be wrong.
     warnings:
         One line each.
     """
 
     convention: Convention
+    mapping: LabelMapping
     images: int
     right: int
+    confidence: float
     decisions: tuple[Decision, ...]
     above_chance: bool
     runs: int
+    labels: Decision | None = None
+    doubtful: bool = False
     warnings: tuple[str, ...] = ()
 
     @property
@@ -146,144 +142,49 @@ class Found:
 
     @property
     def clear(self) -> bool:
-        """Every aspect is clear, and the accuracy above chance."""
-        return self.above_chance and all(decision.clear for decision in self.decisions)
+        """Every aspect is clear, the accuracy above chance, and nothing speaks against what was found."""
+        settled = [*self.decisions, *([self.labels] if self.labels is not None else [])]
+        return self.above_chance and not self.doubtful and all(decision.clear for decision in settled)
 
 
-@dataclass(eq=False)
-class _Score:
-    """Of one convention on n images: answers (-1 failed, -2 not run) and probability of the truth."""
-
-    answers: NDArray[np.int32]
-    truth: NDArray[np.float32]
-
-    def ran(self) -> NDArray[np.bool_]:
-        return self.answers > -2
-
-
-@dataclass(eq=False)
-class Trial:
-    """Runs one network under many conventions, each at most once per image.
-
-    Attributes
-    ----------
-    activation, offset, n_labels:
-        As the manifest will say.
-    images:
-        What it is tried on.
-    """
-
-    inspected: Inspected
-    activation: str
-    offset: int
-    n_labels: int
-    images: TrialImages
-    progress: Progress = field(default_factory=Silent)
-    runs: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    _scores: dict[Convention, _Score] = field(default_factory=dict)
-
-    def run(self, conventions: Sequence[Convention], count: int, what: str) -> None:
-        """Run the network on the first `count` images, under every convention that has not seen them yet."""
-        n = len(self.images)
-        for convention in conventions:
-            self._scores.setdefault(convention, _Score(np.full(n, -2, np.int32), np.zeros(n, np.float32)))
-        todo = [i for i in range(count) if any(self._scores[one].answers[i] == -2 for one in conventions)]
-        self.progress.begin(what, len(todo), "images")
-        specs = {convention: convention.spec(self.inspected) for convention in conventions}
-        for index, image in self.images.read(todo):
-            pyramid = Pyramid(image)
-            seen: dict[tuple[int, str, str], tuple[int, float]] = {}
-            for convention, spec in specs.items():
-                score = self._scores[convention]
-                if score.answers[index] > -2:
-                    continue
-                # Two crops that are the same part of this image (squash, and all of a square) share one run.
-                key = (id(pyramid.level(spec, False)), *convention.colour)
-                if key not in seen:
-                    tensor = preprocess(image, spec, pyramid=pyramid, quantisation=self.inspected.backend.input)
-                    seen[key] = self._answer(tensor, int(self.images.labels[index]))
-                score.answers[index], score.truth[index] = seen[key]
-            self.progress.advance()
-        self.progress.end()
-
-    def _answer(self, tensor: NDArray[Any], label: int) -> tuple[int, float]:
-        self.runs += 1
-        try:
-            raw = self.inspected.backend.predict(tensor)
-            output = self.inspected.backend.output
-            distribution = to_distribution(raw, output, self.activation, self.offset, self.n_labels)
-        except RunError as error:
-            self.failures[str(error)] = self.failures.get(str(error), 0) + 1
-            return -1, 0.0
-        return int(distribution.argmax()), float(distribution[label])
-
-    def right(self, convention: Convention) -> NDArray[np.float64]:
-        """float64 (n,): 1 where it was right; meaningless where it was not run."""
-        hits: NDArray[np.bool_] = self._scores[convention].answers == self.images.labels
-        return hits.astype(np.float64)
-
-    def ran(self, convention: Convention) -> NDArray[np.bool_]:
-        """Bool (n,): the images it was run on."""
-        return self._scores[convention].ran()
-
-    def tried(self) -> list[Convention]:
-        """Every convention that was run, in the order of trying."""
-        return list(self._scores)
-
-    def order(self, convention: Convention, count: int | None = None) -> tuple[float, float]:
-        """To rank by: accuracy, then the mean probability of the truth, on (the first `count` of) its images."""
-        ran = np.flatnonzero(self.ran(convention))[:count]
-        return float(self.right(convention)[ran].mean()), float(self._scores[convention].truth[ran].mean())
-
-    def compare(self, taken: Sequence[Convention], others: Sequence[Convention], aspect: str) -> Rival:
-        """How far another choice is behind, pair by pair on the images that both were run on, averaged over pairs."""
-        both = self.ran(taken[0]).copy()
-        for one in (*taken, *others):
-            both &= self.ran(one)
-        mine = np.mean([self.right(one) for one in taken], axis=0)[both]
-        theirs = np.mean([self.right(one) for one in others], axis=0)[both]
-        return Rival(
-            others[0].describe(aspect), int(both.sum()), float(theirs.mean()), float((mine - theirs).mean()),
-            paired_bootstrap(mine - theirs), all(map(partial(self._same, both), taken, others)),
-        )  # fmt: skip
-
-    def _same(self, rows: NDArray[np.bool_], one: Convention, other: Convention) -> bool:
-        mine, theirs = self._scores[one], self._scores[other]
-        return np.array_equal(mine.answers[rows], theirs.answers[rows]) and np.array_equal(
-            mine.truth[rows], theirs.truth[rows]
-        )
-
-    def shifted(self, convention: Convention, shift: int) -> int:
-        """Right answers if every answer were `shift` labels further."""
-        return int((self._scores[convention].answers + shift == self.images.labels)[self.ran(convention)].sum())
-
-
-def race(trial: Trial, conventions: Iterable[Convention], what: str) -> list[Convention]:
+def race(trial: Trial, conventions: Iterable[Convention], what: str, budget: int | None = None) -> list[Convention]:
     """Run conventions on ever more images, dropping those that are clearly less accurate than the leader.
+
+    Parameters
+    ----------
+    budget:
+        Runs that the race may cost; None for no bound. Where it does not suffice for all that are left, the less
+        accurate are set aside; they are not ruled out.
 
     Returns
     -------
-    Those that saw all images, the most accurate first; among equals the one that came first.
+    Those that are left, the most accurate first; among equals the one that came first.
+
+    Notes
+    -----
+    A race ends when one is left: the winner is run on the rest of the images once all races are over.
     """
     alive = list(conventions)
     n = len(trial.images)
+    seen, spent = 0, trial.runs
     for count in (*(count for count in ROUNDS if count < n), n):
+        if seen and len(alive) == 1:
+            break
+        if seen and budget is not None:
+            affordable = (budget - (trial.runs - spent)) // (count - seen)
+            if affordable < 2:
+                break
+            alive = alive[:affordable]
         trial.run(alive, count, what)
+        trial.settle_mapping(alive, count)
         alive.sort(key=lambda one, count=count: trial.order(one, count), reverse=True)  # type: ignore[misc]
-        leader = trial.right(alive[0])[:count]
-        alive = [
-            one
-            for one in alive
-            if one is alive[0]
-            or paired_bootstrap(leader - trial.right(one)[:count], level=DROP_LEVEL)[0] <= 0
-            or count < MIN_IMAGES
-        ]
+        alive = [one for one in alive if one is alive[0] or not trial.is_clearly_behind(one, alive[0], count)]
+        seen = count
     return alive
 
 
 def find_preprocessing(trial: Trial) -> Found:
-    """Find channels and values first, then the crop, then the interpolation.
+    """Find channels and values first, then the crop, then the interpolation, and which output is which label.
 
     Parameters
     ----------
@@ -292,57 +193,195 @@ def find_preprocessing(trial: Trial) -> Found:
 
     Notes
     -----
-    The colours race with the usual crop; the best two that are not clearly worse then race with every crop; the
-    winner with every interpolation. A model costs milliseconds per image and there are 140 combinations: this runs a
-    tenth of them. The most accurate is taken; among equally accurate ones the one that gives the truth the higher
-    mean probability, then the more usual one.
+    The colours race with the usual crop, the best with every crop, those close to it once more with the crop found, the
+    winner with every interpolation. Choices are ranked by accuracy and mean probability of the truth, in equal parts:
+    the one is what counts, the other needs fewer images. Of equals the more usual one is taken, and the usual values
+    and interpolation stay unless another is better on the same images. BGR and inverted values are taken only where
+    they are clearly more accurate over all crops that both were run with. What is found is distrusted where the
+    accuracy is far below the confidence: rarer values are tried then, and at last a scale and a shift are fitted.
     """
-    leading = race(trial, colours(trial.inspected), "channels and values")[:KEPT_COLOURS]
-    leading = race(trial, [crop for colour in leading for crop in crops(colour)], "crop")
-    taken = race(trial, interpolations(leading[0]), "interpolation")[0]
-    decisions = tuple(_decide(trial, taken, aspect) for aspect in PARTS)
-    right = int(trial.right(taken).sum())
     n = len(trial.images)
-    chance = max(1 / trial.n_labels, int(np.bincount(trial.images.labels).max()) / n)
+    leading = race(trial, colours(trial.inspected), "channels and values", _budget(trial, "colour"))
+    if not _is_above_chance(trial, leading[0]):
+        # The usual crop may show the network nothing of what it needs: colours and the widest crops together.
+        every = list(colours(trial.inspected))
+        wide = [one.with_crop_of(crop) for crop in crops(leading[0], trial.inspected) for one in every]
+        wide = [one for one in wide if one.crop_fraction == 1]
+        leading = race(trial, [*leading, *wide], "crop", _budget(trial, "colour and crop"))
+    taken = _preferred(trial, leading)
+    for _ in range(MAX_TURNS):
+        usual_crop, taken = taken, race(trial, crops(taken, trial.inspected), "crop", _budget(trial, "crop"))[0]
+        # At a crop that shows the network much less than it needs, colours cannot be told apart.
+        kept = leading[:KEPT_COLOURS]
+        if trial.is_clearly_ahead(taken, usual_crop):
+            kept = _not_ruled_out(trial, colours(trial.inspected), usual_crop)
+        close = [one.with_crop_of(taken) for one in kept if one.colour != taken.colour]
+        if not close:
+            break
+        again = _preferred(trial, race(trial, [taken, *close], "channels and values", _budget(trial, "close colours")))
+        if again.colour == taken.colour:
+            break
+        taken = again
+    usual, best = taken, race(trial, interpolations(taken), "interpolation", _budget(trial, "interpolation"))[0]
+    taken = best if trial.truth_t(best, usual) > PREFERRED_T or trial.is_clearly_ahead(best, usual) else usual
+    trial.run([taken], n, "all images")
+    trial.settle_mapping([taken], n)
+    if _is_doubtful(trial, taken):
+        taken = _further(trial, taken)
+    return _found(trial, taken)
+
+
+def _not_ruled_out(trial: Trial, conventions: Iterable[Convention], leader: Convention) -> list[Convention]:
+    """Those that are not clearly behind on the images that they were run on, which are the first ones."""
+    ran = {one: int(trial.ran(one).sum()) for one in conventions if one in trial.tried()}
+    return [one for one, count in ran.items() if not trial.is_clearly_behind(one, leader, count)]
+
+
+def _budget(trial: Trial, what: str) -> int:
+    """Runs that one race may cost; a small network is fast, and may run more often."""
+    runs = max(MIN_RACE_RUNS, round(RUNS_PER_IMAGE[what] * len(trial.images)))
+    size = max(1, trial.inspected.file.stat().st_size)
+    return round(runs * min(MAX_BUDGET_FACTOR, max(1.0, SMALL_FILE_BYTES / size)))
+
+
+def _found(trial: Trial, taken: Convention) -> Found:
+    n = len(trial.images)
+    found = trial.mapping
+    decisions = tuple(_decide(trial, taken, aspect) for aspect in ASPECTS)
+    trial.mapping = trial.written_mapping
+    labels = _decide_labels(trial, taken) if trial.mapping == found else None
+    mapping = trial.mappings[trial.mapping]
+    right = int(trial.right(taken).sum())
+    chance = _chance(trial)
     above = wilson(right, n)[0] > chance
+    confidence = trial.confidence(taken)
     warnings = [f"{count} runs failed: {reason}" for reason, count in trial.failures.items()]
-    if not above:
-        warnings.append(_chance_warning(trial, taken, right, chance))
-    return Found(taken, n, right, decisions, above, trial.runs, tuple(warnings))
+    doubtful = False
+    if found != trial.mapping:
+        hits, better = int(trial.right(taken, found).sum()), trial.mappings[found]
+        how, do = (
+            f"with every answer {better.shift:+d}",
+            "check the label file, and whether the images' labels count from 0",
+        )
+        if better.order != SHIFT:
+            how, do = f"with {' and '.join(in_words(better))}", "check the order of the label file"
+        warnings.append(
+            f"accuracy {100 * right / n:.1f} % on {n} images; {how} it would be {100 * hits / n:.1f} %: {do}"
+        )
+        doubtful = True
+    elif not above:
+        warnings.append(
+            f"accuracy {100 * right / n:.1f} % on {n} images is not above chance ({100 * chance:.1f} %) under any "
+            "convention; check the label file, the labels of the images, and that they are images of this task"
+        )
+    elif wilson(right, n)[1] < confidence - PROMISE_GAP:
+        warnings.append(
+            f"accuracy {100 * right / n:.1f} % is far below the confidence, {100 * confidence:.1f} %: either these "
+            "images are harder than those it was trained on, or none of the preprocessings tried is its own"
+        )
+        doubtful = True
+    answers = np.unique(trial.answers(taken))
+    if len(answers) == 1 and answers[0] >= 0 and n >= MIN_ONE_ANSWER:
+        warnings.append(f"answers only one label, {trial.images.name(int(answers[0]))!r}, on all {n} images")
+        doubtful = True
+    return Found(
+        taken, mapping, n, right, confidence, decisions, above, trial.runs, labels, doubtful, tuple(warnings)
+    )  # fmt: skip
+
+
+def _chance(trial: Trial) -> float:
+    """The better of guessing evenly and of always naming the commonest label of these images."""
+    return max(1 / trial.n_labels, int(np.bincount(trial.images.labels).max()) / len(trial.images))
+
+
+def _is_above_chance(trial: Trial, one: Convention) -> bool:
+    ran = trial.ran(one)
+    return wilson(int(trial.right(one)[ran].sum()), int(ran.sum()))[0] > _chance(trial)
+
+
+def _preferred(trial: Trial, leading: Sequence[Convention]) -> Convention:
+    """The most accurate, unless a more usual order of channels, or more usual values, may be as good."""
+    best = leading[0]
+    usual_one = next(colours(trial.inspected)).with_crop_of(best)
+    if usual_one in leading and trial.truth_t(best, usual_one) <= PREFERRED_T:
+        best = best if trial.is_clearly_ahead(best, usual_one) else usual_one
+    for usual in (_with_rgb(best), _not_inverted(best)):
+        if usual == best or usual not in trial.tried():
+            continue
+        pairs = _like_pairs(trial, best, usual, "colour")
+        if pairs and trial.compare([one for one, _ in pairs], [two for _, two in pairs], "").behind_ci[0] <= 0:
+            best = usual
+    return best
+
+
+def _with_rgb(one: Convention) -> Convention:
+    return replace(one, channels="RGB") if one.channels == "BGR" else one
+
+
+def _not_inverted(one: Convention) -> Convention:
+    return replace(one, values=one.values.removesuffix(INVERTED))
+
+
+def _is_doubtful(trial: Trial, taken: Convention) -> bool:
+    n = int(trial.ran(taken).sum())
+    right = int(trial.right(taken).sum())
+    return wilson(right, n)[1] < trial.confidence(taken) - PROMISE_GAP
+
+
+def _further(trial: Trial, taken: Convention) -> Convention:
+    """Rarer values, then a fitted scale and shift; what was taken, unless one is clearly more accurate."""
+    n = len(trial.images)
+    rarer = further_colours(trial.inspected, taken)
+    best = race(trial, [taken, *rarer], "rarer values", _budget(trial, "rarer values"))[0]
+    trial.run([best], n, "all images")
+    if best != taken and sign_test(trial.right(best), trial.right(taken)) < MAPPING_P:
+        taken = best
+    if _is_doubtful(trial, taken):
+        taken = fit_scale_and_shift(trial, taken)
+    return taken
 
 
 def _decide(trial: Trial, taken: Convention, aspect: str) -> Decision:
-    """Compare the choice taken in one aspect with every other choice that was tried.
+    """Compare the choice taken in one aspect with every other choice that was tried, all else being equal.
 
-    The rest is held equal: a colour that dropped out was run with the usual crop only, and to hold the better crop of
-    the one taken against it would be unfair. Two colours are compared over all the crops that both saw all images
-    with, which is stronger evidence than any one of them.
+    Two colours are compared over all the crops that both saw most images with, which tells more than any one of them.
     """
-    part = PARTS[aspect]
-    earlier = list(PARTS)[: list(PARTS).index(aspect)]
-    pairs: dict[Any, list[tuple[Convention, Convention]]] = {}
+    part = ASPECTS[aspect]
+    others = []
+    seen: dict[Any, Convention] = {}
     for other in trial.tried():
         if part(other) != part(taken):
-            like = _with(other, taken, aspect)
-            if like in trial.tried() and all(PARTS[name](other) == PARTS[name](taken) for name in earlier):
-                pairs.setdefault(part(other), []).append((like, other))
-    others = []
-    for found in pairs.values():
-        most = max(_common(trial, pair) for pair in found)
-        longest = [pair for pair in found if _common(trial, pair) == most]
-        others.append(trial.compare([pair[0] for pair in longest], [pair[1] for pair in longest], aspect))
+            seen.setdefault(part(other), other)
+    for other in seen.values():
+        pairs = _like_pairs(trial, taken, other, aspect)
+        if pairs:
+            name = other.describe(aspect)
+            others.append(trial.compare([one for one, _ in pairs], [two for _, two in pairs], name))
     others.sort(key=lambda other: (other.behind, other.behind_ci))
-    clear = len(trial.images) >= MIN_IMAGES and all(other.behind_ci[0] > 0 for other in others)
+    clear = len(trial.images) >= MIN_IMAGES and all(other.behind_ci[0] > 0 or other.same_answers for other in others)
     return Decision(aspect, taken.describe(aspect), clear, tuple(others))
+
+
+def _like_pairs(trial: Trial, taken: Convention, other: Convention, aspect: str) -> list[tuple[Convention, Convention]]:
+    """Pairs of conventions that differ in one aspect, as these two do, and were run on the same, most, images."""
+    part = ASPECTS[aspect]
+    earlier = list(ASPECTS)[: list(ASPECTS).index(aspect)]
+    tried = trial.tried()
+    pairs = []
+    for one in tried:
+        if part(one) == part(other) and all(ASPECTS[name](one) == ASPECTS[name](taken) for name in earlier):
+            like = _with(one, taken, aspect)
+            if like in tried:
+                pairs.append((like, one))
+    most = max((_common(trial, pair) for pair in pairs), default=0)
+    return [pair for pair in pairs if _common(trial, pair) * 2 > most]
 
 
 def _with(one: Convention, other: Convention, aspect: str) -> Convention:
     """`one`, with `other`'s choice in one aspect."""
     if aspect == "colour":
-        return replace(one, values=other.values, channels=other.channels)
-    if aspect == "crop":
-        return replace(one, resize=other.resize, crop_fraction=other.crop_fraction)
-    return replace(one, interpolation=other.interpolation)
+        return replace(one, values=other.values, channels=other.channels, layout=other.layout, fitted=other.fitted)
+    return one.with_crop_of(other) if aspect == "crop" else replace(one, interpolation=other.interpolation)
 
 
 def _common(trial: Trial, pair: tuple[Convention, Convention]) -> int:
@@ -350,12 +389,14 @@ def _common(trial: Trial, pair: tuple[Convention, Convention]) -> int:
     return int((trial.ran(pair[0]) & trial.ran(pair[1])).sum())
 
 
-def _chance_warning(trial: Trial, taken: Convention, right: int, chance: float) -> str:
-    n = len(trial.images)
-    text = f"accuracy {100 * right / n:.1f} % on {n} images"
-    text += f" is not above chance ({100 * chance:.1f} %) under any convention"
-    for shift in (-1, 1):
-        hits = trial.shifted(taken, shift)
-        if wilson(hits, n)[0] > chance:
-            return f"{text}; with every answer {shift:+d} it would be {100 * hits / n:.1f} %: check the label file"
-    return f"{text}; check the label file, the labels of the images, and that they are images of this task"
+def _decide_labels(trial: Trial, taken: Convention) -> Decision | None:
+    """Compare the mapping of outputs to labels with the others; None where there is no other that has a name."""
+    chosen = trial.mapping
+    words = [", ".join(in_words(mapping)) or "as the list has them" for mapping in trial.mappings]
+    named = [number for number, mapping in enumerate(trial.mappings) if mapping.order != SHIFT and number != chosen]
+    if not named:
+        return None
+    others = [trial.compare_mappings(taken, number, words[number]) for number in named]
+    others.sort(key=lambda other: (other.behind, other.behind_ci))
+    clear = len(trial.images) >= MIN_IMAGES and all(other.behind_ci[0] > 0 for other in others)
+    return Decision("labels", words[chosen], clear, tuple(others))
