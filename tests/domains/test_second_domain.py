@@ -140,7 +140,17 @@ def test_every_command_on_a_profile_works_on_scores(folder: Path, bundle: Path) 
     assert 0.9 < by_name["select"]["accuracy"] <= by_name["oracle"]["accuracy"] + 1e-9
     assert by_name["select"]["latency_ms"] < by_name["all"]["latency_ms"]
     assert by_name["select"]["comparison"]["choice_per_input"] == "above"
-    command(folder, "store", "info", store)
+    assert "closeness of all: mean 0.9" in command(folder, "store", "info", store).stdout
+    command(folder, "store", "export", store, "--to", str(folder / "table.csv"))
+    header, *lines = (folder / "table.csv").read_text().splitlines()
+    fields = header.split(",")
+    assert fields[:3] == ["sample", "name", "truth"]
+    row = dict(zip(fields, lines[0].split(","), strict=True))
+    assert float(row["all.outcome"]) == pytest.approx(float(row["truth"]) + 1, abs=0.01)
+    assert float(row["all.closeness"]) == pytest.approx(0.9, abs=1e-3)
+    words = ["report", store, "--out", str(folder / "r.html"), "--folds", "2", "--policy", "select"]
+    command(folder, *words, "--cost-weight", "0.01")
+    assert "Gains and losses by class" not in (folder / "r.html").read_text()
     command(folder, "zoo", "check", str(folder / "zoo.toml"))
 
 

@@ -35,7 +35,7 @@ def curve(name: str, *points: tuple[float, list[int]]) -> PeerCurve:
 def test_between_two_points_a_peer_is_their_mix() -> None:
     # at 5.25 ms: a quarter of the first (right on none), three quarters of the second (right on two)
     peer = curve("p", (2.25, [0, 0, 0, 0]), (6.25, [1, 1, 0, 0]))
-    ahead = peer.ahead(served("c1"), "top1")
+    ahead = peer.ahead(served("c1"))
     assert ahead is not None
     assert ahead[0] == pytest.approx(100 * (0.75 - 0.375))
     assert ahead[1][0] <= ahead[0] <= ahead[1][1]
@@ -47,9 +47,9 @@ def test_a_peer_that_has_not_begun_says_nothing_and_the_best_is_the_most_accurat
         curve("poor", (1.0, [0, 0, 0, 0])),
         curve("good", (1.0, [1, 1, 1, 1])),
     )
-    assert late.ahead(served("c0"), "top1") is None
-    assert best_peer([late], served("c0"), "top1") is None
-    best = best_peer([late, poor, good], served("c0"), "top1")
+    assert late.ahead(served("c0")) is None
+    assert best_peer([late], served("c0")) is None
+    best = best_peer([late, poor, good], served("c0"))
     assert best is not None
     assert best[0] is good
     assert best[1] == pytest.approx(-50)

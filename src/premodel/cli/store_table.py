@@ -37,6 +37,9 @@ def format_summary(summary: StoreSummary) -> str:
     for row in table:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(cells).rstrip())
+    lines.extend(
+        f"{criterion} of {one.name}: mean {score:.4f}" for one in ranked for criterion, score in one.scores.items()
+    )
     lines.extend(f"{one.name}: {one.reason}" for one in ranked if one.latency_ms is not None and not one.valid)
     lines.extend(
         f"energy of {one.name}: {one.energy_reason}"

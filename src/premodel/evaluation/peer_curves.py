@@ -42,9 +42,7 @@ class PeerCurve:
     points: Points
     rows: tuple[Row, ...]
 
-    def ahead(
-        self, outcome: Outcome, criterion: Criterion, *, seed: int = 0
-    ) -> tuple[float, tuple[float, float]] | None:
+    def ahead(self, outcome: Outcome, *, seed: int = 0) -> tuple[float, tuple[float, float]] | None:
         """Points of accuracy that an outcome is above this curve at the same mean latency, with their interval.
 
         Between two points the curve is the random mix of both. None where the curve has not begun: the outcome is
@@ -60,7 +58,7 @@ class PeerCurve:
         if near.size:
             a, b, share = int(near[np.argmax(accuracy[near])]), 0, 0.0
         expected = (1 - share) * self.points.right[a] + share * self.points.right[b]
-        difference = outcome.correct(criterion) - expected
+        difference = outcome.score - expected
         low, high = paired_bootstrap(difference, seed=seed)
         return 100 * float(difference.mean()), (100 * low, 100 * high)
 
@@ -76,7 +74,7 @@ def peer_curves(
         That of the premodels.
     """
     singles = Singles.of(tables, criterion)
-    division = stratified_folds(tables.truth, singles.correct.sum(axis=1), folds, seed)
+    division = stratified_folds(tables.truth, tables.right_counts(criterion), folds, seed)
     targets = np.geomspace(LOWEST * singles.latency_ms.min(), singles.latency_ms.max(), CEILINGS)
     asked: Objectives = [
         (objective.describe(), objective),
@@ -101,11 +99,9 @@ def _row(name: str, asked: str, right: Floats, latency_ms: Floats, singles: Sing
     return Row(**figures, coverage=1.0, share={})
 
 
-def best_peer(
-    curves: Sequence[PeerCurve], outcome: Outcome, criterion: Criterion
-) -> tuple[PeerCurve, float, tuple[float, float]] | None:
+def best_peer(curves: Sequence[PeerCurve], outcome: Outcome) -> tuple[PeerCurve, float, tuple[float, float]] | None:
     """The peer that is the most accurate at an outcome's latency, and how far the outcome is above it."""
-    found = [(curve, ahead) for curve in curves if (ahead := curve.ahead(outcome, criterion)) is not None]
+    found = [(curve, ahead) for curve in curves if (ahead := curve.ahead(outcome)) is not None]
     if not found:
         return None
     curve, (gain, interval) = min(found, key=lambda one: one[1][0])

@@ -19,8 +19,17 @@ from premodel.store.answers import read_answers
 from premodel.store.damage import number, whole
 from premodel.store.features import StoredExtractor, read_extractor, read_features
 from premodel.store.measurements import MAX_STORED
+from premodel.store.outcomes import (
+    read_latencies,
+    read_outcomes,
+    read_scores,
+    read_texts,
+    read_truths,
+    stored_criteria,
+)
 from premodel.store.rows import fetch_plain, merge
 from premodel.store.runs import StoredCandidate, read_candidates, read_labels
+from premodel.store.samples import read_samples
 from premodel.store.schema import (
     LABELS,
     LEFT_OUT,
@@ -28,6 +37,7 @@ from premodel.store.schema import (
     PREDICTIONS,
     SAMPLES,
     STORE,
+    TRUTHS,
 )
 from premodel.store.store import Store
 from premodel.store.summary import summarise_store
@@ -50,8 +60,10 @@ def export(store: Store, to: str) -> int:
     -----
     The table has one row per sample: `sample, name, label, label_name`, one column per feature, and per candidate
     `<candidate>.rank` (of the truth, from 0), `.entropy`, `.latency_ms` (of this one run), `.labels` and
-    `.probabilities` (the top 20, lists; in CSV `.label` and `.probability`, the first of them). What is missing is null
-    (empty in CSV). The timing records and conditions are in the Parquet file's metadata under `premodel`.
+    `.probabilities` (the top 20, lists; in CSV `.label` and `.probability`, the first of them). Where answers are texts
+    it has `sample, name, truth`, and per candidate `.outcome`, `.probability`, `.latency_ms` and its scores. What is
+    missing is null (empty in CSV). The timing records and conditions are in the Parquet file's metadata under
+    `premodel`.
 
     Raises
     ------
@@ -162,18 +174,61 @@ OF_CANDIDATE = (
 )
 
 
+FIXED_WITHOUT_LABELS = (("sample", "text"), ("name", "text"), ("truth", "text"))
+OF_CANDIDATE_WITHOUT_LABELS = (("outcome", "text"), ("probability", "float"), ("latency_ms", "float"))
+
+
 def _columns(store: Store) -> list[tuple[str, str]]:
     with store.reading() as connection:
+        if not read_labels(connection):
+            return _columns_without_labels(connection, store)
         candidates = read_candidates(connection, store, required=False)
         features = read_extractor(connection).names
     of_candidates = [(f"{one.name}.{field}", kind) for one in candidates for field, kind in OF_CANDIDATE]
     return [*FIXED, *((name, "float") for name in features), *of_candidates]
 
 
+def _columns_without_labels(connection: Connection, store: Store) -> list[tuple[str, str]]:
+    fields = [*OF_CANDIDATE_WITHOUT_LABELS, *((criterion, "float") for criterion in stored_criteria(connection))]
+    candidates = read_candidates(connection, store, required=False)
+    of_candidates = [(f"{one.name}.{field}", kind) for one in candidates for field, kind in fields]
+    features = [(name, "float") for name in read_extractor(connection).names]
+    return [*FIXED_WITHOUT_LABELS, *features, *of_candidates]
+
+
+def _rows_without_labels(connection: Connection, store: Store) -> list[dict[str, Any]]:
+    """Rows of the table where answers are texts: the truth, and each candidate's answer with its scores."""
+    samples, _ = read_samples(connection, 0)
+    names = dict(fetch_plain(connection, select(SAMPLES.c.sample, SAMPLES.c.name)))
+    texts = dict(fetch_plain(connection, select(TRUTHS.c.sample, TRUTHS.c.truth)))
+    rows: dict[str, dict[str, Any]] = {
+        sample: {"sample": sample, "name": names[sample], "truth": texts.get(sample)} for sample in samples
+    }
+    if rows:
+        _add_features(connection, rows, read_extractor(connection), samples[0], samples[-1])
+    truths, criteria = read_truths(connection, samples), stored_criteria(connection)
+    for one in read_candidates(connection, store, required=False):
+        answers, said = read_outcomes(connection, store.name, one, samples), read_texts(connection, one)
+        took_ms = read_latencies(connection, one, samples)
+        scores = {name: read_scores(connection, store.name, one, samples, truths, name) for name in criteria}
+        for index, (sample, row) in enumerate(rows.items()):
+            there = bool(answers.there[index] and answers.labels[index, 0] >= 0)
+            row[f"{one.name}.outcome"] = said.get(sample) if there else None
+            row[f"{one.name}.probability"] = float(answers.probabilities[index, 0]) if there else None
+            row[f"{one.name}.latency_ms"] = float(took_ms[index]) if there else None
+            for name, (values, scored) in scores.items():
+                row[f"{one.name}.{name}"] = float(values[index]) if scored[index] else None
+    return list(rows.values())
+
+
 def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
     """Rows of the table, as many samples at a time as a query may name."""
     with store.reading() as connection:
         labels = read_labels(connection)
+        if not labels:
+            rows_of_all = _rows_without_labels(connection, store)
+            yield from (rows_of_all[start : start + BATCH_ROWS] for start in range(0, len(rows_of_all), BATCH_ROWS))
+            return
         candidates = read_candidates(connection, store, required=False)
         extractor = read_extractor(connection)
         c = SAMPLES.c

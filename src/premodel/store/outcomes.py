@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from premodel.errors import StoreError
 from premodel.records import Prediction
@@ -158,4 +158,26 @@ def read_graded(
         for criterion, scores in found.items():
             scores[:, column], scored = read_scores(connection, name, one, samples, truths, criterion)
             answer.there[:] &= scored | failed
+    return found
+
+
+def read_texts(connection: Connection, candidate: StoredCandidate) -> dict[str, str]:
+    """What a candidate answered, by sample, where it is no label."""
+    c = OUTCOMES.c
+    query = select(c.sample, c.outcome).where(c.prediction_key == candidate.prediction_key)
+    return {str(sample): str(text) for sample, text in fetch_plain(connection, query)}
+
+
+def stored_criteria(connection: Connection) -> list[str]:
+    """The graded criteria that answers are scored by."""
+    return sorted(str(name) for name in connection.scalars(select(SCORES.c.criterion).distinct()))
+
+
+def mean_scores(connection: Connection) -> dict[str, dict[str, float]]:
+    """Mean score by prediction key and criterion."""
+    c = SCORES.c
+    query = select(c.prediction_key, c.criterion, func.avg(c.score)).group_by(c.prediction_key, c.criterion)
+    found: dict[str, dict[str, float]] = {}
+    for key, criterion, score in connection.execute(query):
+        found.setdefault(str(key), {})[str(criterion)] = float(score)
     return found

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, inspect, select
 
 from premodel.records import EnergyRecord
 from premodel.store.damage import text, whole
 from premodel.store.features import count_vectors
 from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
+from premodel.store.outcomes import mean_scores
 from premodel.store.runs import MAX_RUN, run_conditions
-from premodel.store.schema import CANDIDATES, LABELS, LEFT_OUT, PREDICTIONS, RUNS, SAMPLES, TIMINGS
+from premodel.store.schema import CANDIDATES, LABELS, LEFT_OUT, PREDICTIONS, RUNS, SAMPLES, SCORES, TIMINGS
 from premodel.store.store import Store
 
 SHOWN_UNREADABLE = 20
@@ -38,6 +39,8 @@ class CandidateSummary:
         Energy of one prediction, idle subtracted, and its 95 % interval; None if not measured.
     energy_valid, energy_reason:
         Its verdict.
+    scores:
+        Mean score by graded criterion.
     """
 
     name: str
@@ -54,6 +57,7 @@ class CandidateSummary:
     energy_ci_mj: tuple[float, float] | None
     energy_valid: bool
     energy_reason: str
+    scores: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         device = device or (devices[0] if devices else None)
         labels = _count(connection, LABELS)
         counts = _answers(connection)
+        scores = mean_scores(connection) if inspect(connection).has_table(SCORES.name) else {}
         rows = connection.execute(
             select(CANDIDATES.c.name, CANDIDATES.c.prediction_key, CANDIDATES.c.timing_key, CANDIDATES.c.position)
         ).all()
@@ -163,6 +168,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
                 timings.get(row.timing_key),
                 energy.records.get(row.timing_key),
                 labels,
+                scores.get(row.prediction_key, {}),
             )
             for row in current
         ],
@@ -211,6 +217,7 @@ def _candidate(
     record: StoredTiming | None,
     energy: EnergyRecord | None,
     labels: int,
+    scores: dict[str, float],
 ) -> CandidateSummary:
     n, failed, top1, top5 = counts or (0, 0, 0, 0)
     timing = record.timing if record else None
@@ -222,7 +229,7 @@ def _candidate(
         name=name,
         predictions=n,
         failed=failed,
-        top1=top1 / n if n else None,
+        top1=top1 / n if n and labels else None,
         top5=top5 / n if n and labels > 5 else None,
         latency_ms=_known(timing.mean_ms) if timing else None,
         valid=bool(timing and timing.valid),
@@ -233,6 +240,7 @@ def _candidate(
         energy_ci_mj=interval,
         energy_valid=bool(energy_mj is not None and energy and energy.valid),
         energy_reason=energy.reason if energy else "not measured",
+        scores=scores,
     )
 
 

@@ -38,13 +38,18 @@ PEERS: Mapping[str, Peer] = {
 }
 
 
+OF_SCORES = ("max-probability cascade",)
+"""Those that need no labels: of a graded criterion only these are run."""
+
+
 def run_peers(
     tables: Tables, criterion: Criterion, folds: Sequence[Fold], objectives: Objectives, seed: int
 ) -> dict[str, Points]:
     """Every peer out of fold, its setting and what it learns decided on the training folds."""
-    correct = tables.correct(criterion)
+    score = tables.score(criterion)
 
     def best_of(fold: Fold) -> float:
-        return float(correct[fold.train].mean(axis=0).max())
+        return float(score[fold.train].mean(axis=0).max())
 
-    return {name: serve(tables, criterion, folds, objectives, best_of, seed) for name, serve in PEERS.items()}
+    peers = {name: PEERS[name] for name in OF_SCORES} if criterion in tables.graded else PEERS
+    return {name: serve(tables, criterion, folds, objectives, best_of, seed) for name, serve in peers.items()}

@@ -83,7 +83,7 @@ class Report:
             return ""
         name = best_premodel(self.evaluation.rows, self.objective).name
         outcome = next(one for one in self.evaluation.outcomes if one.method.name == name)
-        found = best_peer(self.peers, outcome, self.evaluation.criterion)
+        found = best_peer(self.peers, outcome)
         return text.peers_note(name, found, self.evaluation.samples)
 
 
@@ -162,17 +162,21 @@ def _context(report: Report) -> dict[str, Any]:
     chosen = best_premodel(evaluation.rows, report.objective)
     outcome = next(one for one in evaluation.outcomes if one.method.name == chosen.name)
     singles = Singles.of(tables, evaluation.criterion)
-    correct = tables.correct(evaluation.criterion)
-    gains = class_gains(tables, outcome.correct(evaluation.criterion), correct[:, singles.best], seed=evaluation.seed)
+    criterion = evaluation.criterion
+    of_labels = criterion not in tables.graded  # classes and calibration are of right and wrong answers
+    gains = []
+    if of_labels:
+        best_right = tables.correct(criterion)[:, singles.best]
+        gains = class_gains(tables, outcome.correct(criterion), best_right, seed=evaluation.seed)
     timed = spreads(tables, report.runs_ms)
     premodels = [one for one in evaluation.outcomes if one.method.kind == "premodel"]
-    calibrated = calibrations(tables, premodels, evaluation.criterion, seed=evaluation.seed)
+    calibrated = calibrations(tables, premodels, criterion, seed=evaluation.seed) if of_labels else []
     rows, candidates = evaluation.rows, tables.candidates
     drawn = [frontier(rows, report.peers), charts.shares(rows, candidates)]
     large = [one for one in gains if one.ci is not None]
     drawn += [charts.classes(large)] if large else []
     drawn += [charts.timings(timed)] if timed else []
-    drawn += [calibration(calibrated)]
+    drawn += [calibration(calibrated)] if calibrated else []
     own = {chart.id: chart for chart in drawn}
     return {
         "title": report.title,
@@ -193,7 +197,8 @@ def _context(report: Report) -> dict[str, Any]:
         "min_class_samples": MIN_CLASS_SAMPLES,
         "timings": text.timings_table(timed),
         "calibration": text.calibration_table(calibrated),
-        "calibration_note": text.calibration_note(calibrated, chosen.name),
+        "calibration_note": text.calibration_note(calibrated, chosen.name) if of_labels else "",
+        "of_labels": of_labels,
         "bins_of_premodels": text.bins_table([one for one in calibrated if one.kind == "premodel"]),
         "bins_of_candidates": text.bins_table([one for one in calibrated if one.kind == "candidate"]),
         **_peers(report, premodels),
@@ -209,10 +214,9 @@ def _context(report: Report) -> dict[str, Any]:
 
 
 def _peers(report: Report, premodels: Sequence[Outcome]) -> dict[str, Any]:
-    criterion = report.evaluation.criterion
     return {
         "peers": text.peers_table(report.peers) if report.peers else None,
-        "ahead": text.ahead_table(report.peers, premodels, criterion),
+        "ahead": text.ahead_table(report.peers, premodels),
         "peers_note": report.best_peer,
     }
 

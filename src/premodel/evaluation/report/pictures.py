@@ -91,7 +91,7 @@ class Bin:
 
 def measured_difficulty(tables: Tables, criterion: Criterion) -> Difficulty:
     """How many candidates are wrong on each sample: a difficulty for images that come with none."""
-    wrong = (~tables.correct(criterion)).sum(axis=1).astype(np.float64)
+    wrong = (1 - tables.score(criterion)).sum(axis=1)
     return Difficulty("number of candidates that are wrong", wrong)
 
 
@@ -112,9 +112,9 @@ class Album:
 
     def __init__(self, tables: Tables, criterion: Criterion, outcome: Outcome, best: int, find: FindImage) -> None:
         self.tables = tables
-        self.correct = tables.correct(criterion)
+        self.score = tables.score(criterion)
         self.outcome = outcome
-        self.right = outcome.correct(criterion)
+        self.served = outcome.score
         self.best = best
         self.find = find
         self.cheapest_first = np.argsort(tables.latency_ms, kind="stable").tolist()
@@ -133,8 +133,8 @@ class Album:
             Bin(
                 title,
                 len(rows),
-                int(self.right[rows].sum()),
-                int(self.correct[rows, self.best].sum()),
+                round(float(self.served[rows].sum())),
+                round(float(self.score[rows, self.best].sum())),
                 float(self.outcome.latency_ms[rows].mean()),
                 tuple(self._some(rng.permutation(rows), PER_BIN)),
             )
@@ -143,7 +143,7 @@ class Album:
 
     def mistakes(self, seed: int = 0) -> tuple[int, list[Picture]]:
         """How often the premodel was wrong where some candidate is right, and some of these samples at random."""
-        rows = np.flatnonzero(~self.right & self.correct.any(axis=1))
+        rows = np.flatnonzero(self.served < self.score.max(axis=1))
         return len(rows), self._some(np.random.default_rng(seed).permutation(rows), MISTAKES)
 
     def _some(self, rows: Sequence[int] | NDArray[np.intp], limit: int) -> list[Picture]:
@@ -164,13 +164,15 @@ class Album:
         label = int(self.outcome.label[row])
         ran = [self.tables.candidates[column] for column in np.flatnonzero(self.outcome.ran[row])]
         by = "nobody" if source == NOBODY else _fused(ran) if source == FUSED else self.tables.candidates[source]
-        right = tuple(self.tables.candidates[column] for column in self.cheapest_first if self.correct[row, column])
+        score = self.score[row]
+        best = [column for column in self.cheapest_first if score[column] >= score.max() > 0]
+        right = tuple(self.tables.candidates[column] for column in best)
         return Picture(
             uri,
-            names[int(self.tables.truth[row])],
-            names[label] if label >= 0 else "",
+            names[int(self.tables.truth[row])] if names else "",
+            names[label] if names and label >= 0 else "",
             by,
-            bool(self.right[row]),
+            bool(self.served[row] >= 1),
             right,
         )
 

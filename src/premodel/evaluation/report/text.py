@@ -15,7 +15,6 @@ from premodel.evaluation.report.classes import MIN_CLASS_SAMPLES, ClassGain
 from premodel.evaluation.report.reliability import Calibration
 from premodel.evaluation.report.timings import Spread
 from premodel.evaluation.rows import Row
-from premodel.records import Criterion
 from premodel.stats import interval, points, shown_sign
 
 KINDS = {"single": "single candidate", "baseline": "baseline", "premodel": "premodel"}
@@ -234,11 +233,11 @@ def peers_note(name: str, best: tuple[PeerCurve, float, tuple[float, float]] | N
     )
 
 
-def ahead_table(curves: Sequence[PeerCurve], outcomes: Sequence[Outcome], criterion: Criterion) -> TextTable:
+def ahead_table(curves: Sequence[PeerCurve], outcomes: Sequence[Outcome]) -> TextTable:
     """Points of accuracy that each premodel is above each peer at its own mean latency."""
 
     def cell(curve: PeerCurve, outcome: Outcome) -> str:
-        ahead = curve.ahead(outcome, criterion)
+        ahead = curve.ahead(outcome)
         return "slower at every point" if ahead is None else f"{points(ahead[0])} {interval(ahead[1])}"
 
     return TextTable(
