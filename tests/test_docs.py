@@ -20,7 +20,7 @@ def test_python_of_extending_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "extending.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     make_reader(tmp_path)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
