@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from premodel.errors import OptionError
 from premodel.records import MAX_SEED, Criterion
-from premodel.training.feature_selection import TARGET
+from premodel.training.feature_selection import SUBSAMPLE, TARGET
 from premodel.training.labels import LABEL_SCHEMES, LabelScheme
 from premodel.training.model_selection import THETA
 from premodel.training.objective import Objective
@@ -91,6 +91,8 @@ class TrainOptions:
         Of everything random; equal tables, options and seed give an equal policy.
     guarantee:
         A loss of accuracy to be kept with some confidence; None for no promise.
+    feature_samples:
+        Most samples that features are scored on in their selection; `auto` takes fewer while it compares.
     """
 
     policy: str = DEFAULT_POLICY
@@ -103,6 +105,7 @@ class TrainOptions:
     features: int = TARGET
     seed: int = 0
     guarantee: Guarantee | None = None
+    feature_samples: int = SUBSAMPLE
 
     def __post_init__(self) -> None:
         if self.labels is not None and self.labels not in LABEL_SCHEMES:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from premodel.runtime.policies.base import Policy
 from premodel.training.options import TrainOptions
@@ -64,6 +65,22 @@ class TrainedOn:
 
 
 @dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What a policy does on samples that it was not fitted on, its operating point chosen without them too.
+
+    Attributes
+    ----------
+    score:
+        float64 (n,) by the criterion, in the order of the tables.
+    latency_ms:
+        float64 (n,), end to end, decisions with their estimate.
+    """
+
+    score: NDArray[np.float64]
+    latency_ms: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Trained:
     """A trained policy.
 
@@ -73,12 +90,15 @@ class Trained:
         Ready to decide.
     record:
         How it came about.
+    out_of_fold:
+        What it does on each sample of the tables, by the cross-fit of its own training; None where that has none.
     warnings:
         Which latencies behind it are not to be relied on.
     """
 
     policy: Policy
     record: TrainingRecord
+    out_of_fold: OutOfFold | None = None
     warnings: tuple[str, ...] = ()
 
     @property

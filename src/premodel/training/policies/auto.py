@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,8 +26,10 @@ from premodel.training.trainer import Trainer
 FOLDS = 5
 MAX_ROWS = 6_000
 """Most samples that policies are compared on."""
+FEATURE_SAMPLES = 500
+"""Most samples that features are scored on while policies are compared: the time of it grows with their square."""
 ERRORS_TO_GIVE_UP = 2.0
-"""Standard errors behind, after which a policy that reads features, slow to fit, is given up before the last fold."""
+"""Standard errors behind, after which a policy is given up before the last fold."""
 ERRORS_TOLERATED = 1.0
 """Standard errors: how far below the floor a policy may be measured, and how far it must beat the single candidate."""
 
@@ -46,12 +48,15 @@ class Entrant:
         Of each sample served so far, out of fold, fold by fold.
     given_up:
         Why it left the comparison; empty if it did not.
+    trained:
+        On all samples that policies are compared on; None where only parts of them were trained on.
     """
 
     trainer: Trainer
     right: list[Floats] = field(default_factory=list)
     latency_ms: list[Floats] = field(default_factory=list)
     given_up: str = ""
+    trained: Trained | None = None
 
     @property
     def name(self) -> str:
@@ -220,10 +225,11 @@ def trainer(policies: Mapping[str, Trainer]) -> Trainer:
 def train(tables: Tables, options: TrainOptions, *, policies: Mapping[str, Trainer]) -> Trained:
     """Train whichever policy serves the objective best, or one candidate alone if none does better.
 
-    Every policy is trained on four fifths of the rows and serves the fifth left out, for each of five folds. One
-    that reads features, slow to fit, is given up early when it is two standard errors behind. A premodel is chosen if
-    it keeps the floor within one standard error, and beats the single candidate that meets the objective by more than
-    one; of several the best.
+    A policy whose training cross-fits (`Trained.out_of_fold`) is trained once, and judged by that. Any other is trained
+    on four fifths of the rows and serves the fifth left out, for each of five folds, its features scored on at most
+    500 samples; it is given up early when it is two standard errors behind. A premodel is chosen if it keeps the floor
+    within one standard error, and beats the single candidate that meets the objective by more than one; of several the
+    best.
 
     Notes
     -----
@@ -245,7 +251,7 @@ def train(tables: Tables, options: TrainOptions, *, policies: Mapping[str, Train
     if len(tables) < FOLDS:
         raise OptionError("too few samples to compare policies", given=len(tables), allowed=f"{FOLDS} or more")
     rows = stratified_subsample(tables.truth, right_counts, MAX_ROWS, options.seed)
-    sample = tables.take(rows)
+    sample = tables if len(rows) == len(tables) else tables.take(rows)
     folds = stratified_folds(sample.truth, right_counts[rows], FOLDS, options.seed)
     best = best_single(correct.mean(axis=0), tables.latency_ms)
     judge = _Judge(options.objective, [correct[rows][fold.test, best] for fold in folds])
@@ -261,17 +267,25 @@ def train(tables: Tables, options: TrainOptions, *, policies: Mapping[str, Train
     ]
     for fold in folds:
         _serve_single(single, sample, fold, options)
+    nested = []
+    for entrant in others:
+        # Those that read features are slow to fit, and do not cross-fit: a first fold may be enough of them.
+        if entrant.trainer.reads_features or not _train_once(entrant, sample, folds, options):
+            nested.append(entrant)
+    for fold in folds:
         # The same tables for all: what one policy computes from them serves the next.
-        seen, unseen = sample.take(fold.train), sample.take(fold.test)
-        for entrant in others:
-            if not entrant.given_up:
-                _serve(entrant, seen, unseen, options)
+        racing = [entrant for entrant in nested if not entrant.given_up]
+        seen, unseen = (sample.take(fold.train), sample.take(fold.test)) if racing else (sample, sample)
+        for entrant in racing:
+            _serve(entrant, seen, unseen, options)
         if fold is not folds[-1]:
-            _give_up([single] if meets else [], others, judge)
+            _give_up([single] if meets else [], others, nested, judge)
     chosen, why = _choose(single, others, judge, meets)
     if len(sample) < MIN_SAMPLES:
         why += f"; {too_few_samples(len(sample))}"
-    trained = chosen.trainer.fit(tables, dataclasses.replace(options, policy=chosen.name))
+    trained = chosen.trained if sample is tables else None
+    if trained is None:
+        trained = chosen.trainer.fit(tables, dataclasses.replace(options, policy=chosen.name))
     record = AutoRecord(
         options.objective.describe(),
         len(sample),
@@ -282,6 +296,22 @@ def train(tables: Tables, options: TrainOptions, *, policies: Mapping[str, Train
         trained.record,
     )
     return Trained(trained.policy, record)
+
+
+def _train_once(entrant: Entrant, sample: Tables, folds: Sequence[Fold], options: TrainOptions) -> bool:
+    """Train on all samples; False if the training says nothing of samples that it was not fitted on."""
+    try:
+        trained = entrant.trainer.fit(sample, dataclasses.replace(options, policy=entrant.name))
+    except OptionError as error:
+        entrant.given_up = str(error)
+        return True
+    if trained.out_of_fold is None:
+        return False
+    entrant.trained = trained
+    for fold in folds:
+        entrant.right.append(trained.out_of_fold.score[fold.test])
+        entrant.latency_ms.append(trained.out_of_fold.latency_ms[fold.test])
+    return True
 
 
 def _serve_single(entrant: Entrant, tables: Tables, fold: Fold, options: TrainOptions) -> None:
@@ -297,7 +327,8 @@ def _serve_single(entrant: Entrant, tables: Tables, fold: Fold, options: TrainOp
 def _serve(entrant: Entrant, seen: Tables, test: Tables, options: TrainOptions) -> None:
     """Train a policy on the samples seen and let it serve the test samples; one that refuses is given up."""
     try:
-        policy = entrant.trainer.fit(seen, dataclasses.replace(options, policy=entrant.name)).policy
+        asked = dataclasses.replace(options, policy=entrant.name, feature_samples=FEATURE_SAMPLES)
+        policy = entrant.trainer.fit(seen, asked).policy
     except OptionError as error:
         entrant.given_up = str(error)
         return
@@ -307,13 +338,11 @@ def _serve(entrant: Entrant, seen: Tables, test: Tables, options: TrainOptions) 
     entrant.latency_ms.append(tried_ms(test, served) + policy.costs.before_ms)
 
 
-def _give_up(single: list[Entrant], others: list[Entrant], judge: _Judge) -> None:
-    """Leave out what is clearly behind, so that no more time goes into it."""
+def _give_up(single: list[Entrant], others: list[Entrant], nested: list[Entrant], judge: _Judge) -> None:
+    """Leave out of the nested cross-validation what is clearly behind, so that no more time goes into it."""
     racing = [one for one in others if not one.given_up and one.samples]
     leaders = [*single, *(one for one in racing if judge.keeps(one))]
-    for entrant in racing:
-        if not entrant.trainer.reads_features:
-            continue
+    for entrant in [one for one in racing if one in nested]:
         margin, error = judge.margin(entrant)
         if margin < -ERRORS_TO_GIVE_UP * error:
             entrant.given_up = "given up: clearly below the floor"

@@ -37,7 +37,7 @@ from premodel.training.policies.stopping import (
     stopping_components,
     walk,
 )
-from premodel.training.record import Trained, TrainedOn, TrainingRecord, plain
+from premodel.training.record import OutOfFold, Trained, TrainedOn, TrainingRecord, plain
 from premodel.training.selectors.learner import SELECT_MS, Learner, learner_of, reordered
 from premodel.training.tables import Tables
 from premodel.training.trainer import Trainer
@@ -166,8 +166,8 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
         plan, found, point, crossed = again, other, its_point, its_crossed
     if given is None and options.objective.max_latency_ms is not None:
         # Not for a floor: of many points whose accuracies counting cannot tell apart it would take the luckiest.
-        plan, point = _refined(plan, folds, found, point, crossed)
-    return _trained(plan, found, point)
+        plan, point, crossed = _refined(plan, folds, found, point, crossed)
+    return replace(_trained(plan, found, point), out_of_fold=_out_of_fold(plan, folds, crossed))
 
 
 @dataclass(frozen=True)
@@ -345,7 +345,7 @@ def _point(plan: _Plan, crossed: CrossFitted) -> OperatingPoint:
 
 def _refined(
     plan: _Plan, folds: Sequence[Fold], found: _Learned, point: OperatingPoint, crossed: CrossFitted
-) -> tuple[_Plan, OperatingPoint]:
+) -> tuple[_Plan, OperatingPoint, CrossFitted]:
     """The point chosen again, from a grid that is finer around it: one step can double how often a candidate runs."""
     for _ in range(REFINEMENTS):
         near_ms = crossed.safe_ms[max(point.index - 1, 0) : point.index + 2]
@@ -355,7 +355,20 @@ def _refined(
         crossed, grid = _merged(crossed, plan.grid, _cross_fit(plan, folds, found, between), between)
         plan = replace(plan, grid=grid)
         point = _point(plan, crossed)
-    return plan, point
+    return plan, point, crossed
+
+
+def _out_of_fold(plan: _Plan, folds: Sequence[Fold], crossed: CrossFitted) -> OutOfFold:
+    """What the policy does on each fold at the point that the other folds choose."""
+    n = len(crossed.right)
+    score, latency_ms = np.zeros(n), np.zeros(n)
+    for fold in folds:
+        others = CrossFitted(crossed.right[fold.train], crossed.latency_ms[fold.train], crossed.own_ms)
+        best = float(plan.learner.correct[fold.train].mean(axis=0).max())
+        index = choose_point(others, plan.grid, plan.options.objective, best).index
+        score[fold.test] = crossed.right[fold.test, index]
+        latency_ms[fold.test] = crossed.latency_ms[fold.test, index]
+    return OutOfFold(score, latency_ms)
 
 
 def _merged(one: CrossFitted, grid: Floats, other: CrossFitted, weights: Floats) -> tuple[CrossFitted, Floats]:

@@ -266,7 +266,15 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     technique, scheme = technique_of(options.technique or OF_THE_PAPER), options.labels or "optimum"
     tables = _within_latency(tables, options)
     fallback = fallback_of(tables, options)
-    settings = PaperSettings(options.theta, None, scheme, technique.name, target=options.features, seed=options.seed)
+    settings = PaperSettings(
+        options.theta,
+        None,
+        scheme,
+        technique.name,
+        target=options.features,
+        subsample=options.feature_samples,
+        seed=options.seed,
+    )
     fitted = fit_paper(tables, options.criterion, settings, fallback)
     rule: Rule = "highest-class" if technique.exclusive else "first-yes"
     policy = select_policy(tables, options, fitted.candidates, fitted.selector, rule, fallback, scheme)

@@ -131,7 +131,9 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     correct, right_counts = tables.score(options.criterion), tables.right_counts(options.criterion)
     fallback = None if options.fallback is None else fallback_of(tables, options)
     labels = make_labels(scheme, correct, tables.latency_ms if tables.sample_ms is None else tables.sample_ms)
-    settings = SelectionSettings(target=options.features, folds=FOLDS, seed=options.seed)
+    settings = SelectionSettings(
+        target=options.features, folds=FOLDS, subsample=options.feature_samples, seed=options.seed
+    )
     kept, _ = select_features(tables, correct, labels, lambda scores: scores.argmax(axis=1), settings)
     features = tables.features[:, list(kept.columns)]
     fit = technique.load()
