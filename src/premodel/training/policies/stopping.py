@@ -328,7 +328,7 @@ def stopping_components(table: LogScoreTable, fit: SetFit, cost_weight: Floats, 
     solved = solve_sets(table, fit, cost_weight, allowed)
     basis, reward, found = solved.basis, solved.reward, solved.continuation
     count = len(table.names)
-    cost_ms = np.array([sum(table.latency_ms[j] for j in members) for members in members_of(count)])
+    cost_ms = np.array([sum(table.latency_ms[j] for j in members) for members in members_of(count)], np.float64)
     budgets = np.unique(np.round(cost_ms[1:], 9))
     some = np.unique(np.linspace(0, basis.shape[1] - 1, min(basis.shape[1], BUDGET_ROWS)).astype(np.intp))
     few, their = np.ascontiguousarray(basis[:, some]), np.ascontiguousarray(reward[:, some])
