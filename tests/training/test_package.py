@@ -11,7 +11,7 @@ import pytest
 
 import premodel
 from bundles import profile_of, small_zoo
-from premodel.errors import BundleError, ModelError, OptionError
+from premodel.errors import BundleError, ModelError, OptionError, ZooError
 from premodel.runtime.bundle import read_bundle
 from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.knn import KnnSelector
@@ -99,3 +99,32 @@ def test_what_each_network_takes_goes_with_the_bundle(tmp_path: Path) -> None:
     premodel.load(out, memory_budget_mb=16).close()
     with pytest.raises(OptionError, match=r"candidate m2 is larger.*16.0 MB \(measured\)"):
         premodel.load(out, memory_budget_mb=15)
+
+
+@pytest.mark.parametrize("link", ["models folder", "model file", "zoo folder", "bundle's folder"])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_models_behind_symbolic_links_are_refused_at_once_or_work_to_the_end(
+    tmp_path: Path, link: str, absolute: bool
+) -> None:
+    zoo, out, far = tmp_path / "zoo", tmp_path / "out", tmp_path / "far" / "away"
+    small = small_zoo(zoo, n=30)
+    far.mkdir(parents=True)
+    out.mkdir()
+    linked = {"models folder": zoo / "models", "model file": zoo / "models" / "m0.npz", "zoo folder": zoo}.get(
+        link, out
+    )
+    linked.rename(far / "target")
+    linked.symlink_to(far / "target")
+    if absolute:
+        small.zoo.write_text(small.zoo.read_text().replace('file = "models/', f'file = "{zoo}/models/'))
+    if link.startswith("model") and not absolute:
+        with pytest.raises(ZooError, match=r"allowed: a path beneath .*, or an absolute one"):
+            read_zoo(small.zoo)
+        return
+    options, tables = TrainOptions("single"), profile_of(small)
+    for embed in (False, True):
+        path = out / f"{embed}.premodel"
+        package(train(tables, options), tables, read_zoo(small.zoo).candidates, options, path, embed=embed)
+        with premodel.load(path) as clf:
+            assert not clf.unavailable
+            assert clf.predict(small.images[0]).label is not None

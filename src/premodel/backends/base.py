@@ -6,13 +6,14 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.errors import ModelError, RunError
+from premodel.errors import MissingExtraError, ModelError, RunError
 from premodel.signatures import kind_of_file
 
 Tensor = NDArray[Any]
@@ -55,6 +56,8 @@ class Backend(ABC):
     name: ClassVar[str]
     extra: ClassVar[str]
     """The extra of this project that brings the runtime."""
+    package: ClassVar[str] = ""
+    """The runtime's name as pip has it."""
     recorded: ClassVar[bool] = False
     """True if it answers only inputs it has seen: a made-up input tells nothing about it."""
 
@@ -191,6 +194,21 @@ def fixed_batch(spec: TensorSpec) -> str | None:
 def tensor_digest(tensor: Tensor) -> bytes:
     """SHA-256 of a tensor's bytes, 32 bytes."""
     return hashlib.sha256(np.ascontiguousarray(tensor).data).digest()
+
+
+def load_runtime(backend: type[Backend], module: str) -> Any:
+    """The module of a backend's runtime, imported; MissingExtraError naming the extra where it is not installed."""
+    try:
+        import_module(module.partition(".")[0])
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(backend.package, backend.extra) from error
+
+
+def require_model_file(file: Path) -> None:
+    """ModelError where there is no file."""
+    if not file.is_file():
+        raise ModelError("model file is missing", where=file)
 
 
 def refuse_foreign(file: Path) -> None:

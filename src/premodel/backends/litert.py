@@ -12,9 +12,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
+from premodel.backends.base import (
+    Backend,
+    Tensor,
+    TensorSpec,
+    check_tensor,
+    choose_output,
+    load_runtime,
+    refuse_foreign,
+    require_model_file,
+)
 from premodel.backends.external_data import tflite_files
-from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
+from premodel.errors import ModelError, OptionError, RunError
 
 PROVIDERS = ("xnnpack", "builtin")
 SETTINGS = ("output",)
@@ -31,6 +40,7 @@ class LitertBackend(Backend):
 
     name: ClassVar[str] = "litert"
     extra: ClassVar[str] = "litert"
+    package: ClassVar[str] = "ai-edge-litert"
 
     def __init__(self, interpreter: Any, output: Mapping[str, Any]) -> None:
         inputs = interpreter.get_input_details()
@@ -54,12 +64,8 @@ class LitertBackend(Backend):
         """Open a `.tflite` file."""
         settings = settings or {}
         provider = _check_options(file, providers, settings)
-        try:
-            from ai_edge_litert import interpreter as litert
-        except ImportError as error:
-            raise MissingExtraError("ai-edge-litert", cls.extra) from error
-        if not file.is_file():
-            raise ModelError("model file is missing", where=file)
+        litert = load_runtime(cls, "ai_edge_litert.interpreter")
+        require_model_file(file)
         refuse_foreign(file)
         resolver = litert.OpResolverType.AUTO
         if provider == "builtin":

@@ -8,10 +8,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
+from premodel.backends.base import (
+    Backend,
+    Tensor,
+    TensorSpec,
+    check_tensor,
+    choose_output,
+    load_runtime,
+    refuse_foreign,
+    require_model_file,
+)
 from premodel.backends.external_data import onnx_files
 from premodel.backends.onnx_notes import quantised
-from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
+from premodel.errors import ModelError, OptionError, RunError
 
 SETTINGS = ("output", "spinning")
 DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
@@ -54,6 +63,7 @@ class OnnxBackend(Backend):
 
     name: ClassVar[str] = "onnx"
     extra: ClassVar[str] = "onnx"
+    package: ClassVar[str] = "onnxruntime"
 
     def __init__(self, session: Any, output: Any, failures: tuple[type[Exception], ...]) -> None:
         feed = session.get_inputs()[0]
@@ -76,13 +86,9 @@ class OnnxBackend(Backend):
     ) -> OnnxBackend:
         """Open an `.onnx` file."""
         settings = settings or {}
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingExtraError("onnxruntime", cls.extra) from error
+        onnxruntime = load_runtime(cls, "onnxruntime")
         _check_options(file, providers, settings, onnxruntime.get_available_providers())
-        if not file.is_file():
-            raise ModelError("model file is missing", where=file)
+        require_model_file(file)
         refuse_foreign(file)
         failures = runtime_failures()
         try:

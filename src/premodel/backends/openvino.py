@@ -9,10 +9,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, choose_output, refuse_foreign
+from premodel.backends.base import (
+    Backend,
+    Tensor,
+    TensorSpec,
+    check_tensor,
+    choose_output,
+    load_runtime,
+    refuse_foreign,
+    require_model_file,
+)
 from premodel.backends.external_data import onnx_files, tflite_files
 from premodel.backends.onnx_notes import quantised
-from premodel.errors import MissingExtraError, ModelError, OptionError, RunError
+from premodel.errors import ModelError, OptionError, RunError
 from premodel.files import file_sha256
 
 PRECISIONS = ("f32", "f16", "bf16")
@@ -39,6 +48,7 @@ class OpenvinoBackend(Backend):
 
     name: ClassVar[str] = "openvino"
     extra: ClassVar[str] = "openvino"
+    package: ClassVar[str] = "openvino"
 
     def __init__(
         self, model: Any, compiler: Callable[[Any], Any], output: int, failures: tuple[type[Exception], ...]
@@ -66,15 +76,11 @@ class OpenvinoBackend(Backend):
     ) -> OpenvinoBackend:
         """Open an `.onnx`, `.tflite` or `.xml` file."""
         settings = settings or {}
-        try:
-            import openvino
-        except ImportError as error:
-            raise MissingExtraError("openvino", cls.extra) from error
+        openvino = load_runtime(cls, "openvino")
         failures = runtime_failures(openvino)
         core = openvino.Core()
         device = _check_options(file, providers, settings, core.available_devices)
-        if not file.is_file():
-            raise ModelError("model file is missing", where=file)
+        require_model_file(file)
         refuse_foreign(file)
         try:
             model = _read(file, settings)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.arrays import pack_arrays, unpack_arrays
-from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, tensor_digest
+from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, require_model_file, tensor_digest
 from premodel.clock import now_ms
 from premodel.errors import BundleError, ModelError, OptionError, RunError
 
@@ -57,6 +57,7 @@ class ReplayBackend(Backend):
                 where=file,
                 given=", ".join([*providers, *(settings or {})]),
             )
+        require_model_file(file)
         try:
             arrays = unpack_arrays(file.read_bytes(), file)
             if int(arrays["schema"]) != SCHEMA:

@@ -200,7 +200,7 @@ def _header(
         "schema": SCHEMA,
         "made_by": bundle.made_by,
         "candidates": [candidate_to_json(candidate, folder) for candidate in bundle.candidates],
-        "folder": None if folder is None else _relative(folder.absolute(), bundle_folder),
+        "folder": None if folder is None else _relative(folder.resolve(), bundle_folder.resolve()),
         "sizes": dict(bundle.sizes),
         "embedded": [name.removeprefix(MODELS) for name in models],
         "labels": list(bundle.label_names),

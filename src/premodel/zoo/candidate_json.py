@@ -10,14 +10,14 @@ from premodel.domains.base import IMAGE_TASK
 from premodel.domains.registry import tasks
 from premodel.errors import InputError, ZooError
 from premodel.fields import Fields
-from premodel.zoo.manifest import Candidate, read_model
+from premodel.zoo.manifest import Candidate, lies_beneath, read_model
 
 
 def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[str, Any]:
-    """A candidate as plain JSON types; its file is relative to `folder` if beneath it, else absolute."""
+    """A candidate as plain JSON types; its file relative to `folder` if beneath it, through links too."""
     model = candidate.model
     file = model.file.absolute()
-    if folder is not None and file.is_relative_to(folder.absolute()):
+    if folder is not None and file.is_relative_to(folder.absolute()) and lies_beneath(file, folder):
         file = file.relative_to(folder.absolute())
     data = {
         "name": model.name,

@@ -434,16 +434,20 @@ def _labels(fields: Fields, path: Path, domain: Domain) -> tuple[str, ...]:
     return read_label_file(_inside(fields, "labels", path.parent))
 
 
+def lies_beneath(path: Path, folder: Path) -> bool:
+    """Does a path lie beneath a folder, even through symbolic links."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links
+        return False
+
+
 def _inside(fields: Fields, name: str, folder: Path) -> Path:
     """A path of the manifest: absolute, or beneath the manifest's folder even through symbolic links."""
     path = Path(fields.text(name))
     if path.is_absolute():
         return path
-    try:
-        escapes = not (folder / path).resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # a loop of links
-        escapes = True
-    if escapes:
+    if not lies_beneath(folder / path, folder):
         raise fields.fail(name, f"a path beneath {folder.resolve()}, or an absolute one")
     return folder / path
 
