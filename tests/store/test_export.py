@@ -15,6 +15,7 @@ from premodel.errors import OptionError, StoreError
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.store.export import export
+from premodel.store.rows import merge
 from premodel.store.schema import METADATA
 from premodel.store.store import Store
 from premodel.training.load import load_tables
@@ -122,3 +123,31 @@ def test_what_cannot_be_exported(store: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="the target belongs to another list of labels"):
         run(store, str(tmp_path / "other.db"))
     assert whole(tmp_path / "other.db") == before
+
+
+def test_an_export_to_a_store_that_ends_early_leaves_nothing_and_changes_nothing(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "copy" / "t.db"
+    target.parent.mkdir()
+    with Store(store) as opened:
+        export(opened, str(target))
+        before = target.read_bytes()
+        left = 3
+
+        def fail(*rows: object) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise KeyboardInterrupt
+            merge(*rows)  # type: ignore[arg-type]
+
+        monkeypatch.setattr("premodel.store.export.merge", fail)
+        with pytest.raises(KeyboardInterrupt):
+            export(opened, str(target))
+        assert sorted(path.name for path in target.parent.iterdir()) == ["t.db"]
+        assert target.read_bytes() == before
+        left = 3
+        with pytest.raises(KeyboardInterrupt):
+            export(opened, str(target.with_name("new.db")))
+    assert not [path for path in target.parent.iterdir() if path.name.startswith("new") or path.suffix == ".part"]

@@ -431,3 +431,55 @@ def test_timing_records_come_back_as_they_went(tmp_path: Path) -> None:
     assert np.isnan(back["n"].timing.mean_ms)
     assert back["1"].timing.mean_ms == 4.0
     assert np.isnan(back["1"].timing.ci_low_ms)
+
+
+def held(file: Path) -> list[int]:
+    with closing(sqlite3.connect(file)) as connection:
+        return [len(row[0]) for row in connection.execute("SELECT vector FROM features ORDER BY sample")]
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_a_store_that_another_replaces_is_noticed_and_the_other_is_left_alone(tmp_path: Path, journal: str) -> None:
+    file, moved, other = tmp_path / "s.db", tmp_path / "moved.db", tmp_path / "other.db"
+    with Store(other, create=True) as store:
+        store.write(lambda connection: merge(connection, FEATURES, [vector(7)]))
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+    before = other.read_bytes()
+    with Store(file, create=True) as store:
+        store.write(lambda connection: merge(connection, FEATURES, [vector(1)]))
+        file.rename(moved)
+        other.rename(file)
+        for use in (
+            lambda: store.write(lambda connection: merge(connection, FEATURES, [vector(2)])),
+            lambda: store.reading().__enter__(),
+        ):
+            with pytest.raises(StoreError, match="another file took the store's place while it was open") as caught:
+                use()
+            assert "\n" not in str(caught.value)
+    assert file.read_bytes() == before
+    file.rename(other)
+    assert len(held(other)) == 1
+
+
+def test_a_store_that_is_moved_away_is_noticed_and_what_was_committed_stays(tmp_path: Path) -> None:
+    file, moved = tmp_path / "s.db", tmp_path / "moved.db"
+    with Store(file, create=True) as store:
+        store.write(lambda connection: merge(connection, FEATURES, [vector(1)]))
+        file.rename(moved)
+        (tmp_path / "s.db-wal").rename(tmp_path / "moved.db-wal")
+        with pytest.raises(StoreError, match="was moved or deleted while it was open"):
+            store.write(lambda connection: merge(connection, FEATURES, [vector(2)]))
+        assert not file.exists(), "no new store at the old place"
+    assert len(held(moved)) == 1
+
+
+def test_a_store_that_is_moved_while_it_is_written_is_reported(tmp_path: Path) -> None:
+    file, moved = tmp_path / "s.db", tmp_path / "moved.db"
+
+    def work(connection: object) -> None:
+        merge(connection, FEATURES, [vector(2)])  # type: ignore[arg-type]
+        file.rename(moved)
+
+    with Store(file, create=True) as store, pytest.raises(StoreError, match="was moved or deleted"):
+        store.write(work)

@@ -73,23 +73,27 @@ def export(store: Store, to: str) -> int:
         It cannot be written, or is a store of another list of labels.
     """
     suffix = Path(to).suffix.lower()
-    if "://" in to or suffix in STORE_SUFFIXES:
+    file = Path(to)
+    if "://" in to or (suffix in STORE_SUFFIXES and file.exists()):
         with Store(to, create=True) as target:
             return copy_store(store, target)
-    if suffix not in (".parquet", ".csv"):
+    if suffix not in (".parquet", ".csv", *STORE_SUFFIXES):
         raise OptionError(
             "unknown kind of export", given=to, allowed=".parquet, .csv, " + ", ".join(STORE_SUFFIXES) + ", or a URL"
         )
-    file = Path(to)
     try:
         with replacing(file) as part:
+            if suffix in STORE_SUFFIXES:
+                part.unlink(missing_ok=True)
+                with Store(part, create=True) as target:
+                    return copy_store(store, target)
             return _write_parquet(store, part) if suffix == ".parquet" else _write_csv(store, part)
     except OSError as error:
         raise StoreError(f"the export cannot be written: {os.strerror(error.errno or 0)}", where=file) from error
 
 
 def copy_store(store: Store, target: Store) -> int:
-    """Copy every row; gives their number.
+    """Copy every row, in one transaction; gives their number.
 
     Raises
     ------
@@ -103,17 +107,21 @@ def copy_store(store: Store, target: Store) -> int:
         theirs = other.scalars(labels).all()
         if theirs and theirs != connection.scalars(labels).all():
             raise StoreError("the target belongs to another list of labels", where=target.name)
-    count = 0
-    with store.reading() as connection:
-        for table in METADATA.sorted_tables:
-            rows = connection.execution_options(yield_per=BATCH_ROWS).execute(select(table)).mappings()
-            for batch in rows.partitions():
-                values = [dict(row) for row in batch]
-                if table is STORE:
-                    values = [row for row in values if row["name"] == "opencv_threads"]
-                target.write(lambda other, table=table, values=values: merge(other, table, values))  # type: ignore[misc]
-                count += len(values)
-    return count
+
+    def copy(other: Connection) -> int:
+        count = 0
+        with store.reading() as connection:
+            for table in METADATA.sorted_tables:
+                rows = connection.execution_options(yield_per=BATCH_ROWS).execute(select(table)).mappings()
+                for batch in rows.partitions():
+                    values = [dict(row) for row in batch]
+                    if table is STORE:
+                        values = [row for row in values if row["name"] == "opencv_threads"]
+                    merge(other, table, values)
+                    count += len(values)
+        return count
+
+    return target.write(copy)
 
 
 def _write_csv(store: Store, file: Path) -> int:

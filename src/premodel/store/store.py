@@ -63,11 +63,15 @@ class Store:
                 raise StoreError("there is no such store", where=self.name, do=f"make it with: {PROFILE_COMMAND}")
             if not file.parent.is_dir():
                 raise StoreError("the folder of the store is not there", where=self.name, given=file.parent)
+        self._file: Path | None = None
+        self._identity: tuple[int, int] | None = None
         self._engine = open_engine(self.url, self.name, writes=create)
         try:
             if file is not None and not create:
                 self._open_readable(file)
             self._check(create)
+            self._file = file
+            self._identity = None if file is None else _identity(file)
         except BaseException:
             self.close()
             raise
@@ -84,19 +88,39 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One transaction that sees one state of the store; StoreError if the database fails."""
+        """One transaction that sees one state of the store; StoreError if the database fails, or is another by now."""
+        self._refuse_another()
         with _told(self.name), connect_to_read(self._engine) as connection:
+            self._refuse_another()
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, committed at the end, or rolled back whole; StoreError if the database fails.
 
-        One writer at a time: the next waits. IntegrityError passes, for `write` to try again.
+        One writer at a time: the next waits. IntegrityError passes, for `write` to try again. A file that was moved or
+        replaced since it was opened is refused: whatever lies at its place is not ours.
         """
+        self._refuse_another()
         with _told(self.name), connect_to_write(self._engine) as connection, connection.begin():
+            self._refuse_another()
             connection.execute(select(STORE.c.value).where(STORE.c.name == "schema_version").with_for_update())
             yield connection
+        self._refuse_another()
+
+    def _refuse_another(self) -> None:
+        if self._file is None or self._identity is None:
+            return
+        found = _identity(self._file)
+        if found == self._identity:
+            return
+        raise StoreError(
+            "the store was moved or deleted while it was open"
+            if found is None
+            else "another file took the store's place while it was open",
+            where=self.name,
+            do="put it back, or run the same command again; what was committed is in the file that was moved",
+        )
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work in one transaction.
@@ -206,6 +230,15 @@ def _create(connection: Connection) -> None:
     if known is None:
         rows = {"schema_version": str(SCHEMA_VERSION), "made_by": f"premodel {__version__}"}
         connection.execute(insert(STORE), [{"name": name, "value": value} for name, value in rows.items()])
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Which file lies there; None for none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -153,6 +153,7 @@ def _bounded(seconds: float) -> Iterator[None]:
 
 
 def _told(error: BaseException) -> str:
-    where = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = next((one for one in reversed(frames) if "premodel" in Path(one.filename).parts), frames[-1])
     text = " ".join(str(error).split())[:300]
     return f"{type(error).__name__}: {text} ({Path(where.filename).name}:{where.lineno} {where.name})"

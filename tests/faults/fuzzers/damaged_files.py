@@ -11,7 +11,7 @@ from typing import Any
 from faults.fuzzers.base import Case, Fuzzer
 from faults.hostile import KINDS, lay_ground, serve_ground
 
-COUNTS = {"bundle": 3000, "zoo.toml": 2000, "image": 2500, "labels": 1000, "request": 1500}
+COUNTS = {"bundle": 3000, "zoo.toml": 1000, "image": 2500, "labels": 500, "request": 1500}
 
 
 def _lay(kind: str) -> Callable[[Path], contextlib.AbstractContextManager[Case]]:

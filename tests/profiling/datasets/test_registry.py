@@ -815,3 +815,31 @@ def test_tables_without_images_among_those_with_them(tmp_path: Path) -> None:
     huggingface_bytes(IMAGES[:2], TRUTH[:2], tmp_path / "a.parquet")
     pyarrow.parquet.write_table(pa.table({"x": [1]}), tmp_path / "b.parquet")
     assert "b.parquet has none" in refuse("tables with images and tables without", tmp_path)
+
+
+@pytest.mark.parametrize("split", ["x" * 300, "d/" * 3000, "\ud800"])
+def test_a_split_that_no_file_system_can_hold_is_one_line(tmp_path: Path, split: str) -> None:
+    root, _ = folders(tmp_path / "data")
+    with pytest.raises(DatasetError) as caught:
+        read_dataset(root, label_names=LABELS, options=DatasetOptions(split=split))
+    assert str(caught.value).isprintable()
+
+
+def test_a_parquet_file_whose_pages_are_damaged_is_one_line(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    file = tmp_path / "train.parquet"
+    table = pa.table({"image": [{"bytes": data} for data in IMAGES], "label": list(range(len(IMAGES)))})
+    parquet.write_table(table, file, compression="none")
+    whole = file.read_bytes()
+    refused = 0
+    for place in range(4, len(whole) - 8, 7):
+        file.write_bytes(whole[:place] + b"\xff\xff" + whole[place + 2 :])
+        try:
+            dataset = read_dataset(file, label_names=[str(label) for label in range(len(IMAGES))])
+            assert len(list(dataset.read())) == len(IMAGES)
+        except PremodelError as error:
+            assert str(error).isprintable()
+            refused += 1
+    assert refused > 10

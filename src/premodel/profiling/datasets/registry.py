@@ -48,11 +48,20 @@ def read_dataset(
         A Parquet file is given and pyarrow is not installed.
     """
     root = Path(path)
+    table_of = None if labels is None else Path(labels)
+    try:
+        return _read(root, table_of, label_names, options)
+    except (OSError, UnicodeError, OverflowError, RecursionError) as error:  # absurd names and dates, damaged pages
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise DatasetError(f"the data set cannot be read ({reason})", where=table_of or root) from error
+
+
+def _read(root: Path, table_of: Path | None, label_names: Sequence[str], options: DatasetOptions) -> Dataset:
     if not options.domain.answers_labels:
-        return _read_truths(root, None if labels is None else Path(labels), options)
+        return _read_truths(root, table_of, options)
     label_list = LabelList(label_names)
-    if labels is not None:
-        return _read_with_labels(root, Path(labels), label_list, options)
+    if table_of is not None:
+        return _read_with_labels(root, table_of, label_list, options)
     if root.is_dir():
         return _read_folder(root, label_list, options)
     _must_be_file(root, "a folder, a CSV, TSV, JSON lines or Parquet file")
