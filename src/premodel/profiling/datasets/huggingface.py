@@ -207,13 +207,20 @@ class ParquetSource:
         return None
 
     def read(self, rows: Sequence[int]) -> Iterator[Payload]:
-        """Bytes of each row; only row groups that hold a wanted row are read."""
+        """Bytes of each row; only row groups that hold a wanted row are read; DatasetError if a page is damaged."""
         wanted: list[list[int]] = [[] for _ in self.files]
         for row in rows:
             wanted[bisect_right(self._starts, row) - 1].append(row)
         for number, some in enumerate(wanted):
-            if some:
+            if not some:
+                continue
+            try:
                 yield from self._read_file(number, some)
+            except (OSError, ValueError, OverflowError) as error:  # pyarrow's, of pages that are damaged
+                reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+                raise DatasetError(
+                    f"images cannot be read ({reason})", where=self.files[number], do="get the file again"
+                ) from error
 
     def _read_file(self, number: int, rows: list[int]) -> Iterator[Payload]:
         file, start, kept, column = self.files[number], self._starts[number], self._kept[number], self._columns[number]
