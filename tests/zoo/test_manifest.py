@@ -19,6 +19,7 @@ from premodel.errors import BundleError, ModelError, ZooError
 from premodel.files import file_git_blob_sha1, file_sha256
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 from premodel.zoo.manifest import Zoo, read_zoo, verify
+from several_files import write_external_zoo
 from zoos import write_zoo
 
 ENTRY = {
@@ -458,3 +459,16 @@ def test_any_edit_of_the_text_is_read_or_refused_in_one_line(
     file.write_text(text, encoding="utf-8", errors="surrogatepass")
     with suppress(ZooError):
         read_zoo(file)
+
+
+@pytest.mark.parametrize("digest", [True, False])
+def test_what_is_written_of_a_model_of_several_files_is_the_same_model(tmp_path: Path, digest: bool) -> None:
+    """With its digests stated, or read from the files: written and read again it has the keys that it had."""
+    folder = write_external_zoo(tmp_path, stated=digest, digest=digest)
+    (candidate,) = read_zoo(folder / "zoo.toml").candidates
+    again = candidate_from_json(candidate_to_json(candidate, folder), folder)
+    assert again.model.sha256 == file_sha256(candidate.model.file)
+    assert again.prediction_key == candidate.prediction_key
+    verify(again.model)
+    third = candidate_from_json(candidate_to_json(again, folder), folder)
+    assert third.model == again.model

@@ -247,6 +247,26 @@ def test_without_images_the_guesses_are_marked(
     assert read_zoo(tmp_path / "zoo.toml").candidates[0].model.license == 'BSD "3"'
 
 
+def test_a_link_is_named_by_its_own_name(coloured: Path, tmp_path: Path) -> None:
+    """As in a cache of blobs: the further files that a model reads lie beside the link."""
+    from several_files import WEIGHTS, write_external_zoo
+
+    folder = write_external_zoo(tmp_path / "zoo")
+    blobs = folder / "blobs"
+    blobs.mkdir()
+    model = folder / "models" / "net.onnx"
+    model.rename(blobs / "0123")
+    model.symlink_to(blobs / "0123")
+    assert init(model, "--labels", coloured / "names.txt", "--out", folder / "zoo.toml", "--force") == 2, "4 labels"
+    (folder / "names.txt").write_text("red\ngreen\nblue\n")
+    assert init(model, "--labels", folder / "names.txt", "--out", folder / "zoo.toml", "--force") == 0
+    text = (folder / "zoo.toml").read_text()
+    assert 'file = "models/net.onnx"' in text
+    (candidate,) = read_zoo(folder / "zoo.toml", require_files=True).candidates
+    assert set(candidate.model.files) == {WEIGHTS}
+    assert main(["zoo", "check", str(folder / "zoo.toml")]) == 0
+
+
 def test_files_beneath_the_manifest_are_relative_and_others_absolute(coloured: Path, tmp_path: Path) -> None:
     (tmp_path / "zoo" / "models").mkdir(parents=True)
     inside, outside = tmp_path / "zoo" / "models" / "net.onnx", tmp_path / "net.onnx"

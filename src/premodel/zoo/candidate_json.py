@@ -37,7 +37,7 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
     }
     if model.dropped_last:
         data["dropped_last"] = model.dropped_last
-    if files := {name: digest for name, digest in model.further_files.items() if name not in model.weights()}:
+    if files := model.files_to_state:
         data["files"] = files
     if model.task != IMAGE_TASK:
         data["task"] = model.task

@@ -147,8 +147,14 @@ class Model:
         ModelError
             The manifest states no digest, and a file is missing or cannot be read.
         """
-        further = {name: digest for name, digest in self.further_files.items() if name not in self.weights()}
+        further = self.files_to_state
         return all_files_digest(self.file_digest, further) if further else self.file_digest
+
+    @property
+    def files_to_state(self) -> dict[str, str]:
+        """What a manifest entry of this model says in `files`: its further files without those that a setting holds."""
+        weights = self.weights()
+        return {name: digest for name, digest in self.further_files.items() if name not in weights}
 
     def with_file(self, file: Path) -> Model:
         """The same model with its files elsewhere."""

@@ -128,8 +128,8 @@ def _table(tomlkit: Any, entry: Entry, out: Path) -> Any:
     values: dict[str, Any] = {
         "name": model.name,
         "file": place(model.file, out.absolute().parent),
-        "sha256": model.digest,
-        "files": dict(model.files),
+        "sha256": model.file_digest,
+        "files": model.files_to_state,
         "license": model.license,
         "runtime": model.runtime,
         "label_offset": model.label_offset,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from premodel.fields import NAME
-from premodel.zoo.manifest import toml_table
+from premodel.zoo.manifest import lies_beneath, toml_table
 from premodel.zoo_tools.init.conventions import Convention
 from premodel.zoo_tools.init.inspect import Inspected
 from premodel.zoo_tools.init.labels import LabelMapping
@@ -164,11 +164,16 @@ def findings(draft: Draft) -> list[str]:
 
 
 def place(file: Path, folder: Path) -> str:
-    """How a manifest in `folder` names a file: relative if it lies beneath, be it through links, else absolute."""
-    try:
-        return file.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
+    """How a manifest in `folder` names a file: relative if it lies beneath, be it through links, else absolute.
+
+    By its own name rather than that of what it links to: what it reads besides itself lies beside the link.
+    """
+    if not lies_beneath(file, folder):
         return file.absolute().as_posix()
+    try:
+        return file.absolute().relative_to(folder.absolute()).as_posix()
+    except ValueError:
+        return file.resolve().relative_to(folder.resolve()).as_posix()
 
 
 def toml(value: Any) -> str:
