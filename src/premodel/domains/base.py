@@ -19,6 +19,8 @@ from premodel.records import Prediction
 
 IMAGE_TASK = "image-classification"
 """The task of a candidate that states none."""
+MEASURED_TASK = "measured-elsewhere"
+"""The task of answers that a table brought (`premodel store import`)."""
 
 MAX_FILE_BYTES = 1 << 30
 """Of one input."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from premodel.domains.base import IMAGE_TASK, Domain
+from premodel.domains.base import IMAGE_TASK, MEASURED_TASK, Domain
 from premodel.errors import OptionError
 
 
@@ -15,7 +15,13 @@ def _image() -> Domain:
     return ImageDomain()
 
 
-_BUILT_IN: dict[str, Callable[[], Domain]] = {IMAGE_TASK: _image}
+def _measured() -> Domain:
+    from premodel.domains.measured import MeasuredDomain
+
+    return MeasuredDomain()
+
+
+_BUILT_IN: dict[str, Callable[[], Domain]] = {IMAGE_TASK: _image, MEASURED_TASK: _measured}
 _DOMAINS: dict[str, Domain] = {}
 
 

@@ -360,7 +360,7 @@ def _extractor_version(fields: Fields, policy: Policy, domain: Domain) -> str | 
     if policy.features:
         # Only here, because a policy without features has no use for the feature code.
         current, names = domain.features_version, domain.feature_names
-        unknown = [name for name in policy.features if name not in names]
+        unknown = [name for name in policy.features if names and name not in names]
         if version != current or unknown:
             raise BundleError(
                 "the bundle's features are of another version", where=fields.where,

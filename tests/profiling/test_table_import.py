@@ -1,0 +1,96 @@
+"""Answers measured elsewhere become a store that is evaluated and trained on; nothing is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from premodel.cli.main import main
+from premodel.errors import DatasetError, OptionError
+from premodel.evaluation.evaluate import evaluate
+from premodel.profiling.table_import import ImportOptions, import_table
+from premodel.store.store import Store
+from premodel.training.load import load_tables
+from premodel.training.objective import Objective
+from premodel.training.options import TrainOptions
+
+LONG = """sample,candidate,score,confidence,cost
+a,weak,0.25,0.5,1
+a,strong,0.75,0.9,10
+b,weak,1,0.8,2
+b,strong,0.5,0.6,30
+"""
+
+
+def imported(folder: Path, text: str, options: ImportOptions) -> Path:
+    (folder / "table.csv").write_text(text)
+    with Store(folder / "s.db", create=True) as store:
+        import_table(folder / "table.csv", store, options)
+    return folder / "s.db"
+
+
+def test_a_row_per_sample_and_candidate_brings_scores_confidences_and_costs(tmp_path: Path) -> None:
+    options = ImportOptions(sample="sample", confidence="confidence", cost="cost", unit="cents")
+    tables = load_tables(imported(tmp_path, LONG, options))
+    assert tables.candidates == ("weak", "strong")
+    assert tables.criteria == ("score",)
+    by_score = np.argsort(tables.score("score")[:, 0])
+    assert tables.score("score")[by_score].tolist() == [[0.25, 0.75], [1.0, 0.5]]
+    assert tables.latency()[by_score].tolist() == pytest.approx(np.array([[1.0, 10.0], [2.0, 30.0]]))
+    assert tables.top_probabilities[by_score, :, 0] == pytest.approx(np.array([[0.5, 0.9], [0.8, 0.6]]))
+    assert tables.latency_ms == pytest.approx([1.5, 20.0])
+    assert tables.conditions["unit"] == "cents"
+
+
+def test_columns_of_right_and_wrong_are_candidates_and_a_text_has_features(tmp_path: Path) -> None:
+    text = "prompt,weak,strong\n2 + 2?,True,True\nProve it at length.,False,True\n"
+    options = ImportOptions(sample="prompt", scores=("weak", "strong"), costs={"weak": 1, "strong": 40}, text="prompt")
+    tables = load_tables(imported(tmp_path, text, options))
+    assert sorted(tables.score("score").tolist()) == [[0.0, 1.0], [1.0, 1.0]]
+    assert tables.latency_ms.tolist() == [1.0, 40.0]
+    assert sorted(tables.features[:, tables.feature_names.index("characters")].tolist()) == [6.0, 19.0]
+
+
+def test_a_choice_is_learned_from_the_columns_given(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.random(200)
+    lines = [f"{i},{h:.4f},{'true' if h < 0.5 else 'false'},true" for i, h in enumerate(hard)]
+    text = "\n".join(["id,hardness,weak,strong", *lines])
+    costs = {"weak": 1.0, "strong": 40.0}
+    options = ImportOptions(sample="id", scores=("weak", "strong"), costs=costs, features=("hardness",))
+    store = imported(tmp_path, text, options)
+    tables = load_tables(store)
+    trained = TrainOptions("select", "score", Objective(cost_weight=0.015))
+    found = evaluate(tables, {"select": trained}, criterion="score", folds=4)
+    row = next(row for row in found.rows if row.name == "select")
+    assert row.accuracy > 0.95
+    assert row.latency_ms < 25
+    assert main(["doctor", str(store)]) == 0
+    words = ["train", str(store), "--out", str(tmp_path / "t.premodel"), "--policy", "select", "--cost-weight", "0.015"]
+    assert main(words) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error"),
+    [
+        ("sample,score\na,1\n", ImportOptions(), "no column 'candidate'; given: sample, score"),
+        (LONG.replace("0.25", "1.25"), ImportOptions(cost="cost"), "row 1: score is no such number; given: '1.25'"),
+        (LONG.replace(",10", ",-1"), ImportOptions(cost="cost"), "cost is no such number; given: '-1'"),
+        (LONG, ImportOptions(sample="sample"), "no cost is known; given: weak"),
+        ("sample\n", ImportOptions(), "the table has no rows"),
+    ],
+)
+def test_what_is_missing_or_no_number_is_named(tmp_path: Path, text: str, options: ImportOptions, error: str) -> None:
+    with pytest.raises((DatasetError, OptionError), match=error):
+        imported(tmp_path, text, options)
+
+
+def test_the_command_imports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text(LONG)
+    words = ["store", "import", str(tmp_path / "t.csv"), "--store", str(tmp_path / "s.db"), "--sample", "sample"]
+    assert main([*words, "--cost", "cost"]) == 0
+    assert capsys.readouterr().out == "4 answers of 2 candidates to 2 samples imported\n"
+    assert main(["store", "info", str(tmp_path / "s.db")]) == 0
+    assert "score of weak: mean 0.6250" in capsys.readouterr().out
