@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from premodel.domains.image.decode import decode
-from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
+from premodel.domains.image.features.extractor import Extractor
 from premodel.errors import RunError
 from premodel.records import TOP_K, Timing
 from premodel.runtime.bundle import Bundle, write_bundle
@@ -85,18 +85,19 @@ def profile_of(small: SmallZoo) -> Tables:
         feature_costs=FeatureCosts(dict.fromkeys(FEATURES, 0.1), {name: (name,) for name in FEATURES}),
         memory_mb=np.full(m, np.nan),
         energy_mj=np.full(m, np.nan),
-        conditions={"device": "test", "extractor": EXTRACTOR_VERSION, "zoo": {"file": str(small.zoo)}},
+        conditions={"device": "test", "extractor": zoo.domain.features_version, "zoo": {"file": str(small.zoo)}},
     )
 
 
 def bundle_of(small: SmallZoo, tables: Tables, policy: Policy) -> Bundle:
     """The bundle of a policy, not yet written."""
+    zoo = read_zoo(small.zoo)
     return Bundle(
         policy=policy,
-        candidates=read_zoo(small.zoo).candidates,
+        candidates=zoo.candidates,
         label_names=tables.label_names,
         criterion="top1",
-        extractor_version=EXTRACTOR_VERSION if policy.features else None,
+        extractor_version=zoo.domain.features_version if policy.features else None,
         objective={"min_accuracy": "best"},
         training_record={"summary": ["made for a test"]},
         conditions={"device": "test"},

@@ -61,7 +61,7 @@ def _samples(args: argparse.Namespace, zoo: Zoo) -> Samples | None:
     dataset = read_data(args, args.data, args.labels, zoo.labels, zoo.task)
     for note in data_notes(dataset):
         print(f"premodel zoo: {note}", file=sys.stderr)
-    samples = draw_samples(dataset, args.limit)
+    samples = draw_samples(dataset.with_detail(zoo.detail), args.limit)
     if not samples.inputs:
         first = samples.unreadable[0] if samples.unreadable else "the data set is empty"
         raise DatasetError(f"no {dataset.domain.noun} could be read", where=args.data, given=first)

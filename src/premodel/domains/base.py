@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -113,6 +113,19 @@ class Domain(ABC):
     @abstractmethod
     def decode(self, source: Any) -> Any:
         """Decode an input from a path (str or Path), bytes, or what else it accepts; SampleError if it cannot be."""
+
+    def detail(self, specs: Iterable[Any]) -> int:
+        """How much of an input models with these specs need, in the domain's own measure; 0 for all of it.
+
+        What is kept of an input under this number must not depend on anything but the number and the input.
+        """
+        del specs
+        return 0
+
+    def at(self, detail: int) -> Domain:
+        """The domain as it decodes where so much detail is enough: its keys differ where its answers may."""
+        del detail
+        return self
 
     @abstractmethod
     def size(self, sample: Any) -> Mapping[str, int]:

@@ -23,7 +23,7 @@ from premodel.protocol import agent
 from premodel.protocol.agent import DECODE_MODEL, FEATURES_MODEL, AgentTable, stage_ms
 from premodel.runtime.candidate import OpenedCandidate, open_backend
 from premodel.zoo.candidate_json import candidate_to_json
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.manifest import FULL, Candidate
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,13 @@ def _compared(candidate: Candidate) -> AgentTable | None:
         return None
     url = candidate.model.url
     domain = candidate.domain
+    detail = table.candidate.get("detail", 0)
+    if detail != candidate.model.detail:
+        say = f'"{FULL}"' if detail == 0 else shown(detail)
+        raise ZooError(
+            "the board decodes inputs otherwise", where=url, given=candidate.model.detail, allowed=shown(detail),
+            do=f"say decode = {say} at the top of the manifest here",
+        )  # fmt: skip
     for name, given, own in (
         ("preprocessing", table.preprocessing, domain.version),
         ("extractor", table.extractor, domain.features_version),

@@ -216,7 +216,9 @@ def profile(
         for candidate in _opened_in(options.passes, candidates):
             open_network(candidate).close()
         opened = store if isinstance(store, Store) else stack.enter_context(Store(store, create=True))
-        return _Run(zoo, candidates, board, dataset, opened, workers, options, progress or Silent()).go()
+        return _Run(
+            zoo, candidates, board, dataset.with_detail(zoo.detail), opened, workers, options, progress or Silent()
+        ).go()
 
 
 def _workers(options: ProfileOptions) -> Workers:

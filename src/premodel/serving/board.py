@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from premodel.backends.base import Tensor, TensorSpec, check_tensor
 from premodel.clock import now_ms
 from premodel.domains.base import Domain
-from premodel.domains.registry import domain_of
 from premodel.errors import InputError, RunError
 from premodel.protocol.agent import (
     AGENT,
@@ -76,7 +75,7 @@ class Board:
         self._candidates.check_budget(range(len(candidates)))
         self._limits = limits
         self._lock = threading.Lock()
-        self._domain = domain_of(zoo.task)
+        self._domain = zoo.domain
         self._extractor = self._domain.extractor() if self._domain.feature_groups else None
         self._device = device_name()
         self._conditions = asdict(measure_conditions(self._device, threads or 1))

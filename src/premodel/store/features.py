@@ -123,14 +123,23 @@ def _groups(connection: Connection, keys: Sequence[str]) -> dict[str, list[str]]
     return found | {key: [key] for key in keys}
 
 
-def read_extractor(connection: Connection) -> StoredExtractor:
-    """The extractor whose features the store holds; the newest if there are several."""
+def read_extractor(connection: Connection, wanted: str | None = None) -> StoredExtractor:
+    """The extractor whose features the store holds, the newest; the one wanted of those that differ behind an @ only.
+
+    That is how their inputs were decoded.
+    """
     extractors = _extractors(connection)
     if not extractors:
         return StoredExtractor("", ())
-    version = max(extractors, key=lambda text: text.zfill(16) if text.isdigit() else text)
+    version = max(extractors, key=lambda text: (_release(text), text == wanted, text))
     keys = extractors[version]
     return StoredExtractor(version, tuple(_families(connection, keys)))
+
+
+def _release(version: str) -> str:
+    """What orders the versions of extractors."""
+    release = version.partition("@")[0]
+    return release.zfill(16) if release.isdigit() else release
 
 
 def read_features(

@@ -35,9 +35,9 @@ R = TypeVar("R")
 STATISTICS = ("mean_ms", "median_ms", "p90_ms", "p99_ms", "ci_low_ms", "ci_high_ms")
 
 
-def decode_subject(opencv_threads: int) -> str:
-    """Key of the record of decoding."""
-    return f"decode:{opencv_threads}"
+def decode_subject(opencv_threads: int, detail: int = 0) -> str:
+    """Key of the record of decoding so much of an input; 0 for all of it."""
+    return f"decode:{opencv_threads}" + (f"@{detail}" if detail else "")
 
 
 def features_subject(version: str, opencv_threads: int) -> str:

@@ -129,7 +129,7 @@ def _load(
             answers = [read_outcomes(connection, store.name, one, samples) for one in chosen]
         graded = read_graded(connection, store.name, chosen, samples, answers, domain.graded)
         took_ms = [read_latencies(connection, one, samples) for one in chosen] if domain.latency_varies else []
-        extractor = read_extractor(connection)
+        extractor = read_extractor(connection, domain.features_version)
         version = extractor.version
         features, featured = read_features(connection, extractor.families, samples)
         opencv_threads = read_opencv_threads(connection)
@@ -142,13 +142,15 @@ def _load(
         parts_ms = read_part_costs(connection, device, version, opencv_threads)
     energy = read_energy(store, device).conditions
     if "timings" in passes:
-        subjects = {one.name: one.timing_key for one in chosen} | {"decode": decode_subject(opencv_threads)}
+        subjects = {one.name: one.timing_key for one in chosen} | {
+            "decode": decode_subject(opencv_threads, first.model.detail)
+        }
         if "features" in passes and extractor.families:
             subjects["features"] = features_subject(version, opencv_threads)
             _refuse_unknown_parts(store, extractor, parts_ms, features_subject(version, opencv_threads) in timings)
         _refuse_untimed(store, device, subjects, timings)
     records = [timings.get(one.timing_key, _UNTIMED) for one in chosen]
-    decoding = timings.get(decode_subject(opencv_threads), _UNTIMED)
+    decoding = timings.get(decode_subject(opencv_threads, first.model.detail), _UNTIMED)
     mean_ms = np.array([record.timing.mean_ms for record in records])
     sample_ms = _sample_latencies(np.stack(took_ms, axis=1)[rows], mean_ms) if took_ms else None
     return Tables(

@@ -10,7 +10,7 @@ from premodel.domains.base import IMAGE_TASK
 from premodel.domains.registry import tasks
 from premodel.errors import InputError, ZooError
 from premodel.fields import Fields
-from premodel.zoo.manifest import Candidate, lies_beneath, read_model
+from premodel.zoo.manifest import MAX_DETAIL, Candidate, lies_beneath, read_model
 
 
 def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[str, Any]:
@@ -41,6 +41,8 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
         data["files"] = files
     if model.task != IMAGE_TASK:
         data["task"] = model.task
+    if model.detail:
+        data["detail"] = model.detail
     if model.origin is not None:
         data["origin"] = asdict(model.origin)
     for name in ("url", "license"):
@@ -62,10 +64,11 @@ def candidate_from_json(data: Any, folder: Path, error: type[InputError] = ZooEr
     model = read_model(fields, folder, fields.text("task", IMAGE_TASK, tasks()))
     if bool(n_labels) != model.domain.answers_labels:
         raise fields.fail("labels", "1 or more" if model.domain.answers_labels else "0: its answers are no labels")
+    detail = fields.integer("detail", 0, MAX_DETAIL, 0)  # what was made before it was recorded decoded everything
     view_fields = fields.table("view")
     view = model.domain.read_view(view_fields, view_fields.text("name", ""))
     fields.done()
-    return Candidate(model, view, n_labels)
+    return Candidate(model, view, n_labels).with_detail(detail)
 
 
 def _plain(data: dict[str, Any]) -> dict[str, Any]:

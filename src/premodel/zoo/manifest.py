@@ -23,6 +23,9 @@ from premodel.zoo.label_files import MIN_LABELS, WAITING, check_remote, read_lab
 
 ACTIVATIONS = ("softmax", "none", "sigmoid", "percent")
 MAX_THREADS = 1024
+FULL = "full"
+"""What a manifest says of `decode` for every pixel."""
+MAX_DETAIL = 1 << 16
 WEIGHTS = "weights_sha256"
 """The setting of an OpenVINO `.xml` that holds the digest of its `.bin`."""
 SHA256 = re.compile("[0-9a-fA-F]{64}")
@@ -78,6 +81,8 @@ class Model:
         Every further file that it reads, as the manifest says: its name beneath the folder of `file`, and its SHA-256.
     origin:
         The model that it was made from; None for an original.
+    detail:
+        How much of an input is decoded, see `Domain.detail`; 0 for all of it.
     activation:
         What the outputs are: "softmax" for probabilities, "none" for logits, "sigmoid" for a probability of each label
         by itself, "percent" for probabilities from 0 to 100.
@@ -104,11 +109,12 @@ class Model:
     task: str = IMAGE_TASK
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
     origin: Origin | None = None
+    detail: int = 0
 
     @property
     def domain(self) -> Domain:
-        """What its inputs are."""
-        return domain_of(self.task)
+        """What its inputs are, and how they are decoded."""
+        return domain_of(self.task).at(self.detail)
 
     @property
     def is_remote(self) -> bool:
@@ -245,6 +251,10 @@ class Candidate:
         """The same candidate on another number of threads."""
         return replace(self, model=replace(self.model, threads=threads))
 
+    def with_detail(self, detail: int) -> Candidate:
+        """The same candidate of inputs that are decoded otherwise."""
+        return replace(self, model=replace(self.model, detail=detail))
+
     def with_file(self, file: Path) -> Candidate:
         """The same candidate with its model file elsewhere."""
         return replace(self, model=self.model.with_file(file))
@@ -285,6 +295,8 @@ class Zoo:
         The manifest.
     calibration:
         SHA-256 of the samples that models were calibrated on: they are left out of profiles.
+
+    All candidates have one `detail`, so that an input is decoded once for all of them.
     """
 
     name: str
@@ -293,6 +305,16 @@ class Zoo:
     candidates: tuple[Candidate, ...]
     file: Path
     calibration: frozenset[str] = frozenset()
+
+    @property
+    def domain(self) -> Domain:
+        """What inputs are, and how they are decoded."""
+        return self.candidates[0].domain
+
+    @property
+    def detail(self) -> int:
+        """How much of an input is decoded; 0 for all of it."""
+        return self.candidates[0].model.detail
 
     def candidate(self, name: str) -> Candidate:
         """The candidate of that name; ZooError naming those there are."""
@@ -327,6 +349,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
     task = fields.text("task", allowed=tasks())
     labels = _labels(fields, path, domain_of(task))
     calibration = read_calibration(_inside(fields, "calibration", path.parent)) if fields.has("calibration") else ()
+    detail = _detail(fields)
     entries = fields.tables("models")
     fields.done()
     if not entries:
@@ -339,7 +362,21 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
         for candidate in candidates:
             require_file(candidate.model)
             _check_further_files(candidate.model)
-    return Zoo(name, task, labels, tuple(candidates), path, frozenset(calibration))
+    if detail is None:
+        detail = candidates[0].domain.detail([candidate.input for candidate in candidates])
+    models = {id(one.model): replace(one.model, detail=detail) for one in candidates}
+    detailed = tuple(replace(one, model=models[id(one.model)]) for one in candidates)
+    return Zoo(name, task, labels, detailed, path, frozenset(calibration))
+
+
+def _detail(fields: Fields) -> int | None:
+    """What `decode` says: 0 for "full", a number, or None where the candidates decide."""
+    given = fields.value("decode", None)
+    if given is None or given == FULL:
+        return None if given is None else 0
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MAX_DETAIL:
+        raise fields.fail("decode", f'"{FULL}", or the least pixels of the shorter side, from 1 to {MAX_DETAIL}')
+    return given
 
 
 def require_file(model: Model) -> None:

@@ -27,7 +27,7 @@ from premodel.profiling.progress import Silent
 from premodel.profiling.samples import draw_inputs, take_inventory
 from premodel.records import UNFINISHED
 from premodel.runtime.conditions import OtherLoad, cores, device_name, measure_conditions
-from premodel.store.measurements import StoredTiming, read_timings, unpack_runs
+from premodel.store.measurements import StoredTiming, decode_subject, read_timings, unpack_runs
 from premodel.store.schema import FEATURE_COSTS, TIMINGS
 from premodel.store.store import Store
 from premodel.training.load import load_tables
@@ -179,7 +179,7 @@ def test_records_hold_what_was_measured(slow: SmallZoo, timed: Path) -> None:
         assert 0 < record.preprocess_mean_ms < record.timing.mean_ms
         assert record.footprint.load_ms > 0
         assert record.footprint.memory_mb >= 0
-    decoding = found["decode:1"].timing
+    decoding = found[decode_subject(1, read_zoo(slow.zoo).detail)].timing
     assert 0 < decoding.mean_ms < LATENCY_MS[0]
     assert "stopped after 4 s" in decoding.reason or decoding.valid
 
@@ -194,7 +194,7 @@ def test_tables_carry_the_timings(slow: SmallZoo, timed: Path) -> None:
         assert tables.timings[j] == record.timing
         assert tables.memory_mb[j] == record.footprint.memory_mb
     assert np.isnan(tables.energy_mj).all()
-    assert tables.decode_ms == found["decode:1"].timing.mean_ms
+    assert tables.decode_ms == found[decode_subject(1, read_zoo(slow.zoo).detail)].timing.mean_ms
     np.testing.assert_allclose(tables.end_to_end_ms() - tables.latency_ms, tables.decode_ms)
     costs = tables.feature_costs
     names = tables.feature_names

@@ -37,9 +37,12 @@ class Image:
     ----------
     rgb:
         uint8 (height, width, 3), C-contiguous; never written to.
+    full_size:
+        Width and height in pixels of what was decoded at a fraction of its size; None of what was decoded whole.
     """
 
     rgb: NDArray[np.uint8]
+    full_size: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
@@ -52,7 +55,7 @@ class Image:
         return int(self.rgb.shape[0])
 
 
-def decode(source: Any) -> Image:
+def decode(source: Any, short_side: int = 0) -> Image:
     """Decode an image.
 
     Parameters
@@ -60,6 +63,9 @@ def decode(source: Any) -> Image:
     source:
         A path (str or Path), encoded bytes, a uint8 RGB array (height, width, 3), or a PIL image (recognised by its
         `convert` method; turned as its EXIF orientation says, like the file that it was read from).
+    short_side:
+        A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, the smallest whose shorter side has so many pixels at
+        least; 0 for all pixels. Arrays, PIL images and other formats are as they are.
 
     Notes
     -----
@@ -83,9 +89,9 @@ def decode(source: Any) -> Image:
     """
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
-        return _decode_bytes(data, f"image of {len(data)} bytes")
+        return _decode_bytes(data, f"image of {len(data)} bytes", short_side)
     if isinstance(source, str | Path):
-        return _decode_bytes(read_file(Path(source)), str(source))
+        return _decode_bytes(read_file(Path(source)), str(source), short_side)
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if callable(getattr(source, "convert", None)) and hasattr(source, "size"):
@@ -111,7 +117,21 @@ def read_file(path: Path) -> bytes:
         raise ImageError(f"image cannot be read ({reason})", where=path) from error
 
 
-def _decode_bytes(data: bytes, where: str) -> Image:
+def reduction(header: Header, short_side: int) -> int:
+    """By what a JPEG's sides are divided in decoding: 1, 2, 4 or 8.
+
+    Notes
+    -----
+    These are the scales at which libjpeg leaves work out: it computes fewer coefficients of each block. A file that
+    lacks its end is decoded whole, since whether pixels lack is told from them.
+    """
+    if short_side <= 0 or header.format != "JPEG" or not header.complete:
+        return 1
+    shorter = min(header.width, header.height)
+    return next((scale for scale in (8, 4, 2) if shorter // scale >= short_side), 1)
+
+
+def _decode_bytes(data: bytes, where: str, short_side: int) -> Image:
     if not data:
         raise ImageError("image is empty", where=where)
     header = read_header(data)
@@ -135,7 +155,12 @@ def _decode_bytes(data: bytes, where: str) -> Image:
         )
     if not header.complete:
         return Image(_without_end(data, header, where))
-    rgb = _imdecode(data, header, where)
+    scale = reduction(header, short_side)
+    rgb = _imdecode(data, header, where, scale)
+    if scale > 1:
+        turned = (rgb.shape[0] > rgb.shape[1]) != (header.height > header.width)
+        full = (header.height, header.width) if turned else (header.width, header.height)
+        return Image(rgb, full)
     return Image(rgb if header.format != "AVIF" else _turned(rgb, data))
 
 
@@ -163,9 +188,20 @@ def _turned(rgb: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rgb)
 
 
-def _imdecode(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
+_MODES = {
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+"""Reduced ones give BGR: OpenCV does not combine them with RGB."""
+
+
+def _imdecode(data: bytes, header: Header, where: str, scale: int = 1) -> NDArray[np.uint8]:
     try:
-        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), _MODES[scale])
+        if rgb is not None and scale > 1:
+            rgb = cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB, dst=rgb)
     except cv2.error as error:
         raise ImageError(f"{header.format} image cannot be decoded ({error.err})", where=where) from error
     if rgb is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +63,26 @@ class ImageFeatures:
         return self._extractor.time_parts(sample.rgb)
 
 
+MARGIN = 1.4
+"""A large JPEG is decoded at a fraction of its size as long as crops stay so much larger than a model's input.
+docs/numbers.md has what it costs in accuracy, and benchmarks/photographs the command."""
+DETAIL_STEP = 8
+"""The shorter side that is kept is a multiple of this, so that one more model seldom changes it."""
+
+
+@lru_cache(maxsize=64)
+def _at(short_side: int) -> ImageDomain:
+    return ImageDomain(short_side)
+
+
 class ImageDomain(Domain):
-    """Images, as OpenCV decodes them."""
+    """Images, as OpenCV decodes them.
+
+    Parameters
+    ----------
+    short_side:
+        Pixels of the shorter side that decoding keeps at least; 0 for all pixels.
+    """
 
     task = IMAGE_TASK
     version = PREPROCESSING_VERSION
@@ -75,13 +95,26 @@ class ImageDomain(Domain):
         """See `decode.read_file`."""
         return read_file(path)
 
+    def __init__(self, short_side: int = 0) -> None:
+        self.short_side = short_side
+
     def decode(self, source: Any) -> Image:
         """See `decode.decode`."""
-        return decode(source)
+        return decode(source, self.short_side)
+
+    def detail(self, specs: Iterable[InputSpec]) -> int:
+        """The shorter side with which the crop of every spec is MARGIN times its input, or more."""
+        needed = max((MARGIN * max(spec.size) / spec.crop_fraction for spec in specs), default=0)
+        return DETAIL_STEP * math.ceil(needed / DETAIL_STEP)
+
+    def at(self, detail: int) -> ImageDomain:
+        """The same that keeps so many pixels of the shorter side."""
+        return self if detail == self.short_side else _at(detail)
 
     def size(self, sample: Image) -> Mapping[str, int]:
-        """Width and height in pixels."""
-        return {"width": sample.width, "height": sample.height}
+        """Width and height in pixels, of the whole image."""
+        width, height = sample.full_size or (sample.width, sample.height)
+        return {"width": width, "height": height}
 
     def check_encoded(self, data: bytes, max_size: int, where: str) -> None:
         """By its pixels; an image without a header that is known is left to the decoder."""
@@ -146,7 +179,8 @@ class ImageDomain(Domain):
 
     def answer_key(self, view: View) -> Mapping[str, Any]:
         """The mirror, which no spec states, and the version of the preprocessing."""
-        return {"mirror": view.mirror, "preprocessing": PREPROCESSING_VERSION}
+        decoded = {"short_side": self.short_side} if self.short_side else {}
+        return {"mirror": view.mirror, "preprocessing": PREPROCESSING_VERSION, **decoded}
 
     def network_key(self, view: View) -> Mapping[str, Any]:
         """Another size."""
@@ -171,7 +205,7 @@ class ImageDomain(Domain):
         from premodel.domains.image.features.costs import parts_of
         from premodel.domains.image.features.registry import FAMILIES
 
-        named = [(family.key(), tuple(feature.name for feature in family.features)) for family in FAMILIES]
+        named = [(family.key() + self._mark, tuple(feature.name for feature in family.features)) for family in FAMILIES]
         return tuple(FeatureGroup(key, names, {name: parts_of([name]) for name in names}) for key, names in named)
 
     @property
@@ -186,7 +220,12 @@ class ImageDomain(Domain):
         """That of the extractor."""
         from premodel.domains.image.features.extractor import EXTRACTOR_VERSION
 
-        return EXTRACTOR_VERSION
+        return EXTRACTOR_VERSION + self._mark
+
+    @property
+    def _mark(self) -> str:
+        """What tells features of reduced images from those of whole ones."""
+        return f"@{self.short_side}" if self.short_side else ""
 
     def extractor(self, names: Sequence[str] | None = None) -> FeatureExtractor:
         """Computes the features named."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -67,6 +67,8 @@ class Dataset:
         What the rows are: names the domain.
     truths:
         The true answer of each row, n, where answers are no labels; the labels are then all -1.
+    detail:
+        How much of an input is decoded, see `Domain.detail`; 0 for all of it.
     """
 
     root: Path
@@ -78,11 +80,16 @@ class Dataset:
     notes: tuple[str, ...] = ()
     task: str = IMAGE_TASK
     truths: Sequence[str] | None = None
+    detail: int = 0
 
     @property
     def domain(self) -> Domain:
-        """What the rows are."""
-        return domain_of(self.task)
+        """What the rows are, and how they are decoded."""
+        return domain_of(self.task).at(self.detail)
+
+    def with_detail(self, detail: int) -> Dataset:
+        """The same rows, decoded otherwise."""
+        return replace(self, detail=detail)
 
     def __len__(self) -> int:
         return len(self.names)

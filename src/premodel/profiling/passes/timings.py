@@ -97,7 +97,7 @@ def time_all(
     """
     keys = [candidate.timing_key for candidate in candidates]
     domain = dataset.domain
-    decoding = decode_subject(options.opencv_threads)
+    decoding = decode_subject(options.opencv_threads, dataset.detail)
     features = features_subject(domain.features_version, options.opencv_threads) if domain.feature_groups else None
     subjects = dict.fromkeys([*keys, decoding, *([] if features is None else [features])])
     stored = read_timings(store, options.device)
