@@ -33,7 +33,7 @@ def test_profile_and_info(small: SmallZoo, tmp_path: Path, capsys: pytest.Captur
     lines = {line.split()[0]: line.split() for line in shown.out.splitlines()}
     assert lines["m0"][1:4] == ["9", "0", "77.78"]
     assert lines["m1"][1:4] == ["9", "0", "77.78"]
-    assert "9 samples, 1 unreadable, 6 labels, features of version 1: 9" in shown.out
+    assert "9 samples, 1 unreadable, 6 labels, features of version 1@16: 9" in shown.out
     assert main(["store", "info", store]) == 0
     assert capsys.readouterr().out == shown.out
     assert main(["store", "info", store, "--json"]) == 0
