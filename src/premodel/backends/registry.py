@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from premodel.backends.base import Backend
-from premodel.errors import ZooError
+from premodel.errors import OptionError, ZooError
 
 BACKENDS = {
     "onnx": "premodel.backends.onnx:OnnxBackend",
@@ -21,6 +21,25 @@ REMOTE_RUNTIMES = ("oip", "triton")
 or clock here sees their work."""
 EXPORTED_RUNTIMES = ("triton",)
 """These are in bundles that `premodel export` wrote; no manifest names them."""
+
+
+def register(runtime: str, target: str) -> None:
+    """Make a backend of another package known, wherever models of its runtime are opened.
+
+    Parameters
+    ----------
+    runtime:
+        As manifests name it, and `Backend.name` of the class.
+    target:
+        "module:Class"; imported when it is first opened.
+
+    Raises
+    ------
+    OptionError
+        There is another backend of that runtime.
+    """
+    if BACKENDS.setdefault(runtime, target) != target:
+        raise OptionError("name of a runtime must be a new one", given=runtime, allowed="a name of its own")
 
 
 def backend_class(runtime: str) -> type[Backend]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from premodel.errors import DatasetError
+from premodel.errors import DatasetError, OptionError
 from premodel.profiling.datasets import folders, huggingface, ilsvrc, table
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.datasets.columns import NO_OPTIONS, DatasetOptions, refuse_columns
@@ -16,6 +16,30 @@ from premodel.profiling.datasets.parquet import ARROW_SUFFIXES
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", *ARROW_SUFFIXES, *table.JSON_SUFFIXES})
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """The table that an `imagefolder` of the `datasets` library has beside its images."""
+
+
+Reader = Callable[[Path, LabelList, DatasetOptions], Dataset]
+FORMS: dict[str, Reader] = {}
+"""Suffix of a file -> how such a data set is read; forms that other packages bring (`register`)."""
+
+
+def register(suffix: str, read: Reader) -> None:
+    """Make a form of data set known that another package brings.
+
+    Parameters
+    ----------
+    suffix:
+        Of the file that the user names, with its dot, in lower case.
+    read:
+        Gives the data set of such a file; a DatasetError names what is wrong with it.
+
+    Raises
+    ------
+    OptionError
+        Files of that suffix have a form already.
+    """
+    if suffix in TABLE_SUFFIXES or FORMS.setdefault(suffix, read) is not read:
+        raise OptionError("suffix of a data set must be a new one", given=suffix, allowed="a suffix of its own")
 
 
 def read_dataset(
@@ -66,6 +90,8 @@ def _read(root: Path, table_of: Path | None, label_names: Sequence[str], options
         return _read_folder(root, label_list, options)
     _must_be_file(root, "a folder, a CSV, TSV, JSON lines or Parquet file")
     suffix = root.suffix.lower()
+    if suffix in FORMS:
+        return FORMS[suffix](root, label_list, options)
     if suffix in (".parquet", *ARROW_SUFFIXES) and huggingface.is_huggingface(root, options):
         return huggingface.read(_of_split([root], root.parent, options), root, label_list, options)
     if suffix in TABLE_SUFFIXES:

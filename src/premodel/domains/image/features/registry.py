@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from premodel.domains.image.features.base import FeatureFamily
@@ -28,6 +29,23 @@ FAMILIES: tuple[type[FeatureFamily], ...] = (
 
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for family in FAMILIES for feature in family.features)
 """The names of all features, in the order of a full vector."""
+
+
+def register(family: type[FeatureFamily]) -> None:
+    """Add a family that another package brings, behind the others; before the extractor is loaded.
+
+    Raises
+    ------
+    OptionError
+        One of its features, or the family, has a name that there is; or features were extracted already.
+    """
+    global FAMILIES, FEATURE_NAMES
+    names = tuple(feature.name for feature in family.features)
+    if {family.name, *names} & {*FEATURE_NAMES, *(one.name for one in FAMILIES)}:
+        raise OptionError("features must have names of their own", given=f"{family.name}: {', '.join(names)}")
+    if f"{__package__}.extractor" in sys.modules:
+        raise OptionError("a family of features must be registered before the first extraction", given=family.name)
+    FAMILIES, FEATURE_NAMES = (*FAMILIES, family), (*FEATURE_NAMES, *names)
 
 
 def families_of(names: Sequence[str]) -> tuple[type[FeatureFamily], ...]:
