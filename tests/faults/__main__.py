@@ -40,10 +40,12 @@ def rounds(folder: Path, share: float, only: str, seed: int) -> Iterator[Finding
 
     start = Start(folder)
     tasks: dict[str, Callable[[], Finding]] = {
-        "kill profile": lambda: kills.kill_profile(start.small, folder, times(25)),
-        "kill train": lambda: kills.kill_train(start.store, folder, times(25)),
-        "kill package": lambda: kills.kill_writer(*start.large, folder, times(25)),
-        "kill pull": lambda: kills.kill_pull(folder, times(25)),
+        "kill profile": lambda: kills.kill_profile(start.small, folder, times(80)),
+        "kill train": lambda: kills.kill_train(start.store, folder, times(60)),
+        "kill package": lambda: kills.kill_writer(*start.large, folder, times(80)),
+        "kill pull": lambda: kills.kill_pull(folder, times(60)),
+        "kill outputs": lambda: kills.kill_outputs(start.store, folder, times(160)),
+        "kill migration": lambda: kills.kill_migration(start.store, folder, times(60)),
         "disk profile": lambda: shortage.fill_disk(start.small, folder, times(10)),
         "disk train": lambda: shortage.fill_disk_at_train(start.store, folder, times(10)),
         "read-only": lambda: shortage.read_only(start.small, start.store, start.bundle, folder),
@@ -117,7 +119,7 @@ def table(findings: list[Finding], minutes: float) -> str:
         "|---|---|---:|---:|---|",
     ]
     for found in findings:
-        lines.append(f"| {found.fault} | {found.how} | {found.times:,} | {len(found.failures)} | {found.seen} |")
+        lines.append(_row(found))
     lines += [
         "",
         "A hostile input fails if it ends in anything but a result or one clear line, takes longer or more memory than "
@@ -127,11 +129,31 @@ def table(findings: list[Finding], minutes: float) -> str:
     return "\n".join(lines)
 
 
+def joined(old: str, found: Finding) -> str:
+    """The table with one row replaced, or added if there is none of this fault."""
+    row = _row(found)
+    lines = old.split("\n")
+    begin = f"| {found.fault} |"
+    at = next((index for index, line in enumerate(lines) if line.startswith(begin)), None)
+    if at is not None:
+        lines[at] = row
+    else:
+        last = max(index for index, line in enumerate(lines) if line.startswith("|"))
+        lines.insert(last + 1, row)
+    return "\n".join(lines)
+
+
+def _row(found: Finding) -> str:
+    return f"| {found.fault} | {found.how} | {found.times:,} | {len(found.failures)} | {found.seen} |"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Try every fault; write the table.")
     parser.add_argument("--share", type=float, default=1.0, help="of the full number of times (a quick look: 0.05)")
     parser.add_argument("--seed", type=int, default=0, help="first seed of the fuzzers (default: 0)")
-    parser.add_argument("--only", default="", help="those whose name has this in it; the page is then left as it is")
+    parser.add_argument(
+        "--only", default="", help="those whose name has this in it; only their rows of the page are replaced"
+    )
     parser.add_argument("--page", type=Path, help="the page whose table is replaced (default: none)")
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -143,10 +165,12 @@ def main() -> int:
         for found in rounds(folder, args.share, args.only, args.seed):
             findings.append(found)
             text = table(findings, (time.monotonic() - start) / 60)
-            if args.page and not args.only:  # after each, so that a run broken off leaves what it saw
+            if args.page:  # after each, so that a run broken off leaves what it saw
                 page = args.page.read_text()
                 head, rest = page.split(BEGIN)
-                args.page.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+                old, tail = rest.split(END)
+                new = joined(old, found) if args.only else f"\n{text}\n"
+                args.page.write_text(f"{head}{BEGIN}{new}{END}{tail}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(text)

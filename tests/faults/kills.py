@@ -1,4 +1,4 @@
-"""Killed with SIGKILL at random moments: profile, train, writing bundles, pull."""
+"""Killed with SIGKILL at random moments: whatever writes a store, a bundle, an export, a page or a model."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from faults.finding import Finding, answers, premodel, profile_words, run
 from flaky_server import flaky_server
+from premodel.cli.main import main
 from premodel.errors import PremodelError
 from premodel.runtime.bundle import read_bundle
+from premodel.store.store import Store
 from premodel.training.load import load_tables
 from zoos import SmallZoo
 
@@ -223,3 +228,137 @@ def _pull_manifest(folder: Path, contents: list[bytes], urls: list[str]) -> Path
         )
     (folder / "zoo.toml").write_text(text)
     return folder / "zoo.toml"
+
+
+def kill_outputs(store: Path, folder: Path, times: int) -> Finding:
+    """Kill whatever writes one file from a store; the file is the old one, or whole, and nothing else can be seen."""
+    found = Finding(
+        "`kill -9` of `store export` and `report`",
+        "to CSV, Parquet, a new store and an older one, and a page; at a random moment of a run, over an older file "
+        "half the time",
+    )
+    rng = random.Random(9)
+    place = folder / "outputs"
+    place.mkdir()
+    kinds = {
+        "out.csv": ["store", "export", store, "--to", place / "out.csv"],
+        "out.parquet": ["store", "export", store, "--to", place / "out.parquet"],
+        "out.db": ["store", "export", store, "--to", place / "out.db"],
+        "out.html": ["report", store, "--out", place / "out.html"],
+    }
+    lengths: dict[str, float] = {}
+    references: dict[str, bytes] = {}
+    for name, words in kinds.items():
+        start = time.monotonic()
+        code = _in_child(words, None)
+        found.expect(code == 0, f"{name}: exit code {code}")
+        lengths[name] = time.monotonic() - start
+        references[name] = (place / name).read_bytes()
+    killed = whole = 0
+    while found.times < times:
+        name = rng.choice(tuple(kinds))
+        file = place / name
+        old = references[name] if rng.random() < 0.5 else None
+        for other in place.iterdir():
+            if not other.name.startswith("."):
+                other.unlink()
+        if old is not None:
+            file.write_bytes(old)
+        killed += _in_child(kinds[name], rng.uniform(0, 1.1) * lengths[name]) == -signal.SIGKILL
+        found.times += 1
+        seen = sorted(one.name for one in place.iterdir() if not one.name.startswith(".") and one.suffix != "")
+        allowed = {name, f"{name}-wal", f"{name}-shm"} if name.endswith(".db") and old is not None else {name}
+        found.expect(set(seen) <= allowed, f"{name}: left behind {seen}")
+        if old is not None or file.exists():
+            whole += 1
+            found.expect(_same_output(file, references[name]), f"{name}: neither the old one nor a whole one")
+    found.seen = (
+        f"{killed} were killed before their end; {whole} times a file was there, each whole; nothing else to be seen"
+    )
+    return found
+
+
+def _same_output(file: Path, reference: bytes) -> bool:
+    if file.suffix == ".db":
+        with closing(sqlite3.connect(file)) as connection:
+            rows = connection.execute("SELECT count(*) FROM predictions").fetchone()[0]
+            right = connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        copy = file.with_name(".reference.db")
+        copy.write_bytes(reference)
+        with closing(sqlite3.connect(copy)) as connection:
+            return bool(right and rows == connection.execute("SELECT count(*) FROM predictions").fetchone()[0])
+    data = file.read_bytes()
+    return data == reference or (file.suffix == ".html" and data.rstrip().endswith(b"</html>"))
+
+
+def _in_child(words: Sequence[object], seconds: float | None) -> int:
+    """Run a command in a child of this process, which has all modules loaded; killed after so many seconds."""
+    child = os.fork()
+    if not child:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        try:
+            os._exit(main([str(word) for word in words]))
+        finally:
+            os._exit(99)
+    end = None if seconds is None else time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(child, 0 if end is None else os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if end is not None and time.monotonic() >= end:
+            os.kill(child, signal.SIGKILL)
+            end = None
+        time.sleep(0.002)
+
+
+def kill_migration(store: Path, folder: Path, times: int) -> Finding:
+    """Kill the opening of a store of an older schema version; afterwards it opens, and holds what it held."""
+    found = Finding("`kill -9` of a migration", "a store of schema version 2 opened, killed at a random moment")
+    rng = random.Random(10)
+    before = answers(store)
+    old = folder / "old.db"
+    shutil.copyfile(store, old)
+    _to_version_2(old)
+    start = time.monotonic()
+    copy = folder / "migrated.db"
+    shutil.copyfile(old, copy)
+    found.expect(_in_child(["store", "info", copy], None) == 0, "an undisturbed migration failed")
+    length = time.monotonic() - start
+    features = _feature_bytes(copy)
+    killed = 0
+    for _ in range(times):
+        for suffix in ("", "-wal", "-shm"):
+            copy.with_name(copy.name + suffix).unlink(missing_ok=True)
+        shutil.copyfile(old, copy)
+        killed += _in_child(["store", "info", copy], rng.uniform(0, 1.0) * length) == -signal.SIGKILL
+        found.times += 1
+        found.expect(answers(copy) == before, "an answer was lost")
+        found.expect(_feature_bytes(copy) == features, "a feature was lost")
+    found.seen = f"{killed} were killed before their end; every store opened afterwards and held all it had"
+    return found
+
+
+def _to_version_2(file: Path) -> None:
+    """Lay the features of a store out as schema version 2 did: a row for each family."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        described = dict(connection.execute("SELECT version, names FROM extractors"))
+        for group in [version for version in described if version.startswith("families:")]:
+            place = 1
+            for key in json.loads(described[group]):
+                width = 4 * len(json.loads(described[key]))
+                connection.execute(
+                    "INSERT INTO features SELECT ?, sample, substr(vector, ?, ?) FROM features WHERE version = ?",
+                    (key, place, width, group),
+                )
+                place += width
+            connection.execute("DELETE FROM features WHERE version = ?", (group,))
+            connection.execute("DELETE FROM extractors WHERE version = ?", (group,))
+        connection.execute("UPDATE premodel_store SET value = '2' WHERE name = 'schema_version'")
+
+
+def _feature_bytes(file: Path) -> list[tuple[str, bytes]]:
+    with Store(file), closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute("SELECT sample, vector FROM features ORDER BY sample, version").fetchall()
+    return [(str(sample), bytes(vector)) for sample, vector in rows]

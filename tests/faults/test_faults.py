@@ -9,7 +9,7 @@ import pytest
 
 from bundles import make_bundle
 from faults import kills, moments, shortage
-from faults.__main__ import BEGIN, END, table
+from faults.__main__ import BEGIN, END, joined, table
 from faults.finding import Finding, profile_words, run
 from policy_makers import MAKERS
 from zoos import SmallZoo, write_zoo
@@ -43,6 +43,17 @@ def test_killed_while_pulling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert found.failures == []
 
 
+def test_killed_while_exporting_and_reporting(store: Path, tmp_path: Path) -> None:
+    found = kills.kill_outputs(store, tmp_path, 8)
+    assert found.failures == []
+    assert found.times == 8
+
+
+def test_killed_while_a_store_is_migrated(store: Path, tmp_path: Path) -> None:
+    found = kills.kill_migration(store, tmp_path, 5)
+    assert found.failures == []
+
+
 def test_no_permission_to_write(small: SmallZoo, store: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "b.premodel"
     assert run("train", store, "--out", bundle, "--policy", "single", "--embed").returncode == 0
@@ -72,6 +83,15 @@ def test_the_table_tells_failures() -> None:
     assert "| f | h | 1,000 | 0 | s |" in text
     assert "| g | h | 1 | 1 | s |" in text
     assert "in 3 minutes" in text
+
+
+def test_a_row_is_replaced_or_added_and_the_others_stay() -> None:
+    old = "\n" + table([Finding("f", "h", 1, "s"), Finding("g", "h", 1, "s")], 1) + "\n"
+    new = joined(old, Finding("g", "h", 9, "other"))
+    assert "| f | h | 1 | 0 | s |\n| g | h | 9 | 0 | other |\n" in new
+    more = joined(new, Finding("k", "h", 3, "s"))
+    assert "| g | h | 9 | 0 | other |\n| k | h | 3 | 0 | s |\n" in more
+    assert more.split("\n")[-2:] == old.split("\n")[-2:]
 
 
 def test_the_page_has_a_place_for_the_table() -> None:
