@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from premodel.cli.evaluate import format_evaluation
-from premodel.evaluation.degenerate import accuracy_drops, degenerate_cases
+from premodel.evaluation.degenerate import accuracy_drops, degenerate_cases, latency_drifts
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.signal import confidence_signals
+from premodel.runtime.conditions import busy_note
 from premodel.training.options import TrainOptions
 from premodel.training.tables import Tables
 from profiles import make_tables
@@ -102,3 +103,19 @@ def test_an_accuracy_far_below_the_profile_is_a_warning() -> None:
     warning = accuracy_drops("c0", 50, 100, 0.9)
     assert warning is not None
     assert warning.startswith("c0 is right on 50.0 % here [40.4, 59.6], on 90.0 % of the profile's samples")
+
+
+def test_a_latency_far_from_that_of_the_profile_is_a_warning() -> None:
+    warning = latency_drifts("m0", 8.8, 21.0)
+    assert warning is not None
+    assert warning.startswith("m0 takes 8.80 ms here, 21.00 ms in the profile: ")
+    assert "premodel profile --retime all" in warning
+    assert latency_drifts("m0", 21.0, 8.8) is not None
+    assert latency_drifts("m0", 21.0, 18.0) is None
+    assert latency_drifts("m0", 21.0, None) is None
+
+
+def test_words_on_a_busy_machine_name_who_was_busy() -> None:
+    assert busy_note(None) == busy_note(0.1, {"cc1": 0.1}) == ""
+    assert busy_note(1.7, {"python": 0.9, "cc1": 0.6}) == "other programs kept 1.7 cores busy (python 0.9, cc1 0.6)"
+    assert busy_note(1.7).startswith("other programs kept 1.7 cores busy")

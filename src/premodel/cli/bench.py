@@ -11,7 +11,7 @@ from typing import Any
 from premodel.cli.common import TerminalProgress, add_seed, format_rows
 from premodel.cli.data_options import add_data_options, data_notes, read_data
 from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
-from premodel.runtime.conditions import OtherLoad, device_name, measure_conditions
+from premodel.runtime.conditions import OtherLoad, busy_note, device_name, measure_conditions
 from premodel.runtime.engine import Premodel
 
 EXAMPLE = """example:
@@ -21,7 +21,6 @@ Every subject runs once per image, in random order, from encoded bytes to the an
 are against the most accurate single candidate on these images. A row is VALID if its mean
 latency is known within 5 %; passes over the images are repeated for that.
 """
-BUSY_CORES = 0.2
 QUICK_IMAGES = 50
 DRIFT = 0.1
 
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _conditions(args: argparse.Namespace, load: OtherLoad) -> dict[str, Any]:
     conditions = asdict(measure_conditions(device_name(), args.threads or 1, args.seed))
-    return {**conditions, "other_cores_busy": load.cores()}
+    return {**conditions, "other_cores_busy": load.cores(), "other_processes": load.processes()}
 
 
 def _notes(result: Bench, conditions: dict[str, Any]) -> list[str]:
@@ -93,9 +92,9 @@ def _notes(result: Bench, conditions: dict[str, Any]) -> list[str]:
     notes = [f"{name}: {reason}" for name, reason in list(result.unreadable.items())[:5]]
     if result.unreadable:
         notes.append(f"{len(result.unreadable)} images could not be read and are left out")
-    busy = conditions["other_cores_busy"]
-    if busy is not None and busy > BUSY_CORES:
-        notes.append(f"other programs kept {busy:.1f} cores busy; latencies may be too high")
+    busy = busy_note(conditions["other_cores_busy"], conditions["other_processes"])
+    if busy:
+        notes.append(f"{busy}; latencies may be too high: run it again on an idle machine")
     for row in result.rows:
         profiled_ms = row.extra.get("profiled_latency_ms")
         if profiled_ms and abs(row.latency_ms / profiled_ms - 1) > DRIFT:

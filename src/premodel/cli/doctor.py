@@ -6,6 +6,7 @@ import argparse
 import json
 
 from premodel.cli.common import add_criterion, add_seed
+from premodel.cli.picture import Point, terminal_picture
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.training.load import load_tables
@@ -36,5 +37,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(diagnosis.to_json(), allow_nan=False))
     else:
-        print("\n".join(format_diagnosis(diagnosis)))
+        points = [Point(one.name, one.latency_ms, one.accuracy) for one in diagnosis.candidates]
+        points += [
+            Point(one.policy, one.no_loss.latency_ms, one.no_loss.accuracy, premodel=True)
+            for one in diagnosis.reachable
+        ]
+        print("\n".join([*format_diagnosis(diagnosis), *terminal_picture(points)]))
     return 0

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from premodel.cli.common import TerminalProgress, format_rows, guarantee_json, guarantee_lines
+from premodel.cli.picture import Point, terminal_picture
 from premodel.cli.train_options import add_train_options, judged, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
@@ -85,7 +86,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(evaluation.to_json() | guarantee_json(evaluation, args.guarantee)))
     else:
-        print("\n".join([format_evaluation(evaluation), *guarantee_lines(evaluation, args.guarantee)]))
+        points = [
+            Point(row.name, row.latency_ms, row.accuracy, row.kind == "premodel")
+            for row in evaluation.rows
+            if row.kind != "baseline"
+        ]
+        print(
+            "\n".join(
+                [format_evaluation(evaluation), *terminal_picture(points), *guarantee_lines(evaluation, args.guarantee)]
+            )
+        )
     return 0
 
 
@@ -102,6 +112,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
         *(f"warning: {warning}" for warning in evaluation.warnings),
         evaluation.headline,
         *([evaluation.hint] if evaluation.hint else []),
+        *evaluation.originals,
         "",
         f"{evaluation.samples} samples, {evaluation.criterion}, {evaluation.folds} folds, seed {evaluation.seed}",
         format_rows(evaluation.rows),

@@ -87,7 +87,12 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**written, **evaluation.to_json(), **guarantee_json(evaluation, args.guarantee)}))
     else:
         said = [f"warning: {warning}" for warning in evaluation.warnings]
-        said += [sentence, *([evaluation.hint] if evaluation.hint else []), *([peer] if peer else [])]
+        said += [
+            sentence,
+            *([evaluation.hint] if evaluation.hint else []),
+            *evaluation.originals,
+            *([peer] if peer else []),
+        ]
         print("\n".join([*said, *guarantee_lines(evaluation, args.guarantee)]))
         print(f"wrote {out} ({size:,} bytes)")
     return 0

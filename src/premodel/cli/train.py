@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from premodel.cli.common import output_file
+from premodel.cli.picture import Point, terminal_picture
 from premodel.cli.train_options import add_train_options, judged, policies_epilog, policy_help, train_options
 from premodel.evaluation.final_test import FinalTest, train_and_test
 from premodel.runtime.bundle import Bundle
@@ -63,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for line in (*trained.summary, *([] if test is None else test.lines())):
         print(line)
+    if test is not None:
+        points = [Point(one.name, one.latency_ms, one.accuracy) for one in test.rivals]
+        points.append(Point(test.policy, test.latency_ms, test.accuracy, premodel=True))
+        print("".join(f"{line}\n" for line in terminal_picture(points)), end="")
     print(f"wrote {out} ({out.stat().st_size:,} bytes); decisions checked on {len(tables)} samples")
     return 0
 

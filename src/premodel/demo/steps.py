@@ -25,9 +25,8 @@ from premodel.evaluation.report.stored import stored_runs
 from premodel.evaluation.rows import best_premodel
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.datasets.registry import read_dataset
-from premodel.profiling.passes.timings import BUSY_CORES
 from premodel.profiling.profile import ProfileOptions, profile
-from premodel.runtime.conditions import OtherLoad
+from premodel.runtime.conditions import OtherLoad, busy_note
 from premodel.runtime.engine import Premodel
 from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
@@ -147,9 +146,9 @@ def bench_bundle(demo: Demo) -> None:
             max_seconds=demo.options.bench_seconds,
             progress=demo.progress,
         )
-    busy = load.cores()
-    if busy is not None and busy > BUSY_CORES:
-        demo.progress.note(f"other programs kept {busy:.1f} cores busy; latencies may be too high")
+    busy = busy_note(load.cores(), load.processes())
+    if busy:
+        demo.progress.note(f"{busy}; latencies may be too high")
 
 
 def report_demo(demo: Demo) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from premodel.clock import now_ms, summarise
 from premodel.errors import DatasetError, OptionError, RunError, SampleError
 from premodel.evaluation.cross_validation import Kind
-from premodel.evaluation.degenerate import accuracy_drops
+from premodel.evaluation.degenerate import accuracy_drops, latency_drifts, repeat_warnings
 from premodel.evaluation.rows import Row, Singles, compare, headline
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress, Silent
@@ -80,6 +80,8 @@ class Bench:
         Images left out, with the reason.
     tested:
         What the final test said when the premodel was trained, line by line; empty if there was none.
+    unrepeatable:
+        Candidates that did not repeat themselves in the profile.
     """
 
     criterion: str
@@ -91,6 +93,7 @@ class Bench:
     answers: tuple[Answer | None, ...]
     unreadable: dict[str, str]
     tested: tuple[str, ...] = ()
+    unrepeatable: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -99,13 +102,18 @@ class Bench:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Candidates that are far less accurate here than in the profile; to be said first."""
+        """Candidates that are far less accurate or of another latency here than in the profile; to be said first."""
         found = [
             accuracy_drops(row.name, round(row.accuracy * self.samples), self.samples, row.extra["profiled_accuracy"])
             for row in self.rows
             if "profiled_accuracy" in row.extra
         ]
-        return tuple(warning for warning in found if warning)
+        drifts = [
+            latency_drifts(row.name, row.latency_ms, row.extra["profiled_latency_ms"])
+            for row in self.rows
+            if "profiled_latency_ms" in row.extra
+        ]
+        return (*self.unrepeatable, *(warning for warning in (*found, *drifts) if warning))
 
     def to_json(self) -> dict[str, Any]:
         """The object that `bench --json` prints."""
@@ -268,6 +276,7 @@ class _Measured:
             tuple(self.answers),
             dict(self.unreadable),
             _tested(self.premodel.bundle.training_record),
+            tuple(repeat_warnings(self.premodel.bundle.conditions)),
         )
 
     def _single_row(self, subject: _Runs, singles: Singles) -> Row:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from premodel.records import Criterion
 from premodel.stats import wilson
+from premodel.store.runs import unrepeatable_note
 from premodel.training.tables import Tables
 
 MIN_FAILED = 0.01
 """A share of failed predictions below this is no warning; every failure counts as a wrong answer all the same."""
+MAX_LATENCY_FACTOR = 1.5
+"""A mean latency further from that of the profile is a warning."""
 MIN_DROP = 0.05
 """An accuracy this much below that of the profile, by the upper end of its interval, is a warning."""
 
@@ -53,11 +58,33 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
     for name, share in zip(names, failed.mean(axis=0).tolist(), strict=True):
         if share >= MIN_FAILED:
             found.append(f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers")
+    found += repeat_warnings(tables.conditions)
     for a, b in combinations(range(len(names)), 2):
         same = bool(tables.label_names) and np.array_equal(tables.top_labels[:, a], tables.top_labels[:, b])
         if same and np.array_equal(tables.top_probabilities[:, a], tables.top_probabilities[:, b]):
             found.append(f"{names[a]} and {names[b]} give the same answers on all samples: one of them is redundant")
     return tuple(found)
+
+
+def repeat_warnings(conditions: Mapping[str, Any]) -> list[str]:
+    """Warnings about candidates that did not repeat themselves in the profile."""
+    said = conditions.get("unrepeatable")
+    pairs = said.items() if isinstance(said, Mapping) else ()
+    return [
+        unrepeatable_note(str(name), int(counts[0]), int(counts[1]))
+        for name, counts in pairs
+        if isinstance(counts, list | tuple) and len(counts) == 2 and counts[1]
+    ]
+
+
+def latency_drifts(name: str, here_ms: float, profiled_ms: float | None) -> str | None:
+    """A warning where a latency is far from that of the profile; None where it is not."""
+    if not profiled_ms or not here_ms or max(here_ms / profiled_ms, profiled_ms / here_ms) < MAX_LATENCY_FACTOR:
+        return None
+    return (
+        f"{name} takes {here_ms:.2f} ms here, {profiled_ms:.2f} ms in the profile: what was chosen by its latencies "
+        "need not hold; measure them again with premodel profile --retime all"
+    )
 
 
 def accuracy_drops(name: str, right: int, samples: int, promised: float | None) -> str | None:

@@ -10,6 +10,7 @@ from premodel.evaluation.complementarity import BetterView, Dominated, Pair, Poi
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached
 from premodel.evaluation.signal import LEVEL, Signal
 from premodel.records import Criterion
+from premodel.runtime.conditions import busy_note
 from premodel.training.record import plain
 
 WIDTH_POINTS = 1.0
@@ -112,6 +113,8 @@ class Diagnosis:
         None with one candidate.
     warnings:
         What makes the profile unfit for a comparison; said first.
+    doubts:
+        Why a premodel may not be worth it, and what to do instead.
     """
 
     advice: str
@@ -131,6 +134,7 @@ class Diagnosis:
     invalid: tuple[str, ...]
     conditions: Mapping[str, object]
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object that `doctor --json` prints."""
@@ -147,10 +151,13 @@ class Diagnosis:
 def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
     """The diagnosis as lines of text: warnings, then the advice, then what it rests on."""
     d = diagnosis
+    busy = _busy(d.conditions)
     counted = "1 candidate" if len(d.candidates) == 1 else f"{len(d.candidates)} candidates"
     lines = [
         *(f"warning: {warning}" for warning in d.warnings),
         d.advice,
+        *d.doubts,
+        *([f"{busy} while timing; latencies may be too high: premodel profile --retime all"] if busy else []),
         "",
         f"{d.samples} samples, {counted}, {d.criterion}",
     ]
@@ -160,6 +167,13 @@ def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
     if len(d.candidates) > 1:
         lines += ["", *_oracle_lines(d), "", *_reachable_lines(d)]
     return [*lines, "", *_signal_lines(d), *_pair_lines(d), *_dominated_lines(d), *_view_lines(d)]
+
+
+def _busy(conditions: Mapping[str, object]) -> str:
+    """The words on a machine that was not idle while the profile was timed."""
+    cores, processes = conditions.get("other_cores"), conditions.get("other_processes")
+    named = {str(name): float(busy) for name, busy in processes.items()} if isinstance(processes, Mapping) else {}
+    return busy_note(float(cores), named) if isinstance(cores, int | float) else ""
 
 
 def _reachable_lines(d: Diagnosis) -> list[str]:

@@ -16,6 +16,7 @@ from premodel.evaluation.complementarity import (
 )
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.diagnosis import WIDTH_POINTS, CandidateFinding, Diagnosis, OracleGap, SampleSize
+from premodel.evaluation.originals import sibling_alone
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
 from premodel.evaluation.rows import Singles, invalid_note
 from premodel.evaluation.signal import confidence_signals, feature_signals
@@ -30,6 +31,10 @@ from premodel.training.tables import Tables
 
 MAX_SAMPLES = 3_000
 """Confidence, features and policies are looked at on a stratified subsample of so many; counts are of all samples."""
+FAST_MS = 1.0
+"""A best single candidate that answers sooner leaves little to win beside the cost of the engine."""
+LITTLE = 0.1
+"""A policy that is faster than one sibling alone by less than this share adds little."""
 FOLDS = 5
 MIN_AUC = 0.7
 """An area of the image features above this is worth a policy that reads them."""
@@ -91,7 +96,31 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
         invalid=_invalid(tables),
         conditions=tables.conditions,
         warnings=degenerate_cases(tables, criterion),
+        doubts=not_worth(tables, singles, policy, found),
     )
+
+
+def not_worth(tables: Tables, singles: Singles, policy: str, found: tuple[Reachable, ...]) -> tuple[str, ...]:
+    """Why a premodel may not be worth it here, and what to do instead; empty where nothing speaks against it."""
+    lines = []
+    best = tables.candidates[singles.best]
+    best_ms = float(singles.latency_ms[singles.best])
+    if best_ms < FAST_MS:
+        engine = tables.conditions.get("engine_ms")
+        cost = f"{4 * engine:.2f}" if isinstance(engine, float) else "0.1 or more"
+        lines.append(
+            f"premodel is hardly worth it here: {best} alone answers in {best_ms:.2f} ms, and the engine with its "
+            f"decisions costs about {cost} ms of every answer; a plain loop of one network is the alternative"
+        )
+    alone = sibling_alone(tables, singles)
+    if alone is None or alone.verdict.too_few or alone.verdict.outcome != "better":
+        return tuple(lines)
+    reached = next((one.no_loss for one in found if one.policy == policy), None)
+    more_accurate = reached is not None and reached.gain - 100 * (alone.accuracy - singles.accuracy[singles.best]) > 1
+    if reached is None or (alone.latency_ms <= reached.latency_ms * (1 + LITTLE) and not more_accurate):
+        against = alone.verdict.sentence(f"the best original {alone.original}")
+        lines.append(f"{alone.kind} alone does it: {alone.name} is {against} Choosing per input adds little to that.")
+    return tuple(lines)
 
 
 def _candidates(
@@ -151,7 +180,8 @@ def _advise(
     if not found:
         return (
             SINGLE.name,
-            f"use {name} alone {at}: it is the only candidate, so there is nothing to select; add another",
+            f"use {name} alone {at}: it is the only candidate, so there is nothing to select; "
+            "premodel zoo expand makes cheaper siblings of it (int8, other runtimes, smaller inputs)",
         )
     names = [name for name, timing in zip(tables.candidates, tables.timings, strict=True) if not timing.valid]
     invalid = invalid_note([*names, *(["decode"] if tables.conditions.get("decode_valid") is False else [])])

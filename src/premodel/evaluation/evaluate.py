@@ -9,6 +9,7 @@ from typing import Any
 from premodel.evaluation.baselines import baseline_methods, mix_row, oracle_row, single_rows
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
 from premodel.evaluation.degenerate import degenerate_cases
+from premodel.evaluation.originals import beside_original
 from premodel.evaluation.rows import Row, Singles, best_single_row, headline, outcome_row
 from premodel.records import Criterion
 from premodel.stats import MIN_SAMPLES
@@ -36,6 +37,8 @@ class Evaluation:
         Of the profile behind it.
     warnings:
         What makes the profile unfit for a comparison; to be said first.
+    originals:
+        Where the zoo holds siblings: the best of them alone and every premodel against the best original, in words.
     """
 
     criterion: Criterion
@@ -46,6 +49,7 @@ class Evaluation:
     outcomes: tuple[Outcome, ...]
     conditions: Mapping[str, object]
     warnings: tuple[str, ...] = ()
+    originals: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -77,6 +81,7 @@ class Evaluation:
             "seed": self.seed,
             "headline": self.headline,
             "hint": self.hint,
+            "originals": list(self.originals),
             "warnings": list(self.warnings),
             "rows": [row.to_json() for row in self.rows],
             "conditions": dict(self.conditions),
@@ -151,4 +156,5 @@ def evaluate(
         tuple(outcomes),
         tables.conditions,
         degenerate_cases(tables, criterion),
+        beside_original(tables, criterion, chosen, seed=seed),
     )

@@ -20,15 +20,15 @@ from premodel.profiling.passes.features import FeatureResult, extract_all
 from premodel.profiling.passes.penultimate import check_candidate, extract_penultimate
 from premodel.profiling.passes.predictions import PredictionResult, predict_all
 from premodel.profiling.passes.scores import ScoreResult, score_all
-from premodel.profiling.passes.timings import BUSY_CORES, TimingOptions, TimingResult, time_all
+from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_all
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.samples import Inventory, take_inventory
 from premodel.profiling.workers.ray_connection import check_address
 from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
-from premodel.runtime.conditions import device_name, measure_conditions, too_many_threads
-from premodel.store.runs import begin_run, end_run, register_zoo
+from premodel.runtime.conditions import busy_note, device_name, measure_conditions, too_many_threads
+from premodel.store.runs import begin_run, end_run, register_zoo, unrepeatable_note
 from premodel.store.samples import Entry, register_samples, set_aside
 from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate, Zoo
@@ -162,7 +162,12 @@ class ProfileReport:
             "relabelled": self.relabelled,
             "calibration": self.calibration,
             "predictions": self.predictions
-            and {"new": self.predictions.predictions, "kept": self.predictions.kept, "failed": self.predictions.failed},
+            and {
+                "new": self.predictions.predictions,
+                "kept": self.predictions.kept,
+                "failed": self.predictions.failed,
+                "repeated": self.predictions.repeated,
+            },
             "timings": self.timings and asdict(self.timings),
             "features": self.features and {"new": self.features.vectors, "kept": self.features.kept},
             "energy": self.energy and asdict(self.energy),
@@ -318,6 +323,10 @@ class _Run:
     def _predict(self, report: ProfileReport) -> None:
         report.predictions = predict_all(self.store, self.answering, *self._spread(report))
         report.scores = score_all(self.store, self.answering, self.dataset, report.inventory.entries)
+        names = {one.prediction_key: one.name for one in self.answering}
+        for key, (differ, asked) in report.predictions.repeated.items():
+            if differ:
+                self.progress.note(unrepeatable_note(names[key], differ, asked))
         self._need_one_readable(report.predictions.opened + report.predictions.kept, report)
 
     def _extract(self, report: ProfileReport) -> None:
@@ -444,8 +453,6 @@ def _note_how_timing_went(note: Callable[[str], None], result: TimingResult, lat
         note(f"latency of {names}: {text}")
     if result.invalid:
         note(f"INVALID timings: {', '.join(result.invalid)}; measure them again with --retime")
-    if result.other_cores is not None and result.other_cores > BUSY_CORES:
-        note(
-            f"other programs kept {result.other_cores:.1f} cores busy while timing; latencies may be too high: "
-            "measure them again on an idle machine with --retime all"
-        )
+    busy = busy_note(result.other_cores, result.other_processes)
+    if busy:
+        note(f"{busy} while timing; latencies may be too high: measure them again on an idle machine with --retime all")

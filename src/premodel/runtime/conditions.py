@@ -16,6 +16,9 @@ from premodel.records import Conditions
 from premodel.version import __version__
 
 LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "openvino")
+BUSY_CORES = 0.2
+"""Cores busy with other programs above which latencies are doubted."""
+SHOWN_CORES, SHOWN_PROCESSES = 0.05, 3
 _BOARD = Path("/proc/device-tree/model")
 _CPUINFO = Path("/proc/cpuinfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -125,6 +128,7 @@ class OtherLoad:
 
     def __init__(self) -> None:
         self._start = self._now()
+        self._processes = _process_seconds()
 
     def cores(self) -> float | None:
         """Cores busy with other work, on average; None where the system does not tell."""
@@ -133,6 +137,18 @@ class OtherLoad:
             return None
         seconds, busy, own = (b - a for a, b in zip(self._start, end, strict=True))
         return max(0.0, (busy - own) / seconds)
+
+    def processes(self) -> dict[str, float]:
+        """The busiest other programs by name, with the cores that each kept busy; empty where the system hides them."""
+        end = self._now()
+        if self._start is None or end is None or end[0] <= self._start[0]:
+            return {}
+        found: dict[str, float] = {}
+        for (pid, name), seconds in _process_seconds().items():
+            busy = (seconds - self._processes.get((pid, name), 0.0)) / (end[0] - self._start[0])
+            found[name] = found.get(name, 0.0) + max(0.0, busy)
+        busiest = sorted(((busy, name) for name, busy in found.items() if busy >= SHOWN_CORES), reverse=True)
+        return {name: round(busy, 2) for busy, name in busiest[:SHOWN_PROCESSES]}
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:
@@ -144,6 +160,31 @@ class OtherLoad:
         times = os.times()
         own = times.user + times.system + times.children_user + times.children_system
         return now_ms() / 1e3, (user + nice + system + irq + softirq + steal) / ticks, own
+
+
+def busy_note(other_cores: float | None, processes: Mapping[str, float] | None = None) -> str:
+    """The words on a machine that was not idle, by how many cores others kept busy; empty where it was idle enough."""
+    if other_cores is None or other_cores <= BUSY_CORES:
+        return ""
+    names = ", ".join(f"{name} {busy:.1f}" for name, busy in (processes or {}).items())
+    load = f"; load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") and not processes else ""
+    return f"other programs kept {other_cores:.1f} cores busy" + (f" ({names})" if names else load)
+
+
+def _process_seconds() -> dict[tuple[int, str], float]:
+    """Processor time of every process but this one and its children, in seconds; empty where there is no /proc."""
+    if sys.platform != "linux":
+        return {}
+    own, ticks = os.getpid(), os.sysconf("SC_CLK_TCK")
+    found: dict[tuple[int, str], float] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        head, _, rest = _read(folder / "stat").rpartition(")")
+        pid, _, name = head.partition(" (")
+        fields = rest.split()
+        if len(fields) < 13 or not pid.isdecimal() or own in (int(pid), int(fields[1])):
+            continue
+        found[int(pid), name] = (int(fields[11]) + int(fields[12])) / ticks
+    return found
 
 
 def _versions(names: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -105,7 +105,8 @@ def end_run(store: Store, run: int, values: Mapping[str, str]) -> None:
 def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
     """Conditions of a run, of the newest if None; empty if there is none.
 
-    If the run timed anything and reached its end, `other_cores` is the number of cores that other programs kept busy.
+    If the run timed anything and reached its end, `other_cores` is the number of cores that other programs kept busy,
+    `other_processes` the busiest of these, and `engine_ms` what an answer costs beyond its stages.
     """
     query = select(RUNS.c.conditions, RUNS.c.outcome, RUNS.c.run).order_by(RUNS.c.run.desc())
     if run is not None:
@@ -119,10 +120,44 @@ def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
     timings = outcome.get("timings")
     if not timings:
         return conditions
-    cores = timings.get("other_cores") if isinstance(timings, dict) else timings
+    told = timings if isinstance(timings, dict) else {"other_cores": timings}
+    cores, engine_ms = told.get("other_cores"), told.get("engine_ms")
     if cores is not None:
         number(cores, "runs", row.run, "other_cores of the outcome", 0, MAX_RUN)
+    if engine_ms is not None:
+        number(engine_ms, "runs", row.run, "engine_ms of the outcome", 0, MAX_RUN)
+        conditions = {**conditions, "engine_ms": engine_ms}
+    processes = told.get("other_processes")
+    if isinstance(processes, dict) and processes:
+        conditions = {**conditions, "other_processes": {str(name): busy for name, busy in processes.items()}}
     return {**conditions, "other_cores": cores}
+
+
+def unrepeatable(store: Store) -> dict[str, tuple[int, int]]:
+    """Of candidates that differed, by prediction key: samples answered otherwise when asked again, and samples asked.
+
+    What the newest run that repeated a candidate says counts.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    with store.reading() as connection:
+        rows = connection.execute(select(RUNS.c.run, RUNS.c.outcome).order_by(RUNS.c.run.desc())).all()
+    for row in rows:
+        predictions = {} if row.outcome is None else read_json(row.outcome, "runs", row.run).get("predictions")
+        repeated = predictions.get("repeated") if isinstance(predictions, dict) else None
+        for key, counts in repeated.items() if isinstance(repeated, dict) else ():
+            differ, asked = counts if isinstance(counts, list) and len(counts) == 2 else (counts, counts)
+            for value in (differ, asked):
+                number(value, "runs", row.run, "repeated of the outcome", 0, MAX_RUN)
+            found.setdefault(str(key), (int(differ), int(asked)))
+    return {key: counts for key, counts in found.items() if counts[0]}
+
+
+def unrepeatable_note(name: str, differ: int, asked: int) -> str:
+    """The words on a candidate that answers differently each time."""
+    return (
+        f"{name} does not repeat itself: {differ} of {asked} samples ({100 * differ / asked:.0f} %) were answered "
+        "otherwise when asked again, so what is measured of it holds for no other run"
+    )
 
 
 def all_conditions(store: Store) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ from premodel.store.runs import (
     read_labels,
     read_opencv_threads,
     run_conditions,
+    unrepeatable,
 )
 from premodel.store.samples import read_samples
 from premodel.store.store import Store
@@ -178,6 +180,7 @@ def _load(
             "extractor": version,
             "decode_valid": decoding.timing.valid,
             "left_out_samples": int(len(samples) - len(rows)),
+            **_notes(store, chosen),
         },
         task=first.model.task,
         graded={criterion: scores[rows] for criterion, scores in graded.items()},
@@ -194,6 +197,14 @@ def _sample_latencies(took_ms: NDArray[np.float64], mean_ms: NDArray[np.float64]
     own = np.nanmean(took_ms, axis=0)
     scaled = took_ms * np.where(np.isfinite(mean_ms), mean_ms / own, 1.0)
     return np.where(np.isnan(scaled), np.nanmean(scaled, axis=0), scaled)
+
+
+def _notes(store: Store, chosen: Sequence[StoredCandidate]) -> dict[str, Any]:
+    """Candidates that do not repeat themselves, and what was made from others; only where there are any."""
+    counts = unrepeatable(store)
+    differ = {one.name: list(counts[one.prediction_key]) for one in chosen if one.prediction_key in counts}
+    origins = {one.name: model.origin.kind for one in chosen if (model := one.candidate().model).origin is not None}
+    return ({"unrepeatable": differ} if differ else {}) | ({"siblings": origins} if origins else {})
 
 
 def _complete_rows(

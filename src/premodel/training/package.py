@@ -23,6 +23,8 @@ from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables
 from premodel.zoo.manifest import Candidate
 
+HIDDEN = ("data", "other_processes")
+"""Conditions that name what else is on the machine of the profile; they do not travel with a bundle."""
 TEST = "test"
 """Where the final test is in a bundle's training record."""
 
@@ -172,7 +174,7 @@ def _folder(tables: Tables, candidates: Sequence[Candidate]) -> Path:
 
 def _conditions(tables: Tables) -> dict[str, Any]:
     """Where and how it was measured, without the paths of the machine it was measured on."""
-    conditions: dict[str, Any] = plain({name: value for name, value in tables.conditions.items() if name != "data"})
+    conditions: dict[str, Any] = plain({name: value for name, value in tables.conditions.items() if name not in HIDDEN})
     if isinstance(conditions.get("zoo"), dict):
         conditions["zoo"].pop("file", None)
     return conditions

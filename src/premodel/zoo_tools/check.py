@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from premodel.backends.base import Tensor
 from premodel.clock import now_ms
 from premodel.errors import PremodelError, RunError, SampleError
 from premodel.profiling.datasets.base import Dataset
 from premodel.runtime.candidate import NetworkPool, OpenedCandidate
 from premodel.runtime.prediction import rank_of
 from premodel.stats import wilson
+from premodel.store.runs import unrepeatable_note
 from premodel.zoo.manifest import Candidate, Zoo
 
 DEFAULT_LIMIT = 200
+REPEATS = 20
+"""Inputs that are run once more at the end, to see whether a candidate repeats itself."""
 
 
 @dataclass
@@ -145,10 +149,12 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
     failures: list[str] = []
     shifted = {-1: 0, 1: 0}
     ran: list[int] = []
+    repeats: list[tuple[Tensor, int]] = []
     domain = opened.candidate.domain
     for one, label in zip(samples.inputs, samples.labels, strict=True):
         try:
-            distribution = opened.distribution(opened.prepare(one, domain.shared(one)))
+            tensor = opened.prepare(one, domain.shared(one))
+            distribution = opened.distribution(tensor)
         except RunError as error:
             failures.append(str(error))
             continue
@@ -157,14 +163,27 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
         check.top1 += rank == 0
         check.top5 += rank < 5
         answer = int(distribution.argmax())
+        if len(repeats) < REPEATS:
+            repeats.append((tensor, answer))
         for shift in shifted:
             shifted[shift] += answer + shift == label
     check.samples = len(ran)
     if failures:
         text = f"{len(failures)} of {len(samples.inputs)} runs failed, first: {failures[0]}"
         (check.warnings if ran else check.errors).append(text)
+    differ = sum(_again(opened, tensor) != answer for tensor, answer in repeats)
+    if differ:
+        check.warnings.append(unrepeatable_note(opened.candidate.name, differ, len(repeats)))
     if ran:
         check.warnings.extend(_chance_warning(check, ran, shifted, opened.candidate))
+
+
+def _again(opened: OpenedCandidate, tensor: Tensor) -> int | None:
+    """The answer to the same tensor once more; None if it fails."""
+    try:
+        return int(opened.distribution(tensor).argmax())
+    except RunError:
+        return None
 
 
 def _chance_warning(

@@ -183,6 +183,7 @@ def _context(report: Report) -> dict[str, Any]:
         "version": __version__,
         "verdicts": verdicts(rows, report.objective),
         "hint": evaluation.hint,
+        "originals": list(evaluation.originals),
         "warnings": list(evaluation.warnings),
         "chosen": chosen,
         "best": candidates[singles.best],

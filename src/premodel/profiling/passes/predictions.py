@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from premodel.clock import now_ms
 from premodel.domains.base import Domain
 from premodel.domains.registry import adopt
@@ -28,6 +30,11 @@ GATHER_MS = 200.0
 
 MAX_FAILURES = 50
 """A candidate that has failed on this many samples and succeeded on none stops the pass."""
+
+MIN_REPEATS, MAX_REPEATS, REPEATED_PART = 5, 20, 20
+"""One sample in twenty is asked again after the pass, at least 5 and at most 20."""
+SAME_PROBABILITY = 0.01
+"""A larger difference of the first probability is no rounding of threads or of a processor."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,8 @@ class PredictionResult:
         (name, reason) of images that could not be opened.
     opened:
         Images that could be.
+    repeated:
+        By prediction key: samples that were answered otherwise when they were asked again, and samples asked again.
     """
 
     predictions: int = 0
@@ -154,6 +163,7 @@ class PredictionResult:
     failed: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    repeated: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def predict_all(
@@ -185,6 +195,7 @@ def predict_all(
     if not wanted:
         return result
     succeeded = [bool(truths) for truths in known]
+    repeats = _Repeats(list(wanted))
     job = PredictionJob(dataset.domain, distinct, threads)
     if workers.apart:
         job = PredictionJob(dataset.domain, tuple(candidate.with_threads(1) for candidate in distinct), threads=1)
@@ -193,6 +204,7 @@ def predict_all(
         with Writer(store) as writer:
             for answers in workers.run(job, tasks_of(dataset, entries, wanted), len(wanted)):
                 _store_answers(writer, answers, distinct, dataset, result)
+                repeats.first(answers)
                 opened = answers.opening is None or not answers.opening.reason
                 progress.advance(len(answers.answers) if opened else len(wanted[answers.entry.sample]))
                 _check_failures(distinct, answers, succeeded, result)
@@ -200,7 +212,57 @@ def predict_all(
         progress.end()
     for candidate, success in zip(distinct, succeeded, strict=True):
         _stop_if_always_failing(candidate, success, result, minimum=1)
+    if len(repeats.samples):
+        again = {sample: indices for sample, indices in wanted.items() if sample in repeats.samples}
+        progress.begin("repeating a few", sum(map(len, again.values())), "predictions")
+        try:
+            for answers in workers.run(job, tasks_of(dataset, entries, again), len(again)):
+                repeats.again(answers)
+                progress.advance(len(answers.answers))
+        finally:
+            progress.end()
+    result.repeated = {distinct[index].prediction_key: counts for index, counts in repeats.counts.items()}
     return result
+
+
+class _Repeats:
+    """A few samples, spread over the run, whose answers are compared with those to the same samples asked again.
+
+    Parameters
+    ----------
+    samples:
+        All that are asked, in order.
+    """
+
+    def __init__(self, samples: Sequence[str]) -> None:
+        count = min(len(samples), max(MIN_REPEATS, min(MAX_REPEATS, len(samples) // REPEATED_PART)))
+        rows = {round(place * (len(samples) - 1) / max(1, count - 1)) for place in range(count)}
+        self.samples = frozenset(samples[row] for row in rows)
+        self.counts: dict[int, tuple[int, int]] = {}
+        self._first: dict[tuple[str, int], Answer] = {}
+
+    def first(self, answers: Answers) -> None:
+        """Remember what was answered first."""
+        if answers.entry.sample in self.samples:
+            for answer in answers.answers:
+                self._first[answers.entry.sample, answer.candidate] = answer
+
+    def again(self, answers: Answers) -> None:
+        """Compare."""
+        for answer in answers.answers:
+            before = self._first.get((answers.entry.sample, answer.candidate))
+            if before is not None:
+                differ, asked = self.counts.get(answer.candidate, (0, 0))
+                self.counts[answer.candidate] = differ + _differ(before, answer), asked + 1
+
+
+def _differ(one: Answer, other: Answer) -> bool:
+    """Is it another label, or the same with clearly another probability; or did one of the two fail."""
+    if one.labels is None or other.labels is None or one.probabilities is None or other.probabilities is None:
+        return (one.labels is None) != (other.labels is None)
+    labels = [int(np.frombuffer(answer, "<i4")[0]) for answer in (one.labels, other.labels)]
+    probabilities = [float(np.frombuffer(answer, "<f4")[0]) for answer in (one.probabilities, other.probabilities)]
+    return labels[0] != labels[1] or abs(probabilities[0] - probabilities[1]) > SAME_PROBABILITY
 
 
 def _store_answers(

@@ -11,6 +11,7 @@ from premodel.domains.base import Domain
 from premodel.profiling.boards import Board, BoardCandidateWork, BoardDecodeWork, BoardFeatureWork
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.footprint import measure_footprint
+from premodel.profiling.passes.engine import measure_engine
 from premodel.profiling.passes.interleaved import PREPROCESS, CandidateWork, FeatureWork, Subject, time_interleaved
 from premodel.profiling.progress import Progress
 from premodel.profiling.samples import draw_inputs
@@ -27,12 +28,10 @@ from premodel.store.measurements import (
     unpack_runs,
     write_timings,
 )
+from premodel.store.runs import read_labels
 from premodel.store.samples import Entry
 from premodel.store.store import Store
 from premodel.zoo.manifest import Candidate
-
-BUSY_CORES = 0.2
-"""Cores busy with other programs above which the user is warned."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,25 @@ class TimingOptions:
 
 @dataclass
 class TimingResult:
-    """What the pass did: subjects timed, records kept from before, and cores that other programs kept busy."""
+    """What the pass did.
+
+    Attributes
+    ----------
+    timed, kept, invalid:
+        Subjects timed, how many records were kept from before, and subjects whose records are INVALID.
+    other_cores, other_processes:
+        Cores that other programs kept busy meanwhile, and the busiest of these programs; None and empty where the
+        system does not tell.
+    engine_ms:
+        What an answer costs beyond its stages; None if it was not measured.
+    """
 
     timed: list[str] = field(default_factory=list)
     kept: int = 0
     invalid: list[str] = field(default_factory=list)
     other_cores: float | None = None
+    other_processes: dict[str, float] = field(default_factory=dict)
+    engine_ms: float | None = None
 
 
 def time_all(
@@ -112,11 +124,24 @@ def time_all(
         distinct = {candidate.timing_key: candidate for candidate in candidates}
         session.weigh([distinct[name] for name in wanted if name in distinct], inputs[0])
         session.time(distinct, decoding, features, wanted, inputs)
-        result.other_cores = session.other_cores
+        result.other_cores, result.other_processes = session.other_cores, session.other_processes
+        if options.board is None:
+            usable = [one for one in candidates if not one.model.is_remote]
+            times = read_timings(store, options.device)
+            known = [one for one in usable if one.timing_key in times and times[one.timing_key].timing.count]
+            fastest = min(known, key=lambda one: times[one.timing_key].timing.median_ms, default=None)
+            if fastest is not None:
+                result.engine_ms = measure_engine(fastest, read_label_names(store), inputs)
         result.timed = [names[name] for name in wanted]
         stored = read_timings(store, options.device)
     result.invalid = [names[name] for name in names if name in stored and not stored[name].timing.valid]
     return result
+
+
+def read_label_names(store: Store) -> tuple[str, ...]:
+    """The labels of a store."""
+    with store.reading() as connection:
+        return read_labels(connection)
 
 
 def _is_wanted(record: StoredTiming | None, retime: str) -> bool:
@@ -139,6 +164,7 @@ class _Session:
         self._footprints: dict[str, Footprint] = {}
         self._percent = 0
         self.other_cores: float | None = None
+        self.other_processes: dict[str, float] = {}
 
     def weigh(self, candidates: Sequence[Candidate], data: bytes) -> None:
         """Measure load time and memory, once for each network."""
@@ -178,9 +204,11 @@ class _Session:
                 time_interleaved(
                     todo, others, inputs, self._domain.decode, options.max_seconds, options.seed, self._hand_over
                 )
+                self._progress.advance(100 - self._percent)  # what the cap cut short is over too
             finally:
                 self._progress.end()
-            self.other_cores = None if self._on_board else load.cores()
+            if not self._on_board:
+                self.other_cores, self.other_processes = load.cores(), load.processes()
         finally:
             for one in opened:
                 one.close()
