@@ -49,12 +49,14 @@ def test_json_is_one_object(small: SmallZoo, tmp_path: Path, capsys: pytest.Capt
     assert main(words(small, *options)) == 0
     first = json.loads(capsys.readouterr().out)
     assert (first["rows"], first["samples"], first["unreadable"], first["duplicates"]) == (6, 6, [], [])
+    repeated = first["predictions"].pop("repeated")
+    assert list(repeated.values()) == [[0, 5], [0, 5]]
     assert first["predictions"] == {"new": 12, "kept": 0, "failed": {}}
     assert first["timings"] is first["features"] is None
     assert {one["name"]: one["predictions"] for one in first["candidates"]} == {"m0": 6, "m1": 6}
     assert main(words(small, *options)) == 0
     second = json.loads(capsys.readouterr().out)
-    assert second["predictions"] == {"new": 0, "kept": 12, "failed": {}}
+    assert second["predictions"] == {"new": 0, "kept": 12, "failed": {}, "repeated": {}}
     assert second["run"] == 2
 
 

@@ -11,6 +11,7 @@ from premodel.runtime.policies.base import Policy
 from premodel.training.guarantee import GuaranteeError, reference_alone
 from premodel.training.options import Guarantee, TrainOptions
 from premodel.training.tables import Tables
+from profiles import make_tables
 from telling import telling_tables
 
 
@@ -60,3 +61,11 @@ def test_a_refusal_without_an_alternative_is_told(tables: Tables) -> None:
 
     with pytest.raises(OptionError, match="no"):
         cross_validate(tables, [Method("one", "premodel", "cascade", fit)], criterion="top1", folds=2)
+
+
+def test_one_candidate_alone_has_the_latency_of_that_candidate() -> None:
+    """The time of a decision that is always the same would make two figures of one thing."""
+    rng = np.random.default_rng(0)
+    tables = make_tables(rng.random((60, 2)) < [0.5, 0.9], latency_ms=[1.0, 3.0], decode_ms=0.25)
+    (alone,) = cross_validate(tables, [premodel_method("alone", TrainOptions("single"))], criterion="top1", folds=3)
+    assert (alone.latency_ms == 3.25).all()

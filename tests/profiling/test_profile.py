@@ -18,6 +18,7 @@ from premodel.domains.image.decode import decode
 from premodel.domains.image.features.extractor import Extractor
 from premodel.errors import DatasetError, ModelError, OptionError, StoreError
 from premodel.profiling.datasets.registry import read_dataset
+from premodel.profiling.passes import predictions
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.store.schema import FEATURES, PREDICTIONS, RUNS, SAMPLES
 from premodel.store.store import Store
@@ -50,6 +51,13 @@ class Notes:
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predictions are counted here; those that are asked again are in `test_repeats`."""
+    for name in ("MIN_REPEATS", "MAX_REPEATS"):
+        monkeypatch.setattr(predictions, name, 0)
 
 
 @pytest.fixture

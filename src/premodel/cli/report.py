@@ -67,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
     objective = next(iter(premodels.values())).objective
     try:
         evaluation = evaluate(tables, premodels, criterion=criterion, folds=args.folds, seed=args.seed, progress=show)
-        progress.describe("peers")
+        progress.begin("peers", 1, "comparison")
         peers = peer_curves(tables, criterion, objective, folds=args.folds, seed=args.seed)
+        progress.advance()
     finally:
         progress.end()
     title = args.title or f"premodel report: {Path(args.store).name}"
