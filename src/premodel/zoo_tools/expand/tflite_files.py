@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,8 @@ from premodel.backends.base import Tensor
 from premodel.errors import MissingExtraError, ModelError
 
 EXTRA = "expand-litert"
+SIGNATURE = "serving_default"
+"""The quantiser's own name for the signature of a file that has one."""
 
 
 def quantiser_version() -> str:
@@ -52,17 +55,44 @@ def quantise(file: Path, tensors: Sequence[Tensor], part: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        signatures = Interpreter(model_path=str(file)).get_signature_list()
+        content = _with_signature(file.read_bytes())
+        signatures = Interpreter(model_content=content).get_signature_list()
         if len(signatures) != 1:
             raise ModelError("the quantiser needs a file with one signature", where=file, given=len(signatures))
         (name, signature) = next(iter(signatures.items()))
         (feed,) = signature["inputs"]
-        tool = quantizer.Quantizer(str(file), recipe.static_wi8_ai8())
-        ranges = tool.calibrate({name: [{feed: tensor} for tensor in tensors]}, num_threads=1)
-        content = tool.quantize(ranges, enable_progress_report=False).quantized_model
+        tool = quantizer.Quantizer(content, recipe.static_wi8_ai8())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the memory that calibration takes
+            ranges = tool.calibrate({name: [{feed: tensor} for tensor in tensors]}, num_threads=1)
+            content = tool.quantize(ranges, enable_progress_report=False).quantized_model
     except (OSError, ModelError):
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelError(f"the quantiser cannot do it ({reason})", where=file) from error
     part.write_bytes(bytes(content))
+
+
+def _with_signature(content: bytes) -> bytes:
+    """The file with a signature, which the quantiser asks for and older converters did not write."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    if model.signatureDefs or len(model.subgraphs) != 1:
+        return content
+    graph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    for side, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        entries = []
+        for number, index in enumerate(indices):
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = f"{side[:-1]}_{number}", int(index)
+            entries.append(entry)
+        setattr(signature, side, entries)
+    model.signatureDefs = [signature]
+    builder = flatbuffers.Builder(len(content) + 4096)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
