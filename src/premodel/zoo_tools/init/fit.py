@@ -11,7 +11,13 @@ from premodel.zoo_tools.init.conventions import FITTED, Convention, mean_and_std
 from premodel.zoo_tools.init.trial import MAPPING_P, Trial, sign_test
 
 FIT_IMAGES = 64
-MAX_FIT_RUNS = 3000
+MAX_FIT_RUNS = 6000
+MEANS = tuple(number / 8 for number in range(9))
+STDS = (1 / 255, 0.15, 0.3, 0.6, 1.2)
+"""The grid that the search starts from, on the first images."""
+GRID_IMAGES = 16
+N_STARTS = 3
+TRUTH_WEIGHT = 0.1
 MIN_STEP = 0.04
 """The search ends when scale and shift are known to this share of the scale."""
 FIRST_STEP = 0.5
@@ -24,8 +30,8 @@ def fit_scale_and_shift(trial: Trial, taken: Convention) -> Convention:
 
     Notes
     -----
-    Value = a * pixel / 255 + b, one a and one b for all channels and then a b for each, by pattern search from what was
-    taken: the network is a black box, and its accuracy has no gradient. Half of the images, and at most FIT_IMAGES,
+    Value = a * pixel / 255 + b, one a and one b for all channels and then a b for each, by pattern search from the best
+    of a grid: the network is a black box, and its accuracy has no gradient. Half of the images, and at most FIT_IMAGES,
     are fitted on; all the others judge.
     """
     n = len(trial.images)
@@ -34,7 +40,25 @@ def fit_scale_and_shift(trial: Trial, taken: Convention) -> Convention:
     if n - count < MIN_HELD_OUT or quantised:
         return taken
     spent = trial.runs
-    best = _as_numbers(taken)
+    first = _as_numbers(taken)
+    few = min(GRID_IMAGES, count)
+    # The best of each scale: the far too large ones are alike, and would take every place.
+    starts = [
+        max((_fitted(first, (mean,), (std,)) for mean in MEANS), key=lambda one: _score(trial, one, few))
+        for std in STDS
+    ]
+    starts.sort(key=lambda one: _score(trial, one, few), reverse=True)
+    found = [_descend(trial, start, count, spent) for start in (first, *starts[:N_STARTS])]
+    best = max(found, key=lambda one: _score(trial, one, count))
+    trial.run([best], n, "fitted scale and shift")
+    held_out = slice(count, n)
+    if sign_test(trial.right(best)[held_out], trial.right(taken)[held_out]) < MAPPING_P:
+        return best
+    return taken
+
+
+def _descend(trial: Trial, best: Convention, count: int, spent: int) -> Convention:
+    """The best that steps of a scale or a shift lead to, ever smaller ones."""
     score = _score(trial, best, count)
     step = FIRST_STEP
     while step >= MIN_STEP and trial.runs - spent < MAX_FIT_RUNS:
@@ -44,11 +68,7 @@ def fit_scale_and_shift(trial: Trial, taken: Convention) -> Convention:
             score, best = top[0], top[2]
         else:
             step /= 2
-    trial.run([best], n, "fitted scale and shift")
-    held_out = slice(count, n)
-    if sign_test(trial.right(best)[held_out], trial.right(taken)[held_out]) < MAPPING_P:
-        return best
-    return taken
+    return best
 
 
 def _as_numbers(one: Convention) -> Convention:
@@ -57,9 +77,9 @@ def _as_numbers(one: Convention) -> Convention:
 
 
 def _score(trial: Trial, one: Convention, count: int) -> float:
-    """Accuracy and mean probability of the truth, together: the one is what counts, the other has fewer steps."""
+    """Accuracy and some of the mean probability of the truth: the one is what counts, the other has fewer steps."""
     trial.run([one], count, "fitting scale and shift")
-    return trial.order(one, count)
+    return trial.order(one, count, TRUTH_WEIGHT)
 
 
 def _neighbours(one: Convention, step: float) -> Iterator[Convention]:

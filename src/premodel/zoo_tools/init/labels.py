@@ -24,6 +24,7 @@ NO_FOLDERS = frozenset({"__MACOSX"})
 """Folders that archivers leave behind."""
 GIVEN, SHIFT = "given", "shift"
 TEXTUAL, NATURAL, CASELESS, REVERSED = "textual order", "natural order", "order without case", "reversed order"
+NATURAL_CASELESS = "natural order without case"
 OWN = "the order of the file's own names"
 
 
@@ -131,6 +132,7 @@ def orders_of(labels: Sequence[str], own: Iterable[Sequence[str]] = ()) -> list[
     wanted.append((TEXTUAL, sorted(labels)))
     wanted.append((NATURAL, sorted(labels, key=natural_key)))
     wanted.append((CASELESS, sorted(labels, key=str.casefold)))
+    wanted.append((NATURAL_CASELESS, sorted(labels, key=lambda label: natural_key(label.casefold()))))
     if len(labels) == 2:
         wanted.append((REVERSED, labels[::-1]))
     orders: list[Order] = []

@@ -33,6 +33,8 @@ RUNS_PER_IMAGE = {
 }
 MIN_RACE_RUNS = 150
 """What one race may cost: so many times the images, but no less than that."""
+COLOUR_WEIGHT = 0.01
+"""Of the probability of the truth where colours are ranked: too large values make any network sure of its answers."""
 PREFERRED_T = 2.0
 """Of the probabilities of the truth, paired: a less usual choice is taken only beyond it."""
 SMALL_FILE_BYTES = 400_000
@@ -147,7 +149,13 @@ class Found:
         return self.above_chance and not self.doubtful and all(decision.clear for decision in settled)
 
 
-def race(trial: Trial, conventions: Iterable[Convention], what: str, budget: int | None = None) -> list[Convention]:
+def race(
+    trial: Trial,
+    conventions: Iterable[Convention],
+    what: str,
+    budget: int | None = None,
+    truth_weight: float = COLOUR_WEIGHT,
+) -> list[Convention]:
     """Run conventions on ever more images, dropping those that are clearly less accurate than the leader.
 
     Parameters
@@ -155,6 +163,8 @@ def race(trial: Trial, conventions: Iterable[Convention], what: str, budget: int
     budget:
         Runs that the race may cost; None for no bound. Where it does not suffice for all that are left, the less
         accurate are set aside; they are not ruled out.
+    truth_weight:
+        Of the probability of the truth beside the accuracy, to rank by.
 
     Returns
     -------
@@ -177,7 +187,7 @@ def race(trial: Trial, conventions: Iterable[Convention], what: str, budget: int
             alive = alive[:affordable]
         trial.run(alive, count, what)
         trial.settle_mapping(alive, count)
-        alive.sort(key=lambda one, count=count: trial.order(one, count), reverse=True)  # type: ignore[misc]
+        alive.sort(key=lambda one, count=count: trial.order(one, count, truth_weight), reverse=True)  # type: ignore[misc]
         alive = [one for one in alive if one is alive[0] or not trial.is_clearly_behind(one, alive[0], count)]
         seen = count
     return alive
@@ -194,11 +204,12 @@ def find_preprocessing(trial: Trial) -> Found:
     Notes
     -----
     The colours race with the usual crop, the best with every crop, those close to it once more with the crop found, the
-    winner with every interpolation. Choices are ranked by accuracy and mean probability of the truth, in equal parts:
-    the one is what counts, the other needs fewer images. Of equals the more usual one is taken, and the usual values
-    and interpolation stay unless another is better on the same images. BGR and inverted values are taken only where
-    they are clearly more accurate over all crops that both were run with. What is found is distrusted where the
-    accuracy is far below the confidence: rarer values are tried then, and at last a scale and a shift are fitted.
+    winner with every interpolation. Colours are ranked by accuracy, crops and interpolations by accuracy and mean
+    probability of the truth in equal parts: the one is what counts, the other needs fewer images. Of equals the more
+    usual one is taken, and the usual values and interpolation stay unless another is better on the same images. BGR and
+    inverted values are taken only where they are clearly more accurate over all crops that both were run with. What is
+    found is distrusted where the accuracy is far below the confidence: rarer values are tried then, and at last a scale
+    and a shift are fitted.
     """
     n = len(trial.images)
     leading = race(trial, colours(trial.inspected), "channels and values", _budget(trial, "colour"))
@@ -210,7 +221,7 @@ def find_preprocessing(trial: Trial) -> Found:
         leading = race(trial, [*leading, *wide], "crop", _budget(trial, "colour and crop"))
     taken = _preferred(trial, leading)
     for _ in range(MAX_TURNS):
-        usual_crop, taken = taken, race(trial, crops(taken, trial.inspected), "crop", _budget(trial, "crop"))[0]
+        usual_crop, taken = taken, race(trial, crops(taken, trial.inspected), "crop", _budget(trial, "crop"), 1.0)[0]
         # At a crop that shows the network much less than it needs, colours cannot be told apart.
         kept = leading[:KEPT_COLOURS]
         if trial.is_clearly_ahead(taken, usual_crop):
@@ -222,7 +233,7 @@ def find_preprocessing(trial: Trial) -> Found:
         if again.colour == taken.colour:
             break
         taken = again
-    usual, best = taken, race(trial, interpolations(taken), "interpolation", _budget(trial, "interpolation"))[0]
+    usual, best = taken, race(trial, interpolations(taken), "interpolation", _budget(trial, "interpolation"), 1.0)[0]
     taken = best if trial.truth_t(best, usual) > PREFERRED_T or trial.is_clearly_ahead(best, usual) else usual
     trial.run([taken], n, "all images")
     trial.settle_mapping([taken], n)
@@ -303,8 +314,10 @@ def _preferred(trial: Trial, leading: Sequence[Convention]) -> Convention:
     """The most accurate, unless a more usual order of channels, or more usual values, may be as good."""
     best = leading[0]
     usual_one = next(colours(trial.inspected)).with_crop_of(best)
-    if usual_one in leading and trial.truth_t(best, usual_one) <= PREFERRED_T:
-        best = best if trial.is_clearly_ahead(best, usual_one) else usual_one
+    if usual_one in trial.tried() and usual_one != best:
+        ahead = trial.compare([best], [usual_one], "").behind > 0 and trial.truth_t(best, usual_one) > PREFERRED_T
+        if not (ahead or trial.is_clearly_ahead(best, usual_one)):
+            best = usual_one
     for usual in (_with_rgb(best), _not_inverted(best)):
         if usual == best or usual not in trial.tried():
             continue
@@ -336,9 +349,20 @@ def _further(trial: Trial, taken: Convention) -> Convention:
     trial.run([best], n, "all images")
     if best != taken and sign_test(trial.right(best), trial.right(taken)) < MAPPING_P:
         taken = best
-    if _is_doubtful(trial, taken):
-        taken = fit_scale_and_shift(trial, taken)
-    return taken
+    if not _is_doubtful(trial, taken):
+        return taken
+    # A crop that was found with wrong values is no better than the usual one, unless clearly so.
+    usual_crop = replace(next(crops(taken)), interpolation=taken.interpolation)
+    start = taken
+    if usual_crop in trial.tried() and not trial.is_clearly_ahead(taken, usual_crop):
+        start = usual_crop
+        trial.run([start], n, "all images")
+    fitted = fit_scale_and_shift(trial, start)
+    if fitted == start:
+        return taken
+    fitted = race(trial, crops(fitted, trial.inspected), "crop", _budget(trial, "crop"), 1.0)[0]
+    trial.run([fitted], n, "all images")
+    return fitted if trial.is_clearly_ahead(fitted, taken) else taken
 
 
 def _decide(trial: Trial, taken: Convention, aspect: str) -> Decision:
@@ -350,7 +374,7 @@ def _decide(trial: Trial, taken: Convention, aspect: str) -> Decision:
     others = []
     seen: dict[Any, Convention] = {}
     for other in trial.tried():
-        if part(other) != part(taken):
+        if part(other) != part(taken) and (other.fitted is None or other.fitted == taken.fitted):
             seen.setdefault(part(other), other)
     for other in seen.values():
         pairs = _like_pairs(trial, taken, other, aspect)

@@ -26,7 +26,7 @@ DROP_P = 0.005
 """Of the exact sign test by which a convention drops out: stricter than the verdict, as it is final."""
 DROP_T = 4.0
 """Of the log probabilities of the truth; it counts where the interval of the accuracies lies above 0 as well."""
-MAPPING_P = 0.001
+MAPPING_P = 0.01
 """Of the exact sign test by which another mapping of outputs to labels is taken, shared among the mappings."""
 SMALLEST_PROBABILITY = 1e-4
 """A single confident error weighs no more than that."""
@@ -215,12 +215,12 @@ class Trial:
         """Mean of the highest probability over its images: what the network promises."""
         return float(self._scores[convention].confidence[self.ran(convention)].mean())
 
-    def order(self, convention: Convention, count: int | None = None) -> float:
+    def order(self, convention: Convention, count: int | None = None, truth_weight: float = 1.0) -> float:
         """To rank by: accuracy plus mean probability of the truth, on (the first `count` of) its images."""
         ran = np.flatnonzero(self.ran(convention))[:count]
         mapping = self.mapping if self._settled else self._best_mapping(convention, len(ran))
         truth = self._scores[convention].truth[ran, mapping]
-        return float(self.right(convention, mapping)[ran].mean()) + float(truth.mean())
+        return float(self.right(convention, mapping)[ran].mean()) + truth_weight * float(truth.mean())
 
     def is_clearly_behind(self, other: Convention, leader: Convention, count: int) -> bool:
         """Is a convention clearly less accurate than the leader on the first `count` images."""
