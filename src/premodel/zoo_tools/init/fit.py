@@ -11,16 +11,17 @@ from premodel.zoo_tools.init.conventions import FITTED, Convention, mean_and_std
 from premodel.zoo_tools.init.trial import MAPPING_P, Trial, sign_test
 
 FIT_IMAGES = 64
-MAX_FIT_RUNS = 6000
+MAX_FIT_RUNS = 2000
+"""Of a network of usual size; a small one is fast, and may run more often."""
 MEANS = tuple(number / 8 for number in range(9))
 STDS = (1 / 255, 0.15, 0.3, 0.6, 1.2)
 """The grid that the search starts from, on the first images."""
 GRID_IMAGES = 16
-N_STARTS = 3
+N_STARTS = 5
 TRUTH_WEIGHT = 0.1
-MIN_STEP = 0.04
+MIN_STEP = 0.02
 """The search ends when scale and shift are known to this share of the scale."""
-FIRST_STEP = 0.5
+FIRST_STEP = 0.25
 MIN_HELD_OUT = 30
 """Images that the fit has not seen, by which it is judged."""
 
@@ -39,7 +40,7 @@ def fit_scale_and_shift(trial: Trial, taken: Convention) -> Convention:
     quantised = trial.inspected.is_integer and not trial.inspected.backend.input.scale
     if n - count < MIN_HELD_OUT or quantised:
         return taken
-    spent = trial.runs
+    last_run = trial.runs + round(MAX_FIT_RUNS * trial.pace)
     first = _as_numbers(taken)
     few = min(GRID_IMAGES, count)
     # The best of each scale: the far too large ones are alike, and would take every place.
@@ -48,7 +49,7 @@ def fit_scale_and_shift(trial: Trial, taken: Convention) -> Convention:
         for std in STDS
     ]
     starts.sort(key=lambda one: _score(trial, one, few), reverse=True)
-    found = [_descend(trial, start, count, spent) for start in (first, *starts[:N_STARTS])]
+    found = [_descend(trial, start, count, last_run) for start in (first, *starts[:N_STARTS])]
     best = max(found, key=lambda one: _score(trial, one, count))
     trial.run([best], n, "fitted scale and shift")
     held_out = slice(count, n)
@@ -57,11 +58,11 @@ def fit_scale_and_shift(trial: Trial, taken: Convention) -> Convention:
     return taken
 
 
-def _descend(trial: Trial, best: Convention, count: int, spent: int) -> Convention:
+def _descend(trial: Trial, best: Convention, count: int, last_run: int) -> Convention:
     """The best that steps of a scale or a shift lead to, ever smaller ones."""
     score = _score(trial, best, count)
     step = FIRST_STEP
-    while step >= MIN_STEP and trial.runs - spent < MAX_FIT_RUNS:
+    while step >= MIN_STEP and trial.runs < last_run:
         tried = [(_score(trial, one, count), number, one) for number, one in enumerate(_neighbours(best, step))]
         top = max(tried, key=lambda item: (item[0], -item[1]))
         if top[0] > score:

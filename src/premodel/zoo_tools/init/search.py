@@ -37,9 +37,6 @@ COLOUR_WEIGHT = 0.01
 """Of the probability of the truth where colours are ranked: too large values make any network sure of its answers."""
 PREFERRED_T = 2.0
 """Of the probabilities of the truth, paired: a less usual choice is taken only beyond it."""
-SMALL_FILE_BYTES = 400_000
-MAX_BUDGET_FACTOR = 10.0
-"""Files below that size get that many times the runs, at most."""
 KEPT_COLOURS = 3
 """Colours that are compared once more at the crop found."""
 MIN_IMAGES = 30
@@ -251,8 +248,7 @@ def _not_ruled_out(trial: Trial, conventions: Iterable[Convention], leader: Conv
 def _budget(trial: Trial, what: str) -> int:
     """Runs that one race may cost; a small network is fast, and may run more often."""
     runs = max(MIN_RACE_RUNS, round(RUNS_PER_IMAGE[what] * len(trial.images)))
-    size = max(1, trial.inspected.file.stat().st_size)
-    return round(runs * min(MAX_BUDGET_FACTOR, max(1.0, SMALL_FILE_BYTES / size)))
+    return round(runs * trial.pace)
 
 
 def _found(trial: Trial, taken: Convention) -> Found:

@@ -30,6 +30,8 @@ MAPPING_P = 0.01
 """Of the exact sign test by which another mapping of outputs to labels is taken, shared among the mappings."""
 SMALLEST_PROBABILITY = 1e-4
 """A single confident error weighs no more than that."""
+SMALL_FILE_BYTES = 400_000
+MAX_PACE = 10.0
 N_PROBABLE = 2
 """Outputs kept of each run, besides those without a label."""
 
@@ -298,6 +300,11 @@ class Trial:
     def _same_truth(self, rows: NDArray[np.bool_], one: Convention, other: Convention) -> bool:
         mine, theirs = self._scores[one], self._scores[other]
         return np.array_equal(mine.truth[rows], theirs.truth[rows])
+
+    @property
+    def pace(self) -> float:
+        """How many times the runs of a network of usual size this one may cost: a small file is a fast network."""
+        return min(MAX_PACE, max(1.0, SMALL_FILE_BYTES / max(1, self.inspected.file.stat().st_size)))
 
     @property
     def written_mapping(self) -> int:
