@@ -67,6 +67,8 @@ def test_a_choice_is_learned_from_the_columns_given(tmp_path: Path) -> None:
     row = next(row for row in found.rows if row.name == "select")
     assert row.accuracy > 0.95
     assert row.latency_ms < 25
+    assert found.routing is not None
+    assert found.routing.apgr_ci[0] > 0.6
     assert main(["doctor", str(store)]) == 0
     words = ["train", str(store), "--out", str(tmp_path / "t.premodel"), "--policy", "select", "--cost-weight", "0.015"]
     assert main(words) == 0

@@ -117,6 +117,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
         f"{evaluation.samples} samples, {evaluation.criterion}, {evaluation.folds} folds, seed {evaluation.seed}",
         format_rows(evaluation.rows),
     ]
+    lines += [] if evaluation.routing is None else ["", str(evaluation.routing)]
     lines += ["", *(line for row in evaluation.rows if row.kind == "premodel" for line in _details(row))]
     return "\n".join(lines)
 

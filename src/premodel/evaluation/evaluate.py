@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from premodel.domains.base import MEASURED_TASK
 from premodel.evaluation.baselines import baseline_methods, mix_row, oracle_row, single_rows
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.originals import beside_original
+from premodel.evaluation.routing import Routing, routing_curve
 from premodel.evaluation.rows import Row, Singles, best_single_row, headline, outcome_row
 from premodel.records import Criterion
 from premodel.stats import MIN_SAMPLES
@@ -39,6 +41,8 @@ class Evaluation:
         What makes the profile unfit for a comparison; to be said first.
     originals:
         Where the zoo holds siblings: the best of them alone and every premodel against the best original, in words.
+    routing:
+        Of answers measured elsewhere by two candidates: accuracy over the share of calls to the stronger one.
     """
 
     criterion: Criterion
@@ -50,6 +54,7 @@ class Evaluation:
     conditions: Mapping[str, object]
     warnings: tuple[str, ...] = ()
     originals: tuple[str, ...] = ()
+    routing: Routing | None = None
 
     @property
     def headline(self) -> str:
@@ -84,6 +89,7 @@ class Evaluation:
             "originals": list(self.originals),
             "warnings": list(self.warnings),
             "rows": [row.to_json() for row in self.rows],
+            **({} if self.routing is None else {"routing": asdict(self.routing)}),
             "conditions": dict(self.conditions),
         }
 
@@ -157,4 +163,5 @@ def evaluate(
         tables.conditions,
         degenerate_cases(tables, criterion),
         beside_original(tables, criterion, chosen, seed=seed),
+        routing_curve(tables, criterion, folds=folds, seed=seed) if tables.task == MEASURED_TASK else None,
     )
