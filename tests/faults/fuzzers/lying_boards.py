@@ -23,7 +23,7 @@ from premodel.store.schema import PREDICTIONS
 from premodel.store.store import Store
 from premodel.store.summary import summarise_store
 from premodel.zoo.manifest import read_zoo
-from zoos import write_zoo
+from zoos import SmallZoo, write_zoo
 
 N, N_LABELS = 6, 5
 TIMEOUT_S, PATIENCE_S = 0.4, 1.0
@@ -94,9 +94,8 @@ def lay(folder: Path) -> Iterator[Case]:
     desk.mkdir()
     (desk / "labels.txt").write_bytes((small.zoo.parent / "labels.txt").read_bytes())
     with agent(small.zoo) as url, lying(LyingBoard(url)) as probe:
-        text = board_manifest(small.zoo, probe, "b.toml", timeout_s=TIMEOUT_S, patience_s=PATIENCE_S).read_text()
-        (small.zoo.parent / "b.toml").unlink()
-        truth = _run(small, desk, text, desk / "true.db")
+        truth = _run(small, desk, _manifest(small, probe, timeout_s=60, patience_s=60), desk / "true.db")
+        text = _manifest(small, probe, timeout_s=TIMEOUT_S, patience_s=PATIENCE_S)
 
         def case(rng: random.Random) -> str:
             kind = rng.choice(tuple(LIES))
@@ -132,7 +131,14 @@ def lay(folder: Path) -> Iterator[Case]:
         yield case
 
 
-def _run(small: Any, desk: Path, text: str, store: Path) -> dict[tuple[str, str], tuple[str, Any, str]]:
+def _manifest(small: SmallZoo, url: str, **settings: float) -> str:
+    file = board_manifest(small.zoo, url, "b.toml", **settings)
+    text = file.read_text()
+    file.unlink()
+    return text
+
+
+def _run(small: SmallZoo, desk: Path, text: str, store: Path) -> dict[tuple[str, str], tuple[str, Any, str]]:
     """Profile; gives status, labels and reason of each answer."""
     manifest = desk / "zoo.toml"
     manifest.write_text(text)

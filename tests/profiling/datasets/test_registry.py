@@ -843,3 +843,19 @@ def test_a_parquet_file_whose_pages_are_damaged_is_one_line(tmp_path: Path) -> N
             refused.append(str(error))
     assert all(line.isprintable() for line in refused)
     assert len(refused) > 10
+
+
+@pytest.mark.parametrize("image", [[1], {"bytes": "text"}, {"path": 3}, None])
+def test_a_cell_that_holds_no_image_is_an_unreadable_row(tmp_path: Path, image: object) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    file = tmp_path / "train.parquet"
+    parquet.write_table(pa.table({"image": pa.array([image] * 2), "label": [0, 1]}), file)
+    options = DatasetOptions(image_column="image")
+    try:
+        payloads = list(read_dataset(file, label_names=LABELS, options=options).read())
+    except DatasetError as error:
+        payloads = []
+        assert str(error).isprintable()  # noqa: PT017
+    assert all(one.data is None and one.reason for one in payloads)

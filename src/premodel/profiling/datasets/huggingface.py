@@ -246,12 +246,12 @@ class ParquetSource:
 def _payload(row: int, image: dict[str, Any] | bytes | None, file: Path, task: str) -> Payload:
     if isinstance(image, bytes):
         return Payload(row, image)
-    image = image or {}
+    image = image if isinstance(image, dict) else {}
     data = image.get("bytes")
-    if data is not None:
+    if isinstance(data, bytes):
         return Payload(row, data)
     path = image.get("path")
-    if not path:
+    if not path or not isinstance(path, str):
         return Payload(row, None, "the row has neither bytes nor a path")
     try:
         return Payload(row, domain_of(task).read_file(file.parent / path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +76,7 @@ def read_dataset(
     table_of = None if labels is None else Path(labels)
     try:
         return _read(root, table_of, label_names, options)
-    except (OSError, UnicodeError, OverflowError, RecursionError) as error:  # absurd names and dates, damaged pages
+    except (OSError, UnicodeError, OverflowError, RecursionError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise DatasetError(f"the data set cannot be read ({reason})", where=table_of or root) from error
 
