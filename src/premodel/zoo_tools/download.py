@@ -104,7 +104,7 @@ class Part:
 
 
 class ResumingDownloader:
-    """A downloader for pooch that goes on where the last attempt, or the last run, was cut.
+    """A download that goes on where the last attempt, or the last run, was cut.
 
     The part that came lies beside the goal. It is gone on from with a Range request, guarded by If-Range where the
     server named a version, and thrown away when the server refuses ranges, has another version by now, or sends
@@ -149,7 +149,7 @@ class ResumingDownloader:
         self._advance = advance or (lambda _: None)
         self._pause_s = pause_s
 
-    def __call__(self, url: str, output_file: str | Path, _: Any = None) -> None:
+    def __call__(self, url: str, output_file: str | Path) -> None:
         """Download `url` to `output_file`.
 
         Raises

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import queue
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Event, Thread
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from premodel.backends.replay import ReplayBackend
@@ -102,11 +101,11 @@ def pull(
     Raises
     ------
     MissingExtraError
-        pooch is not installed.
+        requests is not installed.
     OptionError
         The folder cannot be made.
     """
-    _require_pooch()
+    _require_requests()
     todo: queue.SimpleQueue[_Job] = queue.SimpleQueue()
     done: queue.SimpleQueue[Pulled | BaseException] = queue.SimpleQueue()
     stop, hosts = Event(), Hosts()
@@ -188,13 +187,11 @@ def unreachable(results: Sequence[Pulled]) -> str | None:
     return str(offline[0].error)
 
 
-def _require_pooch() -> None:
+def _require_requests() -> None:
     try:
-        import pooch
         import requests  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("pooch", "lab") from error
-    pooch.get_logger().setLevel(logging.WARNING)  # the command has its own progress
+        raise MissingExtraError("requests", "lab") from error
 
 
 def _plan(zoo: Zoo, folder: Path) -> list[_Job]:
@@ -291,13 +288,11 @@ def _check_entry(model: Model) -> None:
 
 
 def _download(model: Model, downloader: ResumingDownloader, scratch: Path) -> None:
-    """Through pooch, into a folder of its own, so that the goal is replaced by a verified file or not at all."""
-    import pooch
-
+    """Into a folder of its own, so that the goal is replaced by a verified file or not at all."""
     with tempfile.TemporaryDirectory(dir=scratch) as own:
-        known: Any = f"sha256:{model.sha256}" if model.sha256 is not None else None
-        came = pooch.retrieve(model.url, known_hash=known, fname=model.file.name, path=own, downloader=downloader)
-        Path(came).replace(model.file)
+        came = Path(own) / model.file.name
+        downloader(model.url, came)
+        came.replace(model.file)
 
 
 def _check(model: Model, file: Path) -> None:
