@@ -13,7 +13,7 @@ from premodel.fields import Fields
 from premodel.files import file_sha256, replacing
 from premodel.runtime.candidate import NetworkPool, OpenedCandidate
 from premodel.zoo.manifest import Candidate, Origin
-from premodel.zoo_tools.expand import onnx_files
+from premodel.zoo_tools.expand import onnx_files, tflite_files
 from premodel.zoo_tools.expand.images import Drawn
 from premodel.zoo_tools.expand.judge import answers_of
 from premodel.zoo_tools.expand.plan import (
@@ -125,6 +125,11 @@ class Job:
             target = sibling_file(self.folder, self.original, replace(recipe, size=None) if view else recipe)
             tool, samples = ("onnx", 0) if not recipe.int8 else (quantiser(model)[1], len(tensors))
             digest = self._file(recipe if not view else replace(recipe, size=None), target, tensors, tool, state)
+        if recipe.int8 and form == "tflite":
+            # Its input is quantised too, by the scale that the file states: mean and std must be said for that.
+            channels = spec.shape[-1] if spec.layout == "NHWC" else spec.shape[1]
+            mean, std = spec.mean or (0.0,) * channels, spec.std or (1.0,) * channels
+            spec = replace(spec, dtype=tflite_files.input_dtype(target), mean=mean, std=std)
         base = ""
         if view:
             base = self._name("-int8") if recipe.int8 else model.name

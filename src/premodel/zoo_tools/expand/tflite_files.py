@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from premodel.backends.base import Tensor
 from premodel.errors import MissingExtraError, ModelError
 
@@ -42,7 +44,7 @@ def is_quantised(file: Path) -> bool:
 
 
 def quantise(file: Path, tensors: Sequence[Tensor], part: Path) -> None:
-    """Write the network in int8, its input and output in float32 still, to `part`.
+    """Write the network in int8, its input and output too, to `part`.
 
     Raises
     ------
@@ -72,6 +74,13 @@ def quantise(file: Path, tensors: Sequence[Tensor], part: Path) -> None:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelError(f"the quantiser cannot do it ({reason})", where=file) from error
     part.write_bytes(bytes(content))
+
+
+def input_dtype(file: Path) -> str:
+    """numpy's name of the type of the file's input."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    return str(np.dtype(Interpreter(model_path=str(file)).get_input_details()[0]["dtype"]).name)
 
 
 def _with_signature(content: bytes) -> bytes:
