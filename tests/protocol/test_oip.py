@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from premodel.errors import InputError
-from premodel.protocol.oip import datatype_of, dtype_of, read_body, read_outputs, read_tensor, shape_of, write_body
+from premodel.protocol.oip import (
+    check_names,
+    datatype_of,
+    dtype_of,
+    join_elements,
+    read_body,
+    read_outputs,
+    read_tensor,
+    shape_of,
+    split_elements,
+    write_body,
+)
 
 VALUES = np.array([[1.5, -2.0, 0.25]], np.float32)
 
@@ -69,11 +80,12 @@ def test_several_outputs_take_their_parts_in_order() -> None:
         ({"datatype": "FP32", "shape": [-1]}, b"1234", "wrong shape"),
         ({"datatype": "FP32", "shape": [True]}, b"1234", "wrong shape"),
         ({"datatype": "FP32", "shape": [2], "data": [1]}, None, "1 values; allowed: 2 numbers"),
-        ({"datatype": "FP32", "shape": [2], "data": ["a", "b"]}, None, "2 values; allowed: 2 numbers of FP32"),
+        ({"datatype": "FP32", "shape": [2], "data": ["a", "b"]}, None, "fit FP32.*allowed: 2 numbers of FP32"),
         ({"datatype": "FP32", "shape": [2], "data": [[1], [2, 3]]}, None, "no tensor"),
-        ({"datatype": "FP32", "shape": [1]}, None, "no tensor"),
+        ({"datatype": "FP32", "shape": [2, 3], "data": [[1, 2], [3, 4], [5, 6]]}, None, "shape and data differ"),
+        ({"datatype": "FP32", "shape": [1]}, None, "no data"),
         ({"datatype": ["FP32"], "shape": [1]}, None, "unknown datatype"),
-        ({"datatype": "UINT8", "shape": [1], "data": [256]}, None, "1 values; allowed: 1 numbers of UINT8"),
+        ({"datatype": "UINT8", "shape": [1], "data": [256]}, None, "fit UINT8.*allowed: 1 numbers of UINT8"),
         ({"datatype": "INT8", "shape": [1], "data": [1.5]}, None, "of INT8"),
     ],
 )
@@ -114,3 +126,54 @@ def test_any_outputs_are_tensors_or_an_input_error(entries: Any, binary: bytes) 
 def test_shapes_of_metadata() -> None:
     assert shape_of([-1, 3, -1, 224]) == (1, 3, None, 224)
     assert shape_of([]) == ()
+
+
+@pytest.mark.parametrize("name", ["max_latency", "maxLatencyMs", "max-latency-ms", "latency", "explains", "Explain"])
+def test_a_misspelt_name_is_refused_and_the_right_one_is_named(name: str) -> None:
+    own = ("max_latency_ms", "explain")
+    with pytest.raises(InputError, match=f"given: '{name}'; allowed: max_latency_ms, explain; is .* meant"):
+        check_names({name: 1}, "parameters", own)
+
+
+@pytest.mark.parametrize("name", ["priority", "sequence_id", "content_type", "headers", "tenant", "trace", "id2"])
+def test_names_of_others_are_passed_over(name: str) -> None:
+    check_names({name: 1, "explain": True}, "parameters", ("max_latency_ms", "explain"))
+
+
+def test_data_of_a_table_and_behind_it_in_one_body() -> None:
+    values = {"a": np.array([1, 2], np.int32), "t": ["x", "\u00e9"], "b": np.array([[3]], np.uint8)}
+    body, length = write_body({}, "outputs", values, {"a": False, "t": True, "b": True})
+    tables = json.loads(body[:length])["outputs"]
+    assert tables[0] == {"name": "a", "datatype": "INT32", "shape": [2], "data": [1, 2]}
+    assert tables[1] == {"name": "t", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": 11}}
+    assert body[length:] == b"\x01\0\0\0x\x02\0\0\0\xc3\xa9\x03"
+
+
+def test_texts_among_the_outputs_do_not_hide_the_numbers() -> None:
+    body, length = write_body({}, "outputs", {"class": ["cat"], "y": VALUES})
+    data, binary = read_body(body, length)
+    assert {name: found.tolist() for name, found in read_outputs(data["outputs"], binary).items()} == {
+        "y": [[1.5, -2.0, 0.25]]
+    }
+
+
+@given(st.lists(st.binary(max_size=9), max_size=5))
+def test_elements_there_and_back(elements: list[bytes]) -> None:
+    assert split_elements(memoryview(join_elements(elements))) == elements
+
+
+@pytest.mark.parametrize(
+    ("entries", "binary", "told"),
+    [
+        ([{"parameters": {"binary_data_size": 3}}], b"12", "binary_data_size is not what follows"),
+        ([{"parameters": {"binary_data_size": -1}}], b"12", "binary_data_size is not what follows"),
+        ([{"parameters": {"binary_data_size": True}}], b"12", "binary_data_size is not what follows"),
+        ([{"name": "a", "datatype": "UINT8", "shape": [1], "data": [1]}], b"12", "that no output names"),
+        ([{"data": [1], "parameters": {"binary_data_size": 1}}], b"1", "both data and"),
+        ([{"parameters": {"shared_memory_region": "r"}}], b"", "shared memory is not offered"),
+        ([{"parameters": [1]}], b"", "parameters must be a table"),
+    ],
+)
+def test_sizes_that_are_not_what_follows(entries: Any, binary: bytes, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_outputs(entries, memoryview(binary))

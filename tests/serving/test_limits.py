@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 
 from bundles import Made
 from premodel.errors import InputError, OptionError, RunError
+from premodel.protocol.oip import parse_json
 from premodel.runtime.policies.base import CallOptions
 from premodel.serving.limits import Limits
-from premodel.serving.request import parse_json, read_request
+from premodel.serving.request import Asked, read_request
 from serving_client import INFER, binary_request, png, running, until
 
 RAW = {"inference-header-content-length": "0"}
@@ -319,7 +320,7 @@ def test_whatever_is_sent_is_read_or_refused(data: Any, rest: bytes, off: int | 
     text = json.dumps(data).encode()
     length = None if off is None else len(text) + off
     try:
-        found = read_request(text + rest, length, Limits())
+        found = read_request(text + rest, Asked(length), Limits())
     except InputError:
         return
     assert 1 <= len(found.images) <= Limits().max_batch

@@ -62,11 +62,9 @@ def test_what_is_taken_and_given_is_as_described(made: Made, serving: Any, expla
     "change",
     [
         {"id": 1},
-        {"parameters": {"max_latency": 4}},
         {"parameters": {"explain": 1}},
         {"inputs": []},
         {"outputs": [{"name": "logits"}]},
-        {"other": 1},
         {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1], "data": [1]}]},
         {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [33], "data": ["a"]}]},
     ],

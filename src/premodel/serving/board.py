@@ -135,13 +135,13 @@ class Board:
         body = unpack(received.body, received.encoding, self._limits.max_body_bytes)
         request_id = None
         given: bytes | NDArray[Any]
-        if received.header_length == 0:
+        if received.asked.header_length == 0:
             check_encoded(body, self._limits, self._domain.noun, self._domain.task)
             given, is_image = body, True
         else:
             noun = self._domain.noun
             names = (noun,) if name in self._beside else (TENSOR_INPUT, noun)
-            form = read_form(body, received.header_length, self._limits, names)
+            form = read_form(body, received.asked.header_length, self._limits, names)
             request_id, is_image = form.id, form.tensor["name"] == noun
             given = self._image(form.tensor, form.binary) if is_image else read_tensor(form.tensor, form.binary)
         with self._lock:

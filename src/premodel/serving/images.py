@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
 from collections.abc import Mapping, Sequence
-from struct import unpack_from
 from typing import Any
 
 import numpy as np
@@ -16,6 +12,8 @@ from premodel.domains.base import IMAGE_TASK
 from premodel.domains.registry import domain_of
 from premodel.errors import ImageError, InputError
 from premodel.fields import shown
+from premodel.protocol.oip import BYTES, SIZE, read_tensor, shape_in, split_elements, table
+from premodel.serving.encoded import decode_element
 from premodel.serving.limits import Limits
 
 SHAPES = "BYTES [n] or [n, 1]: one encoded image each; UINT8 [height, width, 3] or [n, height, width, 3]: RGB"
@@ -29,8 +27,8 @@ def read_images(
     Parameters
     ----------
     tensor:
-        With `shape`, `datatype` and, where there is no binary data, `data`: numbers, flat or nested, or for BYTES the
-        base64 of each encoded image.
+        With `shape`, `datatype` and, where there is no binary data, `data`: numbers, flat or nested, or for BYTES each
+        encoded image in one of the forms of `decode_element`.
     binary:
         Elements in row-major order; a BYTES element has four bytes of length (little endian) before it.
     limits:
@@ -45,9 +43,9 @@ def read_images(
     ImageError
         An image has too many pixels.
     """
-    shape = _shape(tensor.get("shape"))
+    shape = shape_in(tensor, least=1)
     datatype = tensor.get("datatype")
-    if datatype == "BYTES" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
+    if datatype == BYTES and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
         check_batch(shape[0], limits)
         return _encoded(tensor, binary, shape[0], limits, task)
     pixels_taken = domain_of(task).takes_pixels
@@ -55,20 +53,9 @@ def read_images(
         count = 1 if len(shape) == 3 else shape[0]
         check_batch(count, limits)
         _check_pixels(shape[-2], shape[-3], limits, "image tensor")
-        pixels = _from_json(tensor.get("data"), shape) if binary is None else _from_binary(binary, shape)
-        return list(pixels.reshape(count, *shape[-3:]))
+        return list(read_tensor(tensor, binary).reshape(count, *shape[-3:]))
     allowed = SHAPES if pixels_taken else f"BYTES [n] or [n, 1]: one {domain_of(task).noun} each"
     raise InputError("wrong input tensor", given=f"{shown(datatype)} {shown(list(shape))}", allowed=allowed)
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    if (
-        not isinstance(value, list)
-        or not 1 <= len(value) <= 4
-        or not all(isinstance(side, int) and not isinstance(side, bool) and 1 <= side < 1 << 31 for side in value)
-    ):
-        raise InputError("wrong shape", given=shown(value), allowed=SHAPES)
-    return tuple(value)
 
 
 def check_batch(count: int, limits: Limits) -> None:
@@ -90,12 +77,25 @@ def _check_pixels(width: int, height: int, limits: Limits, where: str) -> None:
 def _encoded(
     tensor: Mapping[str, Any], binary: memoryview | None, count: int, limits: Limits, task: str
 ) -> list[bytes]:
-    images = _from_base64(tensor.get("data")) if binary is None else _split(binary)
+    noun = domain_of(task).noun
+    said = table(tensor, "parameters", "input").get("content_type")
+    if binary is None:
+        images = _from_json(tensor.get("data"), noun, as_text=said == "str" and not domain_of(task).takes_pixels)
+    else:
+        images = split_elements(binary)
+        if said == "base64":  # MLServer's word for elements that are base64 text
+            images = [decode_element(one.decode("latin-1"), f"{noun} {index}") for index, one in enumerate(images)]
     if len(images) != count:
         raise InputError("shape and data differ", given=f"{len(images)} images", allowed=f"{count}, by the shape")
-    for index, data in enumerate(images):
-        check_encoded(data, limits, f"{domain_of(task).noun} {index}", task)
+    check_all_encoded(images, limits, task)
     return images
+
+
+def check_all_encoded(images: Sequence[bytes], limits: Limits, task: str) -> None:
+    """`check_encoded` of the images of a request, each by its place."""
+    noun = domain_of(task).noun
+    for index, data in enumerate(images):
+        check_encoded(data, limits, f"{noun} {index}", task)
 
 
 def check_encoded(data: bytes, limits: Limits, where: str, task: str = IMAGE_TASK) -> None:
@@ -109,64 +109,11 @@ def check_encoded(data: bytes, limits: Limits, where: str, task: str = IMAGE_TAS
     domain_of(task).check_encoded(data, limits.max_pixels, where)
 
 
-def _split(binary: memoryview) -> list[bytes]:
-    """BYTES elements: each a length of four bytes, little endian, and so many bytes."""
-    images = []
-    position, end = 0, len(binary)
-    while position < end:
-        if end - position < 4:
-            raise InputError("binary data ends within the length of an element", given=f"{end} bytes")
-        (size,) = unpack_from("<I", binary, position)
-        position += 4
-        if size > end - position:
-            raise InputError(
-                "binary data ends within an element",
-                given=f"{end - position} bytes",
-                allowed=f"{size}, by the length before it",
-            )
-        images.append(bytes(binary[position : position + size]))
-        position += size
-    return images
-
-
-def _from_base64(data: Any) -> list[bytes]:
-    """JSON elements, flat or in lists of one."""
+def _from_json(data: Any, noun: str, *, as_text: bool) -> list[bytes]:
+    """JSON elements, flat or in lists of one; `as_text`: a text is the input itself, and no base64 of it."""
     if not isinstance(data, list):
-        raise InputError("input has no data", given=shown(data), allowed="a list of base64 texts, or binary_data_size")
-    images = []
-    for index, item in enumerate(data):
-        text = item[0] if isinstance(item, list) and len(item) == 1 else item
-        if not isinstance(text, str):
-            raise InputError("element is no text", where=f"image {index}", given=shown(item), allowed="base64")
-        try:
-            images.append(base64.b64decode(text, validate=True))
-        except (binascii.Error, ValueError) as error:
-            raise InputError(
-                f"element is no base64 ({error})",
-                where=f"image {index}",
-                do="send the encoded image as base64 text in JSON, or as binary data",
-            ) from error
-    return images
-
-
-def _from_binary(binary: memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if len(binary) != math.prod(shape):
-        raise InputError(
-            "shape and data differ", given=f"{len(binary)} bytes", allowed=f"{math.prod(shape)}, by the shape"
-        )
-    return np.frombuffer(binary, np.uint8)
-
-
-def _from_json(data: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Numbers, flat or nested as the shape."""
-    if not isinstance(data, list):
-        raise InputError("input has no data", given=shown(data), allowed="a list of numbers, or binary_data_size")
-    try:
-        values = np.asarray(data)
-    except ValueError as error:  # lists of different lengths
-        raise InputError("data is no tensor: its lists have different lengths") from error
-    if values.shape != shape and values.shape != (math.prod(shape),):
-        raise InputError("shape and data differ", given=list(values.shape), allowed=f"{list(shape)}, or flat")
-    if values.dtype.kind not in "iu" or int(values.min()) < 0 or int(values.max()) > 255:
-        raise InputError("data does not fit UINT8", allowed="whole numbers from 0 to 255")
-    return values.astype(np.uint8)
+        raise InputError("input has no data", given=shown(data), allowed=f"a list of base64 texts, or {SIZE}")
+    items = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in data]
+    if as_text and all(isinstance(item, str) for item in items):
+        return [item.encode("utf-8", "surrogatepass") for item in items]
+    return [decode_element(item, f"{noun} {index}") for index, item in enumerate(items)]

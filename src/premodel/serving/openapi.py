@@ -89,13 +89,17 @@ def _plain(name: str, summary: str, content_type: str) -> Document:
 def _infer(name: str) -> Document:
     length = {"description": "bytes of JSON before the binary outputs", "schema": {"type": "integer"}}
     retry = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
-    octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    binary: Document = {"type": "string", "format": "binary"}
+    octets = {"application/octet-stream": {"schema": binary}}
+    form = {"multipart/form-data": {"schema": _object(["image"], image=binary)}}
     return {
         "operationId": name,
         "summary": "Answer images",
         "description": (
             "JSON; or JSON followed by binary tensor data, with the length of the JSON in the header "
-            f"{_BINARY}; or, with that header 0, one encoded image as the whole body."
+            f"{_BINARY}; or one encoded image as the whole body, with that header 0 or without it; or a multipart form "
+            "with a file for each image. Fields that this description does not name are passed over, unless they look "
+            "like a misspelt one of it."
         ),
         "parameters": [
             {
@@ -111,8 +115,12 @@ def _infer(name: str) -> Document:
                 "required": False,
                 "schema": {"type": "string", "enum": ["identity", "gzip", "deflate"]},
             },
+            *(
+                {"name": option, "in": "query", "required": False, "description": "as the parameter", "schema": schema}
+                for option, schema in _parameters().items()
+            ),
         ],
-        "requestBody": {"required": True, "content": {**_json("InferRequest"), **octets}},
+        "requestBody": {"required": True, "content": {**_json("InferRequest"), **octets, **form}},
         "responses": {
             "200": {
                 "description": "the answers",
@@ -136,8 +144,9 @@ def _object(required: list[str], **properties: Document) -> Document:
     return {"type": "object", "required": required, "properties": properties}
 
 
-def _closed(required: list[str], **properties: Document) -> Document:
-    return {**_object(required, **properties), "additionalProperties": False}
+def _parameters() -> dict[str, Document]:
+    kinds: dict[str, Document] = {"number": {"type": "number", "minimum": 0}, "flag": {"type": "boolean"}}
+    return {name: kinds[kind] for name, kind in PARAMETERS.items()}
 
 
 def _list_of(items: Document, **more: Any) -> Document:
@@ -148,18 +157,13 @@ def _schemas(model: str, limits: Limits, domain: Domain) -> Document:
     text: Document = {"type": "string"}
     flag: Document = {"type": "boolean"}
     count: Document = {"type": "integer", "minimum": 0}
-    number: Document = {"type": "number", "minimum": 0}
     shape = _list_of({"type": "integer"})
     described = _object(["name", "datatype", "shape"], name=text, datatype=text, shape=shape)
-    parameters: dict[str, Document] = {
-        **dict.fromkeys(("max_latency_ms", "cost_weight", "timeout"), number),
-        **dict.fromkeys(("explain", "binary_data_output"), flag),
-    }
     outputs = list(outputs_of(domain.answers_labels))
-    asked = _closed(
+    asked = _object(
         ["name"],
         name={"type": "string", "enum": outputs},
-        parameters=_closed([], binary_data=flag),
+        parameters=_object([], binary_data=flag, classification=count),
     )
     return {
         "Any": {"type": "object"},
@@ -178,10 +182,10 @@ def _schemas(model: str, limits: Limits, domain: Domain) -> Document:
             inputs=_list_of(described),
             outputs=_list_of(described),
         ),
-        "InferRequest": _closed(
+        "InferRequest": _object(
             ["inputs"],
             id=text,
-            parameters=_closed([], **{name: parameters[name] for name in PARAMETERS}),
+            parameters=_object([], **_parameters()),
             inputs=_list_of(_input(limits, count, domain), minItems=1, maxItems=1),
             outputs=_list_of(asked),
         ),
@@ -212,8 +216,8 @@ def _response(model: str, outputs: list[str]) -> Document:
 def _input(limits: Limits, count: Document, domain: Domain) -> Document:
     """One encoded image per element (base64 in JSON), or RGB pixels."""
     side = {"type": "integer", "minimum": 1}
-    common: Document = {"name": {"const": domain.noun}, "parameters": _closed([], binary_data_size=count)}
-    encoded = _closed(
+    common: Document = {"name": {"const": domain.noun}, "parameters": _object([], binary_data_size=count)}
+    encoded = _object(
         ["name", "datatype", "shape"],
         **common,
         datatype={"const": "BYTES"},
@@ -223,9 +227,9 @@ def _input(limits: Limits, count: Document, domain: Domain) -> Document:
             "minItems": 1,
             "maxItems": 2,
         },
-        data={"type": "array", "description": "base64 of each encoded " + domain.noun, "minItems": 1},
+        data={"type": "array", "description": 'each encoded image: base64, a data URL, or {"b64": ...}', "minItems": 1},
     )
-    pixels = _closed(
+    pixels = _object(
         ["name", "datatype", "shape"],
         **common,
         datatype={"const": "UINT8"},

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from premodel.errors import InputError
 from premodel.serving.body import read_body
 from premodel.serving.limits import Limits
+from premodel.serving.request import Asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,15 +22,15 @@ class Received:
         All of it.
     encoding:
         Its Content-Encoding; empty for none.
-    header_length:
-        Its Inference-Header-Content-Length; None for none.
+    asked:
+        What its head says of the body.
     arrived_ms:
         When its head was read, by the one clock.
     """
 
     body: bytes
     encoding: str
-    header_length: int | None
+    asked: Asked
     arrived_ms: float
 
 
@@ -49,4 +50,5 @@ async def receive(request: Request, limits: Limits, arrived_ms: float) -> Receiv
             "Inference-Header-Content-Length is no number of bytes", given=repr(text[:40]), allowed="0 or more"
         )
     encoding = headers.get("content-encoding", "").strip().lower()
-    return Received(body, encoding, None if text is None else int(text), arrived_ms)
+    asked = Asked(None if text is None else int(text), headers.get("content-type", ""), request.scope["query_string"])
+    return Received(body, encoding, asked, arrived_ms)

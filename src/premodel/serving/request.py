@@ -1,15 +1,14 @@
 """A request of the Open Inference Protocol: from its bytes to images and options.
 
 Both forms of the protocol's HTTP binding are read: JSON tensors, and the binary tensor extension with its raw form
-(header length 0: the whole body is one encoded image).
+(header length 0: the whole body is one encoded image). So are an encoded image as the body without that header, and a
+multipart form. Options may stand in the query string as well.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,13 +18,30 @@ from premodel.domains.base import IMAGE_TASK
 from premodel.domains.registry import domain_of
 from premodel.errors import InputError
 from premodel.fields import shown
+from premodel.protocol.oip import (
+    REQUEST_FIELDS,
+    SIZE,
+    TENSOR_FIELDS,
+    check_names,
+    flag,
+    number,
+    read_body,
+    refuse_shared_memory,
+    table,
+    tensor_chunks,
+)
 from premodel.runtime.policies.base import CallOptions
-from premodel.serving.images import check_encoded, read_images
+from premodel.serving.encoded import decode_element, decode_whole, is_encoded, query_options, read_form_data
+from premodel.serving.images import check_all_encoded, check_batch, check_encoded, read_images
 from premodel.serving.limits import Limits
-from premodel.serving.signature import EXPLANATION, default_outputs, outputs_of
+from premodel.serving.signature import EXPLANATION, PROBABILITIES, default_outputs, outputs_of
 
-PARAMETERS = ("max_latency_ms", "cost_weight", "explain", "binary_data_output", "timeout")
-MAX_NUMBER = 1e15
+PARAMETERS = {
+    "max_latency_ms": "number", "cost_weight": "number", "explain": "flag", "binary_data_output": "flag",
+    "timeout": "number",
+}  # fmt: skip
+"""Name -> kind, of the parameters that a request may have, in its body or its query string."""
+MULTIPART = "multipart/form-data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +60,8 @@ class InferRequest:
         Names of the outputs to give, each with True if as binary data.
     timeout_ms:
         How long the request may wait before its work starts (the protocol's `timeout`, in microseconds there).
+    classes:
+        Give the probabilities as so many texts "PROBABILITY:LABEL:CLASS" each (Triton's classification extension).
     """
 
     id: str | None
@@ -51,6 +69,7 @@ class InferRequest:
     options: CallOptions
     outputs: Mapping[str, bool]
     timeout_ms: float | None = None
+    classes: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,38 +105,54 @@ def read_form(body: bytes, header_length: int | None, limits: Limits, names: Seq
     InputError
         It breaks the protocol.
     """
-    if header_length is not None and not 0 < header_length <= len(body):
-        _refuse(
-            "Inference-Header-Content-Length is not within the body", given=header_length, allowed=f"0 to {len(body)}"
-        )
-    text = body if header_length is None else body[:header_length]
-    binary = memoryview(b"") if header_length is None else memoryview(body)[header_length:]
-    data = parse_json(text, limits.max_json_depth)
-    _known(data, "request", ("id", "parameters", "inputs", "outputs"))
+    data, binary = read_body(body, header_length, limits.max_json_depth)
+    check_names(data, "request", REQUEST_FIELDS)
     request_id = data.get("id")
     if request_id is not None and not isinstance(request_id, str):
         _refuse("id is no text", given=request_id)
     inputs = data.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         allowed = " or ".join(repr(name) for name in names)
-        _refuse("inputs must be a list of one tensor", given=inputs, allowed=f"one tensor named {allowed}")
-    tensor = inputs[0]
-    _known(tensor, "input", ("name", "shape", "datatype", "parameters", "data"))
+        given = inputs
+        if inputs is None and "instances" in data:
+            given = "instances: the first version of the protocol"
+        _refuse("inputs must be a list of one tensor", given=given, allowed=f"one tensor named {allowed}")
+    ((tensor, chunk),) = tensor_chunks(inputs, binary, "input")
+    check_names(tensor, "input", TENSOR_FIELDS)
     if tensor.get("name") not in names:
         _refuse("unknown input", given=tensor.get("name"), allowed=", ".join(names))
-    parameters = _table(data, "parameters", "request")
-    return Form(request_id, parameters, tensor, _binary_of(tensor, binary), data.get("outputs"))
+    check_names(table(tensor, "parameters", "input"), "parameters of the input", (SIZE,))
+    return Form(request_id, table(data, "parameters", "request"), tensor, chunk, data.get("outputs"))
 
 
-def read_request(body: bytes, header_length: int | None, limits: Limits, task: str = IMAGE_TASK) -> InferRequest:
+@dataclass(frozen=True)
+class Asked:
+    """How a request was sent, beside its body.
+
+    Attributes
+    ----------
+    header_length:
+        Value of Inference-Header-Content-Length: bytes of JSON before the binary data; None if it was not there.
+    content_type:
+        Its Content-Type; empty for none.
+    query:
+        Its query string.
+    """
+
+    header_length: int | None = None
+    content_type: str = ""
+    query: bytes = b""
+
+
+def read_request(body: bytes, asked: Asked, limits: Limits, task: str = IMAGE_TASK) -> InferRequest:
     """Read the body of an infer request.
 
     Parameters
     ----------
     body:
         As received.
-    header_length:
-        Value of Inference-Header-Content-Length: bytes of JSON before the binary data; None if the body is JSON.
+    asked:
+        What its head says.
     limits:
         What is accepted.
     task:
@@ -128,135 +163,107 @@ def read_request(body: bytes, header_length: int | None, limits: Limits, task: s
     InputError
         The request breaks the protocol or a limit.
     """
-    domain = domain_of(task)
-    noun = domain.noun
-    if header_length == 0:
-        outputs = dict.fromkeys(default_outputs(domain.answers_labels), False)
-        check_encoded(body, limits, noun, task)
-        return InferRequest(None, [body], CallOptions(), outputs)
-    form = read_form(body, header_length, limits, (noun,))
-    parameters = form.parameters
-    _known(parameters, "parameters", PARAMETERS)
+    noun = domain_of(task).noun
+    options = query_options(asked.query, PARAMETERS) if asked.query else {}
+    if asked.header_length == 0:
+        return _whole(_Raw([body]), options, limits, task)
+    if asked.header_length is None:
+        raw = _raw(body, asked.content_type, limits, noun)
+        if raw is not None:
+            return _whole(raw, options, limits, task)
+    form = read_form(body, asked.header_length, limits, (noun,))
+    check_names(form.parameters, "parameters", tuple(PARAMETERS))
+    parameters = _joined(form.parameters, options)
     timeout_us = number(parameters, "timeout")
+    outputs, classes = _outputs(form.outputs, parameters, domain_of(task).answers_labels)
     return InferRequest(
         id=form.id,
         images=read_images(form.tensor, form.binary, limits, task),
         options=CallOptions(number(parameters, "max_latency_ms"), number(parameters, "cost_weight")),
-        outputs=_outputs(form.outputs, parameters, domain.answers_labels),
+        outputs=outputs,
+        timeout_ms=None if not timeout_us else timeout_us / 1e3,
+        classes=classes,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Raw:
+    """Encoded inputs that came in no tensor, and the options beside them."""
+
+    images: Sequence[bytes]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _raw(body: bytes, content_type: str, limits: Limits, noun: str) -> _Raw | None:
+    """Encoded inputs of a body that is no JSON, or the table {"b64": ...}; None where it is a request in JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == MULTIPART:
+        return _Raw(*read_form_data(body, content_type, PARAMETERS, limits.max_batch + len(PARAMETERS)))
+    if kind.startswith("image/") or is_encoded(body):
+        return _Raw([decode_whole(body, noun)])
+    if body[:40].lstrip()[:20].replace(b" ", b"").startswith(b'{"b64"'):
+        data, _ = read_body(body, None, limits.max_json_depth)
+        return _Raw([decode_element(data, noun)])
+    return None
+
+
+def _whole(raw: _Raw, options: Mapping[str, Any], limits: Limits, task: str) -> InferRequest:
+    """The request of encoded inputs that came in no tensor."""
+    parameters = _joined(raw.options, options)
+    check_batch(len(raw.images), limits)
+    if len(raw.images) == 1:
+        check_encoded(raw.images[0], limits, domain_of(task).noun, task)
+    else:
+        check_all_encoded(raw.images, limits, task)
+    timeout_us = number(parameters, "timeout")
+    return InferRequest(
+        id=None,
+        images=raw.images,
+        options=CallOptions(number(parameters, "max_latency_ms"), number(parameters, "cost_weight")),
+        outputs=_outputs(None, parameters, domain_of(task).answers_labels)[0],
         timeout_ms=None if not timeout_us else timeout_us / 1e3,
     )
 
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+def _joined(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of the body and the options of the query string; one that is in both is refused."""
+    for name in options:
+        if parameters.get(name) is not None:
+            _refuse("option is in the query string and in the request", given=name, do="give it once")
+    return {**parameters, **options} if options else parameters
 
 
-def parse_json(text: bytes, max_depth: int) -> dict[str, Any]:
-    """A JSON table; one nested too deep is refused before it is parsed.
-
-    Raises
-    ------
-    InputError
-        It is no JSON, no table, or too deep.
-    """
-    if text.count(b"[") + text.count(b"{") > max_depth:  # else it cannot be too deep
-        signs = np.frombuffer(_STRING.sub(b"", text), np.uint8)
-        steps = ((signs == 0x5B) | (signs == 0x7B)).astype(np.int8) - ((signs == 0x5D) | (signs == 0x7D))
-        depth = int(np.cumsum(steps, dtype=np.int32).max(initial=0))
-        if depth > max_depth:
-            _refuse("JSON is nested too deep", given=depth, allowed=f"up to {max_depth}")
-    try:
-        data = _DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"request is no JSON ({error})") from error
-    if not isinstance(data, dict):
-        _refuse("request is no JSON table", given=data)
-    return data
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _binary_of(tensor: Mapping[str, Any], binary: memoryview) -> memoryview | None:
-    """The tensor's binary data; None if it comes as JSON."""
-    parameters = _table(tensor, "parameters", "input")
-    _known(parameters, "parameters of the input", ("binary_data_size",))
-    size = parameters.get("binary_data_size")
-    if size is None:
-        if len(binary):
-            _refuse("binary data that no input names", given=f"{len(binary)} bytes", do="set binary_data_size")
-        return None
-    if isinstance(size, bool) or not isinstance(size, int) or size != len(binary):
-        _refuse(
-            "binary_data_size is not what follows the JSON",
-            given=size,
-            allowed=f"{len(binary)} (bytes after the first Inference-Header-Content-Length)",
-        )
-    if "data" in tensor:
-        _refuse("input has both data and binary_data_size", do="send one of them")
-    return binary
-
-
-def _outputs(asked: Any, parameters: Mapping[str, Any], answers_labels: bool) -> dict[str, bool]:
-    """Name -> as binary data; a request that names none gets all but the explanation."""
+def _outputs(
+    asked: Any, parameters: Mapping[str, Any], answers_labels: bool
+) -> tuple[dict[str, bool], int | None]:
+    """Name -> as binary data, all but the explanation for a request that names none; and the classes asked for."""
     known = outputs_of(answers_labels)
     everywhere = flag(parameters, "binary_data_output", False)
     outputs: dict[str, bool] = {}
+    classes = None
     if asked is not None and not isinstance(asked, list):
         _refuse("outputs must be a list", given=asked)
     for entry in asked or ():
         if not isinstance(entry, dict):
             _refuse("an output must be a table", given=entry)
-        _known(entry, "output", ("name", "parameters"))
+        check_names(entry, "output", ("name", "parameters"))
         name = entry.get("name")
         if not isinstance(name, str) or name not in known or name in outputs:
             _refuse("unknown or repeated output", given=name, allowed=", ".join(known))
-        own = _table(entry, "parameters", "output")
-        _known(own, "parameters of the output", ("binary_data",))
+        own = table(entry, "parameters", "output")
+        refuse_shared_memory(own, "parameters of the output")
+        check_names(own, "parameters of the output", ("binary_data",))
         outputs[name] = flag(own, "binary_data", everywhere)
+        wanted = number(own, "classification")
+        if wanted:
+            if name != PROBABILITIES:
+                _refuse("only probabilities can be classified", given=name, do="ask for classification of them")
+            classes = int(wanted)
     if not outputs:
         outputs = dict.fromkeys(default_outputs(answers_labels), everywhere)
     if flag(parameters, "explain", False):
         outputs.setdefault(EXPLANATION, everywhere)
-    return outputs
-
-
-def _table(data: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
-    value = data.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        _refuse(f"{name} must be a table", where=where, given=value)
-    return value
-
-
-def _known(data: Mapping[str, Any], where: str, allowed: Sequence[str]) -> None:
-    for name in data:
-        if name not in allowed:
-            _refuse("unknown field", where=where, given=name, allowed=", ".join(allowed))
-
-
-def flag(parameters: Mapping[str, Any], name: str, default: bool) -> bool:
-    """A truth value among the parameters; InputError if it is none."""
-    value = parameters.get(name, default)
-    if not isinstance(value, bool):
-        _refuse(f"{name} is no truth value", given=value, allowed="true, false")
-    return value
-
-
-def number(parameters: Mapping[str, Any], name: str) -> float | None:
-    """A number from 0 among the parameters, None if it is not there; InputError if it is none."""
-    value = parameters.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_NUMBER:
-        _refuse(f"{name} is no number", given=value, allowed="a number from 0")
-    if value < 0:
-        _refuse(f"{name} is below 0", given=value, allowed="a number from 0")
-    return float(value)
+    return outputs, classes
 
 
 def _refuse(what: str, *, given: object = None, **more: Any) -> NoReturn:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from struct import pack
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.protocol.oip import BINARY_TYPE, HEADER_LENGTH, JSON_TYPE, Values, write_body
 from premodel.runtime.answer import Answer
-from premodel.serving.signature import EXPLANATION, OUTCOME_OUTPUTS, OUTPUTS, STAGES, VERSION
-
-JSON_TYPE = "application/json"
-BINARY_TYPE = "application/octet-stream"
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+from premodel.serving.request import InferRequest
+from premodel.serving.signature import EXPLANATION, PROBABILITIES, STAGES, VERSION
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +36,16 @@ class InferResponse:
         """Content type, and where the binary data starts."""
         if self.header_length is None:
             return {"content-type": JSON_TYPE}
-        return {"content-type": BINARY_TYPE, "inference-header-content-length": str(self.header_length)}
+        return {"content-type": BINARY_TYPE, HEADER_LENGTH.lower(): str(self.header_length)}
 
 
 def write_response(
     model: str,
-    request_id: str | None,
+    request: InferRequest,
     answers: Sequence[Answer],
-    outputs: Mapping[str, bool],
     top_k: int,
     candidates: Sequence[str],
+    names: Sequence[str],
 ) -> InferResponse:
     """Encode the asked outputs of some answers.
 
@@ -56,33 +53,39 @@ def write_response(
     ----------
     model:
         Name of the served model.
-    request_id:
-        To be echoed; None for none.
+    request:
+        What was asked: outputs, and the id to be echoed.
     answers:
         One per image.
-    outputs:
-        Name -> as binary data; a key of signature.OUTPUTS.
     top_k:
         Columns of `probabilities`.
     candidates:
         Those the premodel may run, for the explanation.
+    names:
+        Of the labels.
     """
-    tensors: list[str] = []
-    chunks: list[bytes] = []
-    for name, as_binary in outputs.items():
-        values = output_values(name, answers, top_k, candidates)
-        shape = list(values.shape) if isinstance(values, np.ndarray) else [len(values)]
-        if as_binary:
-            chunk = values.tobytes() if isinstance(values, np.ndarray) else _joined(values)
-            chunks.append(chunk)
-            content = f'"parameters":{{"binary_data_size":{len(chunk)}}}'
-        else:
-            content = '"data":' + _ENCODER.encode(values.ravel().tolist() if isinstance(values, np.ndarray) else values)
-        tensors.append(f'{{"name":"{name}","datatype":"{_DATATYPES[name]}","shape":{shape},{content}}}')
-    told_id = "" if request_id is None else f',"id":{_ENCODER.encode(request_id)}'
-    head = f'"model_name":{_ENCODER.encode(model)},"model_version":"{VERSION}"'
-    text = f'{{{head},"outputs":[{",".join(tensors)}]{told_id}}}'.encode()
-    return InferResponse(b"".join((text, *chunks)), len(text) if chunks else None)
+    values: dict[str, Values] = {name: output_values(name, answers, top_k, candidates) for name in request.outputs}
+    if request.classes is not None:
+        values[PROBABILITIES] = classified(answers, min(top_k, request.classes), names)
+    head = {"model_name": model, "model_version": VERSION}
+    if request.id is not None:
+        head["id"] = request.id
+    body, length = write_body(head, "outputs", values, request.outputs)
+    return InferResponse(body, length if any(request.outputs.values()) else None)
+
+
+def classified(answers: Sequence[Answer], count: int, names: Sequence[str]) -> NDArray[Any]:
+    """Texts (n, count), "PROBABILITY:LABEL:CLASS" by falling probability; empty where there is no answer.
+
+    Notes
+    -----
+    As Triton's classification extension writes them.
+    """
+    texts = np.full((len(answers), count), "", object)
+    for row, answer in zip(texts, answers, strict=True):
+        pairs = list(zip(answer.top_probabilities, answer.top_labels, strict=True))[:count]
+        row[: len(pairs)] = [f"{probability:f}:{label}:{names[label]}" for probability, label in pairs]
+    return texts
 
 
 def output_values(
@@ -90,15 +93,6 @@ def output_values(
 ) -> NDArray[Any] | list[str]:
     """One output of some answers, a key of signature.OUTPUTS: an array, or texts where its datatype is BYTES."""
     return _explanations(answers, candidates) if name == EXPLANATION else _COLUMNS[name](answers, top_k)
-
-
-def _joined(texts: Sequence[str]) -> bytes:
-    """BYTES elements: four bytes of length, little endian, before each."""
-    parts: list[bytes] = []
-    for text in texts:
-        data = text.encode()
-        parts += (pack("<I", len(data)), data)
-    return b"".join(parts)
 
 
 def _labels(answers: Sequence[Answer], top_k: int) -> NDArray[Any]:
@@ -167,4 +161,3 @@ _COLUMNS: dict[str, Callable[[Sequence[Answer], int], NDArray[Any] | list[str]]]
     "outcome": _outcomes,
     "probability": _own_probabilities,
 }
-_DATATYPES = {**OUTPUTS, **OUTCOME_OUTPUTS}

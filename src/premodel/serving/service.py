@@ -131,10 +131,8 @@ class Service:
 
     def respond(self, replied: Replied) -> InferResponse:
         """Write the response: on the thread of the event loop, so that one of the pool begins the next request."""
-        request = replied.request
-        return write_response(
-            self.name, request.id, replied.answers, request.outputs, self.top_k, self.premodel.candidates
-        )
+        names = self.premodel.bundle.label_names
+        return write_response(self.name, replied.request, replied.answers, self.top_k, self.premodel.candidates, names)
 
     def sent(self, replied: Replied) -> None:
         """To be told when a response was sent; never waits."""
@@ -152,7 +150,7 @@ class Service:
             self._running += 1
         try:
             body = unpack(received.body, received.encoding, self.limits.max_body_bytes)
-            request = read_request(body, received.header_length, self.limits, self.domain.task)
+            request = read_request(body, received.asked, self.limits, self.domain.task)
             self._check_time(request, received.arrived_ms)
             return Replied(request, [self._predict(request, index) for index in range(len(request.images))])
         finally:

@@ -6,10 +6,11 @@ from typing import Any
 
 INPUT = "image"
 EXPLANATION = "explanation"
+PROBABILITIES = "probabilities"
 OUTPUTS = {
     "label": "INT32",
     "class": "BYTES",
-    "probabilities": "FP32",
+    PROBABILITIES: "FP32",
     "top_labels": "INT32",
     "candidate": "BYTES",
     "latency_ms": "FP32",

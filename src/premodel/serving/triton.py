@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import InputError, PremodelError, RunError, sentence
+from premodel.protocol.oip import flag, number
 from premodel.records import TOP_K
 from premodel.runtime.answer import Answer
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.base import CallOptions
 from premodel.serving.images import check_batch, check_encoded, read_images
 from premodel.serving.limits import Limits
-from premodel.serving.request import flag, number
 from premodel.serving.response import output_values
 from premodel.serving.signature import EXPLANATION, INPUT, OUTPUTS
 from premodel.serving.triton_config import PIXELS
