@@ -28,6 +28,7 @@ from premodel.runtime.bundle import Bundle, write_bundle
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
+from premodel.serving.access import Doors
 from premodel.serving.app import make_app
 from premodel.serving.limits import Limits
 from premodel.serving.service import Service
@@ -68,9 +69,11 @@ def serving() -> Serving:
     """`with serving(bundle, ...) as (client, service)`."""
 
     @contextmanager
-    def serve(path: Path, token: str | None = None, **limits: Any) -> Generator[tuple[TestClient, Service]]:
+    def serve(
+        path: Path, token: str | None = None, doors: Doors | None = None, **limits: Any
+    ) -> Generator[tuple[TestClient, Service]]:
         service = Service(Premodel(path), path.stem, Limits(**limits))
-        app = make_app(service, token)
+        app = make_app(service, token, doors)
         with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
             yield client, service
 

@@ -10,7 +10,7 @@ import pytest
 from bundles import Made
 from premodel.errors import OptionError
 from premodel.files import read_token
-from premodel.serving.access import OPEN_PATHS, check_bind
+from premodel.serving.access import OPEN_PATHS, check_bind, doors_of
 from premodel.serving.server import check_tls, open_socket, url_of
 from serving_client import INFER
 
@@ -92,3 +92,51 @@ def test_a_taken_port_and_an_unknown_host() -> None:
         open_socket("127.0.0.1", 70_000)
     with pytest.raises(OptionError, match="unknown"):
         open_socket("no such host", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [
+        ("127.0.0.1", True), ("127.0.0.1:8080", True), ("LOCALHOST:1", True), ("[::1]:8080", True), ("own.lan", True),
+        ("192.168.1.7:8080", True), ("evil.example", False), ("evil.example:8080", False),
+        ("localhost.evil.example", False), ("127.0.0.1.evil.example", False), ("own.lan.evil.example", False),
+    ],
+)  # fmt: skip
+def test_only_its_own_names_are_answered_without_a_token(made: Made, serving: Any, host: str, answered: bool) -> None:
+    with serving(made.path, doors=doors_of("127.0.0.1", ["own.lan"])) as (client, _):
+        response = client.get("/v2", headers={"host": host})
+        assert response.status_code == (200 if answered else 403)
+        assert answered or "--allow-host" in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:9", "http://127.0.0.1.evil.example"]
+)
+def test_pages_of_other_origins_are_refused(made: Made, serving: Any, origin: str) -> None:
+    with serving(made.path, doors=doors_of("127.0.0.1")) as (client, _):
+        response = client.post(INFER, content=b"{}", headers={"origin": origin})
+        assert response.status_code == 403
+        assert "another origin" in response.json()["error"]
+        assert client.get("/v2", headers={"origin": "http://127.0.0.1"}).status_code == 200, "its own page"
+
+
+def test_an_allowed_origin_may_ask_and_read(made: Made, serving: Any) -> None:
+    origin = "https://own.example"
+    with serving(made.path, doors=doors_of("127.0.0.1", (), [origin + "/"])) as (client, _):
+        headers = {"origin": origin, "access-control-request-method": "POST"}
+        assert client.options(INFER, headers=headers).headers["access-control-allow-origin"] == origin
+        assert client.get("/v2", headers={"origin": origin}).headers["access-control-allow-origin"] == origin
+
+
+def test_no_redirect_repeats_a_host(made: Made, serving: Any) -> None:
+    with serving(made.path) as (client, _):
+        for path in ("/v2/", "/metrics/", "/v2/models/small/", "//evil.example/v2/"):
+            response = client.get(path, headers={"host": "evil.example"}, follow_redirects=False)
+            assert response.status_code == 404
+            assert "location" not in response.headers
+
+
+@pytest.mark.parametrize(("hosts", "origins"), [(["a/b"], []), ([""], []), ([], ["own.example"]), ([], ["http://a/b"])])
+def test_doors_that_are_none(hosts: list[str], origins: list[str]) -> None:
+    with pytest.raises(OptionError, match="--allow"):
+        doors_of("127.0.0.1", hosts, origins)

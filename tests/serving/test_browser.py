@@ -177,7 +177,7 @@ def test_overload_is_shown(driver: Any, made: Made, image: Path) -> None:
         page = Page(driver, url)
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=WAIT_S) as connection:  # takes the only place
-            connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n".encode())
+            connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n".encode())
             until(lambda: b"premodel_queue_depth 1.0" in read(url + "/metrics"))
             page.give("drop", image.read_bytes())
             page.failed("busy")

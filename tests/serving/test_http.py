@@ -43,7 +43,7 @@ def received(connection: socket.socket) -> bytes:
 
 
 def test_a_head_that_never_ends_is_cut_off(connection: socket.socket) -> None:
-    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\n")
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n")
     for number in range(8):
         connection.sendall(f"x-{number}: {'a' * 2040}\r\n".encode())
     connection.sendall(b"y: " + b"a" * 2000)
@@ -54,7 +54,7 @@ def test_a_head_that_never_ends_is_cut_off(connection: socket.socket) -> None:
 
 
 def test_the_refusal_arrives_though_the_client_goes_on_sending(connection: socket.socket) -> None:
-    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\n" + b"x: " + b"a" * 8_000_000)
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n" + b"x: " + b"a" * 8_000_000)
     head, body = answer(connection)
     assert head.startswith(b"HTTP/1.1 431 ")
     assert "16384" in json.loads(body)["error"]
@@ -63,7 +63,7 @@ def test_the_refusal_arrives_though_the_client_goes_on_sending(connection: socke
 
 def test_nothing_follows_a_refusal(connection: socket.socket) -> None:
     """The answer to a request before it may not be ready yet: then it is not sent."""
-    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\n\r\n" + b"nonsense\r\n\r\n")
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n" + b"nonsense\r\n\r\n")
     data = b""
     while piece := connection.recv(65536):
         data += piece
@@ -72,7 +72,7 @@ def test_nothing_follows_a_refusal(connection: socket.socket) -> None:
 
 
 def test_one_header_that_never_ends_is_cut_off(connection: socket.socket) -> None:
-    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 16_384)
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 16_384)
     head, _ = answer(connection)
     assert head.startswith(b"HTTP/1.1 431 ")
 
@@ -85,19 +85,19 @@ def test_a_target_that_never_ends_is_cut_off(connection: socket.socket) -> None:
 
 def test_large_bodies_and_many_requests_on_one_connection_are_no_long_head(connection: socket.socket) -> None:
     body = png(300, 300) + b"\0" * 40_000
-    request = f"POST {INFER} HTTP/1.1\r\nhost: a\r\n{RAW}\r\ncontent-length: {len(body)}\r\n\r\n"
+    request = f"POST {INFER} HTTP/1.1\r\nhost: localhost\r\n{RAW}\r\ncontent-length: {len(body)}\r\n\r\n"
     for _ in range(3):
         connection.sendall(request.encode() + body)
         head, _ = answer(connection)
         assert not head.startswith(b"HTTP/1.1 431 ")
     for _ in range(20):
-        connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 2000 + b"\r\n\r\n")
+        connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 2000 + b"\r\n\r\n")
         head, _ = answer(connection)
         assert head.startswith(OK), "heads are counted one by one"
 
 
 def test_requests_one_after_the_other_without_waiting(connection: socket.socket) -> None:
-    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: a\r\n\r\n" * 3)
+    connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n" * 3)
     data = b""
     while data.count(OK) < 3:
         data += received(connection)
@@ -105,7 +105,7 @@ def test_requests_one_after_the_other_without_waiting(connection: socket.socket)
 
 
 def test_a_body_in_chunks(connection: socket.socket) -> None:
-    connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+    connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n".encode())
     connection.sendall(b"2\r\n{}\r\n0\r\n\r\n")
     head, body = answer(connection)
     assert head.startswith(b"HTTP/1.1 400 ")
@@ -117,7 +117,7 @@ def test_a_body_in_chunks(connection: socket.socket) -> None:
     [
         b"nonsense\r\n\r\n",
         b"GET /v2 HTTP/1.1\r\ncontent-length: x\r\n\r\n",
-        b"POST /v2 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v2 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
 def test_what_is_no_http_is_a_400(connection: socket.socket, data: bytes) -> None:
@@ -188,7 +188,7 @@ def test_what_is_no_answer_yet_does_not_wait() -> None:
 
 def test_head_requests_are_answered(connection: socket.socket) -> None:
     for _ in range(2):
-        connection.sendall(b"HEAD /v2 HTTP/1.1\r\nhost: a\r\n\r\n")
+        connection.sendall(b"HEAD /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
         data = received(connection)
         assert data.startswith(OK)
         assert data.endswith(b"\r\n\r\n")

@@ -24,9 +24,11 @@ from hypothesis import strategies as st
 from bundles import Made
 from premodel.errors import InputError, OptionError, RunError
 from premodel.protocol.oip import parse_json
+from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.base import CallOptions
 from premodel.serving.limits import Limits
 from premodel.serving.request import Asked, read_request
+from premodel.serving.service import Service
 from serving_client import INFER, binary_request, png, running, until
 
 RAW = {"inference-header-content-length": "0"}
@@ -269,7 +271,7 @@ def test_a_body_that_does_not_arrive(made: Made) -> None:
     with running(made.path, "--timeout", 0.3) as (url, _):
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=20) as connection:
-            connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n12".encode())
+            connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n12".encode())
             assert connection.recv(20).startswith(b"HTTP/1.1 408 ")
         with urlopen(url + "/metrics") as metrics:
             text = metrics.read()
@@ -356,7 +358,7 @@ def test_stop_answers_what_was_accepted(made: Made) -> None:
     with running(made.path) as (url, process):
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=20) as connection:
-            head = f"POST {INFER} HTTP/1.1\r\nhost: a\r\ncontent-length: {len(image)}\r\n"
+            head = f"POST {INFER} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(image)}\r\n"
             connection.sendall(head.encode() + b"inference-header-content-length: 0\r\n\r\n" + image[:100])
             with urlopen(Request(url + "/metrics")) as metrics:
                 assert b"premodel_queue_depth 1.0" in metrics.read()
@@ -381,3 +383,29 @@ def test_a_service_that_stopped_takes_nothing(made: Made, serving: Any) -> None:
     assert not service.accept()
     with pytest.raises(RunError, match="closed"):
         service.premodel.predict(made.small.images[0])
+
+
+def test_it_is_not_ready_while_no_worker_moves(made: Made, serving: Any) -> None:
+    image = made.small.images[0].read_bytes()
+    with serving(made.path, workers=1, timeout_s=0.2) as (client, service), ThreadPoolExecutor() as pool:
+        service._warm.result(timeout=30)
+        assert client.get("/v2/health/ready").status_code == 200
+        with held(service) as release:
+            working = pool.submit(client.post, INFER, content=image, headers=RAW)
+            check_error(working.result(), 504, "in time")
+            until(lambda: client.get("/v2/health/ready").status_code == 400)
+            assert client.get("/v2/health/live").status_code == 200
+            release.set()
+        until(lambda: client.get("/v2/health/ready").status_code == 200)
+
+
+def test_the_end_does_not_wait_for_a_worker_that_hangs(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("premodel.serving.service.STOP_S", 0.1)
+    service = Service(Premodel(made.path), "small", Limits(workers=1, timeout_s=0.1))
+    release = threading.Event()
+    service.start()
+    service._warm.result(timeout=30)
+    service._pool.submit(release.wait, 60)
+    service.stop()
+    assert service.hung
+    release.set()

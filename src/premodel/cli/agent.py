@@ -55,6 +55,6 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps({"url": server.url, "models": list(board.names)}), flush=True)
         said = f"premodel agent: {len(zoo.candidates)} candidates at {server.url}; Ctrl-C ends it"
         print(said, file=sys.stderr, flush=True)
-        server.run(make_agent(board, limits, token), limits)
+        server.run(make_agent(board, limits, token, server.doors), limits)
     print("premodel agent: stopped", file=sys.stderr)
     return 0

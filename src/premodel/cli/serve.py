@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from premodel.serving.limits import Limits
 
 EXAMPLE = """example:
   premodel serve edge.premodel
-  curl --data-binary @cat.jpg -H "Inference-Header-Content-Length: 0" http://127.0.0.1:8080/v2/models/edge/infer
+  curl --data-binary @cat.jpg http://127.0.0.1:8080/v2/models/edge/infer
 
 Open Inference Protocol v2 (tritonclient, KServe clients), a page at /, Prometheus metrics at /metrics, OpenAPI at
 /openapi.json. Off this machine's own address a token is wanted. SIGTERM and Ctrl-C answer what was accepted, then stop.
@@ -57,11 +58,14 @@ def run(args: argparse.Namespace) -> int:
     with premodel, listening(args, token) as server:
         shadow = None if args.shadow is None else Shadow(premodel, args.shadow)
         service = Service(premodel, Path(args.bundle).stem, limits, shadow)
-        app = make_app(service, token)
+        app = make_app(service, token, server.doors)
         if args.json:
             print(json.dumps({"url": server.url, **describe(service)}), flush=True)
         print(f"premodel serve: {service.name} at {server.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
         server.run(app, limits)
+        if service.hung:  # a thread that runs on would keep the process
+            print("premodel serve: stopped, although a worker had not ended", file=sys.stderr, flush=True)
+            os._exit(1)
     print("premodel serve: stopped", file=sys.stderr)
     return 0
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from premodel.serving.access import Doors
+
 EXTRA = ("starlette", "uvicorn", "httptools", "uvloop", "prometheus_client")
 
 
@@ -30,18 +32,27 @@ def add_server_options(parser: argparse.ArgumentParser, port: int) -> None:
     access = parser.add_argument_group("access")
     access.add_argument("--token-file", type=Path, metavar="F", help="requests must bear the token in this file")
     access.add_argument("--allow-open", action="store_true", help="no token although others can reach the address")
+    access.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="host name that is this server's, without a "
+        "token; may be repeated",
+    )  # fmt: skip
+    access.add_argument(
+        "--allow-origin", action="append", default=[], metavar="URL", help="origin whose pages may ask, without a "
+        "token; may be repeated",
+    )  # fmt: skip
     access.add_argument("--tls-cert", type=Path, metavar="F", help="certificate chain, PEM; with --tls-key")
     access.add_argument("--tls-key", type=Path, metavar="F", help="private key, PEM")
 
 
 @dataclass(frozen=True, eq=False)
 class Server:
-    """What listens: its socket, where it is reached, and the certificate it shows."""
+    """What listens: its socket, where it is reached, the certificate it shows, and whom it answers without a token."""
 
     listener: socket.socket
     url: str
     cert: Path | None
     key: Path | None
+    doors: Doors
 
     def run(self, app: ASGIApp, limits: Limits) -> None:
         """Serve until told to stop."""
@@ -75,12 +86,13 @@ def read_access(args: argparse.Namespace) -> str | None:
 @contextmanager
 def listening(args: argparse.Namespace, token: str | None) -> Generator[Server]:
     """Listen as the options say; OptionError if that address cannot be had."""
-    from premodel.serving.access import is_loopback
+    from premodel.serving.access import doors_of, is_loopback
     from premodel.serving.server import open_socket, url_of
 
     tls = args.tls_cert is not None
+    doors = doors_of(args.host, args.allow_host, args.allow_origin)
     with open_socket(args.host, args.port) as listener:
         if not is_loopback(args.host) and token is not None and not tls:
             advice = "the token travels unencrypted; give --tls-cert and --tls-key"
             print(f"premodel {args.command}: {advice}", file=sys.stderr)
-        yield Server(listener, url_of(listener, tls=tls), args.tls_cert, args.tls_key)
+        yield Server(listener, url_of(listener, tls=tls), args.tls_cert, args.tls_key, doors)

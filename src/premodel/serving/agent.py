@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, sentence
-from premodel.serving.access import BearerToken, HeaderLimit
+from premodel.serving.access import BearerToken, Doors, HeaderLimit, OwnNames
 from premodel.serving.board import Board
 from premodel.serving.body import BodyTooLargeError
 from premodel.serving.limits import Limits
@@ -31,7 +31,7 @@ EXTENSIONS = ("binary_tensor_data",)
 logger = logging.getLogger(__name__)
 
 
-def make_agent(board: Board, limits: Limits, token: str | None = None) -> Starlette:
+def make_agent(board: Board, limits: Limits, token: str | None = None, doors: Doors | None = None) -> Starlette:
     """The app of one board.
 
     Parameters
@@ -42,6 +42,8 @@ def make_agent(board: Board, limits: Limits, token: str | None = None) -> Starle
         Of requests; what runs, runs one at a time.
     token:
         What requests must bear; None for none.
+    doors:
+        Where there is no token: host names and origins that are answered; None for all.
     """
     endpoints = _Endpoints(board, limits)
     model = "/v2/models/{name}"
@@ -59,15 +61,18 @@ def make_agent(board: Board, limits: Limits, token: str | None = None) -> Starle
         *(Route(path, endpoints.model) for path in (model, model + "/versions/{version}")),
         *(Route(path + "/ready", endpoints.model_ready) for path in (model, model + "/versions/{version}")),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[
             Middleware(HeaderLimit, max_bytes=limits.max_header_bytes),
             *([] if token is None else [Middleware(BearerToken, token=token)]),
+            *([] if doors is None or token is not None else [Middleware(OwnNames, doors=doors)]),
         ],
         exception_handlers={HTTPException: http_error, Exception: unexpected},
     )
+    app.router.redirect_slashes = False  # its redirects repeat the Host header
+    return app
 
 
 class _Endpoints:

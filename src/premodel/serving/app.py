@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, sentence
-from premodel.serving.access import BearerToken, HeaderLimit
+from premodel.serving.access import BearerToken, Doors, HeaderLimit, OwnNames
 from premodel.serving.body import BodyTooLargeError
 from premodel.serving.openapi import openapi_document
 from premodel.serving.page import page_routes
@@ -35,7 +35,7 @@ EXTENSIONS = ("binary_tensor_data",)
 logger = logging.getLogger(__name__)
 
 
-def make_app(service: Service, token: str | None = None) -> Starlette:
+def make_app(service: Service, token: str | None = None, doors: Doors | None = None) -> Starlette:
     """The app of one served premodel.
 
     Parameters
@@ -44,6 +44,8 @@ def make_app(service: Service, token: str | None = None) -> Starlette:
         Started and stopped with the app.
     token:
         What requests must bear; None for none.
+    doors:
+        Where there is no token: host names and origins that are answered; None for all.
     """
     endpoints = _Endpoints(service)
     model = "/v2/models/{name}"
@@ -65,16 +67,19 @@ def make_app(service: Service, token: str | None = None) -> Starlette:
         Route("/openapi.json", endpoints.openapi),
         *page_routes(service.name),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[
             Middleware(HeaderLimit, max_bytes=service.limits.max_header_bytes),
             *([] if token is None else [Middleware(BearerToken, token=token)]),
+            *([] if doors is None or token is not None else [Middleware(OwnNames, doors=doors)]),
             Middleware(DirectInfer, name=service.name, infer=endpoints.infer),
         ],
         exception_handlers={HTTPException: http_error, Exception: unexpected},
     )
+    app.router.redirect_slashes = False  # its redirects repeat the Host header
+    return app
 
 
 class DirectInfer:

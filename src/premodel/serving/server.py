@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import ssl
@@ -90,6 +91,7 @@ def run_server(
         server_header=False,
         h11_max_incomplete_event_size=limits.max_header_bytes,
         timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(limits.timeout_s) + 1,
         ssl_certfile=cert,
         ssl_keyfile=key,
     )

@@ -25,6 +25,8 @@ from premodel.serving.response import InferResponse, write_response
 from premodel.serving.shadow import Shadow
 from premodel.serving.signature import metadata
 
+STOP_S = 5.0
+"""How long the end of a service waits for its workers, once every request was answered or given up."""
 logger = logging.getLogger(__name__)
 
 
@@ -60,6 +62,8 @@ class Service:
         What was counted.
     metadata:
         The protocol's model metadata.
+    hung:
+        The service was stopped, and a worker did not end.
     """
 
     def __init__(self, premodel: Premodel, name: str, limits: Limits, shadow: Shadow | None = None) -> None:
@@ -80,16 +84,30 @@ class Service:
         self._lock = threading.Lock()
         self._accepted = 0
         self._running = 0
+        self._moved_ms = now_ms()
+        self.hung = False
         self._warm: Future[Mapping[str, str]] | None = None
         self._stopping = False
         self.metrics.watch(lambda: self._accepted - self._running, lambda: self._running)
 
     @property
     def ready(self) -> bool:
-        """Every candidate was opened, at least one can run, and the service is not stopping."""
-        if self._stopping or self._warm is None or not self._warm.done() or self._warm.exception() is not None:
+        """Every candidate was opened, at least one can run, a worker moves, and the service is not stopping."""
+        if (
+            self._stopping
+            or self.stuck
+            or self._warm is None
+            or not self._warm.done()
+            or self._warm.exception() is not None
+        ):
             return False
         return not set(self.premodel.candidates) <= set(self._warm.result())
+
+    @property
+    def stuck(self) -> bool:
+        """Every worker is busy, and none has begun or ended anything for longer than a request may take."""
+        with self._lock:
+            return self._running >= self.limits.workers and now_ms() - self._moved_ms > self.limits.timeout_s * 1e3
 
     @property
     def shadowed(self) -> bool:
@@ -103,9 +121,15 @@ class Service:
             self._shadow.start(self.metrics.shadowed)
 
     def stop(self) -> None:
-        """Answer what was accepted, then close everything."""
+        """Answer what was accepted, then close everything; a worker that does not end within STOP_S is left alone."""
         self._stopping = True
-        self._pool.shutdown(wait=True)
+        ending = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": self.stuck}, daemon=True)
+        ending.start()
+        ending.join(self.limits.timeout_s + STOP_S)
+        if ending.is_alive():
+            self.hung = True
+            logger.error("%d workers did not end, and are left", self._running)
+            return
         if self._shadow is not None:
             self._shadow.stop()
         self.premodel.close()
@@ -148,6 +172,7 @@ class Service:
     def _answer(self, received: Received) -> Replied:
         with self._lock:
             self._running += 1
+            self._moved_ms = now_ms()
         try:
             body = unpack(received.body, received.encoding, self.limits.max_body_bytes)
             request = read_request(body, received.asked, self.limits, self.domain.task)
@@ -156,6 +181,7 @@ class Service:
         finally:
             with self._lock:
                 self._running -= 1
+                self._moved_ms = now_ms()
 
     def _check_time(self, request: InferRequest, arrived_ms: float) -> None:
         """Work that nobody waits for any more is not begun."""

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 PLACES = 8
 """Images that may wait; one more is dropped."""
+STOP_S = 5.0
+"""How long the end waits for the comparison at work."""
 NICE = 10
 """Added to the thread's niceness, so that answers come first where there are too few cores."""
 OUTCOMES = ("agree", "differ", "failed", "dropped")
@@ -91,8 +93,9 @@ class Shadow:
         if self._thread is None:
             return
         self._drop_waiting()
-        self._waiting.put(None)
-        self._thread.join()
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=STOP_S)
+        self._thread.join(STOP_S)
         self._thread = None
 
     def answered(self, images: Sequence[Any], answers: Sequence[Answer], *, busy: bool) -> None:
