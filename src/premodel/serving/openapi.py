@@ -227,7 +227,11 @@ def _input(limits: Limits, count: Document, domain: Domain) -> Document:
             "minItems": 1,
             "maxItems": 2,
         },
-        data={"type": "array", "description": 'each encoded image: base64, a data URL, or {"b64": ...}', "minItems": 1},
+        data={
+            "type": "array",
+            "description": f"each encoded {domain.noun}: base64, a data URL, or {{b64: ...}}",
+            "minItems": 1,
+        },
     )
     pixels = _object(
         ["name", "datatype", "shape"],

@@ -233,9 +233,7 @@ def _joined(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> Mappin
     return {**parameters, **options} if options else parameters
 
 
-def _outputs(
-    asked: Any, parameters: Mapping[str, Any], answers_labels: bool
-) -> tuple[dict[str, bool], int | None]:
+def _outputs(asked: Any, parameters: Mapping[str, Any], answers_labels: bool) -> tuple[dict[str, bool], int | None]:
     """Name -> as binary data, all but the explanation for a request that names none; and the classes asked for."""
     known = outputs_of(answers_labels)
     everywhere = flag(parameters, "binary_data_output", False)
