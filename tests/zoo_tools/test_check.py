@@ -165,3 +165,17 @@ def test_a_network_is_run_once_even_without_images(tmp_path: Path) -> None:
 def test_a_senseless_network_is_found_without_images(tmp_path: Path, network: dict[str, Any], says: str) -> None:
     (found,) = check_zoo(read_zoo(onnx_zoo(tmp_path, **network)))
     assert says in found.errors[0]
+
+
+def test_one_answer_to_everything_is_named(tmp_path: Path) -> None:
+    small = write_zoo(tmp_path, correct=RIGHT)
+    samples = samples_of(small)
+    weights, bias = np.zeros((8 * 8 * 3, 6), np.float32), np.array([0, 0, 0, 5, 0, 0], np.float32)
+    write_onnx(tmp_path / "net.onnx", weights, bias, [1, 3, 8, 8])
+    (tmp_path / "zoo.toml").write_text(
+        'name = "z"\ntask = "image-classification"\nlabels = ["a", "b", "c", "d", "e", "f"]\n[[models]]\nname = "net"\n'
+        'file = "net.onnx"\nruntime = "onnx"\noutput = { activation = "softmax" }\ninput = { size = [8, 8], '
+        'layout = "NCHW", dtype = "float32", resize = "squash", crop_fraction = 1.0, interpolation = "bilinear" }\n'
+    )
+    (found,) = check_zoo(read_zoo(tmp_path / "zoo.toml"), samples)
+    assert any(f"answers only one label, number 3, on all {found.samples} images" in text for text in found.warnings)

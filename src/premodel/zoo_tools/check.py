@@ -19,6 +19,8 @@ from premodel.store.runs import unrepeatable_note
 from premodel.zoo.manifest import Candidate, Zoo
 
 DEFAULT_LIMIT = 200
+MIN_ONE_ANSWER = 10
+"""Inputs from which one answer to all of them is worth a word."""
 REPEATS = 20
 """Inputs that are run once more at the end, to see whether a candidate repeats itself."""
 
@@ -149,6 +151,7 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
     failures: list[str] = []
     shifted = {-1: 0, 1: 0}
     ran: list[int] = []
+    answers: set[int] = set()
     repeats: list[tuple[Tensor, int]] = []
     domain = opened.candidate.domain
     for one, label in zip(samples.inputs, samples.labels, strict=True):
@@ -163,6 +166,7 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
         check.top1 += rank == 0
         check.top5 += rank < 5
         answer = int(distribution.argmax())
+        answers.add(answer)
         if len(repeats) < REPEATS:
             repeats.append((tensor, answer))
         for shift in shifted:
@@ -176,6 +180,9 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
         check.warnings.append(unrepeatable_note(opened.candidate.name, differ, len(repeats)))
     if ran:
         check.warnings.extend(_chance_warning(check, ran, shifted, opened.candidate))
+    if len(answers) == 1 and len(ran) >= MIN_ONE_ANSWER and len(set(ran)) > 1:
+        text = f"answers only one label, number {answers.pop()}, on all {len(ran)} {domain.plural}"
+        check.warnings.append(text)
 
 
 def _again(opened: OpenedCandidate, tensor: Tensor) -> int | None:
