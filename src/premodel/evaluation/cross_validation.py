@@ -103,7 +103,7 @@ class Outcome:
     unguaranteed: tuple[int, ...] = ()
 
     def correct(self, criterion: Criterion) -> NDArray[np.bool_]:
-        """bool (n,) by the criterion."""
+        """bool (n,) by a criterion of labels; `score` holds any other."""
         return self.top1 if criterion == "top1" else self.top5
 
 

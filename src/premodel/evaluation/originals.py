@@ -89,7 +89,7 @@ def beside_original(
     for outcome in outcomes:
         if outcome.method.kind != "premodel":
             continue
-        right, mean_ms = outcome.correct(criterion), float(outcome.latency_ms.mean())
+        right, mean_ms = outcome.score, float(outcome.latency_ms.mean())
         whole = _against(tables, singles, right, mean_ms, best, seed)
         beyond = _against(tables, singles, right, mean_ms, column, seed)
         lines.append(f"{outcome.method.name}: {whole.sentence(original)}")
