@@ -99,7 +99,7 @@ def test_a_profile_holds_answers_scores_and_latencies_of_every_row(folder: Path,
     from premodel.training.load import load_tables
 
     register(TotalsDomain())
-    assert profiled["predictions"] == {"new": 2 * ROWS, "kept": 0, "failed": {}}
+    assert profiled["predictions"].items() >= {"new": 2 * ROWS, "kept": 0, "failed": {}}.items()
     assert profiled["scores"] == {"scores": 2 * ROWS, "kept": 0}
     assert profiled["features"]["new"] == ROWS
     tables = load_tables(folder / "s.db")
@@ -125,7 +125,7 @@ def test_nothing_is_done_again_and_a_changed_truth_is_scored_without_running_a_m
     (folder / "copy.db").write_bytes((folder / "s.db").read_bytes())
     words = ["profile", str(folder / "zoo.toml"), str(changed), "--store", str(folder / "copy.db")]
     again = json.loads(command(folder, *words, "--only", "predictions", "--json").stdout)
-    assert again["predictions"] == {"new": 0, "kept": 2 * ROWS, "failed": {}}
+    assert again["predictions"].items() >= {"new": 0, "kept": 2 * ROWS, "failed": {}}.items()
     assert again["scores"] == {"scores": 2, "kept": 2 * ROWS - 2}
 
 
