@@ -248,11 +248,13 @@ function draw(now) {
   const total = [...now.answers.values()].reduce((sum, value) => sum + value, 0);
   if (total) {
     const busy = now.busy ? `, ${now.busy} refused as busy` : "";
-    byId("totals").textContent = `${total} answers, ${ms((1e3 * now.seconds) / Math.max(1, now.count))} on average${busy}`;
+    byId("totals").textContent = `${total} answers since the start, ${ms((1e3 * now.seconds) / Math.max(1, now.count))} on average${busy}`;
   }
+  const recent = (name) => history.reduce((sum, { since }) => sum + (since.get(name) || 0), 0); // of the columns drawn
+  const all = order.reduce((sum, name) => sum + recent(name), 0);
   byId("mixlegend").replaceChildren(...order.map((name, index) => {
     const item = element("li");
-    const share = total ? ` ${percent((now.answers.get(name) || 0) / total)}` : "";
+    const share = all ? ` ${percent(recent(name) / all)}` : "";
     const label = element("span");
     label.append(...breakable(name), share);
     item.append(element("i", undefined, `c${index % COLOURS}`), label);
