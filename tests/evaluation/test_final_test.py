@@ -87,7 +87,7 @@ def test_the_engine_counts_and_takes_a_choice_back() -> None:
     assert "c1 alone (100.0 % at 0.35 ms) meets the objective, and" in said
     assert "is NOT shown to be better" in said
     assert "it beats one candidate alone" not in said
-    assert "chosen: single; " in said
+    assert "chosen: single, " in said
 
 
 def test_whole_answers_hold_the_engine_and_an_estimate_of_the_decisions_alike_on_every_run() -> None:

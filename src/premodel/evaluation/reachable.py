@@ -17,7 +17,7 @@ from premodel.runtime.policies.stopping import Cascade
 from premodel.stats import Z_95, Verdict, paired_bootstrap
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
-from premodel.training.policies.registry import POLICIES
+from premodel.training.policies.registry import quick_trainer
 from premodel.training.tables import Tables
 
 PLAIN = "max-probability cascade"
@@ -111,11 +111,8 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
         "equal time": Objective(max_latency_ms=best_ms),
         "most accurate": Objective(cost_weight=0.0),
     }
-    # The first that `auto` compares and that reads no features, which is quick to train; it fuses labels, so that of a
-    # graded criterion one that reads features is asked, where there are any.
-    graded = criterion in tables.graded
-    able = [one for one in POLICIES.values() if one.chooses and not (graded and one.labels_only)]
-    policies = [one.name for one in able if one.reads_features == graded and (tables.feature_names or not graded)][:1]
+    quick = quick_trainer(graded=criterion in tables.graded, has_features=bool(tables.feature_names))
+    policies = [] if quick is None else [quick.name]
     methods = [
         premodel_method(f"{policy}, {name}", TrainOptions(policy, criterion, objective, seed=seed))
         for policy in policies

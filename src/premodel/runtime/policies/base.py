@@ -147,11 +147,14 @@ class Policy(ABC):
         candidate said. A bundle of another number of labels is refused.
     costs:
         What its candidates cost, and what comes before them.
+    fuses:
+        Does it join answers of several candidates, which takes longer than choosing one.
     fixed_candidate:
         Index of the candidate that answers every input as long as it does not fail; None where the policy chooses.
     """
 
     kind: ClassVar[str]
+    fuses: ClassVar[bool] = False
     n_labels: int | None = None
     costs: Costs
     fixed_candidate: int | None = None

@@ -176,6 +176,7 @@ class StoppingPolicy(Policy):
     """
 
     kind: ClassVar[str]
+    fuses: ClassVar[bool] = True
 
     def __init__(
         self,

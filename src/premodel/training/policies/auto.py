@@ -295,7 +295,7 @@ def train(tables: Tables, options: TrainOptions, *, policies: Mapping[str, Train
         _more_accurate(single, others) if chosen is single else None,
         trained.record,
     )
-    return Trained(trained.policy, record)
+    return Trained(trained.policy, record, trained.out_of_fold)
 
 
 def _train_once(entrant: Entrant, sample: Tables, folds: Sequence[Fold], options: TrainOptions) -> bool:

@@ -35,6 +35,25 @@ def register(trainer: Trainer) -> None:
     POLICIES[trainer.name] = TRAINERS[trainer.name] = trainer
 
 
+def quick_trainer(*, graded: bool = False, has_features: bool = True) -> Trainer | None:
+    """The policy that is asked first what can be reached: the first that chooses and is quick to train.
+
+    Parameters
+    ----------
+    graded:
+        Of a graded criterion: policies that work on labels are left out, and one that reads features is taken.
+    has_features:
+        Does the profile hold features.
+
+    Returns
+    -------
+    None where there is none.
+    """
+    able = [one for one in POLICIES.values() if one.chooses and one.reads_features == graded]
+    able = [one for one in able if not (graded and (one.labels_only or not has_features))]
+    return able[0] if able else None
+
+
 def trainer_of(name: str) -> Trainer:
     """The trainer of that name.
 
