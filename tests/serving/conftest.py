@@ -55,7 +55,8 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     file, labels = folder / "m.onnx", 5
     weights = rng.normal(0, 0.01, (8 * 8 * 3, labels)).astype(np.float32)
-    write_onnx(file, weights, np.zeros(labels, np.float32), (1, 8, 8, 3))
+    bias = np.linspace(0, 0.5, labels, dtype=np.float32)  # a black image has an answer too
+    write_onnx(file, weights, bias, (1, 8, 8, 3))
     spec = InputSpec((8, 8), "NHWC", "float32", "RGB", "center-crop", 0.875, "bilinear")
     model = Model("m", file, "onnx", spec, "none", sha256=file_sha256(file))
     names = tuple(f"label {i}" for i in range(labels))
