@@ -110,12 +110,12 @@ def test_a_second_run_takes_up_what_is_there(first: tuple[Demo, Notes], monkeypa
 
 
 def test_fewer_scenes_in_the_same_folder_are_evaluated_alone(first: tuple[Demo, Notes]) -> None:
-    from premodel.demo.demo import policies
+    from premodel.demo.demo import POLICIES
     from premodel.demo.steps import make_scenes, profile_scenes
 
     demo, _ = first
     fewer = DemoOptions(demo.folder.path, 50, timing_seconds=1)
-    part = Demo(fewer, Folder(demo.folder.path), Notes(), demo.zoo, policies())
+    part = Demo(fewer, Folder(demo.folder.path), Notes(), demo.zoo, POLICIES)
     make_scenes(part)
     profile_scenes(part)
     assert len(part.tables) == 50

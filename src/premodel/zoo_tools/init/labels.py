@@ -25,7 +25,7 @@ NO_FOLDERS = frozenset({"__MACOSX"})
 GIVEN, SHIFT = "given", "shift"
 TEXTUAL, NATURAL, CASELESS, REVERSED = "textual order", "natural order", "order without case", "reversed order"
 NATURAL_CASELESS = "natural order without case"
-OWN = "the order of the file's own names"
+ORDER_IN_FILE = "the order of the file's own names"
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def orders_of(labels: Sequence[str], own: Iterable[Sequence[str]] = ()) -> list[
     wanted: list[tuple[str, Sequence[str]]] = []
     for names in own:
         if (matched := matching(names, labels)) is not None and len(matched) == len(labels):
-            wanted.append((OWN, matched))
+            wanted.append((ORDER_IN_FILE, matched))
     wanted.append((TEXTUAL, sorted(labels)))
     wanted.append((NATURAL, sorted(labels, key=natural_key)))
     wanted.append((CASELESS, sorted(labels, key=str.casefold)))
