@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from premodel.domains.base import MAX_PIXELS
 from premodel.errors import OptionError
+from premodel.runtime.conditions import usable_cores
 
-DEFAULT_WORKERS = min(2, os.cpu_count() or 1)
+DEFAULT_WORKERS = min(2, usable_cores())
 
 
 @dataclass(frozen=True)
