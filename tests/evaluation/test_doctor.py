@@ -244,7 +244,7 @@ def test_a_subsample_is_compared_with_the_best_of_all_samples(monkeypatch: pytes
 def test_a_single_candidate_has_no_rival() -> None:
     found = diagnose(make_tables(drawn(100, [0.5])))
     assert found.advice.startswith("use c0 alone")
-    assert "nothing to select; add another" in found.advice
+    assert "nothing to select; premodel zoo expand" in found.advice
     text = "\n".join(format_diagnosis(found))
     assert "1 candidate," in text
     for absent in ("oracle", "nobody", "cross-validation", "all candidates"):
@@ -270,7 +270,7 @@ def test_json_and_text(won: Diagnosis) -> None:
     data = json.loads(json.dumps(won.to_json(), allow_nan=False))
     keys = {
         "advice", "policy", "use", "criterion", "samples", "used", "best", "candidates", "oracle", "pairs", "dominated",
-        "better_views", "reachable", "sample_size", "invalid", "conditions", "warnings",
+        "better_views", "reachable", "sample_size", "invalid", "conditions", "warnings", "doubts",
     }  # fmt: skip
     assert set(data) == keys
     assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time", "most_accurate"}

@@ -191,5 +191,6 @@ def test_odd_profiles_are_reproduced_and_shown(shape: str) -> None:
     found = reproduce(tables, folds=2)
     json.dumps(found.to_json(), allow_nan=False)
     assert found.comparison is not None
-    assert found.comparison.choice in ("not distinguishable", "below")
+    # None where it always runs one candidate, which makes no choice per input.
+    assert found.comparison.choice in (None, "not distinguishable", "below")
     assert found.verdict[:40] in render(found, shape).replace("&#39;", "'")

@@ -160,6 +160,12 @@ def _compared(candidate: Candidate) -> AgentTable | None:
         return None
     url = candidate.model.url
     domain = candidate.domain
+    for name, value in candidate_to_json(candidate.home).items():
+        if name not in (*agent.UNCOMPARED, "detail") and table.candidate.get(name) != value:
+            raise ZooError(
+                f"{name} of {candidate.name} is not what the board runs", where=url, given=value,
+                allowed=shown(table.candidate.get(name)), do="take the entry over from the board's manifest",
+            )  # fmt: skip
     detail = table.candidate.get("detail", 0)
     if detail != candidate.model.detail:
         say = f'"{FULL}"' if detail == 0 else shown(detail)
@@ -175,12 +181,6 @@ def _compared(candidate: Candidate) -> AgentTable | None:
             raise ModelError(
                 f"the board's {name} is of another version", where=url, given=shown(given), allowed=own,
                 do="install the same premodel here and on the board",
-            )  # fmt: skip
-    for name, value in candidate_to_json(candidate.home).items():
-        if name not in agent.UNCOMPARED and table.candidate.get(name) != value:
-            raise ZooError(
-                f"{name} of {candidate.name} is not what the board runs", where=url, given=value,
-                allowed=shown(table.candidate.get(name)), do="take the entry over from the board's manifest",
             )  # fmt: skip
     return table
 

@@ -100,6 +100,18 @@ def try_case(fuzzer: Fuzzer, case: Case, seed: int) -> str:
 def feed(fuzzer: Fuzzer, seeds: range, folder: Path, *, cpu: bool = True) -> Feed:
     """Feed the cases of these seeds; `folder` is empty. `cpu` False leaves seconds uncounted, as in tests."""
     found = Feed()
+    try:
+        _feed(fuzzer, seeds, folder, found, cpu=cpu)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    found.peak_mb = peak_mb()
+    if cpu and found.peak_mb > fuzzer.peak_mb:
+        found.failures.append(f"{fuzzer.name}: a peak of {found.peak_mb} MB")
+    return found
+
+
+def _feed(fuzzer: Fuzzer, seeds: range, folder: Path, found: Feed, *, cpu: bool) -> None:
+    """Feed the cases; a process that hangs in one is ended with a traceback."""
     with fuzzer.lay(folder) as case:
         before = written(folder)
         for seed in seeds:
@@ -116,12 +128,7 @@ def feed(fuzzer: Fuzzer, seeds: range, folder: Path, *, cpu: bool = True) -> Fee
             if len(found.failures) >= SHOWN:
                 found.failures.append(f"{fuzzer.name}: broken off after seed {seed}")
                 break
-        faulthandler.cancel_dump_traceback_later()
         found.failures += [f"{fuzzer.name}: wrote {path}" for path in sorted(written(folder) - before)]
-    found.peak_mb = peak_mb()
-    if cpu and found.peak_mb > fuzzer.peak_mb:
-        found.failures.append(f"{fuzzer.name}: a peak of {found.peak_mb} MB")
-    return found
 
 
 def written(folder: Path) -> set[str]:

@@ -42,6 +42,10 @@ def tables(store: Path) -> Tables:
     return load_tables(store, passes=("predictions", "features"))
 
 
+SHORT_SIDE = 16
+"""That the small zoo's candidates need of an image: how inputs are decoded is part of the features' key."""
+
+
 def vectors(store: Path) -> dict[str, int]:
     with Store(store) as opened:
         return summarise_store(opened).features
@@ -55,7 +59,7 @@ def test_only_the_family_of_a_raised_version_is_computed_anew(
     small: SmallZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "s.db"
-    assert (extract(small, store).vectors, vectors(store)) == (N, {"1": N})
+    assert (extract(small, store).vectors, vectors(store)) == (N, {f"1@{SHORT_SIDE}": N})
     before = tables(store)
     monkeypatch.setattr(Hue, "version", 2)
     for family in FAMILIES:
@@ -68,7 +72,7 @@ def test_only_the_family_of_a_raised_version_is_computed_anew(
     hue = np.array([name.startswith("hue") for name in FEATURE_NAMES])
     assert (after.features[:, hue] == 0.5).all()
     assert np.array_equal(after.features[:, ~hue], before.features[:, ~hue])
-    assert vectors(store) == {"1": N}
+    assert vectors(store) == {f"1@{SHORT_SIDE}": N}
     result = extract(small, store)
     assert (result.vectors, result.kept) == (0, N)
 
@@ -80,7 +84,7 @@ def test_values_of_an_older_version_are_not_read(
     extract(small, store)
     monkeypatch.setattr(Brightness, "version", 2)
     extract(small, store, limit=2)
-    assert vectors(store) == {"1": 2}
+    assert vectors(store) == {f"1@{SHORT_SIDE}": 2}
     assert len(load_tables(store, passes=("predictions", "features"), partial=True)) == 2
 
 

@@ -51,11 +51,11 @@ def test_chooses_candidates_and_features_that_help() -> None:
     assert len(fitted.summary.kept) == 2
     assert tuple(tables.feature_names[column] for column in fitted.features) == fitted.selector.features
     assert fitted.summary.kept == fitted.selector.features
-    assert fitted.summary.pruning is not None
-    assert {one.feature for one in fitted.summary.pruning.dropped} == {"copy", "flat"}
-    assert fitted.summary.scored_on == len(tables)
-    assert fitted.summary.removal is not None
-    assert fitted.summary.removal.importance_all.top(1)[0][0] == "telling"
+    selection = fitted.summary.features
+    assert selection is not None
+    assert {one.feature for one in selection.pruning.dropped} == {"copy", "flat"}
+    assert selection.scored_on == len(tables)
+    assert selection.removal.importance_all.top(1)[0][0] == "telling"
 
 
 def test_serves_better_than_either_candidate_on_samples_it_never_saw() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from premodel.clock import now_ms
 from premodel.domains.base import MAX_FILE_BYTES, Domain
-from premodel.domains.registry import adopt, domain_of
+from premodel.domains.registry import adopt
 from premodel.errors import ModelError, PremodelError
 from premodel.files import file_sha256, is_regular, read_regular
 from premodel.profiling.samples import Task
@@ -60,7 +60,7 @@ class NodeWorker:
     def meet(self, domain: Domain, code: str, models: Mapping[Path, Mapping[Path, str]]) -> tuple[str, list[Path]]:
         """Why this node cannot take part, empty if it can; and the models whose files, of these digests, it has not."""
         adopt(domain)
-        own = code_of(domain_of(domain.task))
+        own = code_of(domain)  # made by the code of this node, with the settings of the job
         if code != own:
             return f"another release than the driver's: {own}, wanted: {code}", []
         return "", [model for model, files in models.items() if not all(_has(*entry) for entry in files.items())]
