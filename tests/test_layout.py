@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import premodel
 
 PACKAGE = Path(premodel.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "errors": 0, "signatures": 0, "version": 0, "records": 0, "stats": 0, "files": 1, "clock": 1,
     "fields": 2, "container": 2, "arrays": 3,
@@ -168,3 +170,22 @@ def test_device_packages_load_nothing_heavy(package: str) -> None:
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.split() == []
+
+
+OUTSIDE = sorted(
+    file
+    for folder in ("benchmarks", "recipes", "examples", "docs")
+    for file in (ROOT / folder).rglob("*.py")
+    if "build" not in file.parts
+)
+
+
+@pytest.mark.parametrize("file", OUTSIDE, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_what_scripts_outside_the_package_import_from_it_is_there(file: Path) -> None:
+    """They need packages of their own and are not run here: a name that has moved would be found by a user."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "premodel":
+            module = importlib.import_module(node.module or "")
+            for name in node.names:
+                if not hasattr(module, name.name):
+                    importlib.import_module(f"{node.module}.{name.name}")

@@ -33,13 +33,13 @@ from premodel.evaluation.rows import Singles  # noqa: E402
 from premodel.records import Criterion  # noqa: E402
 from premodel.training.folds import stratified_folds  # noqa: E402
 from premodel.training.objective import Floor, Objective  # noqa: E402
+from premodel.training.policies.registry import TRAINERS  # noqa: E402
 from premodel.training.tables import Tables  # noqa: E402
-from premodel.training.train import TRAINERS  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-SHARED_CODE = ("training/folds.py", "training/objective.py", "metrics.py")
+SHARED_CODE = ("training/folds.py", "training/objective.py", "stats.py")
 PEER_CODE = ("evaluation/peers", *SHARED_CODE)
-OUR_CODE = ("ours.py", "training", "runtime/policies", "runtime/selectors", "runtime/fusion.py", "metrics.py")
+OUR_CODE = ("ours.py", "training", "runtime/policies", "runtime/selectors", "runtime/fusion.py", "stats.py")
 COMPETENCE_CODE = ("competence.py", "competence_peers.py", *SHARED_CODE)
 FOLDS = 10
 TOP5_TARGETS = 6

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from premodel.demo.digits import SIZE, Split, generate
-from premodel.domains.image.decode import INTERPOLATIONS
+from premodel.domains.image.spec import OPENCV_INTERPOLATIONS
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ def resize(images: Images, to: Input) -> Images:
     for index, image in enumerate(images):
         pixels = image
         if to.side != SIZE:
-            pixels = cv2.resize(pixels, (to.side, to.side), interpolation=INTERPOLATIONS[to.interpolation])
+            pixels = cv2.resize(pixels, (to.side, to.side), interpolation=OPENCV_INTERPOLATIONS[to.interpolation])
         if to.channels == "GRAY":
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         small[index] = pixels.reshape(to.side, to.side, -1).transpose(2, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import premodel
 from profiles import make_tables
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "selection"
@@ -79,3 +81,18 @@ def test_views_have_absolute_paths_and_do_not_repeat_the_own_crop(module, tmp_pa
     assert f"{own.name}@mirror" in names
     assert f"{own.name}@crop{1000 * own.input.crop_fraction:.0f}" not in names
     assert after.candidates[0].model.file == own.model.file.resolve()
+
+
+def test_the_code_that_results_are_kept_under_is_there() -> None:
+    """A file that has moved would end the benchmark after its first hour."""
+    text = (FOLDER / "bench.py").read_text(encoding="utf-8")
+    named = {
+        value.value
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").endswith("_CODE")
+        for value in ast.walk(node.value)
+        if isinstance(value, ast.Constant)
+    }
+    assert len(named) > 5
+    package = Path(premodel.__file__).parent
+    assert [name for name in named if not (FOLDER / name).exists() and not (package / name).exists()] == []
