@@ -14,7 +14,7 @@ from premodel.domains.base import Domain
 from premodel.domains.registry import domain_of
 from premodel.profiling.passes.predictions import Answers, PredictionJob
 from premodel.profiling.samples import Task
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 PAUSE_S = 0.01
 

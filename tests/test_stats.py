@@ -91,15 +91,3 @@ def test_reliability_at_the_edges() -> None:
     assert found.error == 0
     assert math.isnan(found.bins[4].share_right)
     assert math.isnan(stats.reliability(np.asarray([]), np.asarray([], bool)).error)
-
-
-def test_points_that_round_to_zero_have_no_sign() -> None:
-    assert [stats.points(value) for value in (-0.04, 0.04, -0.06, 1.26)] == ["0.0", "0.0", f"{stats.MINUS}0.1", "+1.3"]
-
-
-def test_an_interval_shows_on_which_side_of_zero_it_ends() -> None:
-    assert stats.interval((-1.24, 2.0)) == f"[{stats.MINUS}1.2, +2.0]"
-    assert stats.interval((0.02, 2.0)) == "[+0.02, +2.00]"
-    assert stats.interval((-2.0, -0.04)) == f"[{stats.MINUS}2.00, {stats.MINUS}0.04]"
-    assert stats.interval((0.0, 2.0)) == "[0.0, +2.0]"
-    assert stats.interval((0.001, 2.0)) == "[0.00, +2.00]"

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.replay import record
-from premodel.domains.image.decode import decode, preprocess
+from premodel.domains.image.decode import decode
+from premodel.domains.image.preprocess import preprocess
 from premodel.files import file_sha256
 from premodel.zoo.manifest import read_zoo
 

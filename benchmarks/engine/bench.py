@@ -25,8 +25,10 @@ import numpy as np
 
 from premodel.backends.replay import record
 from premodel.clock import now_ms
-from premodel.domains.image.decode import InputSpec, Pyramid, decode, preprocess
+from premodel.domains.image.decode import decode
 from premodel.domains.image.features.extractor import EXTRACTOR_VERSION, Extractor
+from premodel.domains.image.preprocess import Pyramid, preprocess
+from premodel.domains.image.spec import InputSpec
 from premodel.domains.image.views import View
 from premodel.files import file_sha256
 from premodel.runtime.bundle import Bundle, write_bundle
@@ -35,7 +37,7 @@ from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.knn import KnnSelector
 from premodel.runtime.selectors.scaling import MinMaxScaler
-from premodel.zoo.manifest import Candidate, Model
+from premodel.zoo.candidate import Candidate, Model
 
 BUDGET_MS = 0.05
 BUDGET_LOAD_SECONDS = 0.4

@@ -27,7 +27,8 @@ from premodel.runtime.conditions import OtherLoad, device_name, measure_conditio
 from premodel.store.runs import register_zoo
 from premodel.store.samples import Entry, register_samples
 from premodel.store.store import Store
-from premodel.zoo.manifest import Candidate, Zoo, read_zoo
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.manifest import Zoo, read_zoo
 from ray_cluster import small_cluster
 
 CANDIDATES = 14

@@ -19,7 +19,8 @@ from premodel.records import CRITERIA, Criterion
 from premodel.runtime.candidate import open_network
 from premodel.training.load import load_tables
 from premodel.training.tables import Tables
-from premodel.zoo.manifest import Candidate, read_zoo
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.manifest import read_zoo
 
 ROOT = Path(__file__).resolve().parents[2]
 CROPS = (0.8, 0.875, 0.95, 1.0)

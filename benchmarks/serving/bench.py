@@ -29,14 +29,16 @@ import numpy as np
 
 from premodel.backends.replay import record
 from premodel.clock import now_ms
-from premodel.domains.image.decode import InputSpec, decode, preprocess
+from premodel.domains.image.decode import decode
+from premodel.domains.image.preprocess import preprocess
+from premodel.domains.image.spec import InputSpec
 from premodel.domains.image.views import View
 from premodel.files import file_sha256
 from premodel.runtime.bundle import Bundle, write_bundle
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
-from premodel.zoo.manifest import Candidate, Model
+from premodel.zoo.candidate import Candidate, Model
 
 BUDGET_MS = 0.7
 BUDGET_RATE = 0.85

@@ -13,7 +13,8 @@ from recipes.digits.data import TRAINING_SCENES, TRAINING_SEED
 from recipes.digits.networks import RECIPES, Recipe
 
 from premodel.demo.digits import Scene, generate, sources
-from premodel.domains.image.decode import Image, preprocess
+from premodel.domains.image.decode import Image
+from premodel.domains.image.preprocess import preprocess
 from premodel.stats import wilson
 from premodel.zoo.manifest import read_zoo
 

@@ -15,7 +15,8 @@ import torch
 from recipes.imagenet.crops import Crop, find_crop, spec_of
 from recipes.imagenet.networks import PLANS, Plan, build
 
-from premodel.domains.image.decode import Image, preprocess
+from premodel.domains.image.decode import Image
+from premodel.domains.image.preprocess import preprocess
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.zoo.label_files import read_label_file
 from premodel.zoo.manifest import read_zoo

@@ -8,7 +8,8 @@ from pathlib import Path
 from recipes.imagenet.networks import Plan
 
 from premodel.backends.onnx import OnnxBackend
-from premodel.domains.image.decode import Image, preprocess
+from premodel.domains.image.decode import Image
+from premodel.domains.image.preprocess import preprocess
 from premodel.domains.image.spec import InputSpec
 from premodel.stats import wilson
 

@@ -23,7 +23,8 @@ from starlette.routing import Route
 from agents import agent, board_manifest, serving_app
 from foreign_server import foreign
 from premodel.backends.oip import OipBackend
-from premodel.domains.image.decode import decode, preprocess
+from premodel.domains.image.decode import decode
+from premodel.domains.image.preprocess import preprocess
 from premodel.errors import ModelError, OptionError, PremodelError, RemoteError, RunError, ZooError
 from premodel.protocol.client import CA_FILE_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, check_url
 from premodel.runtime.candidate import open_candidates, open_network

@@ -17,7 +17,8 @@ import pytest
 pytest.importorskip("sklearn", reason="the demo extra is not installed")
 
 from premodel.demo.digits import SIZE, Scene, generate, sources, write
-from premodel.domains.image.decode import Image, preprocess
+from premodel.domains.image.decode import Image
+from premodel.domains.image.preprocess import preprocess
 from premodel.errors import MissingExtraError, OptionError
 from premodel.stats import Z_95, wilson
 from premodel.zoo.manifest import read_zoo

@@ -23,8 +23,8 @@ from premodel.evaluation.rows import Row, best_premodel, describe, headline
 from premodel.paper import reproduce as paper
 from premodel.profiling.progress import Silent
 from premodel.records import Timing
-from premodel.stats import MIN_SAMPLES, MINUS, Verdict
 from premodel.training.objective import Floor, Objective
+from premodel.verdict import MIN_SAMPLES, MINUS, Verdict
 from premodel.zoo.manifest import Zoo
 
 VALID = Timing(100, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, True)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from premodel.backends.replay import record
-from premodel.domains.image.decode import Pyramid, decode
+from premodel.domains.image.decode import decode
+from premodel.domains.image.preprocess import Pyramid
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.runtime.candidate import open_candidates, open_network
 from premodel.zoo.manifest import read_zoo

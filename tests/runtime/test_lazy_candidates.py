@@ -16,7 +16,8 @@ from premodel.domains.image.decode import decode
 from premodel.errors import ModelError, OptionError, RunError
 from premodel.runtime.candidate import Network
 from premodel.runtime.lazy_candidates import FILE_FACTOR, LazyCandidates
-from premodel.zoo.manifest import Candidate, read_zoo
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.manifest import read_zoo
 from zoos import SmallZoo
 
 WAIT_S = 60

@@ -21,7 +21,8 @@ from premodel.runtime.candidate import open_candidates
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
 from premodel.training.load import load_candidates
-from premodel.zoo.manifest import Candidate, read_zoo
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.manifest import read_zoo
 from several_files import NAMES, WEIGHTS, change_weights, write_external_zoo
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from premodel.domains.image.decode import Pyramid, decode, set_threads
+from premodel.domains.image.decode import decode, set_threads
+from premodel.domains.image.preprocess import Pyramid
 from premodel.domains.image.views import View
 from premodel.errors import ModelError
 from premodel.runtime.candidate import open_candidates, open_network

@@ -32,7 +32,7 @@ from premodel.serving.access import Doors
 from premodel.serving.app import make_app
 from premodel.serving.limits import Limits
 from premodel.serving.service import Service
-from premodel.zoo.manifest import Candidate, Model
+from premodel.zoo.candidate import Candidate, Model
 
 Serving = Callable[..., Any]
 

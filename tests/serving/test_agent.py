@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 
 from agents import agent
 from premodel.backends.replay import ReplayBackend
-from premodel.domains.image.decode import decode, preprocess
+from premodel.domains.image.decode import decode
 from premodel.domains.image.features.extractor import Extractor
+from premodel.domains.image.preprocess import preprocess
 from premodel.errors import OptionError
 from premodel.files import file_sha256
 from premodel.serving.agent import make_agent

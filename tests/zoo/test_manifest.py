@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from premodel.domains.image.views import View
 from premodel.errors import BundleError, ModelError, ZooError
 from premodel.files import file_git_blob_sha1, file_sha256
+from premodel.zoo.candidate import verify
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
-from premodel.zoo.manifest import Zoo, read_zoo, verify
+from premodel.zoo.manifest import Zoo, read_zoo
 from several_files import write_external_zoo
 from zoos import write_zoo
 

@@ -15,7 +15,7 @@ from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation
 from premodel.evaluation.rows import Row
 from premodel.records import MAX_SEED
-from premodel.stats import interval, points
+from premodel.verdict import interval, points
 
 
 def output_file(text: str, what: str) -> Path:

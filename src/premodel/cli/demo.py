@@ -15,7 +15,7 @@ from premodel.demo.folder import BENCH, BUNDLE, REPORT, STORE
 from premodel.demo.state import DEFAULT_IMAGES, DEFAULT_OUT, Demo, DemoOptions
 from premodel.evaluation.rows import Row
 from premodel.runtime.conditions import usable_cores
-from premodel.stats import interval, points
+from premodel.verdict import interval, points
 
 MAX_WORKERS = 4
 EXAMPLE = """example:

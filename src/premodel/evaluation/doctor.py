@@ -22,12 +22,13 @@ from premodel.evaluation.rows import Singles, invalid_note
 from premodel.evaluation.signal import confidence_signals, feature_signals
 from premodel.records import Criterion
 from premodel.runtime.policies.costs import rounded_up
-from premodel.stats import MIN_SAMPLES, interval, paired_bootstrap, points, wilson
+from premodel.stats import paired_bootstrap, wilson
 from premodel.training.folds import stratified_subsample
 from premodel.training.labels import oracle
 from premodel.training.policies.registry import TRAINERS
 from premodel.training.policies.single import TRAINER as SINGLE
 from premodel.training.tables import Tables
+from premodel.verdict import MIN_SAMPLES, interval, points
 
 MAX_SAMPLES = 3_000
 """Confidence, features and policies are looked at on a stratified subsample of so many; counts are of all samples."""

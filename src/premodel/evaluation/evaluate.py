@@ -14,9 +14,9 @@ from premodel.evaluation.originals import beside_original
 from premodel.evaluation.routing import Routing, routing_curve
 from premodel.evaluation.rows import Row, Singles, best_single_row, headline, outcome_row
 from premodel.records import Criterion
-from premodel.stats import MIN_SAMPLES
 from premodel.training.options import TrainOptions
 from premodel.training.tables import Tables
+from premodel.verdict import MIN_SAMPLES
 
 Progress = Callable[[int, int, str], None]
 LARGE_GAP = 10.0

@@ -13,19 +13,20 @@ from premodel.errors import OptionError
 from premodel.evaluation.evaluate import LARGE_GAP
 from premodel.evaluation.rows import Singles
 from premodel.runtime.policies.base import Policy
-from premodel.stats import MIN_SAMPLES, Interval, Verdict, interval, paired_bootstrap, points
+from premodel.stats import paired_bootstrap
 from premodel.training.folds import stratified_folds, stratified_subsample
 from premodel.training.guarantee import GuaranteeError, reference_alone
 from premodel.training.objective import Objective
 from premodel.training.options import DEFAULT_POLICY as AUTO
 from premodel.training.options import TrainOptions
-from premodel.training.policies.auto import AutoRecord
+from premodel.training.policies.comparison import AutoRecord
 from premodel.training.policies.registry import quick_trainer
 from premodel.training.policies.single import TRAINER as SINGLE_TRAINER
 from premodel.training.record import OutOfFold, Trained, TrainingRecord, plain
 from premodel.training.simulate import Simulation, served_score, simulate, tried_ms
 from premodel.training.tables import Tables
 from premodel.training.train import train
+from premodel.verdict import MIN_SAMPLES, Interval, Verdict, interval, points
 
 FOLDS = 5
 MAX_SAMPLES = 3_000

@@ -11,8 +11,9 @@ import numpy as np
 from premodel.evaluation.cross_validation import Outcome
 from premodel.evaluation.rows import Singles
 from premodel.records import Criterion
-from premodel.stats import Verdict, best_single, paired_bootstrap
+from premodel.stats import best_single, paired_bootstrap
 from premodel.training.tables import Tables
+from premodel.verdict import Verdict
 
 SIBLINGS = "siblings"
 """Condition of a profile: what each candidate that was made from another is, by name."""

@@ -14,11 +14,12 @@ from premodel.evaluation.rows import Singles
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.stopping import Cascade
-from premodel.stats import Z_95, Verdict, paired_bootstrap
+from premodel.stats import Z_95, paired_bootstrap
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.registry import quick_trainer
 from premodel.training.tables import Tables
+from premodel.verdict import Verdict
 
 PLAIN = "max-probability cascade"
 """A baseline: no `--policy` trains it, so it is shown and never advised."""

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from premodel.errors import OptionError
 from premodel.evaluation.cross_validation import Kind, Outcome
 from premodel.records import Criterion, Timing
-from premodel.stats import Verdict, best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
+from premodel.stats import best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
 from premodel.training.labels import optimum
 from premodel.training.objective import Objective
 from premodel.training.simulate import NOBODY
 from premodel.training.tables import Tables
+from premodel.verdict import Verdict
 
 Floats = NDArray[np.float64]
 

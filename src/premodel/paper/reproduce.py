@@ -12,11 +12,11 @@ from premodel.paper.experiments import EXPERIMENTS
 from premodel.paper.results import Result
 from premodel.paper.study import MAIN, Study
 from premodel.records import Criterion
-from premodel.stats import Verdict
 from premodel.training.feature_selection import TARGET
 from premodel.training.penultimate import Penultimate
 from premodel.training.record import plain
 from premodel.training.tables import Tables
+from premodel.verdict import Verdict
 
 Progress = Callable[[str, str], None]
 """Called with the experiment's id and a word after each fit; the word is empty when the experiment begins."""

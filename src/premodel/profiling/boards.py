@@ -22,8 +22,9 @@ from premodel.profiling.passes.interleaved import DECODE, PREPROCESS, RUN, Candi
 from premodel.protocol import agent
 from premodel.protocol.agent import DECODE_MODEL, FEATURES_MODEL, AgentTable, stage_ms
 from premodel.runtime.candidate import OpenedCandidate, open_backend
+from premodel.zoo.candidate import Candidate
 from premodel.zoo.candidate_json import candidate_to_json
-from premodel.zoo.manifest import FULL, Candidate
+from premodel.zoo.manifest import FULL
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from premodel.domains.registry import adopt
 from premodel.errors import PremodelError
 from premodel.records import Footprint
 from premodel.runtime.candidate import OpenedCandidate, open_backend, open_network
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 _STATM = Path("/proc/self/statm")
 

@@ -31,7 +31,8 @@ from premodel.runtime.conditions import busy_note, device_name, measure_conditio
 from premodel.store.runs import begin_run, end_run, register_zoo, unrepeatable_note
 from premodel.store.samples import Entry, register_samples, set_aside
 from premodel.store.store import Store
-from premodel.zoo.manifest import Candidate, Zoo
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.manifest import Zoo
 
 PASSES = ("predictions", "timings", "features", "energy")
 RETIME = ("", "invalid", "all")

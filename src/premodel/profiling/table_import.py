@@ -30,7 +30,7 @@ from premodel.store.samples import NO_LABEL, Entry, Opening, register_samples, s
 from premodel.store.schema import FEATURES, OUTCOMES, PREDICTIONS, SAMPLES, SCORES
 from premodel.store.store import Store
 from premodel.store.writer import Writer
-from premodel.zoo.manifest import Candidate, Model
+from premodel.zoo.candidate import Candidate, Model
 
 FAMILY = "imported:1"
 TEXT_FEATURES = ("characters", "words", "word_length", "lines", "digits", "punctuation", "capitals")

@@ -20,8 +20,8 @@ from premodel.records import CRITERIA, Criterion
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.registry import policy_from_components
 from premodel.version import __version__
+from premodel.zoo.candidate import Candidate
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
-from premodel.zoo.manifest import Candidate
 
 FORMAT = "premodel bundle"
 SCHEMA = 3

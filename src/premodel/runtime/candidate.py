@@ -11,7 +11,7 @@ from premodel.backends.registry import backend_class
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
 from premodel.runtime.prediction import BINARY_LABELS, Distribution, to_distribution, to_prediction
-from premodel.zoo.manifest import Candidate, Model, verify
+from premodel.zoo.candidate import Candidate, Model, verify
 
 
 @dataclass(frozen=True, eq=False)

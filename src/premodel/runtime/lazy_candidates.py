@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from premodel.clock import now_ms
 from premodel.errors import OptionError, PremodelError, RemoteError, RunError
 from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 FILE_FACTOR = 2.0
 """Memory of an opened network over the size of its file, where it was not measured: its weights once more as the

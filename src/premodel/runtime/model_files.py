@@ -14,7 +14,7 @@ from stat import S_ISREG
 from premodel.errors import ModelError, OptionError
 from premodel.files import replacing
 from premodel.runtime.bundle import Bundle, copy_embedded
-from premodel.zoo.manifest import Candidate, Model, all_files_digest
+from premodel.zoo.candidate import Candidate, Model, all_files_digest
 
 SEARCH_VARIABLE = "PREMODEL_MODELS"
 """Environment variable with folders of models, separated as in PATH."""

@@ -39,8 +39,9 @@ from premodel.serving.received import Received
 from premodel.serving.request import read_form
 from premodel.serving.response import InferResponse
 from premodel.serving.signature import PLATFORM, VERSION
+from premodel.zoo.candidate import Candidate
 from premodel.zoo.candidate_json import candidate_to_json
-from premodel.zoo.manifest import Candidate, Zoo
+from premodel.zoo.manifest import Zoo
 
 Stages = dict[str, float]
 

@@ -12,7 +12,7 @@ from premodel.errors import InputError, ModelError
 from premodel.protocol.oip import datatype_of
 from premodel.serving.limits import Limits
 from premodel.serving.signature import INPUT, metadata
-from premodel.zoo.manifest import Model
+from premodel.zoo.candidate import Model
 
 PIXELS = "pixels"
 """The input for decoded images, beside signature.INPUT: an input of Triton has one datatype."""

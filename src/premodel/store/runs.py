@@ -16,8 +16,8 @@ from premodel.store.damage import damaged, number, read_json, text, whole
 from premodel.store.rows import fetch_plain, merge
 from premodel.store.schema import CANDIDATES, LABELS, RUNS, STORE
 from premodel.store.store import Store
+from premodel.zoo.candidate import Candidate
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
-from premodel.zoo.manifest import Candidate
 
 MAX_RUN = 2**31 - 1
 CONDITIONS: Mapping[str, type | tuple[type, ...]] = {

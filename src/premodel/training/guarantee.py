@@ -32,7 +32,7 @@ from premodel.training.objective import Objective
 from premodel.training.operating_point import weight_grid
 from premodel.training.options import Guarantee, TrainOptions
 from premodel.training.policies import single
-from premodel.training.policies.auto import AutoRecord
+from premodel.training.policies.comparison import AutoRecord
 from premodel.training.record import Trained, TrainingRecord, plain
 from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables, top_n

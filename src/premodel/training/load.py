@@ -43,7 +43,7 @@ from premodel.store.runs import (
 from premodel.store.samples import read_samples
 from premodel.store.store import Store
 from premodel.training.tables import FeatureCosts, Tables
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 
 def load_tables(

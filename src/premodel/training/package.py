@@ -21,7 +21,7 @@ from premodel.training.record import Trained, plain
 from premodel.training.reference import training_reference
 from premodel.training.simulate import Simulation, simulate
 from premodel.training.tables import Tables
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 HIDDEN = ("data", "other_processes")
 """Conditions that name what else is on the machine of the profile; they do not travel with a bundle."""

@@ -10,7 +10,8 @@ from premodel.domains.base import IMAGE_TASK
 from premodel.domains.registry import tasks
 from premodel.errors import InputError, ZooError
 from premodel.fields import Fields
-from premodel.zoo.manifest import MAX_DETAIL, Candidate, lies_beneath, read_model
+from premodel.zoo.candidate import MAX_DETAIL, Candidate
+from premodel.zoo.manifest import lies_beneath, read_model
 
 
 def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from premodel.runtime.candidate import NetworkPool, OpenedCandidate
 from premodel.runtime.prediction import rank_of
 from premodel.stats import wilson
 from premodel.store.runs import unrepeatable_note
-from premodel.zoo.manifest import Candidate, Zoo
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.manifest import Zoo
 
 DEFAULT_LIMIT = 200
 MIN_ONE_ANSWER = 10

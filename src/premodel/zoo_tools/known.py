@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from premodel.errors import ModelError, ZooError
-from premodel.zoo.manifest import Model, Zoo, verify
+from premodel.zoo.candidate import Model, verify
+from premodel.zoo.manifest import Zoo
 
 CACHE_VARIABLE = "PREMODEL_CACHE"
 SHIPPED = Path(__file__).parent / "zoos"

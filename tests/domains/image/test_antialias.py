@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from premodel.domains.image.antialias import KERNELS, resize
-from premodel.domains.image.decode import Image, Pyramid, preprocess
+from premodel.domains.image.decode import Image
+from premodel.domains.image.preprocess import Pyramid, preprocess
 from premodel.domains.image.spec import InputSpec
 
 SIZES = [

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from premodel.backends.base import TensorSpec, tensor_digest
 from premodel.domains.image import decode as image_module
-from premodel.domains.image.decode import Image, Pyramid, decode, preprocess
+from premodel.domains.image.decode import Image, decode
+from premodel.domains.image.preprocess import Pyramid, preprocess
 from premodel.domains.image.spec import CHANNELS, DTYPES, INTERPOLATIONS, LAYOUTS, RESIZES, InputSpec
 from premodel.errors import ImageError, ModelError
 

@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from premodel.domains.image.decode import Image, Pyramid, preprocess
+from premodel.domains.image.decode import Image
 from premodel.domains.image.domain import ImageDomain
+from premodel.domains.image.preprocess import Pyramid, preprocess
 from premodel.domains.image.spec import InputSpec, read_input_spec
 from premodel.errors import ZooError
 from premodel.fields import Fields

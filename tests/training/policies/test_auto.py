@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from premodel.errors import OptionError
-from premodel.stats import too_few_samples
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.registry import POLICIES
@@ -17,6 +16,7 @@ from premodel.training.record import Trained
 from premodel.training.simulate import simulate
 from premodel.training.tables import FeatureCosts, Tables
 from premodel.training.train import train
+from premodel.verdict import too_few_samples
 from profiles import make_tables
 from telling import noisy_tables, telling_tables
 

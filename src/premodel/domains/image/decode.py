@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.backends.base import Tensor, TensorSpec
 from premodel.domains.base import MAX_FILE_BYTES, MAX_PIXELS
-from premodel.domains.image import antialias
 from premodel.domains.image.header import FORMATS, Header, avif_turn, read_header
 from premodel.domains.image.recovery import jpeg_without_end, png_without_end
-from premodel.domains.image.spec import CHANNELS, OPENCV_INTERPOLATIONS, InputSpec
-from premodel.errors import ImageError, ModelError
+from premodel.errors import ImageError
 from premodel.files import read_regular
 from premodel.signatures import kind_of_file
 
@@ -318,153 +314,6 @@ def _exif_orientation(picture: Any) -> Any:
     if info.get("exif"):
         stored.load(info["exif"])
     return stored.get(EXIF_ORIENTATION)
-
-
-class Pyramid:
-    """The resized crops of one image, shared by all candidates that need the same; not for use by several threads.
-
-    A shared crop has the very bytes of an unshared one: it is computed by the same call, once.
-    """
-
-    def __init__(self, image: Image) -> None:
-        self.image = image
-        self._levels: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
-
-    @property
-    def nbytes(self) -> int:
-        """Of the crops made so far."""
-        return sum(level.nbytes for level in self._levels.values())
-
-    def level(self, spec: InputSpec, mirror: bool) -> NDArray[np.uint8]:
-        """uint8 (height, width, 3) RGB of `spec.size`, not to be written to."""
-        box = _box(self.image, spec)
-        key: tuple[Any, ...] = (*box, spec.size, spec.interpolation, mirror)
-        if spec.resize == "letterbox" and _fitted(box, spec.size) != spec.size:
-            key = (*key, spec.padding or 0)
-        found = self._levels.get(key)
-        if found is None:
-            found = cv2.flip(self.level(spec, False), 1) if mirror else _resized(self.image, spec)  # type: ignore[assignment]
-            self._levels[key] = found  # type: ignore[assignment]
-        return found  # type: ignore[return-value]
-
-
-def preprocess(
-    image: Image,
-    spec: InputSpec,
-    *,
-    mirror: bool = False,
-    pyramid: Pyramid | None = None,
-    quantisation: TensorSpec | None = None,
-) -> Tensor:
-    """Make a model's input tensor: crop, resize, mirror, channels, values, layout.
-
-    Parameters
-    ----------
-    image:
-        The decoded image.
-    spec:
-        What the manifest says.
-    mirror:
-        Flip left and right, after the resize.
-    pyramid:
-        Cache of the resized crops of this very image.
-    quantisation:
-        Input of the model file; needed only for integer inputs with mean and std.
-
-    Returns
-    -------
-    Tensor
-        C-contiguous, of `spec.shape` and `spec.dtype`; may share memory with the pyramid and is not to be written to.
-
-    Raises
-    ------
-    ModelError
-        The spec asks for quantisation and the model file states none.
-
-    Notes
-    -----
-    Every value is looked up in a table of 256 entries per channel, computed in float64 and rounded once to the input's
-    type: exact, and faster than arithmetic on each pixel.
-    """
-    pixels = (pyramid if pyramid is not None and pyramid.image is image else Pyramid(image)).level(spec, mirror)
-    if spec.channels == "BGR":
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
-    elif spec.channels == "GRAY":
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]  # type: ignore[assignment]
-    table = value_table(spec, *((quantisation.scale, quantisation.zero_point) if quantisation else (0.0, 0)))
-    if spec.layout != "NCHW":
-        values: Tensor = pixels if table is None else cv2.LUT(pixels, table)
-        tensor = values.reshape(spec.shape)
-    else:
-        tensor = np.empty(spec.shape, np.uint8 if table is None else table.dtype)
-        for channel in range(pixels.shape[2]):
-            if table is None:
-                cv2.extractChannel(pixels, channel, tensor[0, channel])
-            else:
-                cv2.LUT(cv2.extractChannel(pixels, channel), table[:, :, channel], tensor[0, channel])
-    return tensor.astype(np.float16) if spec.dtype == "float16" else tensor
-
-
-@lru_cache(maxsize=256)
-def value_table(spec: InputSpec, scale: float, zero_point: int) -> Tensor | None:
-    """What each pixel value becomes, (1, 256, channels); None if pixels are fed as they are."""
-    depth = CHANNELS[spec.channels]
-    pixel = np.arange(256, dtype=np.float64)[None, :, None].repeat(depth, axis=2)
-    integer = spec.dtype in ("uint8", "int8")
-    if integer and spec.mean is None and spec.std is None:
-        return None if spec.dtype == "uint8" else np.ascontiguousarray((pixel - 128).astype(np.int8))
-    mean, std = np.array(spec.mean or (0.0,) * depth), np.array(spec.std or (1.0,) * depth)
-    values = (pixel / 255 - mean) / std
-    if not integer:
-        return np.ascontiguousarray(values.astype(np.float32))
-    if scale == 0.0:
-        raise ModelError(
-            "input.mean and input.std are given for an integer input, but the model file states no quantisation",
-            given=f"dtype {spec.dtype}",
-            do="leave mean and std out, pixels are then fed as they are",
-        )
-    limits = np.iinfo(spec.dtype)
-    quantised = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max)
-    return np.ascontiguousarray(quantised.astype(spec.dtype))
-
-
-def _box(image: Image, spec: InputSpec) -> tuple[int, int, int, int]:
-    """Top, left, height and width of the crop."""
-    height, width = image.height, image.width
-    if spec.resize == "center-crop":
-        box_height = box_width = max(1, round(spec.crop_fraction * min(height, width)))
-    elif spec.resize == "aspect-crop":
-        scale = spec.crop_fraction * min(height / spec.size[0], width / spec.size[1])
-        box_height = min(height, max(1, round(scale * spec.size[0])))
-        box_width = min(width, max(1, round(scale * spec.size[1])))
-    else:
-        box_height = max(1, round(spec.crop_fraction * height))
-        box_width = max(1, round(spec.crop_fraction * width))
-    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
-
-
-def _fitted(box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a crop that is resized to fit in `size` with its proportions kept."""
-    scale = min(size[0] / box[2], size[1] / box[3])
-    return min(size[0], max(1, round(scale * box[2]))), min(size[1], max(1, round(scale * box[3])))
-
-
-def _resized(image: Image, spec: InputSpec) -> NDArray[np.uint8]:
-    box = top, left, box_height, box_width = _box(image, spec)
-    crop = image.rgb[top : top + box_height, left : left + box_width]
-    height, width = spec.size if spec.resize != "letterbox" else _fitted(box, spec.size)
-    if (box_height, box_width) == (height, width):
-        inner = np.ascontiguousarray(crop)
-    elif (how := OPENCV_INTERPOLATIONS.get(spec.interpolation)) is not None:
-        inner = cv2.resize(crop, (width, height), interpolation=how)  # type: ignore[assignment]
-    else:
-        inner = antialias.resize(crop, (height, width), spec.interpolation)
-    if (height, width) == spec.size:
-        return inner
-    whole = np.full((*spec.size, 3), spec.padding or 0, np.uint8)
-    above, beside = (spec.size[0] - height) // 2, (spec.size[1] - width) // 2
-    whole[above : above + height, beside : beside + width] = inner
-    return whole
 
 
 def set_threads(threads: int) -> None:

@@ -16,17 +16,9 @@ from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec
 from premodel.domains.base import IMAGE_TASK, Domain, FeatureExtractor, FeatureGroup
-from premodel.domains.image.decode import (
-    PREPROCESSING_VERSION,
-    Image,
-    Pyramid,
-    check_pixels,
-    decode,
-    preprocess,
-    read_file,
-    set_threads,
-)
+from premodel.domains.image.decode import PREPROCESSING_VERSION, Image, check_pixels, decode, read_file, set_threads
 from premodel.domains.image.header import read_header
+from premodel.domains.image.preprocess import Pyramid, preprocess
 from premodel.domains.image.spec import InputSpec, read_input_spec
 from premodel.domains.image.views import View, read_view
 from premodel.errors import ImageError
@@ -149,7 +141,7 @@ class ImageDomain(Domain):
         shared: Pyramid | None = None,
         quantisation: TensorSpec | None = None,
     ) -> Tensor:
-        """See `decode.preprocess`."""
+        """See `preprocess.preprocess`."""
         return preprocess(sample, spec, mirror=view.mirror, pyramid=shared, quantisation=quantisation)
 
     def read_spec(self, fields: Fields) -> InputSpec:

@@ -27,7 +27,7 @@ from premodel.evaluation.report.colours import (
 from premodel.evaluation.report.text import short_label
 from premodel.evaluation.report.timings import Spread
 from premodel.evaluation.rows import Row
-from premodel.stats import interval, points
+from premodel.verdict import interval, points
 
 WIDE_RANGE = 4.0
 """Latencies are drawn on a logarithmic axis when they are further apart than this factor."""

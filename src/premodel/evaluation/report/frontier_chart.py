@@ -14,7 +14,8 @@ from premodel.evaluation.report.charts import WIDE_RANGE, Chart, add_hover, boke
 from premodel.evaluation.report.colours import BASELINE, PEERS, PREMODEL, SINGLE, TEXT
 from premodel.evaluation.report.label_places import Place, place_labels, point_box
 from premodel.evaluation.rows import Row
-from premodel.stats import interval, points, upper_hull
+from premodel.stats import upper_hull
+from premodel.verdict import interval, points
 
 MIX_POINTS = 40
 GROUPS = {

@@ -24,9 +24,9 @@ from premodel.evaluation.report.reliability import calibrations
 from premodel.evaluation.report.timings import spreads
 from premodel.evaluation.rows import Row, Singles, best_premodel, describe
 from premodel.files import write_whole
-from premodel.stats import Verdict, interval, points
 from premodel.training.objective import Objective
 from premodel.training.tables import Tables
+from premodel.verdict import Verdict, interval, points
 from premodel.version import __version__
 
 MAX_BYTES = 2_500_000

@@ -15,7 +15,7 @@ from premodel.evaluation.report.classes import MIN_CLASS_SAMPLES, ClassGain
 from premodel.evaluation.report.reliability import Calibration
 from premodel.evaluation.report.timings import Spread
 from premodel.evaluation.rows import Row
-from premodel.stats import interval, points, shown_sign
+from premodel.verdict import interval, points, shown_sign
 
 KINDS = {"single": "single candidate", "baseline": "baseline", "premodel": "premodel"}
 

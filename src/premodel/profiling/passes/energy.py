@@ -28,7 +28,7 @@ from premodel.runtime.conditions import OtherLoad
 from premodel.store.measurements import EnergyConditions, read_energy, read_timings, write_energy
 from premodel.store.samples import Entry
 from premodel.store.store import Store
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 INPUTS = 16
 """Decoded inputs that the windows go round."""

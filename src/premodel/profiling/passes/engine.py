@@ -14,7 +14,7 @@ from premodel.runtime.bundle import Bundle, write_bundle
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 WARMUP_ANSWERS = 10
 ANSWERS = 200

@@ -19,7 +19,7 @@ from premodel.store.samples import Entry, Opening, sample_row
 from premodel.store.schema import FEATURES, SAMPLES
 from premodel.store.store import Store
 from premodel.store.writer import Writer
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from premodel.store.samples import Entry, Opening, sample_row
 from premodel.store.schema import OUTCOMES, PREDICTIONS, SAMPLES
 from premodel.store.store import Store
 from premodel.store.writer import Writer
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 GATHER_MS = 200.0
 """Answers to one sample are gathered this long, so that slow candidates' answers do not wait for one another."""

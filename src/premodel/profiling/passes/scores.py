@@ -10,7 +10,7 @@ from premodel.profiling.datasets.base import Dataset
 from premodel.store.outcomes import known_scores, read_predictions, truth_digest, write_scores
 from premodel.store.samples import Entry
 from premodel.store.store import Store
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 
 @dataclass

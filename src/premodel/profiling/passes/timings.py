@@ -31,7 +31,7 @@ from premodel.store.measurements import (
 from premodel.store.runs import read_labels
 from premodel.store.samples import Entry
 from premodel.store.store import Store
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 
 @dataclass(frozen=True)

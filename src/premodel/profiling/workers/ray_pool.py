@@ -19,7 +19,7 @@ from premodel.profiling.workers.dispatch import Died, Reported, dispatch
 from premodel.profiling.workers.ray_connection import Connection
 from premodel.profiling.workers.ray_node import NodeWorker, Report, code_of
 from premodel.profiling.workers.workers import SampleJob
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 BATCH_MS = 500.0
 """A batch is as many samples as take about this long."""

@@ -10,7 +10,7 @@ from premodel.domains.base import Domain
 from premodel.profiling.samples import Task
 from premodel.profiling.workers.dispatch import Job, dispatch
 from premodel.profiling.workers.processes import Processes
-from premodel.zoo.manifest import Candidate
+from premodel.zoo.candidate import Candidate
 
 T = TypeVar("T")
 R = TypeVar("R")

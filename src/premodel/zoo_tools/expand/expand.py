@@ -19,7 +19,8 @@ from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress, Silent
 from premodel.runtime.candidate import open_candidates
 from premodel.runtime.conditions import device_name
-from premodel.zoo.manifest import Candidate, Zoo, require_file
+from premodel.zoo.candidate import Candidate, require_file
+from premodel.zoo.manifest import Zoo
 from premodel.zoo_tools.expand.images import Drawn, draw
 from premodel.zoo_tools.expand.judge import Accuracy, Speed, compare_answers, compare_speed, measure
 from premodel.zoo_tools.expand.plan import file_form, wanted_kinds

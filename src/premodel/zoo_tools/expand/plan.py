@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from premodel.errors import OptionError
-from premodel.zoo.manifest import Candidate, Model
+from premodel.zoo.candidate import Candidate, Model
 from premodel.zoo_tools.expand import onnx_files, tflite_files
 
 KINDS = {

@@ -12,7 +12,7 @@ from premodel.errors import MissingExtraError, ModelError, PremodelError, RunErr
 from premodel.fields import Fields
 from premodel.files import file_sha256, replacing
 from premodel.runtime.candidate import NetworkPool, OpenedCandidate
-from premodel.zoo.manifest import Candidate, Origin
+from premodel.zoo.candidate import Candidate, Origin
 from premodel.zoo_tools.expand import onnx_files, tflite_files
 from premodel.zoo_tools.expand.images import Drawn
 from premodel.zoo_tools.expand.judge import answers_of

@@ -11,7 +11,8 @@ from typing import Any
 from premodel.errors import MissingExtraError, OptionError, ZooError
 from premodel.files import replacing, write_whole
 from premodel.zoo.calibration import calibration_text, read_calibration
-from premodel.zoo.manifest import Candidate, Zoo, read_zoo
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.manifest import Zoo, read_zoo
 from premodel.zoo_tools.init.draft import place, toml
 
 EXTRA = "expand"

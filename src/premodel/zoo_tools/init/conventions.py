@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from premodel.domains.image.decode import value_table
+from premodel.domains.image.preprocess import value_table
 from premodel.domains.image.spec import InputSpec
 from premodel.zoo_tools.init.inspect import Inspected
 

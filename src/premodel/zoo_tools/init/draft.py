@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from premodel.fields import NAME
-from premodel.zoo.manifest import lies_beneath, toml_table
+from premodel.zoo.candidate import toml_table
+from premodel.zoo.manifest import lies_beneath
 from premodel.zoo_tools.init.conventions import Convention
 from premodel.zoo_tools.init.inspect import Inspected
 from premodel.zoo_tools.init.labels import LabelMapping

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.image.decode import Image, Pyramid, decode
+from premodel.domains.image.decode import Image, decode
+from premodel.domains.image.preprocess import Pyramid
 from premodel.errors import DatasetError, ImageError
 from premodel.profiling.datasets.base import Dataset
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from premodel.backends.base import Tensor
-from premodel.domains.image.decode import Image, preprocess
+from premodel.domains.image.decode import Image
+from premodel.domains.image.preprocess import preprocess
 from premodel.errors import DatasetError, ModelError, OptionError, PremodelError, RunError
 from premodel.files import replacing
 from premodel.profiling.progress import Progress, Silent

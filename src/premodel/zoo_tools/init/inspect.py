@@ -17,7 +17,7 @@ from premodel.domains.image.spec import DTYPES, GREY_LAYOUT, MAX_SIDE
 from premodel.errors import ModelError, RunError
 from premodel.files import file_sha256
 from premodel.runtime.prediction import BINARY_LABELS
-from premodel.zoo.manifest import digests_of_further_files
+from premodel.zoo.candidate import digests_of_further_files
 from premodel.zoo_tools.init.notes import OTHER_TASKS, FileNotes, read_notes
 
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert", ".xml": "openvino", ".npz": "replay"}

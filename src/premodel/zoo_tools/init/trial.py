@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.image.decode import preprocess
+from premodel.domains.image.preprocess import preprocess
 from premodel.errors import RunError
 from premodel.profiling.progress import Progress, Silent
 from premodel.runtime.prediction import BINARY_LABELS, to_distribution
