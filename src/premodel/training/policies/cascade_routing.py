@@ -25,6 +25,7 @@ from premodel.training.operating_point import (
     weights_around,
 )
 from premodel.training.options import TrainOptions
+from premodel.training.policies.learner import SELECT_MS, Learner, learner_of, reordered
 from premodel.training.policies.pool import PoolChoice
 from premodel.training.policies.stopping import (
     SetFit,
@@ -38,7 +39,6 @@ from premodel.training.policies.stopping import (
     walk,
 )
 from premodel.training.record import OutOfFold, Trained, TrainedOn, TrainingRecord, plain
-from premodel.training.selectors.learner import SELECT_MS, Learner, learner_of, reordered
 from premodel.training.tables import Tables
 from premodel.training.trainer import Trainer
 

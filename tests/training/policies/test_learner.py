@@ -13,9 +13,9 @@ from premodel.training.folds import stratified_folds
 from premodel.training.log_scores import log_score_table
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
+from premodel.training.policies.learner import SELECT_MS, learner_of, reordered
 from premodel.training.policies.pool import PoolSearch
 from premodel.training.policies.stopping import compute_states, fit_sets
-from premodel.training.selectors.learner import SELECT_MS, learner_of, reordered
 from premodel.training.train import train
 from telling import noisy_tables
 
