@@ -219,7 +219,7 @@ def find_preprocessing(trial: Trial) -> Found:
     taken = _preferred(trial, leading)
     for _ in range(MAX_TURNS):
         usual_crop, taken = taken, race(trial, crops(taken, trial.inspected), "crop", _budget(trial, "crop"), 1.0)[0]
-        # At a crop that shows the network much less than it needs, colours cannot be told apart.
+        # At a crop that shows the network much less than it needs, colours cannot be distinguished.
         kept = leading[:KEPT_COLOURS]
         if trial.is_clearly_ahead(taken, usual_crop):
             kept = _not_ruled_out(trial, colours(trial.inspected), usual_crop)
