@@ -21,7 +21,7 @@ pytest.importorskip("prometheus_client", reason="the serve extra is not installe
 
 from starlette.testclient import TestClient
 
-from premodel.domains.image.decode import InputSpec
+from premodel.domains.image.spec import InputSpec
 from premodel.domains.image.views import View
 from premodel.files import file_sha256
 from premodel.runtime.bundle import Bundle, write_bundle
