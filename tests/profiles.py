@@ -87,7 +87,7 @@ def make_tables(
 
 
 def predictable_tables(n: int = 120, m: int = 3, seed: int = 0) -> Tables:
-    """A profile where a feature says a good deal about who is right: dearer candidates are right on more samples."""
+    """A profile where a feature states a good deal about who is right: dearer candidates are right on more samples."""
     rng = np.random.default_rng(seed)
     hardness = rng.random(n)
     correct = hardness[:, None] + rng.normal(0, 0.1, (n, m)) < np.linspace(0.5, 0.9, m)

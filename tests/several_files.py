@@ -22,8 +22,8 @@ COLOURS = np.array([[220, 20, 20], [20, 200, 30], [30, 40, 220]])
 def write_external_zoo(folder: Path, runtime: str = "onnx", *, stated: bool = True, digest: bool = True) -> Path:
     """Write zoo.toml, models/net.onnx, its weights and images/*.png with labels.csv; gives the folder.
 
-    The network names the strongest colour. `stated`: the manifest says which further files it reads; `digest`: it
-    says the digest of the model's own file.
+    The network names the strongest colour. `stated`: the manifest states which further files it reads; `digest`: it
+    states the digest of the model's own file.
     """
     models = folder / "models"
     models.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Profiles in which a candidate's top probability says whether it is right. `from telling import telling_tables`."""
+"""Profiles in which a candidate's top probability states whether it is right. `from telling import telling_tables`."""
 
 from __future__ import annotations
 

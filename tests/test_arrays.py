@@ -80,5 +80,5 @@ def test_damaged_and_foreign_arrays_are_refused(member: bytes) -> None:
 
 def test_a_header_that_promises_too_much_allocates_nothing() -> None:
     huge = npy(np.arange(4.0)).replace(b"(4,), }" + b" " * 17, b"(999999999999999999,), }")
-    with pytest.raises(BundleError, match="not what its header says"):
+    with pytest.raises(BundleError, match="not what its header states"):
         unpack_arrays(raw(a=huge), "test")

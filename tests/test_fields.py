@@ -52,7 +52,7 @@ def test_defaults_for_what_is_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "read", "says"),
+    ("value", "read", "states"),
     [
         (" ", lambda fields: fields.text("f"), "wrong f; given: ' '; allowed: a non-empty string"),
         ("c", lambda fields: fields.text("f", allowed=("a", "b")), "wrong f; given: 'c'; allowed: a, b"),
@@ -70,8 +70,8 @@ def test_defaults_for_what_is_absent() -> None:
     ],
 )
 @pytest.mark.parametrize("error", [ZooError, BundleError])
-def test_mistakes_are_named(value: Any, read: Callable[[Fields], object], says: str, error: type[InputError]) -> None:
-    with pytest.raises(error, match=says) as caught:
+def test_mistakes_are_named(value: Any, read: Callable[[Fields], object], states: str, error: type[InputError]) -> None:
+    with pytest.raises(error, match=states) as caught:
         read(Fields({"f": value}, "here", error))
     assert str(caught.value).startswith("here: ")
 

@@ -282,7 +282,7 @@ def test_answers_are_those_of_the_engine(served: str, made: Made) -> None:
 def test_what_is_wrong_is_refused_as_by_serve(served: str) -> None:
     refused = httpx2.post(served + "/infer", content=b"no", headers={"inference-header-content-length": "x"})
     assert refused.status_code == 400
-    assert "Inference-Header-Content-Length is no number" in refused.json()["error"]
+    assert "Inference-Header-Content-Length must be a number" in refused.json()["error"]
     assert httpx2.get(served.replace("/v2/models", "/v2/other")).status_code == 404
 
 

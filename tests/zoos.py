@@ -137,7 +137,7 @@ def write_zoo(
 def draw_probabilities(
     correct: NDArray[np.bool_], truth: NDArray[Any], n_labels: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """float32 (n, m, k): the top label is the truth exactly where `correct` says so."""
+    """float32 (n, m, k): the top label is the truth exactly where `correct` states so."""
     n, m = correct.shape
     probabilities = rng.dirichlet(np.ones(n_labels), (n, m)) * 0.4
     wrong = (truth[:, None] + rng.integers(1, n_labels, (n, m))) % n_labels

@@ -96,7 +96,7 @@ def summary(samples_ms: Sequence[float]) -> dict[str, float]:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells."""
+    """The processor's name, as far as the system reports it."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

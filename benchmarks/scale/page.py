@@ -80,8 +80,8 @@ def _rates(found: dict[str, Any]) -> str:
         if isinstance(rates, str):
             lines.append(f"| rows into {name} | not measured: {rates} |")
             continue
-        told = "; ".join(f"{rate:,.0f} rows/s by {int(size):,}" for size, rate in rates.items())
-        lines.append(f"| rows into {name}, by rows in one transaction | {told} |")
+        shown = "; ".join(f"{rate:,.0f} rows/s by {int(size):,}" for size, rate in rates.items())
+        lines.append(f"| rows into {name}, by rows in one transaction | {shown} |")
     lines += [
         f"| object store, putting | {objects['put_mb_per_s']:,.0f} MB/s |",
         f"| object store, to another node on this machine | {objects['take_mb_per_s']:,.0f} MB/s |",

@@ -1,6 +1,6 @@
 """An hour of requests in a row: does the server lose or spoil an answer, does it grow, and what does it cost.
 
-Images of several sizes, and 5 % of requests that are none; every answer is compared with what `predict` says in this
+Images of several sizes, and 5 % of requests that are none; every answer is compared with what `predict` answers in this
 process. With `--litserve PYTHON` the same `predict` is served by LitServe, side by side: the phases alternate in
 blocks, so that all meet the same machine.
 """
@@ -220,7 +220,7 @@ def litserve(python: Path, bundle: Path, zoo: Path | None) -> Generator[Server]:
             time.sleep(0.1)
         yield Server("LitServe", address, process.pid, litserve_request, read_json, range(400, 600))
     finally:
-        os.killpg(process.pid, signal.SIGTERM)  # it leaves its workers behind when it alone is told to end
+        os.killpg(process.pid, signal.SIGTERM)  # it leaves its workers behind when it alone is asked to end
         process.wait()
 
 

@@ -15,7 +15,7 @@ TEMPERATURE = 1.5
 def soft_targets(teacher: nn.Module, images: Images, *, bf16: bool = False) -> Tensor:
     """Class probabilities (N, 10) of the images.
 
-    The teacher's, at `TEMPERATURE`, count `WEIGHT`, the label the rest. The teacher's are the mean of what it says of
+    The teacher's, at `TEMPERATURE`, count `WEIGHT`, the label the rest. The teacher's are the mean of what it states of
     the image and of its mirror image, neither shifted nor cut: they are computed once, not per epoch.
     """
     inputs = normalise(images.pixels)

@@ -18,7 +18,7 @@ class Plan:
 
     `teacher` names the network whose answers it learns from beside the labels (Hinton, Vinyals and Dean 2015).
     `weight_bits` is what its weights are stored in: the files of the zoo may have 12 MB in all. `mirrored` publishes a
-    network that answers with the mean of what it says of the image and of its mirror image, at twice the work.
+    network that answers with the mean of what it states of the image and of its mirror image, at twice the work.
     `mirror_view` offers the mirror image as a view instead, a candidate that costs time only where it is run.
     """
 

@@ -1,7 +1,7 @@
 """One training loop: Nesterov SGD under a one-cycle learning rate, saved after each epoch and resumed from there.
 
 A recipe gives a network, a function that yields the batches of one epoch (this is where augmentation and soft targets
-live), and a `Schedule`. The loop knows neither the data nor the network.
+live), and a `Schedule`. The loop depends on neither the data nor the network.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ samples: for new handwriting the uncertainty is larger. Easy, middle and hard ar
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found about one exported network; `right` tells for each test scene whether it was right."""
+    """What was found about one exported network; `right` states for each test scene whether it was right."""
 
     recipe: Recipe
     sha256: str

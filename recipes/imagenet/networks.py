@@ -89,7 +89,7 @@ def simplify(path: Path) -> None:
     model = onnx.load(str(path))
     used = {node.domain for node in model.graph.node}
     if used - {""}:
-        raise ValueError(f"{path}: operators that only onnxruntime knows: {', '.join(sorted(used))}")
+        raise ValueError(f"{path}: operators that only onnxruntime has: {', '.join(sorted(used))}")
     del model.opset_import[:]
     model.opset_import.extend(version)
     onnx.checker.check_model(model, full_check=True)

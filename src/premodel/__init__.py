@@ -78,7 +78,7 @@ def load(
         The bundle, a `.premodel` file.
     threads:
         Threads of every inference runtime, and of OpenCV in the whole process; None for what each candidate was
-        profiled with (1 unless the zoo says otherwise).
+        profiled with (1 unless the zoo specifies otherwise).
     zoo:
         Folder or manifest where the model files are, if they are not where they were in training.
     memory_budget_mb:

@@ -87,7 +87,7 @@ def _read_array(data: bytes, where: str) -> NDArray[Any]:
     if len(shape) > MAX_DIMENSIONS or dtype.itemsize == 0:
         raise BundleError("an array of a form that is not stored", where=where, given=f"{dtype} {shape}")
     if math.prod(shape) * dtype.itemsize != len(data) - start:
-        raise BundleError("an array's size is not what its header says", where=where, given=f"{dtype} {shape}")
+        raise BundleError("an array's size is not what its header states", where=where, given=f"{dtype} {shape}")
     if math.prod(shape) == 0:
         return np.empty(shape, dtype)
     # A copy, because the bytes are neither aligned nor the caller's to keep.

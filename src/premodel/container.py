@@ -178,7 +178,8 @@ def _check_seal(stream: IO[bytes], path: Path) -> None:
     end = stream.read()
     if start != b"PK\x03\x04" or size < END_RECORD_BYTES + COMMENT_BYTES or not end.startswith(SEAL):
         raise BundleError(
-            "this is no bundle, or one that was cut short or changed", where=path, given=f"{size} bytes",
+            "file must be a whole bundle: it is another file, or one that was cut short or changed", where=path,
+            given=f"{size} bytes",
             do="give a file written by `premodel train`",
         )  # fmt: skip
     if _digest(stream, size - DIGITS).encode() != end[len(SEAL) :]:

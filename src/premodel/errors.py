@@ -5,7 +5,7 @@
     PremodelError                 exit code 1
     ├── InputError                exit code 2: the user can mend it
     │   ├── ZooError              a manifest, or a manifest that contradicts a model file
-    │   ├── ModelError            a model file that is missing, damaged or not what its digest says
+    │   ├── ModelError            a model file that is missing, damaged or not what its digest states
     │   ├── SampleError           an input that cannot be decoded, or is refused
     │   │   └── ImageError        an image
     │   ├── DatasetError          a data set, its labels or its label list

@@ -113,7 +113,7 @@ class EnergyRecord:
     Attributes
     ----------
     energy_mj:
-        Mean over the windows, idle subtracted; None if it cannot be told from idleness, or there is none.
+        Mean over the windows, idle subtracted; None if it cannot be distinguished from idleness, or there is none.
     ci_low_mj, ci_high_mj:
         95 % confidence interval of the mean, by Student's t; None where it has none.
     windows, runs:

@@ -110,7 +110,7 @@ class Reliability:
 
 
 def reliability(scores: NDArray[np.floating], right: NDArray[np.bool_], bins: int = 10) -> Reliability:
-    """Is an answer as often right as its score says.
+    """Is an answer as often right as its score states.
 
     Source: Guo et al., "On calibration of modern neural networks", 2017, equations 2 and 3.
 

@@ -93,7 +93,7 @@ def test_every_place_that_can_hold_a_tensor_is_looked_at(tmp_path: Path) -> None
     model = helper.make_model(graph, functions=[function], opset_imports=[opset])
     model.training_info.add(algorithm=helper.make_graph([constant("p", "training.bin")], "t", [], []))
     kept = TensorProto(name="kept", data_type=TensorProto.FLOAT, dims=[1], float_data=[1.0])
-    kept.external_data.add(key="location", value="not-external.bin")  # data_location says that it is inside
+    kept.external_data.add(key="location", value="not-external.bin")  # data_location states that it is inside
     model.graph.initializer.append(kept)
     file = tmp_path / "m.onnx"
     file.write_bytes(model.SerializeToString())

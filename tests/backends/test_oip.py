@@ -69,7 +69,7 @@ def one_line(error: PremodelError) -> str:
 
 
 def scripted(infer: Endpoint, metadata: dict[str, Any] | None = None) -> AbstractContextManager[str]:
-    """A server whose model m0 takes 8x8 uint8 images and answers what `infer` says."""
+    """A server whose model m0 takes 8x8 uint8 images and answers what `infer` states."""
     about = {
         "name": "m0",
         "inputs": [{"name": "x", "datatype": "UINT8", "shape": [1, 8, 8, 3]}],
@@ -159,7 +159,7 @@ def test_tokens(small: SmallZoo, tmp_path: Path, how: str, monkeypatch: pytest.M
 
 def test_tokens_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "two words")
-    with pytest.raises(OptionError, match=rf"{TOKEN_VARIABLE} is no token"):
+    with pytest.raises(OptionError, match=rf"{TOKEN_VARIABLE} must be a token"):
         open_it("http://127.0.0.1:9")
     monkeypatch.setenv(TOKEN_FILE_VARIABLE, "absent")
     with pytest.raises(OptionError, match="token file cannot be read"):

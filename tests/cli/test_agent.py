@@ -1,4 +1,4 @@
-"""`premodel agent`: what it says, what it refuses, how it ends."""
+"""`premodel agent`: what it states, what it refuses, how it ends."""
 
 from __future__ import annotations
 

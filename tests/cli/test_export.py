@@ -1,4 +1,4 @@
-"""`premodel export`: what it says and what it refuses."""
+"""`premodel export`: what it states and what it refuses."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_as_json(made: Made, tmp_path: Path, capsys: Any) -> None:
         (["absent.premodel", "--triton", "r"], "no such bundle"),
         (["edge", "--triton", "full"], "full: folder holds what premodel did not export"),
         (["edge", "--triton", "full/notes.txt"], "no folder"),
-        (["edge", "--triton", "r", "--zoo", "absent"], "no such zoo"),
+        (["edge", "--triton", "r", "--zoo", "absent"], "zoo must exist"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -30,7 +30,7 @@ def say(capsys: Any, *words: object, code: int = 0) -> str:
 
 
 def test_two_experts_of_equal_cost(tmp_path: Path, capsys: Any) -> None:
-    """Speed cannot be won, accuracy can: every command says both, and none calls one alone unbeaten."""
+    """Speed cannot be won, accuracy can: every command states both, and none calls one alone unbeaten."""
     small = experts(tmp_path / "zoo", n=60)
     store = profiled(small)
     doctor = say(capsys, "doctor", store)
@@ -43,7 +43,7 @@ def test_two_experts_of_equal_cost(tmp_path: Path, capsys: Any) -> None:
     assert "\nfor the highest accuracy: cascade-routing with --cost-weight 0: " in train
     assert "accuracy higher (+50.0 points" in train
     assert read_bundle(out).policy.kind == "single"
-    hint = "premodel doctor says what of that a policy reaches, and --cost-weight 0 trains for it"
+    hint = "premodel doctor states what of that a policy reaches, and --cost-weight 0 trains for it"
     evaluate = say(capsys, "evaluate", store, "--folds", 2)
     report = say(capsys, "report", store, "--out", tmp_path / "r.html", "--folds", 2, *FAST)
     for said in (evaluate, report):

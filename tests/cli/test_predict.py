@@ -150,7 +150,7 @@ def test_a_missing_model_is_named_and_passed_over(tmp_path: Path, capsys: Any) -
         (["--max-latency-ms", "0.1"], "no candidate can answer within max_latency_ms; given: 0.1 ms; allowed: "),
         (["--max-latency-ms", "-1"], "wrong max_latency_ms"),
         (["--threads", "0"], "wrong number of threads"),
-        (["--zoo", "/nowhere"], "there is no such zoo"),
+        (["--zoo", "/nowhere"], "zoo must exist"),
         (["--memory-budget-mb", "0"], "wrong memory budget"),
         (["--memory-budget-mb", "0.0001"], "candidate m0 is larger than the whole memory budget"),
     ],

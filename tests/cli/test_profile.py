@@ -104,7 +104,7 @@ def test_store_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["store", "info", str(tmp_path / "text.db")]) == 2
     assert "file is not a database" in capsys.readouterr().err
     assert main(["store", "info", str(tmp_path / "none.db")]) == 2
-    assert "there is no such store" in capsys.readouterr().err
+    assert "store must exist" in capsys.readouterr().err
 
 
 def test_export(small: SmallZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

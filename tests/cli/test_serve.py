@@ -1,4 +1,4 @@
-"""`premodel serve`: what it says, what it refuses, how it ends."""
+"""`premodel serve`: what it states, what it refuses, how it ends."""
 
 from __future__ import annotations
 

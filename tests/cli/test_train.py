@@ -92,7 +92,7 @@ def test_mistakes_are_one_line(profiled: Any, tmp_path: Path, capsys: Any, words
 
 def test_wrong_places(profiled: Any, tmp_path: Path, capsys: Any) -> None:
     assert train(tmp_path / "absent.db", tmp_path / "x.premodel") == 2
-    assert "there is no such store" in capsys.readouterr().err
+    assert "store must exist" in capsys.readouterr().err
     for out in (tmp_path, tmp_path / "absent" / "x.premodel"):
         assert train(profiled.store, out) == 2
         assert "the bundle cannot be written there" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_a_broken_model_is_exit_2_and_named(small: SmallZoo, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "states"),
     [
         (["absent.toml"], "manifest cannot be read"),
         (["{zoo}", "--labels", "x.csv"], "--labels without a data set"),
@@ -66,13 +66,13 @@ def test_a_broken_model_is_exit_2_and_named(small: SmallZoo, capsys: pytest.Capt
     ],
 )
 def test_wrong_input_is_one_line_and_exit_2(
-    small: SmallZoo, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    small: SmallZoo, arguments: list[str], states: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [word.format(zoo=small.zoo, data=small.data) for word in arguments]
     assert main(["zoo", "check", *words]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert says in err
+    assert states in err
     assert err.startswith("premodel zoo: ")
     assert err.count("\n") == 1
 

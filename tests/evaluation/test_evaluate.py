@@ -169,7 +169,7 @@ def test_a_fused_answer_is_charged_every_run() -> None:
 
 def test_a_served_answer_that_the_profile_denies_is_caught() -> None:
     tables = make_tables(40)
-    lying = replace(tables, rank=1 - tables.rank)  # says right where the top label is wrong
+    lying = replace(tables, rank=1 - tables.rank)  # states right where the top label is wrong
     with pytest.raises(AssertionError, match="disagree"):
         cross_validate(lying, [fixed("small")], criterion="top1", folds=2)
 

@@ -123,7 +123,7 @@ def table(findings: list[Finding], minutes: float) -> str:
     lines += [
         "",
         "A hostile input fails if it ends in anything but a result or one clear line, takes longer or more memory than "
-        "its fuzzer allows (2 s of CPU, 30 s in all, 1500 MB, where `tests/faults/fuzzers` says nothing else), or "
+        "its fuzzer allows (2 s of CPU, 30 s in all, 1500 MB, where `tests/faults/fuzzers` states nothing else), or "
         "writes outside its folder. `scripts/faults --only 'hostile NAME' --seed N` tries others.",
     ]
     return "\n".join(lines)

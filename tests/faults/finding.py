@@ -29,7 +29,7 @@ class Finding:
     fault, how:
         What went wrong, and how it was brought about.
     times:
-        How often it was tried; 0 where it could not be, and `seen` says why.
+        How often it was tried; 0 where it could not be, and `seen` states why.
     seen:
         What happened.
     failures:

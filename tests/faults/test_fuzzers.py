@@ -19,7 +19,7 @@ from premodel.errors import InputError
 @pytest.mark.parametrize("name", all_fuzzers())
 def test_wrong_inputs_are_answered_or_refused_in_one_line(name: str, tmp_path: Path) -> None:
     fuzzer = all_fuzzers()[name]
-    for module in fuzzer.wants:
+    for module in fuzzer.requires:
         pytest.importorskip(module, reason="an extra is not installed")
     found = feed(fuzzer, range(fuzzer.test_count), tmp_path, cpu=False)
     assert found.failures == []

@@ -13,8 +13,8 @@ LABELS = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]], dtype=bool)
 
 
 def test_aligned_by_hand() -> None:
-    # Sample 0: level 1 says yes, its label is yes: hit. Sample 1: level 2, yes: hit. Sample 2: level 3, no: miss.
-    # Sample 3: none says yes and label 3 is yes: miss.
+    # Sample 0: level 1 predicts yes, its label is yes: hit. Sample 1: level 2, yes: hit. Sample 2: level 3, no: miss.
+    # Sample 3: none predicts yes and label 3 is yes: miss.
     assert artefact_hits(SAYS, LABELS, aligned=True) == 2
 
 
@@ -26,14 +26,14 @@ def test_as_written_by_hand() -> None:
 
 
 def test_a_sample_that_is_refused_is_a_hit_though_another_candidate_is_right() -> None:
-    says, labels = np.zeros((1, 3), dtype=bool), np.array([[True, True, False]])
-    assert artefact_hits(says, labels, aligned=True) == 1
-    assert artefact_hits(says, np.array([[False, False, True]]), aligned=True) == 0
+    states, labels = np.zeros((1, 3), dtype=bool), np.array([[True, True, False]])
+    assert artefact_hits(states, labels, aligned=True) == 1
+    assert artefact_hits(states, np.array([[False, False, True]]), aligned=True) == 0
 
 
 def test_the_first_yes_speaks_and_the_rest_is_not_asked() -> None:
-    says = np.ones((2, 3), dtype=bool)
-    assert artefact_hits(says, np.array([[1, 0, 0], [0, 1, 1]], dtype=bool), aligned=True) == 1
+    states = np.ones((2, 3), dtype=bool)
+    assert artefact_hits(states, np.array([[1, 0, 0], [0, 1, 1]], dtype=bool), aligned=True) == 1
 
 
 def test_drawn_correctness_has_the_papers_rates() -> None:

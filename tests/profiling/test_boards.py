@@ -137,7 +137,7 @@ def test_only_the_boards_own_durations_count(
 
 def test_one_command_answers_here_if_the_files_are_here(small: SmallZoo, url: str, tmp_path: Path) -> None:
     report = run(small, board_manifest(small.zoo, url), tmp_path / "s.db")
-    assert report.device == device_name(), "the agent says so; it runs on this machine"
+    assert report.device == device_name(), "the agent reports it; it runs on this machine"
     assert report.predictions is not None
     assert (report.predictions.predictions, report.predictions.failed) == (3 * N, {})
     assert report.energy is not None
@@ -235,7 +235,7 @@ def rows(store: Path) -> dict[tuple[str, str], Any]:
 
 
 class Profiling:
-    """`premodel profile` in a process of its own, and what it says."""
+    """`premodel profile` in a process of its own, and what it states."""
 
     def __init__(self, small: SmallZoo, manifest: Path, store: Path, folder: Path, *words: str) -> None:
         self.told = folder / "told.txt"
@@ -245,7 +245,7 @@ class Profiling:
                 [sys.executable, "-m", "premodel.cli.main", *command, *words], stdout=subprocess.DEVNULL, stderr=stream
             )
 
-    def says(self, text: str, times: int = 1) -> bool:
+    def states(self, text: str, times: int = 1) -> bool:
         return self.told.read_text().count(text) >= times
 
 
@@ -287,16 +287,16 @@ def test_a_board_killed_in_mid_profile_is_waited_for_and_nothing_is_lost_or_doub
         until(lambda: len(rows(store)) >= 6, profiling)
         first.send_signal(signal.SIGKILL)
         first.wait()
-        until(lambda: profiling.says("waiting for it"), profiling)
+        until(lambda: profiling.states("waiting for it"), profiling)
         before = rows(store)
         assert 6 <= len(before) < 3 * N
     with board(slow, port) as (_, second):
-        until(lambda: profiling.says("is back after"), profiling)
+        until(lambda: profiling.states("is back after"), profiling)
         until(lambda: len(rows(store)) == 3 * N, profiling)
         until(lambda: count_timings(store) > 0, profiling)
         second.send_signal(signal.SIGKILL)
         second.wait()
-        while profiling.process.poll() is None and not profiling.says("waiting for it", 2):
+        while profiling.process.poll() is None and not profiling.states("waiting for it", 2):
             time.sleep(0.02)
     with board(slow, port):
         assert profiling.process.wait(WAIT_S) == 0, profiling.told.read_text()
@@ -353,6 +353,6 @@ def test_the_command_shows_the_manifest_of_the_store(small: SmallZoo, url: str, 
     manifest = board_manifest(small.zoo, url)
     done = Profiling(small, manifest, tmp_path / "s.db", tmp_path, "--max-timing-seconds", "0.5")
     assert done.process.wait(WAIT_S) == 0, done.told.read_text()
-    assert done.says("latency of m0, m1, m1@mirror: measured on the board")
+    assert done.states("latency of m0, m1, m1@mirror: measured on the board")
     with Store(tmp_path / "s.db") as opened:
         assert json.dumps(run_conditions(opened, None)["latency"])

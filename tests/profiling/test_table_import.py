@@ -78,8 +78,12 @@ def test_a_choice_is_learned_from_the_columns_given(tmp_path: Path) -> None:
     ("text", "options", "error"),
     [
         ("sample,score\na,1\n", ImportOptions(), "no column 'candidate'; given: sample, score"),
-        (LONG.replace("0.25", "1.25"), ImportOptions(cost="cost"), "row 1: score is no such number; given: '1.25'"),
-        (LONG.replace(",10", ",-1"), ImportOptions(cost="cost"), "cost is no such number; given: '-1'"),
+        (
+            LONG.replace("0.25", "1.25"),
+            ImportOptions(cost="cost"),
+            "row 1: score must be a number from 0 to 1; given: '1.25'",
+        ),
+        (LONG.replace(",10", ",-1"), ImportOptions(cost="cost"), "cost must be a number from 0; given: '-1'"),
         (LONG, ImportOptions(sample="sample"), "no cost is known; given: weak"),
         ("sample\n", ImportOptions(), "the table has no rows"),
     ],

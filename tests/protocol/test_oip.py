@@ -81,7 +81,7 @@ def test_several_outputs_take_their_parts_in_order() -> None:
         ({"datatype": "FP32", "shape": [True]}, b"1234", "wrong shape"),
         ({"datatype": "FP32", "shape": [2], "data": [1]}, None, "1 values; allowed: 2 numbers"),
         ({"datatype": "FP32", "shape": [2], "data": ["a", "b"]}, None, "fit FP32.*allowed: 2 numbers of FP32"),
-        ({"datatype": "FP32", "shape": [2], "data": [[1], [2, 3]]}, None, "no tensor"),
+        ({"datatype": "FP32", "shape": [2], "data": [[1], [2, 3]]}, None, "must be a tensor"),
         ({"datatype": "FP32", "shape": [2, 3], "data": [[1, 2], [3, 4], [5, 6]]}, None, "shape and data differ"),
         ({"datatype": "FP32", "shape": [1]}, None, "no data"),
         ({"datatype": ["FP32"], "shape": [1]}, None, "unknown datatype"),

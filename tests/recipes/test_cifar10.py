@@ -60,7 +60,7 @@ def first_rows(shared: Path) -> list[dict[str, Any]]:
 
 
 def as_input(encoded: bytes, model_input: dict[str, Any]) -> np.ndarray:
-    """(1, 3, 32, 32), float32, as the manifest says."""
+    """(1, 3, 32, 32), float32, as the manifest states."""
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
     values = (image / 255 - np.array(model_input["mean"])) / np.array(model_input["std"])
     return np.ascontiguousarray(values.astype(np.float32).transpose(2, 0, 1)[None])

@@ -381,7 +381,7 @@ def say(name: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], Non
 
 
 @pytest.mark.parametrize(
-    ("maker", "change", "says"),
+    ("maker", "change", "states"),
     [
         ("cascade-routing", say("top_n", 5_000_000), "top_n 5000000"),
         ("cascade-routing", say("n_labels", 5), "as many labels"),
@@ -407,10 +407,10 @@ def say(name: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], Non
     ],
 )
 def test_every_number_that_a_decision_uses_is_checked_on_opening(
-    tmp_path: Path, maker: str, change: Callable[[dict[str, Any], dict[str, Any]], Any], says: str
+    tmp_path: Path, maker: str, change: Callable[[dict[str, Any], dict[str, Any]], Any], states: str
 ) -> None:
     made = make_bundle(tmp_path, MAKERS[maker])
-    with pytest.raises(BundleError, match=says):
+    with pytest.raises(BundleError, match=states):
         read_bundle(with_parts(made, tmp_path / "wrong.premodel", change))
 
 

@@ -94,25 +94,25 @@ def test_wrong_digest_names_both(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "states"),
     [
-        ("size = [8, 8]", "size = [8, 9]", r"manifest says NHWC \(1, 8, 9, 3\).*file says \(1, 8, 8, 3\)"),
-        ('layout = "NHWC"', 'layout = "NCHW"', r"manifest says NCHW \(1, 3, 8, 8\)"),
-        ('dtype = "uint8"', 'dtype = "float32"', "manifest says float32; .*file says uint8"),
+        ("size = [8, 8]", "size = [8, 9]", r"manifest states NHWC \(1, 8, 9, 3\).*file states \(1, 8, 8, 3\)"),
+        ('layout = "NHWC"', 'layout = "NCHW"', r"manifest states NCHW \(1, 3, 8, 8\)"),
+        ('dtype = "uint8"', 'dtype = "float32"', "manifest states float32; .*file states uint8"),
         (
             'dtype = "uint8"',
             'dtype = "uint8", mean = 0.5',
-            "manifest says to quantise.*file says no quant",
+            "manifest states to quantise.*file states no quant",
         ),
         ('runtime = "replay"', 'runtime = "replay"\nlabel_offset = 1', "6 labels . label_offset 1.*6 outputs"),
     ],
 )
-def test_contradictions_name_both_sides(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_contradictions_name_both_sides(tmp_path: Path, old: str, new: str, states: str) -> None:
     small = write_zoo(tmp_path, correct=np.ones((2, 1), bool))
     text = small.zoo.read_text()
     assert old in text
     small.zoo.write_text(text.replace(old, new))
-    with pytest.raises(ZooError, match=says):
+    with pytest.raises(ZooError, match=states):
         open_candidates(read_zoo(small.zoo).candidates)
 
 

@@ -230,7 +230,7 @@ def test_models_are_found_where_they_were_moved(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PREMODEL_MODELS", os.pathsep.join(["/nowhere", str(moved)]))
     with premodel.load(bundle) as clf:
         assert same(clf.predict(image), expected)
-    with pytest.raises(OptionError, match="no such zoo"):
+    with pytest.raises(OptionError, match="zoo must exist"):
         premodel.load(bundle, zoo=tmp_path / "absent")
 
 
@@ -307,7 +307,7 @@ LOAD_MS = 50.0
 
 
 def one_at_a_time(tmp_path: Path, maker: Callable[[Tables], Policy]) -> tuple[Made, Path]:
-    """A bundle whose profile says that opening any model takes 50 ms, and 10 MB."""
+    """A bundle whose profile states that opening any model takes 50 ms, and 10 MB."""
     made = make_bundle(tmp_path, maker)
     singles = [{"name": name, "memory_mb": 10.0, "load_ms": LOAD_MS} for name in made.small.names]
     path = tmp_path / "loading.premodel"

@@ -81,8 +81,8 @@ def test_the_digest_of_a_model_of_one_file_is_that_files(tmp_path: Path) -> None
 
 def test_a_file_that_the_manifest_does_not_state_is_refused_with_the_line_to_add(tmp_path: Path) -> None:
     folder = write_external_zoo(tmp_path, stated=False)
-    says = rf'files = \{{ "{WEIGHTS}" = "{file_sha256(folder / "models" / WEIGHTS)}" \}}'
-    with pytest.raises(ModelError, match=rf"net reads further files, which its entry does not state; .*{says}"):
+    states = rf'files = \{{ "{WEIGHTS}" = "{file_sha256(folder / "models" / WEIGHTS)}" \}}'
+    with pytest.raises(ModelError, match=rf"net reads further files, which its entry does not state; .*{states}"):
         read_zoo(folder / "zoo.toml", require_files=True)
     with pytest.raises(ModelError, match="reads further files"):
         open_candidates(read_zoo(folder / "zoo.toml").candidates)

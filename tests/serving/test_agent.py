@@ -1,4 +1,4 @@
-"""The agent of a board: the protocol, and what it says beyond it."""
+"""The agent of a board: the protocol, and what it states beyond it."""
 
 from __future__ import annotations
 

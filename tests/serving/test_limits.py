@@ -59,7 +59,7 @@ BAD: dict[str, tuple[bytes, str]] = {
         "deep",
     ),
     "unknown field": (request(input=[]), "unknown field"),
-    "id is a number": (request(id=1), "id is no text"),
+    "id is a number": (request(id=1), "id must be text"),
     "no inputs": (b"{}", "one tensor"),
     "two inputs": (request(inputs=[TENSOR, TENSOR]), "one tensor"),
     "another input": (tensor(TENSOR, name="picture"), "unknown input"),

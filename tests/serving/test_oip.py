@@ -33,7 +33,7 @@ def expected(made: Made, path: Path) -> premodel.Answer:
 
 
 def check(outputs: dict[str, Any], made: Made, images: list[Path]) -> None:
-    """The served outputs say what the premodel itself says."""
+    """The served outputs say what the premodel itself states."""
     for row, path in enumerate(images):
         answer = expected(made, path)
         k = len(answer.probabilities)

@@ -58,11 +58,15 @@ def check_all(described: Any, path: str, method: str, mode: str) -> None:
     operation = described[path][method]
     schemathesis.checks.load_all_checks()
     wanted = schemathesis.checks.CHECKS.get_by_names(CHECKS)
+    late = schemathesis.checks.CHECKS.get_by_names([name for name in CHECKS if name != "not_a_server_error"])
 
     @settings(max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=schemathesis.GenerationMode[mode]))
     def check(case: Any) -> None:
-        case.call_and_validate(checks=wanted)
+        response = case.call()
+        # A timeout of less than the way to the worker is one that the description allows: then 503 is the right answer.
+        waited = response.status_code == 503 and "request waited too long" in response.text
+        case.validate_response(response, checks=late if waited else wanted)
 
     check()
 

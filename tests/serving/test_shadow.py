@@ -29,7 +29,7 @@ RAW = {"inference-header-content-length": "0"}
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A premodel whose bundle says how accurate each candidate is."""
+    """A premodel whose bundle states how accurate each candidate is."""
     made = make_bundle(tmp_path_factory.mktemp("told"), MAKERS["select, the paper's chain"])
     accuracy = made.tables.correct("top1").mean(axis=0).tolist()
     singles = [

@@ -179,10 +179,10 @@ def test_every_candidate_fails(export: Export) -> None:
         ({"pixels": np.zeros((1, 0, 4, 3), np.uint8)}, {}, "wrong shape"),
         ({}, {}, "one input; given: none"),
         ({"image": encoded(b"x"), "pixels": np.zeros((1, 4, 4, 3), np.uint8)}, {}, "one input; given: both"),
-        ({"pixels": np.zeros((1, 4, 4, 3), np.uint8)}, {"max_latency_ms": "soon"}, "max_latency_ms is no number"),
+        ({"pixels": np.zeros((1, 4, 4, 3), np.uint8)}, {"max_latency_ms": "soon"}, "max_latency_ms must be a number"),
         ({"pixels": np.zeros((1, 4, 4, 3), np.uint8)}, {"max_latency_ms": "NaN"}, "max_latency_ms"),
         ({"pixels": np.zeros((1, 4, 4, 3), np.uint8)}, {"max_latency_ms": 0.001}, "cheapest"),
-        ({"pixels": np.zeros((1, 4, 4, 3), np.uint8)}, {"explain": 3}, "explain is no truth value"),
+        ({"pixels": np.zeros((1, 4, 4, 3), np.uint8)}, {"explain": 3}, "explain must be true or false"),
     ],
 )
 def test_what_is_wrong_is_a_response(export: Export, tensors: Any, parameters: Any, told: str) -> None:

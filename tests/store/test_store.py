@@ -64,7 +64,7 @@ def test_a_url_is_a_store_too(tmp_path: Path) -> None:
 
 
 def test_what_is_no_store(tmp_path: Path) -> None:
-    refuse("there is no such store; make it with: premodel profile", tmp_path / "none.db")
+    refuse("store must exist; make it with: premodel profile", tmp_path / "none.db")
     refuse("the folder of the store is not there", tmp_path / "none" / "a.db", create=True)
     refuse("unable to open database file", tmp_path, create=True)
     (tmp_path / "text.db").write_text("hello, this is no database at all" * 9)

@@ -82,8 +82,8 @@ def test_ceilings_that_cannot_be_met(ceilings: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize("policy", TRAINERS)
 def test_a_latency_below_the_cheapest_candidate_names_it(policy: str) -> None:
     least_ms = float(TABLES.end_to_end_ms().min())
-    says = rf"no candidate keeps max-latency-ms; given: .* allowed: {least_ms:.3f} ms.*c0"
-    with pytest.raises(OptionError, match=says):
+    states = rf"no candidate keeps max-latency-ms; given: .* allowed: {least_ms:.3f} ms.*c0"
+    with pytest.raises(OptionError, match=states):
         train(TABLES, TrainOptions(policy, objective=Objective(max_latency_ms=0.99 * least_ms)))
 
 

@@ -235,7 +235,7 @@ def test_one_candidate_alone_loses_nothing(policy: str) -> None:
     assert promised["by_construction"]
     assert promised["reference"] == trained.policy.candidates[0] == "c1"
     assert trained.summary[0].startswith("guarantee: no loss of accuracy to c1")
-    assert "it says nothing of how accurate c1 is on other inputs" in trained.summary[1]
+    assert "it states nothing about how accurate c1 is on other inputs" in trained.summary[1]
     assert any("c1: accuracy" in line and "on 60 samples" in line for line in trained.summary)
     assert not any("c1: accuracy" in line and "on 30 samples" in line for line in trained.summary)
     assert ("auto" in trained.record.to_json()) == (policy == "auto")

@@ -180,7 +180,7 @@ def test_an_empty_store(small: SmallZoo, tmp_path: Path) -> None:
     Store(tmp_path / "s.db", create=True).close()
     with pytest.raises(StoreError, match="holds no candidates"):
         load_tables(tmp_path / "s.db")
-    with pytest.raises(StoreError, match="there is no such store"):
+    with pytest.raises(StoreError, match="store must exist"):
         load_tables(tmp_path / "t.db")
 
 

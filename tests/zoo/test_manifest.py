@@ -126,7 +126,7 @@ def test_labels_may_be_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "says"),
+    ("field", "value", "states"),
     [
         ("name", ..., "name is missing"),
         ("name", "", "wrong name"),
@@ -184,20 +184,20 @@ def test_labels_may_be_listed(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_entries_name_file_entry_field_and_what_is_allowed(
-    tmp_path: Path, field: str, value: Any, says: str
+    tmp_path: Path, field: str, value: Any, states: str
 ) -> None:
     file = manifest(tmp_path, {**ENTRY, "name": "before", "views": []}, changed(field, value))
-    with pytest.raises(ZooError, match=says) as caught:
+    with pytest.raises(ZooError, match=states) as caught:
         read_zoo(file)
     message = str(caught.value)
     assert message.startswith(str(file))
     assert "\n" not in message
-    if "duplicate" not in says:
+    if "duplicate" not in states:
         assert "models[1]" in message
 
 
 @pytest.mark.parametrize(
-    ("top", "says"),
+    ("top", "states"),
     [
         ({"name": None}, "name is missing"),
         ({"task": "detection"}, "wrong task; given: 'detection'; allowed: image-classification"),
@@ -212,8 +212,8 @@ def test_wrong_entries_name_file_entry_field_and_what_is_allowed(
         ({"version": 2}, "unknown field version"),
     ],
 )
-def test_wrong_tops(tmp_path: Path, top: dict[str, Any], says: str) -> None:
-    with pytest.raises(ZooError, match=says):
+def test_wrong_tops(tmp_path: Path, top: dict[str, Any], states: str) -> None:
+    with pytest.raises(ZooError, match=states):
         read_zoo(manifest(tmp_path, ENTRY, **top))
 
 

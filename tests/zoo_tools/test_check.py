@@ -87,7 +87,7 @@ def test_always_naming_the_commonest_label_is_chance(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("given", "needed"), [(0, 1), (2, 1)])
 def test_a_shifted_label_offset_is_recognised(tmp_path: Path, given: int, needed: int) -> None:
-    """The network has 2 + 6 outputs of which output label + `needed` means label; the manifest says `given`."""
+    """The network has 2 + 6 outputs of which output label + `needed` means label; the manifest states `given`."""
     truth = np.arange(48) % 5 + (1 if given == 2 else 0)
     outputs = np.full((48, 1, 6 + given), 0.01)
     outputs[np.arange(48), 0, truth + needed] = 0.8
@@ -155,16 +155,16 @@ def test_a_network_is_run_once_even_without_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "says"),
+    ("network", "states"),
     [
         ({"softmax": False, "weights": np.full((48, 3), [1, -2, 3], np.float32)}, "activation = 'none'"),
         ({"weights": np.zeros((48, 3), np.float32)}, "constant output"),
         ({"weights": np.full((48, 3), [1, np.nan, 2], np.float32)}, "NaN"),
     ],
 )
-def test_a_senseless_network_is_found_without_images(tmp_path: Path, network: dict[str, Any], says: str) -> None:
+def test_a_senseless_network_is_found_without_images(tmp_path: Path, network: dict[str, Any], states: str) -> None:
     (found,) = check_zoo(read_zoo(onnx_zoo(tmp_path, **network)))
-    assert says in found.errors[0]
+    assert states in found.errors[0]
 
 
 def test_one_answer_to_everything_is_named(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_the_colour_that_the_network_was_made_for_is_found(
     assert len(colour["others"]) == 2 * len(VALUES) - 1
     assert min(other["behind_ci"][0] for other in colour["others"]) > 0
     assert model["accuracy"] == 1.0
-    # Plain images look the same whatever the crop: nothing is left to decide, and it says so. Bars change them.
+    # Plain images look the same whatever the crop: nothing is left to decide, and it states so. Bars change them.
     assert crop["clear"]
     assert all(other["same_answers"] for other in crop["others"] if not other["name"].startswith("letterbox"))
     assert "the same answers: " in (tmp_path / "zoo.toml").read_text()
@@ -313,10 +313,10 @@ def test_what_is_no_candidate_is_refused_in_one_line(
         flat: "not one image",
         deep: "no axis of 3 or 1 channels",
     }
-    for file, says in wrong.items():
+    for file, states in wrong.items():
         assert init(good, file, "--labels", coloured / "names.txt", "--out", tmp_path / "zoo.toml") == 2
         captured = capsys.readouterr()
-        assert says in captured.err
+        assert states in captured.err
         assert len(captured.err.splitlines()) == 1
     assert init(good, "--labels", seven, "--out", tmp_path / "zoo.toml") == 2
     assert "4 outputs, 7 labels" in capsys.readouterr().err

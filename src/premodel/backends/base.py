@@ -21,7 +21,7 @@ Tensor = NDArray[Any]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a model file says of its input or output tensor.
+    """What a model file states of its input or output tensor.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class TensorSpec:
 class Backend(ABC):
     """One opened model file under one inference runtime.
 
-    A backend turns an input tensor into the raw output tensor and knows nothing of images, labels or
+    A backend turns an input tensor into the raw output tensor and has no notion of images, labels or
     probabilities: `domains/image/decode.py` and `runtime/candidate.py` do that, the same for every backend.
     `predict` may be called from several threads; a runtime that cannot do so locks inside.
     """
@@ -59,7 +59,7 @@ class Backend(ABC):
     package: ClassVar[str] = ""
     """The runtime's name as pip has it."""
     recorded: ClassVar[bool] = False
-    """True if it answers only inputs it has seen: a made-up input tells nothing about it."""
+    """True if it answers only inputs it has seen: a made-up input shows nothing about it."""
 
     input: TensorSpec
     output: TensorSpec
@@ -169,7 +169,7 @@ def choose_output(file: Path, outputs: Mapping[str, Sequence[int | None]], wante
     Raises
     ------
     SeveralOutputsError
-        Neither tells.
+        Neither is clear.
     """
     if wanted is None and len(outputs) == 1:
         return 0

@@ -51,13 +51,13 @@ class OipBackend(Backend):
     Settings: `model` is its name there (the entry's own by default), `version` one of its versions, `output` names the
     output of a model that has several, `timeout_s` bounds one request, `patience_s` the wait for a server that went
     away; `remote_runtime` and `remote_settings` say what the server runs the file with (see `Candidate.home`).
-    The token, if the server wants one, is in the environment (`oip_client.py`), never in the manifest.
+    The token, if the server requires one, is in the environment (`oip_client.py`), never in the manifest.
     Requests of several threads wait for one another.
 
     Attributes
     ----------
     agent:
-        What `premodel agent` says of the model; None for any other server.
+        What `premodel agent` states of the model; None for any other server.
     """
 
     name: ClassVar[str] = "oip"
@@ -127,7 +127,7 @@ class OipBackend(Backend):
         return self._infer(self._path + self._version, {self._input_name: tensor})
 
     def run_image(self, image: bytes, view: str = "") -> RemoteRun:
-        """Send an encoded image to an agent, which decodes, prepares and runs it, as the view says.
+        """Send an encoded image to an agent, which decodes, prepares and runs it, as the view states.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class OipBackend(Backend):
         return self._infer(path, {self.agent.image_input: image})
 
     def about(self, view: str = "") -> AgentTable | None:
-        """What an agent says of a view of the model; None if the server is none; raises as `open`."""
+        """What an agent states of a view of the model; None if the server is none; raises as `open`."""
         if self.agent is None or not view:
             return self.agent
         metadata = self._client.table(f"{self._path}@{quote(view, safe='')}{self._version}")
@@ -217,7 +217,7 @@ class OipBackend(Backend):
             for entry in entries
         )  # fmt: skip
         if not usable:
-            raise ModelError(f"what is there is no inference server (its metadata has no {key})", where=self._where)
+            raise ModelError(f"URL must be that of an inference server, got metadata without {key}", where=self._where)
         return list(entries or ())
 
     def _spec(self, entry: Mapping[str, Any], side: str) -> TensorSpec:

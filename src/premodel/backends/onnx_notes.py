@@ -1,4 +1,4 @@
-"""What an `.onnx` file says besides shapes: how integer inputs and outputs are quantised, and exporter's notes."""
+"""What an `.onnx` file states besides shapes: how integer inputs and outputs are quantised, and exporter's notes."""
 
 from __future__ import annotations
 

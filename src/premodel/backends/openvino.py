@@ -222,7 +222,7 @@ def _check_weights(file: Path, weights: Path, expected: Any) -> None:
 
 
 def _fix_batch(openvino: Any, model: Any) -> None:
-    """A free batch is 1: told so before compiling, OpenVINO plans for it once."""
+    """A free batch is 1: given before compiling, OpenVINO plans for it once."""
     shape = model.inputs[0].partial_shape
     if shape.rank.is_static and len(shape) and shape[0].is_dynamic:
         shape[0] = openvino.Dimension(1)
@@ -259,7 +259,7 @@ def _name(port: Any, number: int) -> str:
 
 
 def _told(error: Exception) -> str:
-    """What an error says, without the source lines of OpenVINO it begins with."""
+    """What an error states, without the source lines of OpenVINO it begins with."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("Exception from ", "Check '", "FrontEnd API failed"))]
     return "; ".join(kept or lines)[:500]

@@ -25,7 +25,7 @@ class TritonBackend(Backend):
     """A model beside this one in the same server; what Triton calls business logic scripting.
 
     `premodel export` writes the entries of this runtime. Settings: `model` is the model's name in the server; `input`
-    and `output` are its tensors (`name`, `datatype`, `shape`), as its file says: the server cannot be asked for them
+    and `output` are its tensors (`name`, `datatype`, `shape`), as its file states: the server cannot be asked for them
     before the first request.
     """
 

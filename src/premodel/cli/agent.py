@@ -36,7 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the zoo, listen, serve until told to stop."""
+    """Read the zoo, listen, serve until asked to stop."""
     token = read_access(args)
     from premodel.serving.agent import make_agent
     from premodel.serving.board import Board

@@ -1,4 +1,4 @@
-"""What every command that reads a data set may be told of it."""
+"""What every command that reads a data set may be given about it."""
 
 from __future__ import annotations
 

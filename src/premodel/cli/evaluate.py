@@ -107,7 +107,7 @@ def _policies(args: argparse.Namespace) -> list[str]:
 
 
 def format_evaluation(evaluation: Evaluation) -> str:
-    """The result, the table, and what the cross-validation says beyond it."""
+    """The result, the table, and what the cross-validation states beyond it."""
     lines = [
         *(f"warning: {warning}" for warning in evaluation.warnings),
         evaluation.headline,

@@ -51,7 +51,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 2 the input is wrong, 1 anything else."""
-    # What OpenCV logs about a damaged image is raised as an error and told once; read when OpenCV is first imported.
+    # What OpenCV logs about a damaged image is raised as an error and reported once; read when OpenCV is imported.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in words if not word.startswith("-")), None)

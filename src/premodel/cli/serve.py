@@ -47,7 +47,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, listen, serve until told to stop."""
+    """Load, listen, serve until asked to stop."""
     token = read_access(args)
     from premodel.serving.app import describe, make_app
     from premodel.serving.service import Service

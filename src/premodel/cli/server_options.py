@@ -55,7 +55,7 @@ class Server:
     doors: Doors
 
     def run(self, app: ASGIApp, limits: Limits) -> None:
-        """Serve until told to stop."""
+        """Serve until asked to stop."""
         from premodel.serving.server import run_server
 
         run_server(app, self.listener, limits, self.cert, self.key)

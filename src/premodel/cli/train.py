@@ -27,7 +27,7 @@ EXAMPLE = """example:
 
 Models are referenced by digest and looked for where they were; --embed puts them into the file.
 Before it is packaged, what was trained is tested once more against every single candidate, on samples that it was not
-fitted on; of policy auto one candidate alone is packaged where it is not shown to be better. The bundle says what the
+fitted on; of policy auto one candidate alone is packaged where it is not shown to be better. The bundle states what the
 test said. The bundle is opened again and its decisions compared on every profiled sample before it appears.
 """
 

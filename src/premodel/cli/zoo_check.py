@@ -1,4 +1,4 @@
-"""`premodel zoo check`: does a zoo do what its manifest says."""
+"""`premodel zoo check`: does a zoo do what its manifest states."""
 
 from __future__ import annotations
 

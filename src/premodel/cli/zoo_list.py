@@ -25,7 +25,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print; a manifest in the cache that cannot be read is told of and does not end the list."""
+    """Print; a manifest in the cache that cannot be read is reported and does not end the list."""
     cache = cache_directory()
     rows: list[tuple[KnownZoo, list[ModelState], int]] = []
     for known in known_zoos(cache):

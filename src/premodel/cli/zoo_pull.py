@@ -97,7 +97,7 @@ class Screen:
                 print(f"\r\033[KMB: {', '.join(parts)[:100]}", end="", file=sys.stderr, flush=True)
 
     def finished(self, result: Pulled) -> None:
-        """A file is done; failures are told at the end."""
+        """A file is done; failures are reported at the end."""
         with self._lock:
             self._bytes.pop(result.name, None)
             if self._terminal:

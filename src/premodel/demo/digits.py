@@ -188,7 +188,7 @@ def _stamp(glyph: Array, centre: Array, side: float, degrees: float) -> Array:
 
 
 def _paint(canvas: Array, mask: Array, colour: Array) -> None:
-    """Blend a colour into the canvas where the mask says so."""
+    """Blend a colour into the canvas where the mask states so."""
     canvas[:] = canvas + mask[:, :, None] * (colour.astype(np.float32) - canvas)
 
 

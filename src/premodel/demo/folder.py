@@ -18,7 +18,7 @@ OUTPUTS = (SCENES, BENCH, STORE, BUNDLE, REPORT)
 class Folder:
     """A folder that holds a demo and nothing else of those names.
 
-    The folder is new or empty, or `demo.json` in it says that an earlier demo made it.
+    The folder is new or empty, or `demo.json` in it states that an earlier demo made it.
 
     Parameters
     ----------

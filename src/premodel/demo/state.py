@@ -73,7 +73,7 @@ class DemoOptions:
 
 @dataclass(eq=False)
 class Demo:
-    """A demo under way; each step adds what it made, and says what the next ones need.
+    """A demo under way; each step adds what it made, and states what the next ones need.
 
     Attributes
     ----------

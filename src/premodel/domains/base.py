@@ -73,7 +73,7 @@ class Domain(ABC):
     Attributes
     ----------
     task:
-        What a zoo's manifest says to choose this domain.
+        What a zoo's manifest states to choose this domain.
     version:
         Raised whenever `decode` or `prepare` may give another tensor than before; it must be part of `answer_key`.
     noun, plural:
@@ -86,7 +86,7 @@ class Domain(ABC):
         Is an answer one of a zoo's labels, with probabilities of all; else it is a text that `outcome` makes, a zoo has
         no labels, and a sample's truth is a text.
     graded:
-        Names of the criteria, at most 64 characters each, by which `score` says how good an answer is. A name stands
+        Names of the criteria, at most 64 characters each, by which `score` states how good an answer is. A name stands
         for one definition: another definition has another name.
     latency_varies:
         Does the time of a candidate depend on the input: then tables have a latency for each sample.
@@ -132,7 +132,7 @@ class Domain(ABC):
         """How large a decoded input is, such as its width and height."""
 
     def check_encoded(self, data: bytes, max_size: int, where: str) -> None:
-        """Refuse an encoded input that a server may not decode, as its header says; SampleError if it is too large.
+        """Refuse an encoded input that a server may not decode, as its header states; SampleError if it is too large.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class Domain(ABC):
         """Read an item of `views`; the error class of `fields` if a field is wrong."""
 
     def normal_view(self, view: Any, spec: Any) -> Any:
-        """The view without what the spec says anyway."""
+        """The view without what the spec states anyway."""
         del spec
         return view
 

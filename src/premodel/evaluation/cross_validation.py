@@ -318,7 +318,7 @@ def _record(
 
 
 def _check(outcome: Outcome, tables: Tables, criterion: Criterion) -> None:
-    """An answer of one candidate is right exactly when the profile says that candidate was right on that sample."""
+    """An answer of one candidate is right exactly when the profile states that candidate was right on that sample."""
     single = np.flatnonzero(outcome.source >= 0)
     expected = tables.score(criterion)[single, outcome.source[single]]
     if not np.array_equal(outcome.score[single], expected):

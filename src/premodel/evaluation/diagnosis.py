@@ -31,7 +31,7 @@ class CandidateFinding:
     valid, reason:
         Verdict of its timing.
     confidence, features:
-        What tells whether it is right; `features` is None where the profile holds none.
+        What shows whether it is right; `features` is None where the profile holds none.
     """
 
     name: str

@@ -73,7 +73,7 @@ class Evaluation:
         best = best_single_row(self.rows)
         return (
             f"Some candidate is right on {100 * oracle.accuracy:.1f} % of the samples, {best.name} alone on "
-            f"{100 * best.accuracy:.1f} %: premodel doctor says what of that a policy reaches, and --cost-weight 0 "
+            f"{100 * best.accuracy:.1f} %: premodel doctor states what of that a policy reaches, and --cost-weight 0 "
             "trains for it."
         )
 

@@ -203,7 +203,7 @@ def train_and_test(
     Notes
     -----
     `auto` chooses the best of several on the same samples, which favours that one a little; the test asks for more than
-    `auto` does, a whole 95 % interval. A policy that was named is packaged whatever the test says; the test is in the
+    `auto` does, a whole 95 % interval. A policy that was named is packaged whatever the test states; the test is in the
     bundle.
     """
     trained = train(tables, options)
@@ -353,7 +353,7 @@ def _compared(sample: Tables, singles: Singles, right: Floats, latency_ms: Float
 
 
 def _value(objective: Objective, right: Floats, latency_ms: Floats) -> Floats:
-    """What the objective wants to be high, per sample."""
+    """What the objective maximises, per sample."""
     if objective.cost_weight is not None:
         return np.asarray(right - objective.cost_weight * latency_ms)
     return np.asarray(right if objective.min_accuracy is None else -latency_ms)
@@ -370,7 +370,7 @@ def _one_meets(tables: Tables, options: TrainOptions) -> bool:
 
 
 def _chosen(trained: Trained, options: TrainOptions) -> str:
-    """The policy that was trained, by the name that training knows."""
+    """The policy that was trained, by the name that training uses."""
     if trained.policy.fixed_candidate is not None:
         return SINGLE
     compared = _auto_record(trained.record)

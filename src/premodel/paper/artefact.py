@@ -40,7 +40,7 @@ def artefact_hits(predicted: Bools, labels: Bools, *, aligned: bool) -> int:
 
     Notes
     -----
-    A sample on which no level predicts yes counts as a hit if the last level's label says no; whether another
+    A sample on which no level predicts yes counts as a hit if the last level's label predicts no; whether another
     candidate is right is not asked. Both ways of counting share this.
     """
     rows = np.arange(len(predicted))
@@ -137,7 +137,7 @@ def run(study: Study) -> Result:
         notes=(
             "From the second level on the published code looks the label up by position among the samples passed on: "
             "it belongs to another sample. 'Aligned' mends this and nothing else.",
-            "A sample that every level refuses counts as a success wherever the last level's label says no.",
+            "A sample that every level refuses counts as a success wherever the last level's label predicts no.",
             "The artefact divides into 2 folds without shuffling; here it is scored in this study's folds.",
             "Which labels its file held is not known: the file is not in the artefact. So both are shown.",
         ),

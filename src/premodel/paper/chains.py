@@ -78,7 +78,7 @@ def run(study: Study) -> Result:
         ],
         notes=(
             "Each level is trained on all images of the training folds. KNN levels share one search for neighbours.",
-            "A level's accuracy says little: always saying the commoner word already scores as the table shows.",
+            "A level's accuracy shows little: always saying the commoner word already scores as the table shows.",
         ),
     )
 
@@ -107,7 +107,7 @@ def _levels(study: Study) -> tuple[DataTable, list[Comparison]]:
                     f"accuracy of KNN-{level + 1}",
                     100 * hits / n,
                     "%",
-                    "share of all test images on which the level says what its label (optimum) says",
+                    "share of all test images on which the level states what its label (optimum) states",
                     paper.LEVEL_ACCURACY[level],
                     f"The commoner word always scores {always:.1f} %, KNN on permuted features {permuted:.1f} %.",
                     _percent(ci),

@@ -143,7 +143,7 @@ def _comparisons(
     return [
         Comparison(
             "candidate features", len(study.tables.feature_names), "", "features of the profile", paper.FEATURES_LISTED,
-            "The paper says 30; its table holds 29."
+            "The paper states 30; its table holds 29."
         ),
         Comparison(
             "left after correlation", float(np.mean(left)), "", f"mean over folds, {min(left)} to {max(left)}",

@@ -234,7 +234,7 @@ def _time_and_energy(study: Study, main: Served, skips: Served) -> list[Comparis
         Comparison("latency of the cheapest", cheapest, "ms", "mean, end to end, warm", paper.CHEAPEST_TIME, DEVICES),
         Comparison(
             "speed-up against the best single", speedup, "times", "best single's mean latency over the premodel's",
-            paper.SPEEDUP_BEST, "Where accuracy differs a ratio of times says little: see the random mix.",
+            paper.SPEEDUP_BEST, "Where accuracy differs a ratio of times shows little: see the random mix.",
             (best_ms / high, best_ms / low),
         ),
         Comparison(

@@ -22,7 +22,7 @@ class Published:
     unit:
         As in `Comparison`.
     definition:
-        What the paper says it is, or that it does not say.
+        What the paper states it is, or that it does not say.
     where:
         Section, figure or table.
     """

@@ -46,7 +46,7 @@ class Recipe:
     features:
         Number of features to keep; None for the paper's seven.
     fallback:
-        Does the most accurate single candidate of the training rows answer when none says yes; else it is skipped.
+        Does the most accurate single candidate of the training rows answer when none predicts yes; else it is skipped.
     permuted:
         On features of other samples: with zero information.
     cnn:

@@ -46,7 +46,7 @@ class Served:
 
 @dataclass(frozen=True, eq=False)
 class LevelScores:
-    """What a selector says in one fold.
+    """What a selector states in one fold.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ class Study:
         return found
 
     def level_scores(self, recipe: Recipe) -> list[LevelScores]:
-        """What the selector of a recipe says on the test rows of each fold."""
+        """What the selector of a recipe states on the test rows of each fold."""
         tables = permuted_features(self.tables, self.seed) if recipe.permuted else self.tables
         found = []
         for fold in self.division:

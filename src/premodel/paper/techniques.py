@@ -71,7 +71,7 @@ def run(study: Study) -> Result:
         ],
         notes=(
             "Features and candidates are those selected with KNN, as in the paper.",
-            "The published code's baselines are weak: its SVM has a width at which it always says the same, its tree "
+            "The published code's baselines are weak: its SVM has a width at which it always states the same, its tree "
             "is a regressor cut at one half. Ours are scikit-learn's classifiers with a scale-dependent width.",
         ),
     )

@@ -40,7 +40,7 @@ class Board:
     has_clock:
         Does its server state what took how long; else times are round trips, by the clock here.
     conditions:
-        Of the machine, as it tells; empty if it does not.
+        Of the machine, as it reports; empty if it does not.
     """
 
     url: str
@@ -55,7 +55,7 @@ def find_board(candidates: Sequence[Candidate], device: str | None) -> Board | N
     Raises
     ------
     ZooError
-        Only some are on a board, they are on several, or the board runs another entry than the manifest says.
+        Only some are on a board, they are on several, or the board runs another entry than the manifest states.
     OptionError
         The server does not say which device it is, and none is named.
     RemoteError, ModelError
@@ -151,7 +151,7 @@ class BoardDecodeWork:
 
 
 def _compared(candidate: Candidate) -> AgentTable | None:
-    """What the agent says of a candidate, found to be the manifest's; None if the server is no agent."""
+    """What the agent states of a candidate, found to be the manifest's; None if the server is no agent."""
     backend = _oip(open_backend(candidate), candidate)
     try:
         table = backend.about(candidate.view.name)

@@ -1,4 +1,4 @@
-"""How a pass tells how far it is; the command line shows it, a library call may leave it out."""
+"""How a pass reports how far it is; the command line shows it, a library call may leave it out."""
 
 from __future__ import annotations
 

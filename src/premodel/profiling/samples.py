@@ -96,7 +96,7 @@ class Task:
     entry:
         The sample.
     wanted:
-        Indices of what is to be computed for it; the job knows of what.
+        Indices of what is to be computed for it; the job holds of what.
     path, data:
         Where its bytes are, or the bytes.
     """

@@ -186,7 +186,7 @@ def _number(value: Any, name: str, where: str, low: float = -math.inf, high: flo
         allowed = (
             "a number" if low == -math.inf else f"a number from {low:g}" + ("" if high == math.inf else f" to {high:g}")
         )
-        raise DatasetError(f"{name} is no such number", where=where, given=repr(value)[:80], allowed=allowed)
+        raise DatasetError(f"{name} must be {allowed}", where=where, given=repr(value)[:80])
     return number
 
 

@@ -1,4 +1,4 @@
-"""What `premodel agent` says beyond the Open Inference Protocol: one contract, which both sides read and write.
+"""What `premodel agent` states beyond the Open Inference Protocol: one contract, which both sides read and write.
 
 The agent is on the board (`serving/board.py`); its client is the backend `oip` and the passes that profile a board. A
 model's metadata hold the table AGENT, an answer's parameters the milliseconds of each stage, and two models are offered
@@ -16,7 +16,7 @@ from premodel.errors import ModelError, RunError
 from premodel.fields import is_number, is_text, shown
 
 AGENT = "premodel"
-"""Table of a model's metadata in which an agent says more than the protocol asks for."""
+"""Table of a model's metadata in which an agent states more than the protocol asks for."""
 AGENT_VERSION = 1
 """Raised whenever an older client would misread the agent, or the other way round."""
 DECODE_MODEL, FEATURES_MODEL = "@decode", "@features"
@@ -81,8 +81,8 @@ class AgentTable:
             "image_input": self.image_input,
         }
         if self.sha256:
-            told = {name: value for name, value in self.candidate.items() if name not in UNCOMPARED}
-            table |= {"sha256": self.sha256, "candidate": told}
+            compared = {name: value for name, value in self.candidate.items() if name not in UNCOMPARED}
+            table |= {"sha256": self.sha256, "candidate": compared}
             table |= {
                 side: {"scale": one.scale, "zero_point": one.zero_point}
                 for side, one in (("input", self.input), ("output", self.output))
@@ -96,7 +96,7 @@ def read_agent(metadata: Mapping[str, Any], where: str) -> AgentTable | None:
     Raises
     ------
     ModelError
-        The agent is of another version, or says what no agent can.
+        The agent is of another version, or states what no agent can.
     """
     table = metadata.get(AGENT)
     if table is None:
@@ -109,7 +109,7 @@ def read_agent(metadata: Mapping[str, Any], where: str) -> AgentTable | None:
         )  # fmt: skip
 
     def wrong(name: str, value: object, allowed: str) -> ModelError:
-        return ModelError(f"agent says a wrong {name}", where=where, given=shown(value), allowed=allowed)
+        return ModelError(f"agent reports a wrong {name}", where=where, given=shown(value), allowed=allowed)
 
     def text(name: str, default: str, longest: int) -> str:
         value = table.get(name, default)

@@ -161,9 +161,13 @@ class OipClient:
         try:
             data = _json_of(reply)
         except InputError as error:
-            raise ModelError("what is there is no inference server (no JSON)", where=self.url + path) from error
+            raise ModelError(
+                "URL must be that of an inference server, got an answer that is no JSON", where=self.url + path
+            ) from error
         if not isinstance(data, dict):
-            raise ModelError("what is there is no inference server (no JSON table)", where=self.url + path)
+            raise ModelError(
+                "URL must be that of an inference server, got JSON that is no table", where=self.url + path
+            )
         return data
 
     def close(self) -> None:
@@ -245,7 +249,7 @@ class OipClient:
         if len(data) > MAX_REPLY_BYTES:
             self.close()
             raise ModelError("reply is too large", where=self.url + path, allowed=f"up to {MAX_REPLY_BYTES} bytes")
-        if response.length:  # http.client gives what there is, and tells only here that some is lacking
+        if response.length:  # http.client gives what there is, and shows only here that some is lacking
             raise http.client.IncompleteRead(data, response.length)
         whole = response.chunked or response.length is not None
         self._used = not response.will_close
@@ -362,7 +366,7 @@ def _token() -> str | None:
         return read_token(Path(path))
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise OptionError(f"{TOKEN_VARIABLE} is no token", allowed="printable ASCII characters without spaces")
+        raise OptionError(f"{TOKEN_VARIABLE} must be a token", allowed="printable ASCII characters without spaces")
     return token or None
 
 

@@ -167,7 +167,7 @@ def read_body(
     Raises
     ------
     InputError
-        It is no JSON table, nested too deep, or shorter than it says.
+        It is no JSON table, nested too deep, or shorter than it states.
     """
     if header_length is None:
         return parse_json(body, max_depth), memoryview(b"")
@@ -203,7 +203,7 @@ def parse_json(text: bytes, max_depth: int | None = None) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"numbers must be finite, got {name}")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
@@ -230,7 +230,7 @@ def tensor_chunks(entries: Any, binary: memoryview, what: str) -> Iterator[tuple
     position = 0
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict):
-            _refuse(f"an {what} is no table", given=entry)
+            _refuse(f"an {what} must be a table", given=entry)
         parameters = table(entry, "parameters", what)
         refuse_shared_memory(parameters, f"parameters of the {what}")
         size = parameters.get(SIZE)
@@ -298,7 +298,7 @@ def read_tensor(entry: Mapping[str, Any], binary: memoryview | None) -> NDArray[
     try:
         values = np.asarray(data)
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError("data is no tensor: its lists have different lengths") from error
+        raise InputError("data must be a tensor: its lists have different lengths") from error
     if values.shape not in (shape, (size,)):
         raise InputError(
             "shape and data differ", given=f"{values.size} values", allowed=f"{size} numbers, {list(shape)} or flat"
@@ -341,7 +341,7 @@ def check_names(data: Mapping[str, Any], where: str, own: Sequence[str]) -> None
     Raises
     ------
     InputError
-        A name is near to one of `own`, the message says which.
+        A name is near to one of `own`, the message states which.
     """
     for name in data:
         if name not in own and name not in FOREIGN and data[name] is not None:
@@ -380,7 +380,7 @@ def flag(parameters: Mapping[str, Any], name: str, default: bool) -> bool:
     if value is None:
         return default
     if not isinstance(value, bool):
-        _refuse(f"{name} is no truth value", given=value, allowed="true, false")
+        _refuse(f"{name} must be true or false", given=value, allowed="true, false")
     return value
 
 
@@ -390,7 +390,7 @@ def number(parameters: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_NUMBER:
-        _refuse(f"{name} is no number", given=value, allowed="a number from 0")
+        _refuse(f"{name} must be a number", given=value, allowed="a number from 0")
     if value < 0:
         _refuse(f"{name} is below 0", given=value, allowed="a number from 0")
     return float(value)

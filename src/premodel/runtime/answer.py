@@ -1,4 +1,4 @@
-"""What a premodel says of one input, and why."""
+"""What a premodel states of one input, and why."""
 
 from __future__ import annotations
 

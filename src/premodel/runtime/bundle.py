@@ -237,7 +237,7 @@ def _check_members(container: Container, path: Path) -> None:
 
 def _parse(data: bytes, path: Path) -> Any:
     def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is no number")
+        raise ValueError(f"numbers must be finite, got {constant}")
 
     try:
         return json.loads(data, parse_constant=refuse)

@@ -38,7 +38,7 @@ class Network:
 
 
 def open_network(candidate: Candidate) -> Network:
-    """Verify and open a candidate's model file and check what it says against the manifest.
+    """Verify and open a candidate's model file and check what it states against the manifest.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def open_network(candidate: Candidate) -> Network:
     MissingExtraError
         The runtime is not installed.
     OptionError
-        The runtime knows no such provider or setting.
+        The runtime has no such provider or setting.
     RemoteError
         The model is on a server that cannot be reached.
     RunError
@@ -73,7 +73,7 @@ def open_network(candidate: Candidate) -> Network:
 
 
 def open_backend(candidate: Candidate) -> Backend:
-    """The candidate's file under its runtime, unverified; for a remote one what its entry says of the server is added.
+    """The candidate's file under its runtime, unverified; for a remote one what its entry states of the server.
 
     Raises
     ------
@@ -107,8 +107,8 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
         return ZooError(
             f"{field} of {model.name} contradicts the model file",
             where=model.file,
-            given=f"manifest says {manifest}",
-            allowed=f"file says {file}",
+            given=f"manifest states {manifest}",
+            allowed=f"file states {file}",
         )
 
     expected = candidate.input.shape
@@ -116,8 +116,8 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
         wrong = fixed_batch(input_spec)
         if wrong is not None and replace(input_spec, shape=(1, *input_spec.shape[1:])).takes(expected):
             raise ZooError(f"{model.name} takes no input alone", where=model.file, do=wrong)
-        says = candidate.domain.describe(candidate.input)
-        raise contradiction("input size, layout or channels", says, shown_shape(input_spec.shape))
+        states = candidate.domain.describe(candidate.input)
+        raise contradiction("input size, layout or channels", states, shown_shape(input_spec.shape))
     if model.input.dtype != input_spec.dtype:
         raise contradiction("input dtype", model.input.dtype, input_spec.dtype)
     if candidate.domain.quantises(model.input) and not input_spec.scale:
@@ -131,9 +131,9 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
         wanted = n_labels + model.label_offset + model.dropped_last
         # One output answers for two labels: the probability of the second.
         if outputs != wanted and not (outputs == 1 and wanted == n_labels == BINARY_LABELS):
-            says = f"{n_labels} labels + label_offset {model.label_offset}"
-            says += f" + dropped_last {model.dropped_last}" if model.dropped_last else ""
-            raise contradiction("number of outputs", says, f"{outputs} outputs {shown_shape(output_spec.shape)}")
+            states = f"{n_labels} labels + label_offset {model.label_offset}"
+            states += f" + dropped_last {model.dropped_last}" if model.dropped_last else ""
+            raise contradiction("number of outputs", states, f"{outputs} outputs {shown_shape(output_spec.shape)}")
 
 
 class OpenedCandidate:
@@ -165,7 +165,7 @@ class OpenedCandidate:
         return self.read(self.network.backend.predict(tensor))
 
     def read(self, raw: Tensor) -> Distribution:
-        """float32 (labels,): what the network's raw output says; raises RunError as `distribution` does."""
+        """float32 (labels,): what the network's raw output states; raises RunError as `distribution` does."""
         model, output = self.candidate.model, self.network.backend.output
         n_labels, offset = self.candidate.n_labels, model.label_offset
         return to_distribution(raw, output, model.activation, offset, n_labels, model.dropped_last)
@@ -175,7 +175,7 @@ class OpenedCandidate:
         return self.answer(self.network.backend.predict(tensor))
 
     def answer(self, raw: Tensor) -> Prediction:
-        """What the network's raw output says; raises RunError as `distribution` does."""
+        """What the network's raw output states; raises RunError as `distribution` does."""
         domain = self.candidate.domain
         if domain.answers_labels:
             return to_prediction(self.read(raw))
@@ -227,7 +227,7 @@ def open_candidates(candidates: Iterable[Candidate], threads: int | None = None)
     candidates:
         What to open.
     threads:
-        Threads of every runtime; None for what each manifest entry says.
+        Threads of every runtime; None for what each manifest entry states.
 
     Raises
     ------

@@ -230,7 +230,7 @@ class Premodel:
     def warm(self) -> dict[str, str]:
         """Open every candidate and run each once on noise; gives `unavailable`.
 
-        What a run on noise says does not matter: a failure of it alone makes no candidate unavailable.
+        What a run on noise states does not matter: a failure of it alone makes no candidate unavailable.
         """
         item = self._read(self._domain.synthetic())
         for index in range(len(self.candidates)):

@@ -133,7 +133,7 @@ class LazyCandidates:
             return np.array([self._load_now_ms(index) for index in range(count)])
 
     def _load_now_ms(self, index: int) -> float:
-        with suppress(RunError):  # one that cannot be opened is told when it is asked
+        with suppress(RunError):  # one that cannot be opened is reported when it is asked
             if self._opened[index] is not None or self._slot(index).network is not None:
                 return 0.0
         seen = self._opened_in_ms[index]

@@ -150,7 +150,7 @@ def _folders(path: Path, zoo: str | Path | None) -> tuple[Path, ...]:
     if zoo is not None:
         place = Path(zoo)
         if not place.exists():
-            raise OptionError("there is no such zoo", given=zoo, allowed="a folder of models, or a manifest in one")
+            raise OptionError("zoo must exist", given=zoo, allowed="a folder of models, or a manifest in one")
         folders.append(place if place.is_dir() else place.parent)
     named = os.environ.get(SEARCH_VARIABLE, "")
     folders.extend(Path(folder) for folder in named.split(os.pathsep) if folder)

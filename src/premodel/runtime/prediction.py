@@ -54,7 +54,7 @@ def to_distribution(
     ------
     RunError
         The output has another length, holds NaN or infinite numbers, is constant (the same number for every output
-        says nothing), or is no probability although the manifest says softmax.
+        states nothing), or is no probability although the manifest states softmax.
     """
     flat = raw.reshape(-1)
     if flat.size != n_labels + label_offset + dropped_last:
@@ -97,9 +97,9 @@ def _check_probabilities(low: float, high: float, activation: str) -> None:
     if low < -TOLERANCE or high > 1 + TOLERANCE:
         scale = 100 if activation == "percent" else 1
         raise RunError(
-            "output is no probability",
+            "output must be probabilities",
             given=f"numbers from {scale * low:.4g} to {scale * high:.4g}",
-            allowed=f"[0, {scale}] as output.activation = {activation!r} says",
+            allowed=f"[0, {scale}] as output.activation = {activation!r} states",
             do="if these are logits, set output.activation = 'none'",
         )
 

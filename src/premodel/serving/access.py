@@ -47,7 +47,7 @@ def is_loopback(host: str) -> bool:
 
 
 class BearerToken:
-    """ASGI middleware: everything but OPEN_PATHS wants `Authorization: Bearer TOKEN`, compared in constant time."""
+    """ASGI middleware: everything but OPEN_PATHS requires `Authorization: Bearer TOKEN`, compared in constant time."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app

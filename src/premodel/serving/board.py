@@ -56,7 +56,7 @@ class Board:
     limits:
         Sizes of requests.
     threads:
-        Threads of every runtime; None for what each entry says.
+        Threads of every runtime; None for what each entry states.
     memory_budget_mb:
         As of `LazyCandidates`.
 

@@ -64,7 +64,7 @@ def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
     try:
         data = unpacker.decompress(body, max_bytes + 1)
     except zlib.error as error:
-        raise InputError(f"body is no {encoding} ({error})") from error
+        raise InputError(f"body must be {encoding} ({error})") from error
     if len(data) > max_bytes:
         raise BodyTooLargeError(f"more than {max_bytes} bytes once unpacked", max_bytes)
     if not unpacker.eof:

@@ -32,7 +32,7 @@ def decode_element(item: Any, where: str) -> bytes:
             raise InputError("element is a table", where=where, given=shown(item), allowed='{"b64": ...}, or base64')
         item = item["b64"]
     if not isinstance(item, str):
-        raise InputError("element is no text", where=where, given=shown(item), allowed="base64")
+        raise InputError("element must be text", where=where, given=shown(item), allowed="base64")
     if item[:5].lower() == "data:":
         return _data_url(item, where)
     if "://" in item[:12]:
@@ -57,7 +57,7 @@ def decode_base64(text: str, where: str) -> bytes:
 
 def _no_base64(reason: str, where: str) -> NoReturn:
     raise InputError(
-        f"element is no base64 ({reason})",
+        f"element must be base64 ({reason})",
         where=where,
         do="send the encoded image as base64 text in JSON, or as binary data",
     )
@@ -120,13 +120,15 @@ def _value(name: str, text: str, kind: str, where: str) -> Any:
         truth = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
         if text.lower() in truth:
             return truth[text.lower()]
-        raise InputError(f"{name} is no truth value", where=where, given=shown(text), allowed="true, false")
+        raise InputError(f"{name} must be true or false", where=where, given=shown(text), allowed="true, false")
     if kind == "text":
         return text
     try:
         return float(text)
     except ValueError as error:
-        raise InputError(f"{name} is no number", where=where, given=shown(text), allowed="a number from 0") from error
+        raise InputError(
+            f"{name} must be a number", where=where, given=shown(text), allowed="a number from 0"
+        ) from error
 
 
 def read_form_data(

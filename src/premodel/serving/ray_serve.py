@@ -49,7 +49,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Told:
+class Reply:
     """A response."""
 
     status: int
@@ -124,25 +124,25 @@ class Replica:
         self._service.start()
         self._app = make_app(self._service, token)
 
-    async def answer(self, asked: Asked) -> Told:
+    async def answer(self, asked: Asked) -> Reply:
         """The app's response."""
         scope = {
             "type": "http", "http_version": "1.1", "scheme": "http", "root_path": "", "method": asked.method,
             "path": asked.path, "raw_path": asked.path.encode(), "query_string": asked.query,
             "headers": list(asked.headers), "client": None, "server": None,
         }  # fmt: skip
-        told: list[Mapping[str, Any]] = []
+        reply: list[Mapping[str, Any]] = []
         coming = [{"type": "http.request", "body": asked.body, "more_body": False}]
 
         async def receive() -> Mapping[str, Any]:
             return coming.pop() if coming else {"type": "http.disconnect"}
 
         async def send(message: Mapping[str, Any]) -> None:
-            told.append(message)
+            reply.append(message)
 
         await self._app(scope, receive, send)  # type: ignore[arg-type]
-        body = b"".join(message.get("body", b"") for message in told[1:])
-        return Told(told[0]["status"], tuple(told[0]["headers"]), body)
+        body = b"".join(message.get("body", b"") for message in reply[1:])
+        return Reply(reply[0]["status"], tuple(reply[0]["headers"]), body)
 
     def check_health(self) -> None:
         """Called by Ray Serve, which replaces a replica that raises RunError."""
@@ -150,7 +150,7 @@ class Replica:
             raise RunError("the replica is not ready")
 
     def __del__(self) -> None:
-        """Called by Ray Serve when the replica was told to go and its last request is answered."""
+        """Called by Ray Serve when the replica was asked to stop and its last request is answered."""
         if hasattr(self, "_service"):
             self._service.stop()
 
@@ -188,22 +188,22 @@ class Front:
         asked = Asked(scope["method"], scope["path"], scope["query_string"], headers, body)
         try:
             async with asyncio.timeout(self._limits.timeout_s):
-                told = await self._ask(asked)
+                reply = await self._ask(asked)
         except TimeoutError:
             seconds = f"{self._limits.timeout_s:g} s"
             return overloaded(sentence("no replica answered in time", given=seconds, do="try again later"))
-        if told is None:
+        if reply is None:
             return overloaded(sentence("server is busy, or its replicas keep dying", do="try again later"))
-        response = Response(told.body, told.status)
-        response.raw_headers = list(told.headers)
+        response = Response(reply.body, reply.status)
+        response.raw_headers = list(reply.headers)
         return response
 
-    async def _ask(self, asked: Asked) -> Told | None:
+    async def _ask(self, asked: Asked) -> Reply | None:
         """A replica's response; None if none can be had. To ask twice is safe: an answer changes nothing."""
         for _ in range(TRIES):
             try:
-                told: Told = await self._replicas.answer.remote(asked)
-                return told
+                reply: Reply = await self._replicas.answer.remote(asked)
+                return reply
             except self._full:
                 return None
             except self._died as error:

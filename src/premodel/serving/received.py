@@ -23,7 +23,7 @@ class Received:
     encoding:
         Its Content-Encoding; empty for none.
     asked:
-        What its head says of the body.
+        What its head states of the body.
     arrived_ms:
         When its head was read, by the one clock.
     """
@@ -47,7 +47,7 @@ async def receive(request: Request, limits: Limits, arrived_ms: float) -> Receiv
     text = headers.get("inference-header-content-length")
     if text is not None and not (text.isdecimal() and text.isascii() and len(text) < 12):
         raise InputError(
-            "Inference-Header-Content-Length is no number of bytes", given=repr(text[:40]), allowed="0 or more"
+            "Inference-Header-Content-Length must be a number of bytes", given=repr(text[:40]), allowed="0 or more"
         )
     encoding = headers.get("content-encoding", "").strip().lower()
     asked = Asked(None if text is None else int(text), headers.get("content-type", ""), request.scope["query_string"])

@@ -1,4 +1,4 @@
-"""Refusals of a server: one line in a JSON table, with the status code that says whose mistake it is."""
+"""Refusals of a server: one line in a JSON table, with the status code that states whose mistake it is."""
 
 from __future__ import annotations
 

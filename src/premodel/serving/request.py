@@ -87,7 +87,7 @@ class Form:
     binary:
         The input's binary data; None if it comes as JSON.
     outputs:
-        What the request says of its outputs; None if nothing.
+        What the request states of its outputs; None if nothing.
     """
 
     id: str | None
@@ -109,7 +109,7 @@ def read_form(body: bytes, header_length: int | None, limits: Limits, names: Seq
     check_names(data, "request", REQUEST_FIELDS)
     request_id = data.get("id")
     if request_id is not None and not isinstance(request_id, str):
-        _refuse("id is no text", given=request_id)
+        _refuse("id must be text", given=request_id)
     inputs = data.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         allowed = " or ".join(repr(name) for name in names)
@@ -152,7 +152,7 @@ def read_request(body: bytes, asked: Asked, limits: Limits, task: str = IMAGE_TA
     body:
         As received.
     asked:
-        What its head says.
+        What its head states.
     limits:
         What is accepted.
     task:

@@ -111,7 +111,7 @@ class Service:
 
     @property
     def shadowed(self) -> bool:
-        """Is there a shadow check, which wants to know of every response."""
+        """Is there a shadow check, which is given every response."""
         return self._shadow is not None
 
     def start(self) -> None:
@@ -159,7 +159,7 @@ class Service:
         return write_response(self.name, replied.request, replied.answers, self.top_k, self.premodel.candidates, names)
 
     def sent(self, replied: Replied) -> None:
-        """To be told when a response was sent; never waits."""
+        """To be called when a response was sent; never waits."""
         if self._shadow is not None:
             self._shadow.answered(replied.request.images, replied.answers, busy=self._accepted > self.limits.workers)
 
@@ -191,7 +191,7 @@ class Service:
         waited_ms = now_ms() - arrived_ms
         if waited_ms > allowed_ms:
             raise WaitedTooLongError(
-                "request waited too long", given=f"{waited_ms:.0f} ms", allowed=f"{allowed_ms:.0f} ms", do="try again"
+                "request waited too long", given=f"{waited_ms:.3g} ms", allowed=f"{allowed_ms:.3g} ms", do="try again"
             )
 
     def _predict(self, request: InferRequest, index: int) -> Answer:

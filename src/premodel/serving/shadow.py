@@ -83,7 +83,7 @@ class Shadow:
         self._counted: Counted = _uncounted
 
     def start(self, counted: Counted) -> None:
-        """Begin; `counted` is told one of OUTCOMES for every image drawn."""
+        """Begin; `counted` is called with one of OUTCOMES for every image drawn."""
         self._counted = counted
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
         self._thread.start()

@@ -67,7 +67,7 @@ class TritonServing:
         self.premodel.close()
 
     def _open(self) -> None:
-        """Open every candidate now; those of the server itself are only asked later, as Triton wants it."""
+        """Open every candidate now; those of the server itself are only asked later, as Triton requires it."""
         for name in self.premodel.candidates:
             try:
                 self.premodel.open_candidate(name)

@@ -1,4 +1,4 @@
-"""`config.pbtxt` of a Triton model repository: what the server is told of each model in it."""
+"""`config.pbtxt` of a Triton model repository: what the server is given for each model in it."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def _check_own(folder: Path) -> None:
         return
     allowed = "a new or empty folder, or an earlier export"
     if folder.is_symlink() or not folder.is_dir():
-        raise OptionError("this is no folder to export to", where=folder, allowed=allowed)
+        raise OptionError("place of the export must be a folder", where=folder, allowed=allowed)
     own = _own_entries(folder / MARKER)
     foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
     if foreign:

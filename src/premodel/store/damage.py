@@ -80,7 +80,7 @@ def number(value: Any, table: str, row: object, name: str, low: float, high: flo
 
 
 def flag(value: Any, table: str, row: object, name: str) -> bool:
-    """True or false, as every engine says it."""
+    """True or false, as every engine states it."""
     if value not in (0, 1) or isinstance(value, float):
         raise damaged(table, row, f"{name} is {shown(value)}", "true or false")
     return bool(value)

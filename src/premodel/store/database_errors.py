@@ -58,7 +58,7 @@ def advice(error: DBAPIError) -> str | None:
 
 
 def first_line(error: object) -> str:
-    """What the database says, on one line."""
+    """What the database states, on one line."""
     arguments: list[Any] = list(getattr(error, "args", ()))
     if len(arguments) == 2 and isinstance(arguments[0], int):  # MySQL: number and text
         error = arguments[1]

@@ -262,7 +262,7 @@ class EnergyConditions:
 
 @dataclass(frozen=True)
 class StoredEnergy:
-    """What a store says about the energy of a device.
+    """What a store states about the energy of a device.
 
     Attributes
     ----------
@@ -279,7 +279,7 @@ class StoredEnergy:
 def write_energy(
     store: Store, device: str, run: int, conditions: EnergyConditions, records: Mapping[str, EnergyRecord]
 ) -> None:
-    """Replace what a run says about energy, and put the energy of finished records into the timing records.
+    """Replace what a run states about energy, and put the energy of finished records into the timing records.
 
     An unfinished record does not replace an energy measured before.
     """
@@ -324,7 +324,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "bool": 
 
 
 def _of_type(kind: type[R], values: Any, run: object) -> R:
-    """A record of plain values, each of the type that its field says."""
+    """A record of plain values, each of the type that its field states."""
     wanted = {one.name: str(one.type).split(" | ") for one in fields(kind)}  # type: ignore[arg-type]
     given = values if isinstance(values, dict) else {}
     for name, value in given.items():

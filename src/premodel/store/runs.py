@@ -120,14 +120,14 @@ def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
     timings = outcome.get("timings")
     if not timings:
         return conditions
-    told = timings if isinstance(timings, dict) else {"other_cores": timings}
-    cores, engine_ms = told.get("other_cores"), told.get("engine_ms")
+    stated = timings if isinstance(timings, dict) else {"other_cores": timings}
+    cores, engine_ms = stated.get("other_cores"), stated.get("engine_ms")
     if cores is not None:
         number(cores, "runs", row.run, "other_cores of the outcome", 0, MAX_RUN)
     if engine_ms is not None:
         number(engine_ms, "runs", row.run, "engine_ms of the outcome", 0, MAX_RUN)
         conditions = {**conditions, "engine_ms": engine_ms}
-    processes = told.get("other_processes")
+    processes = stated.get("other_processes")
     if isinstance(processes, dict) and processes:
         conditions = {**conditions, "other_processes": {str(name): busy for name, busy in processes.items()}}
     return {**conditions, "other_cores": cores}
@@ -136,7 +136,7 @@ def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
 def unrepeatable(store: Store) -> dict[str, tuple[int, int]]:
     """Of candidates that differed, by prediction key: samples answered otherwise when asked again, and samples asked.
 
-    What the newest run that repeated a candidate says counts.
+    What the newest run that repeated a candidate states counts.
     """
     found: dict[str, tuple[int, int]] = {}
     with store.reading() as connection:

@@ -138,7 +138,7 @@ SCORES = Table(
     Column("score", Double, nullable=False),  # in [0, 1]
     sqlite_with_rowid=False,
 )
-"""Graded scores of answers; whether a label is right is told by its rank."""
+"""Graded scores of answers; whether a label is right follows from its rank."""
 
 SINCE_4 = (TRUTHS, OUTCOMES, SCORES)
 

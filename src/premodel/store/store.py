@@ -60,7 +60,7 @@ class Store:
         file = Path(self.url.database or "") if self.url.drivername == "sqlite" else None
         if file is not None and not file.exists():
             if not create:
-                raise StoreError("there is no such store", where=self.name, do=f"make it with: {PROFILE_COMMAND}")
+                raise StoreError("store must exist", where=self.name, do=f"make it with: {PROFILE_COMMAND}")
             if not file.parent.is_dir():
                 raise StoreError("the folder of the store is not there", where=self.name, given=file.parent)
         self._file: Path | None = None
@@ -156,7 +156,7 @@ class Store:
         except DBAPIError as error:
             unwritable = any(sign in str(error.orig) for sign in ("unable to open", "readonly"))
             if not unwritable or file.with_name(file.name + "-wal").exists():
-                return  # the check that follows tells what is wrong
+                return  # the check that follows reports what is wrong
             self._engine.dispose()
             frozen = f"file:{file.absolute().as_posix().replace('?', '%3f').replace('#', '%23')}"
             url = URL.create("sqlite", database=frozen, query={"mode": "ro", "immutable": "1", "uri": "true"})
@@ -243,7 +243,7 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def _told(name: str) -> Iterator[None]:
-    """Turn what the database says into one line."""
+    """Turn what the database states into one line."""
     try:
         yield
     except IntegrityError:

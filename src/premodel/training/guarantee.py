@@ -171,7 +171,7 @@ def train_guaranteed(tables: Tables, options: TrainOptions, guarantee: Guarantee
     Raises
     ------
     GuaranteeError
-        No point passes: the message says how many samples would do.
+        No point passes: the message states how many samples would do.
 
     Notes
     -----
@@ -276,7 +276,7 @@ def _too_few(first: Tested, n: int, guarantee: Guarantee, reference: str) -> Gua
 
 
 def _by_construction(trained: Trained, how: AutoRecord | None, guarantee: Guarantee) -> Trained:
-    """One candidate alone, the reference itself; `how` says by what comparison it came to that."""
+    """One candidate alone, the reference itself; `how` states by what comparison it came to that."""
     return Trained(trained.policy, AloneRecord(guarantee, trained.policy.candidates[0], trained.record, how))
 
 
@@ -310,7 +310,7 @@ class AloneRecord(TrainingRecord):
         how = [] if self.how is None else ["how it came to that, by half of the samples:", *self.how.comparison()]
         return [
             f"guarantee: {self.promise}: {text} holds by construction, and nothing was tested",
-            f"  it says nothing of how accurate {self.reference} is on other inputs, nor whether it is the best "
+            f"  it states nothing about how accurate {self.reference} is on other inputs, nor whether it is the best "
             "candidate there; where it fails another one answers",
             CALLS,
             *self.inner.lines(),

@@ -112,7 +112,7 @@ class Objective:
 
     @property
     def weight_alone(self) -> float | None:
-        """The cost weight where neither floor nor ceiling is asked for: it says which point is wanted by itself."""
+        """The cost weight where neither floor nor ceiling is asked for: it states which point is wanted by itself."""
         return self.cost_weight if self.min_accuracy is None and self.max_latency_ms is None else None
 
     def feasible(self, accuracy: Floats, latency_ms: Floats, best_accuracy: float) -> NDArray[np.bool_]:

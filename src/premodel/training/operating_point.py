@@ -129,7 +129,7 @@ class OperatingPoint:
 
 
 def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, best_accuracy: float) -> OperatingPoint:
-    """The point of the grid that the objective wants.
+    """The point of the grid that the objective asks for.
 
     Notes
     -----

@@ -76,7 +76,7 @@ class TrainOptions:
     criterion:
         What "right" means.
     objective:
-        What is optimised; each policy says in its docstring what it makes of it.
+        What is optimised; each policy states in its docstring what it makes of it.
     theta:
         Least gain of Algorithm 1, in points.
     technique:

@@ -202,7 +202,7 @@ def _select_ms(
     """Mean time of all decisions of a sample, over some samples spread evenly, the first served twice to warm up.
 
     Samples for which equally many candidates ran took equally many decisions and count with the median of their times:
-    a decision that the system interrupted says nothing of the policy, and could cost more than all others together.
+    a decision that the system interrupted shows nothing of the policy, and could cost more than all others together.
     """
     n = len(tables)
     if n == 0:

@@ -63,7 +63,7 @@ class Tables:
     decode_ms:
         Mean decode of one sample.
     timings:
-        The timing record behind each latency; a candidate whose record is INVALID says so wherever it is shown.
+        The timing record behind each latency; a candidate whose record is INVALID states so wherever it is shown.
     features:
         float32 (n, F), raw.
     feature_names:

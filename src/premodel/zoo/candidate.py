@@ -56,7 +56,7 @@ class Model:
     file:
         Absolute path, or beneath the manifest's folder.
     sha256, git_blob_sha1:
-        What the file must hash to, as the manifest says; either or both may be None.
+        What the file must hash to, as the manifest states; either or both may be None.
     url, license:
         Where it comes from; empty if not stated. With a remote runtime, `url` is the server that runs it.
     runtime:
@@ -70,7 +70,7 @@ class Model:
     task:
         What its inputs are: names the domain.
     files:
-        Every further file that it reads, as the manifest says: its name beneath the folder of `file`, and its SHA-256.
+        Every further file that it reads, by the manifest: its name beneath the folder of `file`, and its SHA-256.
     origin:
         The model that it was made from; None for an original.
     detail:
@@ -81,7 +81,7 @@ class Model:
     threads:
         Threads of the runtime.
     providers, settings:
-        What the runtime is told; the backend knows which are allowed.
+        What the runtime is given; the backend defines which are allowed.
     """
 
     name: str
@@ -135,7 +135,7 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """What tells the model from every other: a digest of all its files.
+        """What distinguishes the model from every other: a digest of all its files.
 
         The SHA-256 of its one file; where it reads further ones, of their names and digests too. The weights of an
         OpenVINO `.xml` are in the settings, which every key holds.
@@ -150,7 +150,7 @@ class Model:
 
     @property
     def files_to_state(self) -> dict[str, str]:
-        """What a manifest entry of this model says in `files`: its further files without those that a setting holds."""
+        """What a manifest entry of this model has in `files`: its further files without those that a setting holds."""
         weights = self.weights()
         return {name: digest for name, digest in self.further_files.items() if name not in weights}
 
@@ -209,7 +209,7 @@ class Candidate:
 
     @property
     def home(self) -> Candidate:
-        """What a remote candidate is on the machine that runs it, where the manifest says with what; else itself.
+        """What a remote candidate is on the machine that runs it, where the manifest states with what; else itself.
 
         Answers and times of both are kept under the same keys: what a board measured belongs to the very candidate
         that a workstation opens from the same file, and that a bundle for the board holds.
@@ -340,11 +340,11 @@ def check_further_files(model: Model) -> None:
     found = backend.further_files(model.file)
     if not found or set(found) <= set(model.further_files):
         return
-    says = f"settings = {toml_table(settings)}" if (settings := backend.file_settings(model.file)) else ""
-    says = says or f"files = {toml_table(digests_of_further_files(model.runtime, model.file))}"
+    states = f"settings = {toml_table(settings)}" if (settings := backend.file_settings(model.file)) else ""
+    states = states or f"files = {toml_table(digests_of_further_files(model.runtime, model.file))}"
     raise ModelError(
         f"model {model.name} reads further files, which its entry does not state", where=model.file,
-        given=", ".join(found), do=f"state {says} in its manifest entry, and profile it again",
+        given=", ".join(found), do=f"state {states} in its manifest entry, and profile it again",
     )  # fmt: skip
 
 

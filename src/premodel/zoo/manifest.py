@@ -20,7 +20,7 @@ from premodel.zoo.label_files import MIN_LABELS, check_remote, read_label_file
 
 MAX_THREADS = 1024
 FULL = "full"
-"""What a manifest says of `decode` for every pixel."""
+"""What a manifest states of `decode` for every pixel."""
 SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 
@@ -109,7 +109,7 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
 
 
 def _detail(fields: Fields) -> int | None:
-    """What `decode` says: 0 for "full", a number, or None where the candidates decide."""
+    """What `decode` states: 0 for "full", a number, or None where the candidates decide."""
     given = fields.value("decode", None)
     if given is None or given == FULL:
         return None if given is None else 0
@@ -149,7 +149,7 @@ def _inside(fields: Fields, name: str, folder: Path) -> Path:
 
 
 def _entry(entry: Any, where: str, folder: Path, n_labels: int, task: str) -> list[Candidate]:
-    """The candidates of one [[models]] entry: as the entry says, then one per view."""
+    """The candidates of one [[models]] entry: as the entry states, then one per view."""
     fields = Fields(entry, where)
     named = entry.get("name")
     if isinstance(named, str):

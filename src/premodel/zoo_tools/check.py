@@ -1,4 +1,4 @@
-"""Does a zoo do what its manifest says: digests, files, contradictions, a first run, and a look at its accuracy."""
+"""Does a zoo do what its manifest states: digests, files, contradictions, a first run, and a look at its accuracy."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
     samples:
         Labelled inputs to run; without them every network is run once, on a made-up one.
     threads:
-        Threads of every runtime; None for what each manifest entry says.
+        Threads of every runtime; None for what each manifest entry states.
     """
     pool = NetworkPool()
     try:

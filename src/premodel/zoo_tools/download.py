@@ -29,7 +29,7 @@ class Unreachable(DownloadError):  # noqa: N818
 
 
 class Interrupted(Exception):  # noqa: N818
-    """The whole pull was told to stop; the part that came is kept."""
+    """The whole pull was asked to stop; the part that came is kept."""
 
 
 class _Cut(Exception):  # noqa: N818
@@ -184,7 +184,7 @@ class ResumingDownloader:
             raise
 
     def _complete(self, url: str) -> bool:
-        """Attempt until every byte is there; tells whether the last attempt went on from a part."""
+        """Attempt until every byte is there; returns whether the last attempt went on from a part."""
         best, stalled = self._part.size(url), 0
         while True:
             try:

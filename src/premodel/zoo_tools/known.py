@@ -98,7 +98,7 @@ def find_manifest(zoo: str | Path) -> Path:
     shipped = shipped_manifests()
     if str(zoo) in shipped:
         return shipped[str(zoo)]
-    raise ZooError("no such zoo", given=zoo, allowed=f"the path of a manifest, or a known name: {', '.join(shipped)}")
+    raise ZooError("unknown zoo", given=zoo, allowed=f"the path of a manifest, or a known name: {', '.join(shipped)}")
 
 
 def known_zoos(cache: Path | None = None) -> Iterator[KnownZoo]:

@@ -42,7 +42,7 @@ class Pulled:
     name, file, url:
         Of the model; the file as the manifest writes it.
     state:
-        "present": it was there and verified; "downloaded"; or "failed", and `error` says why.
+        "present": it was there and verified; "downloaded"; or "failed", and `error` states why.
     size_bytes:
         Of the file; 0 if it failed.
     resumed_from:

@@ -35,7 +35,7 @@ def test_a_committee_serves_the_mean_of_what_ran(monkeypatch: pytest.MonkeyPatch
     labels, probabilities = tables.top_labels.copy(), np.zeros_like(tables.top_probabilities)
     truth = tables.truth
     for sample, (first, second) in enumerate([(0.9, 0.6), (0.5, 0.8), (0.7, 0.4)]):
-        # the first candidate says the truth, the second its neighbour, each with this probability
+        # the first candidate states the truth, the second its neighbour, each with this probability
         labels[sample, :, 0] = truth[sample], (truth[sample] + 1) % 4
         labels[sample, :, 1] = (truth[sample] + 2) % 4, (truth[sample] + 3) % 4
         labels[sample, :, 2:] = -1

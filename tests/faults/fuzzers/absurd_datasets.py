@@ -209,6 +209,6 @@ FUZZERS = (
         lay,
         1000,
         test_count=150,
-        wants=("pyarrow",),
+        requires=("pyarrow",),
     ),
 )

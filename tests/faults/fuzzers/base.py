@@ -48,7 +48,7 @@ class Fuzzer:
         What a case may give.
     refused_share:
         The least share of refusals: below it the damage does not damage.
-    wants:
+    requires:
         Modules of extras, without which the tests skip it.
     """
 
@@ -62,7 +62,7 @@ class Fuzzer:
     peak_mb: int = 1500
     outcomes: tuple[str, ...] = ("answered", REFUSED)
     refused_share: float = 0.1
-    wants: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 @dataclass

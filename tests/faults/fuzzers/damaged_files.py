@@ -38,7 +38,7 @@ FUZZERS = tuple(
         _lay(kind),
         count,
         test_count=300,
-        wants=("starlette", "prometheus_client", "httpx2") if kind == "request" else (),
+        requires=("starlette", "prometheus_client", "httpx2") if kind == "request" else (),
     )
     for kind, count in COUNTS.items()
 )

@@ -163,6 +163,6 @@ FUZZERS = (
         wall_s=60.0,
         outcomes=(RIGHT, SAID, REFUSED),
         refused_share=0.2,
-        wants=("starlette", "uvicorn"),
+        requires=("starlette", "uvicorn"),
     ),
 )

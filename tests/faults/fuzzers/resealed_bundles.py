@@ -269,6 +269,6 @@ FUZZERS = (
         peak_mb=500,
         wall_s=20.0,
         refused_share=0.4,
-        wants=("sklearn",),
+        requires=("sklearn",),
     ),
 )

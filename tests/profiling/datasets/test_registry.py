@@ -1,4 +1,4 @@
-"""One contract for every form of a data set, and what each form says of bad input."""
+"""One contract for every form of a data set, and what each form states of bad input."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_other_and_hidden_files_are_left_out_and_counted(tmp_path: Path) -> None
     found = read_dataset(tmp_path, label_names=LABELS)
     assert len(found) == 7
     assert found.notes == (
-        "class n00000001: 1 of its 4 files were left out (.txt is no image read)",
+        "class n00000001: 1 of its 4 files were left out (.txt is not read as image)",
         "1 files without the suffix of an image were left out",
     )
 
@@ -483,13 +483,13 @@ def test_a_class_that_loses_all_its_files_is_named(tmp_path: Path) -> None:
     for file in [path for path in (tmp_path / "n00000001").rglob("*") if path.is_file()]:
         file.rename(file.with_suffix(".heic"))
     notes = read_dataset(tmp_path, label_names=LABELS).notes
-    assert notes[0] == "class n00000001: all its 3 files were left out (.heic is no image read)"
+    assert notes[0] == "class n00000001: all its 3 files were left out (.heic is not read as image)"
 
 
 def test_folders_of_splits_are_not_taken_for_classes(tmp_path: Path) -> None:
     for split in ("train", "val"):
         folders(tmp_path / split)
-    text = refuse("train is no label; it holds folders that are", tmp_path)
+    text = refuse("folders must be labels; train holds folders that are", tmp_path)
     assert str(tmp_path / "train") in text
     found = read_dataset(tmp_path, label_names=LABELS, options=DatasetOptions(split="val"))
     assert len(found) == 7
@@ -642,13 +642,13 @@ def test_metadata_without_labels_leave_the_folders_their_names(tmp_path: Path) -
 
 def test_folders_too_high_are_refused_with_the_right_one(tmp_path: Path) -> None:
     folders(tmp_path / "data" / "train")
-    assert f"give {tmp_path / 'data' / 'train'}" in refuse("data is no label", tmp_path)
+    assert f"give {tmp_path / 'data' / 'train'}" in refuse("folders must be labels, got data", tmp_path)
     for split in ("train", "test"):
         home = tmp_path / "pictures" / split
         home.mkdir(parents=True)
         (home / "a.png").write_bytes(IMAGES[0])
         (home / "metadata.csv").write_text("file_name,label\na.png,1\n")
-    assert "--split test" in refuse("test is a split and no label", tmp_path / "pictures")
+    assert "--split test" in refuse("folders must be labels; test is a split", tmp_path / "pictures")
     assert with_options(tmp_path / "pictures", split="train").labels.tolist() == [1]
 
 

@@ -38,7 +38,7 @@ PNG = bytes(cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1])
 
 
 class FakeTime:
-    """Every work takes as long as it says, decoding 2 ms; nothing else takes time."""
+    """Every work takes as long as it states, decoding 2 ms; nothing else takes time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ms = 0.0

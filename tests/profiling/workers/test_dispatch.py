@@ -29,7 +29,7 @@ class Letters:
 
 
 class Scripted:
-    """A worker pool that does what a script says: (worker, "die"), or (worker, how many letters of its oldest task)."""
+    """A worker pool that does what a script states: (worker, "die"), or (worker, letters of its oldest task)."""
 
     def __init__(self, workers: Sequence[int], script: Sequence[tuple[int, str | int]]) -> None:
         self.workers = list(workers)

@@ -82,7 +82,7 @@ except KeyboardInterrupt:
 
 
 def test_sigterm_while_ray_starts_does_what_it_did_before() -> None:
-    """In a process of its own: one that Ray was in before may die of the signal, whatever Python's handler says."""
+    """In a process of its own: one that Ray was in before may die of the signal, whatever Python's handler states."""
     done = subprocess.run([sys.executable, "-c", STARTING], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "ours\n"), done.stderr
 

@@ -18,7 +18,7 @@ NEW = RNG.normal(size=(30, 2)).astype(np.float32)
 
 
 def test_each_level_scores_by_its_own_technique() -> None:
-    """knn.svm.knn.decision_tree: every column is what that technique alone says of that candidate."""
+    """knn.svm.knn.decision_tree: every column is what that technique alone states of that candidate."""
     selector = chain.fit(FEATURES, LABELS, NAMES, techniques=("knn", "svm", "knn", "decision_tree"))
     assert selector.techniques == ("knn", "svm", "knn", "decision_tree")
     scores = selector.score_batch(NEW)

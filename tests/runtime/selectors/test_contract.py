@@ -20,7 +20,7 @@ FITS = (*TECHNIQUES, "knn.knn.knn", "knn.svm.decision_tree", "logistic.knn.naive
 
 
 def training(seed: int = 0, n: int = 160) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Features that say something about the labels; each row says yes to at most one of three candidates."""
+    """Features that say something about the labels; each row predicts yes to at most one of three candidates."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, 4)).astype(np.float32) * np.float32([1, 100, 0.01, 0])
     features[:, 3] = 7

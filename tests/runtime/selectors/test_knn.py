@@ -20,7 +20,7 @@ LABELS = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 0], [0, 1]], dtype=np.boo
 def test_shares_of_five_neighbours() -> None:
     selector = fit(RAW, LABELS, ("contrast",))
     assert selector.k == 5
-    # At 1.4 the five nearest are 1, 2, 0, 3, 4: three of five say A, one says B.
+    # At 1.4 the five nearest are 1, 2, 0, 3, 4: three of five say A, one states B.
     near = np.float32([1.4])
     assert selector.neighbours(near).tolist() == [1, 2, 0, 3, 4]
     assert selector.score(near).tolist() == [0.6, 0.2]

@@ -55,7 +55,7 @@ def test_a_cascade_is_chosen_where_confidence_tells_everything() -> None:
 
 
 def test_one_alone_is_chosen_where_nothing_tells() -> None:
-    """Confidence says nothing, and the others are hardly cheaper than the best, which is right far more often."""
+    """Confidence states nothing, and the others are hardly cheaper than the best, which is right far more often."""
     rng = np.random.default_rng(1)
     correct = rng.random((300, 3)) < np.asarray([0.5, 0.5, 0.9])
     tables = without_features(telling_tables(correct, sure=0.6, unsure=0.6, latency_ms=(3.5, 3.6, 4.0)))

@@ -196,7 +196,7 @@ def test_the_estimate_counts_the_choice_of_the_pool() -> None:
 @each_policy
 @pytest.mark.parametrize("share", [0.2, 0.35, 0.5])
 def test_a_ceiling_is_used_up(policy: str, share: float) -> None:
-    """What the small one says tells little, so a slightly lower cost weight runs the large one far more often."""
+    """What the small one states tells little, so a slightly lower cost weight runs the large one far more often."""
     hardness = np.random.default_rng(5).random(1200)
     correct = hardness[:, None] + np.random.default_rng(6).normal(0, 0.25, (1200, 2)) < np.array([0.5, 0.95])
     tables = telling_tables(correct, sure=0.62, unsure=0.5, noise=0.3, seed=5)

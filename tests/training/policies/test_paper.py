@@ -22,7 +22,7 @@ SMALL = PaperSettings(target=2, folds=4)
 
 
 def profile(n: int = 240, seed: int = 0) -> Tables:
-    """Three candidates; feature `telling` says whether `small` is right. `middle` is right only where `small` is."""
+    """Three candidates; feature `telling` states whether `small` is right. `middle` is right only where `small` is."""
     rng = np.random.default_rng(seed)
     telling = rng.random(n)
     small = telling < 0.6

@@ -58,7 +58,7 @@ def decode(source: Any, short_side: int = 0) -> Image:
     ----------
     source:
         A path (str or Path), encoded bytes, a uint8 RGB array (height, width, 3), or a PIL image (recognised by its
-        `convert` method; turned as its EXIF orientation says, like the file that it was read from).
+        `convert` method; turned as its EXIF orientation states, like the file that it was read from).
     short_side:
         A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, the smallest whose shorter side has so many pixels at
         least; 0 for all pixels. Arrays, PIL images and other formats are as they are.
@@ -119,7 +119,7 @@ def reduction(header: Header, short_side: int) -> int:
     Notes
     -----
     These are the scales at which libjpeg leaves work out: it computes fewer coefficients of each block. A file that
-    lacks its end is decoded whole, since whether pixels lack is told from them.
+    lacks its end is decoded whole, since they show whether pixels are missing.
     """
     if short_side <= 0 or header.format != "JPEG" or not header.complete:
         return 1
@@ -175,7 +175,7 @@ def _without_end(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
 
 
 def _turned(rgb: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
-    """An AVIF image as its file says that it is to be shown."""
+    """An AVIF image as its file states that it is to be shown."""
     quarters, flip = avif_turn(data)
     if quarters:
         rgb = np.rot90(rgb, quarters)

@@ -216,7 +216,7 @@ class ImageDomain(Domain):
 
     @property
     def _mark(self) -> str:
-        """What tells features of reduced images from those of whole ones."""
+        """What distinguishes features of reduced images from those of whole ones."""
         return f"@{self.short_side}" if self.short_side else ""
 
     def extractor(self, names: Sequence[str] | None = None) -> FeatureExtractor:

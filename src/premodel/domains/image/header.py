@@ -101,7 +101,7 @@ def _scans(data: bytes, start: int) -> int:
 
 
 def _png(data: bytes) -> Header | None:
-    """Walk the chunks: OpenCV allocates as many bytes as a chunk says it has, and believes the last header."""
+    """Walk the chunks: OpenCV allocates as many bytes as a chunk states it has, and believes the last header."""
     if data[8:16] != b"\0\0\0\x0dIHDR":
         return None
     width, height = unpack_from(">II", data, 16)
@@ -204,7 +204,7 @@ def _avif(data: bytes) -> Header | None:
 
 
 def avif_turn(data: bytes) -> tuple[int, int | None]:
-    """How an AVIF file wants its pixels turned: quarter turns against the clock, then the axis to flip, or None.
+    """How the pixels of an AVIF file are to be turned: quarter turns against the clock, then the axis to flip, or None.
 
     Source: ISO/IEC 23008-12, properties "irot" and "imir" (axis 0 exchanges top and bottom, 1 left and right).
     """

@@ -59,7 +59,7 @@ def preprocess(
     image:
         The decoded image.
     spec:
-        What the manifest says.
+        What the manifest states.
     mirror:
         Flip left and right, after the resize.
     pyramid:

@@ -29,7 +29,7 @@ def jpeg_without_end(data: bytes, decode: Callable[[bytes], Pixels]) -> Pixels |
     Parameters
     ----------
     decode:
-        Decodes a whole JPEG; may raise what it wants.
+        Decodes a whole JPEG; may raise anything.
 
     Notes
     -----

@@ -28,7 +28,7 @@ INTERPOLATIONS = (*OPENCV_INTERPOLATIONS, *KERNELS)
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How an image becomes a model's input, as the manifest says.
+    """How an image becomes a model's input, as the manifest states.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from premodel.fields import Fields
 
 @dataclass(frozen=True)
 class View:
-    """How a candidate looks at the image: another crop, size or the mirror image; the unnamed one as the model says.
+    """How a candidate looks at the image: another crop, size or the mirror image; the unnamed one as the model states.
 
     Attributes
     ----------

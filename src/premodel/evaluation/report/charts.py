@@ -176,7 +176,7 @@ def timings(spreads: Sequence[Spread]) -> Chart:
 
 
 def new_figure(height: int, *, tools: str = "reset,save", **options: Any) -> Any:
-    """A figure without ground of its own, so that it lies on the page's; text and grid in colours the page knows."""
+    """A figure without ground of its own, so that it lies on the page's; text and grid in colours of the page."""
     figure = bokeh("plotting").figure(
         height=height,
         sizing_mode="stretch_width",

@@ -95,7 +95,7 @@ def _peer(figure: Any, index: int, peer: PeerCurve) -> tuple[str, str, str]:
 
 
 def _said(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """What hovering over a point says besides the figures that are drawn."""
+    """What hovering over a point states besides the figures that are drawn."""
     return {
         "ci": [f"{100 * row.accuracy_ci[0]:.1f} to {100 * row.accuracy_ci[1]:.1f} %" for row in rows],
         "gain": [f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}" for row in rows],

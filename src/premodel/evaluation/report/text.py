@@ -36,7 +36,7 @@ class TextTable:
     rows:
         Cells; the first of each row names it.
     marks:
-        A class for each row, which the page's style knows, or "".
+        A class for each row, which the page's style defines, or "".
     """
 
     header: tuple[str, ...]

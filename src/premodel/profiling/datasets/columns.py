@@ -86,19 +86,19 @@ def has_column(given: Sequence[str], usual: Sequence[str], asked: str | None) ->
 
 
 def split_column(given: Sequence[str]) -> str | None:
-    """The column that says which split a row is of, if there is one with a usual name."""
+    """The column that states which split a row is of, if there is one with a usual name."""
     folded = {_folded(name): name for name in reversed(given)}
     return next((folded[name] for name in SPLIT_NAMES if name in folded), None)
 
 
 def rows_of_split(values: Sequence[object] | None, split: str | None, where: Path) -> list[int] | None:
-    """The rows of one split, as a column of a table says; None for all of them.
+    """The rows of one split, as a column of a table states; None for all of them.
 
     Parameters
     ----------
     values:
         What the column holds in each row; None if the table has no such column. A column that holds anything but the
-        names of splits says something else.
+        names of splits states something else.
 
     Raises
     ------

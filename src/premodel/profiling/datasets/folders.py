@@ -23,7 +23,7 @@ MAX_NAMED = 3
 
 
 def read(root: Path, labels: LabelList, split: str | None = None, task: str = IMAGE_TASK) -> Dataset:
-    """Read a folder per class; the folder's name names the label as `LabelList` says.
+    """Read a folder per class; the folder's name names the label as `LabelList` states.
 
     Files with a suffix of the task's domain count. Folders that hold none anywhere below them are left out; those that
     hold other files are named in a note, as are the classes that lost some. Hidden files and folders are left out.
@@ -92,24 +92,27 @@ def has_inputs(folder: Path, domain: Domain) -> bool:
 
 def _refuse_splits(folders: list[Path], labels: LabelList) -> None:
     """DatasetError if the folders are no labels but hold folders that are, as DATA/train/<label>/image.jpg does."""
-    unknown = [folder for folder in folders if not labels.knows(folder.name) and not folder.name.isdigit()]
-    holding = [folder for folder in unknown if any(labels.knows(name) for name in _folder_names(folder))]
+    unknown = [folder for folder in folders if not labels.contains(folder.name) and not folder.name.isdigit()]
+    holding = [folder for folder in unknown if any(labels.contains(name) for name in _folder_names(folder))]
     if holding:
         names = ", ".join(folder.name for folder in holding[:MAX_NAMED])
         raise DatasetError(
-            f"{holding[0].name} is no label; it holds folders that are", where=holding[0].parent, given=names,
+            f"folders must be labels; {holding[0].name} holds folders that are", where=holding[0].parent, given=names,
             do=f"give {holding[0]}, or --split {holding[0].name}",
         )  # fmt: skip
     for folder in unknown:
-        deeper = next((one for one in _deeper(folder) if any(labels.knows(name) for name in _folder_names(one))), None)
+        deeper = next(
+            (one for one in _deeper(folder) if any(labels.contains(name) for name in _folder_names(one))), None
+        )
         if deeper is not None:
             raise DatasetError(
-                f"{folder.name} is no label", where=folder.parent, given=f"folders that are labels in {deeper}",
+                f"folders must be labels, got {folder.name}", where=folder.parent,
+                given=f"folders that are labels in {deeper}",
                 do=f"give {deeper}",
             )  # fmt: skip
         if folder.name.lower() in SPLITS:
             raise DatasetError(
-                f"{folder.name} is a split and no label", where=folder.parent,
+                f"folders must be labels; {folder.name} is a split", where=folder.parent,
                 given=", ".join(one.name for one in unknown[:MAX_NAMED]), do=f"give {folder}, or --split {folder.name}",
             )  # fmt: skip
 
@@ -152,7 +155,7 @@ def _notes(listed: list[tuple[Path, list[Path]]], n_inputs: int, domain: Domain)
             continue
         (suffix, _), *_ = Counter(file.suffix.lower() or "no suffix" for file in left).most_common(1)
         part = f"all its {len(left)} files" if len(left) == len(files) else f"{len(left)} of its {len(files)} files"
-        why = f"{suffix} is no {domain.noun} read"
+        why = f"{suffix} is not read as {domain.noun}"
         notes.append((len(left) < len(files), f"class {folder.name}: {part} were left out ({why})"))
     notes.sort(key=lambda note: note[0])
     found = [text for _, text in notes[:MAX_NAMED]]

@@ -81,8 +81,8 @@ def choose_split(files: Sequence[Path], root: Path, split: str | None) -> list[P
     for file in files:
         name = str(file.relative_to(root).with_suffix("")).replace("\\", "/").lower()
         found = _SHARD.fullmatch(name)
-        told = name.partition("/")[0] if saved and "/" in name else found[1] if found else ""
-        by_split.setdefault(told, []).append(file)
+        named = name.partition("/")[0] if saved and "/" in name else found[1] if found else ""
+        by_split.setdefault(named, []).append(file)
     if split is not None:
         if split.lower() not in by_split:
             known = ", ".join(sorted(filter(None, by_split))) or "files whose names tell no split"
@@ -152,12 +152,12 @@ def read(files: Sequence[Path], root: Path, labels: LabelList, options: DatasetO
 
 
 def has_split_column(files: Sequence[Path]) -> bool:
-    """Tell whether every file has a column that tells the split of each row."""
+    """Return whether every file has a column that names the split of each row."""
     return all(split_column(open_parquet(file).schema_arrow.names) is not None for file in files)
 
 
 def _rows_of_split(files: Sequence[Path], root: Path, split: str | None) -> list[list[int] | None]:
-    """Of each file the rows of the split, where a column tells; None for all. The split may be the files' own."""
+    """Of each file the rows of the split, where a column names it; None for all. The split may be the files' own."""
     values: list[list[object]] = []
     for file in files:
         parquet = open_parquet(file)

@@ -1,4 +1,4 @@
-"""From what a data set says of a label to the label's index in the zoo's list."""
+"""From what a data set states of a label to the label's index in the zoo's list."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LabelList:
             for key in keys - {""}:
                 self._by_name.setdefault(key, []).append(index)
 
-    def knows(self, value: str) -> bool:
+    def contains(self, value: str) -> bool:
         """Tell whether this value names one label."""
         return self._name(_composed(value)) not in (None, AMBIGUOUS)
 
@@ -59,7 +59,7 @@ class LabelList:
         Parameters
         ----------
         values:
-            Integers are indices; strings are read as the class says.
+            Integers are indices; strings are read as the class states.
         where:
             Place of the value at this position, for the message.
 

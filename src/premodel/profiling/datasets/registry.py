@@ -61,7 +61,7 @@ def read_dataset(
         For a folder: a CSV, TSV or Parquet table with the columns path and label, or a text file of `name label`
         lines (the ILSVRC layout). Without it the folder holds one folder per class.
     label_names:
-        The zoo's labels, in order; what a label may be called is told by `LabelList`.
+        The zoo's labels, in order; what a label may be called is defined by `LabelList`.
     options:
         Split and columns, and what the rows are.
 
@@ -151,7 +151,7 @@ def _read_folder(root: Path, labels: LabelList, options: DatasetOptions) -> Data
 
 
 def _of_split(shards: Sequence[Path], root: Path, options: DatasetOptions) -> list[Path]:
-    """The files of the split, unless a column tells the split of each row."""
+    """The files of the split, unless a column names the split of each row."""
     if options.split is not None and huggingface.has_split_column(shards):
         return list(shards)
     return huggingface.choose_split(shards, root, options.split)

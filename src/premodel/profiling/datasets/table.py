@@ -29,7 +29,7 @@ from premodel.profiling.datasets.schema import label_values
 
 DELIMITERS = ",;\t|"
 UTF16_SEEN = 32
-"""Bytes that the encoding is told by."""
+"""Bytes by which the encoding is recognised."""
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 

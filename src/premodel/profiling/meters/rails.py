@@ -2,7 +2,7 @@
 
 Which rails are counted, for one kind of chip (all chips of one driver together):
 
-1. a rail whose label says that it is the board's input (TOTALS) stands alone, because it contains all others;
+1. a rail whose label states that it is the board's input (TOTALS) stands alone, because it contains all others;
 2. else the rails of a known board that together are the whole and do not contain each other (PARTITIONS);
 3. else a rail that is the only one;
 4. else nothing, because which rail contains which is not known: the user names those to be added up.

@@ -17,7 +17,7 @@ SOC_PARTS = ("cpu_total_mj", "dram_mj", "gpu_mj", "gpu_sram_mj", "ane_mj")
 
 
 def zeus_meter(*, gpus: bool) -> CounterMeter:
-    """The SoC if zeus knows it, else the processors with their memory, and the GPUs if they are wanted.
+    """The SoC if zeus measures it, else the processors with their memory, and the GPUs if they are wanted.
 
     Raises
     ------

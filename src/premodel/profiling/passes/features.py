@@ -131,7 +131,7 @@ def store_vectors(
     Parameters
     ----------
     keys:
-        Of the families; a task wants some of their numbers.
+        Of the families; a task asks for some of their numbers.
     title:
         Of the progress.
     describe:

@@ -63,7 +63,7 @@ class WorkerPool(Protocol[T_contra, R]):
         ...
 
     def send(self, worker: int, tasks: Sequence[tuple[int, T_contra]]) -> None:
-        """Hand numbered tasks to a worker; that it died meanwhile is told by `wait`."""
+        """Hand numbered tasks to a worker; that it died meanwhile is reported by `wait`."""
 
     def wait(self) -> Iterable[Reported[R] | Died]:
         """What happened since, after waiting for a while if nothing did; raises RunError if the job failed."""

@@ -24,7 +24,7 @@ GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 
 
 
 def import_ray() -> Any:
-    """The package, told to report nothing to its makers.
+    """The package, set to report nothing to its makers.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class Connection:
             return
         if address not in ("local", "auto"):
             _reach(address)
-        # Ray tells of dead workers on stdout, which is ours alone.
+        # Ray reports dead workers on stdout, which is ours alone.
         self._stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         with _same_sigterm():
             try:

@@ -58,7 +58,7 @@ class _Hand:
         Streams of reports of the batches it has.
     tasks:
         What it has, by number, in case it lacks an image.
-    wants_bytes:
+    needs_bytes:
         It lacked an image: from now on their bytes travel with the tasks.
     """
 
@@ -68,13 +68,13 @@ class _Hand:
     opening: bool = False
     batches: list[Any] = field(default_factory=list)
     tasks: dict[int, Task] = field(default_factory=dict)
-    wants_bytes: bool = False
+    needs_bytes: bool = False
 
 
 class RayWorkerPool(Generic[R]):
     """Actors that open the job once each (a `WorkerPool`).
 
-    A node that joins gets workers within a second or so. One that leaves takes its workers with it: they are told as
+    A node that joins gets workers within a second or so. One that leaves takes its workers with it: they count as
     dead, and what was pending there is done by others.
 
     Parameters
@@ -137,7 +137,7 @@ class RayWorkerPool(Generic[R]):
         self._ray.wait(list(awaited), num_returns=1, timeout=LOOK_MS / 1e3)
         ready, _ = self._ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
         for reference in ready:
-            if awaited[reference] in self._hands:  # else it was told as dead a moment ago
+            if awaited[reference] in self._hands:  # else it was reported as dead a moment ago
                 yield from self._receive(awaited[reference], reference)
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ class RayWorkerPool(Generic[R]):
         batch: list[tuple[int, Task]] = []
         size = 0
         for number, task in tasks:
-            sent = with_bytes(task) if hand.wants_bytes else absolute(task)
+            sent = with_bytes(task) if hand.needs_bytes else absolute(task)
             batch.append((number, sent))
             size += len(sent.data or b"")
             if size >= MAX_BATCH_BYTES:
@@ -211,7 +211,7 @@ class RayWorkerPool(Generic[R]):
         for number, result in report.results:
             yield Reported(worker, number, (result,))
         if report.lacking:
-            hand.wants_bytes = True
+            hand.needs_bytes = True
             self._start(hand, [(number, hand.tasks[number]) for number in report.lacking])
 
     def _prepare(self, hand: _Hand, answer: Any) -> None:
@@ -310,7 +310,7 @@ def with_bytes(task: Task) -> Task:
 
 
 def _first_line(error: Exception) -> str:
-    """What Ray says of a death: the line that tells the cause, where there is one."""
+    """What Ray states of a death: the line that names the cause, where there is one."""
     lines = _lines(error)
     return next((line for line in lines if line.startswith("The actor is dead")), lines[0])[:300]
 

@@ -89,7 +89,7 @@ class AnswersSoFar:
     failed:
         Candidates that failed at run time; they are never run again for this input.
     scores:
-        What `Policy.score_batch` says of this input; kept by the policy between its steps, and brought along where
+        What `Policy.score_batch` states of this input; kept by the policy between its steps, and brought along where
         many inputs were scored at once.
     kept:
         By candidate index, what the policy has computed of a prediction; kept by the policy between its steps.

@@ -26,7 +26,7 @@ SELECTOR_PREFIX = "selector."
 
 
 class Select(Policy):
-    """Choose one candidate before running any; run it and serve what it says.
+    """Choose one candidate before running any; run it and serve what it states.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Select(Policy):
     fallback:
         Candidate that answers when no score is above the threshold; None abstains.
     threshold:
-        A candidate says yes when its score is *above* it.
+        A candidate predicts yes when its score is *above* it.
     cost_weight:
         Of rule `utility`: what one ms is worth, in score.
     meaning:
@@ -99,7 +99,7 @@ class Select(Policy):
         self._cheapness = np.argsort(np.argsort(self._latency_ms, kind="stable"), kind="stable")
 
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
-        """Choose by the rule; serve what the chosen candidate says."""
+        """Choose by the rule; serve what the chosen candidate states."""
         for candidate, prediction in so_far.predictions.items():
             reason = f"{self.candidates[candidate]} answered"
             return Stop(prediction, candidate, self._confidence(candidate, so_far.scores), reason)
@@ -126,7 +126,7 @@ class Select(Policy):
         return self.selector.score_batch(features)
 
     def _choose(self, scores: Scores, usable: NDArray[np.bool_], weight: float | None) -> tuple[int | None, str]:
-        """The chain's candidate that the rule picks, None if none says yes; and why."""
+        """The chain's candidate that the rule picks, None if none predicts yes; and why."""
         if self.rule == "highest-class":
             share = max(0.0, 1.0 - float(scores.sum()))
             yes, none_yes = usable & (scores >= share), f"no score above the share of none, {share:.3f}"
@@ -146,7 +146,7 @@ class Select(Policy):
         return chosen, f"highest utility: score {scores[chosen]:.3f} less {weight:g} per ms is {utility[chosen]:.3f}"
 
     def _without_yes(self, scores: Scores, usable: NDArray[np.bool_], failed: bool) -> tuple[int | None, str]:
-        """What answers when no candidate of the chain says yes, and why."""
+        """What answers when no candidate of the chain predicts yes, and why."""
         if self._fallback_index is None and not failed:
             return None, "abstained"
         if self._fallback_index is not None and usable[self._fallback_index]:

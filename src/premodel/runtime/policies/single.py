@@ -48,7 +48,7 @@ class Single(Policy):
         self._by_accuracy = self._ranked(np.asarray(self.accuracy))
 
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
-        """Run the candidate, or its stand-in; serve what it says."""
+        """Run the candidate, or its stand-in; serve what it states."""
         for candidate, prediction in so_far.predictions.items():
             return Stop(prediction, candidate, self.accuracy[candidate], f"{self.candidates[candidate]} answered")
         within = self.costs.within(self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed)

@@ -71,7 +71,7 @@ def confidence_logit(top_probability: float) -> float:
 class StoppingComponents:
     """What training learned, for p candidates, their 2 ** p sets and q operating points.
 
-    A set is a number whose bit j says that candidate j answered; set 0 has no use, and its rows are 0.
+    A set is a number whose bit j states that candidate j answered; set 0 has no use, and its rows are 0.
 
     Attributes
     ----------
@@ -88,8 +88,8 @@ class StoppingComponents:
         float32 (q, 2 ** p, p, 3), value of running a candidate next: its first number + the second * s + the third *
         s * s, s being `confidence_logit`. The first number is NOT_ALLOWED where the candidate may not run next.
     budgets:
-        float64 (b,), rising, in ms: what the candidates of a set cost together, for every set that tells one budget
-        from another.
+        float64 (b,), rising, in ms: what the candidates of a set cost together, for every set that distinguishes one
+        budget from another.
     start:
         float32 (b, q, p), value of running each candidate first, when no more than each budget may be spent.
     """
@@ -300,7 +300,7 @@ class StoppingPolicy(Policy):
     def _stop(
         self, so_far: AnswersSoFar, ran: int, distribution: NDArray[np.float32] | None, top_probability: float
     ) -> Stop:
-        """Serve what the set says."""
+        """Serve what the set states."""
         intercept, slope = self._calibration[ran]
         clipped = min(max(top_probability, MIN_TOP_PROBABILITY), 1 - MIN_TOP_PROBABILITY)
         odds = intercept + slope * math.log(clipped / (1 - clipped))

@@ -52,7 +52,7 @@ class DistanceTable:
         self.error = 1.01 * (n_features + 5) * float(np.finfo(dtype).eps) / 2
 
     def extended(self, query: NDArray[Any]) -> NDArray[Any]:
-        """A query (F,) in the form that `of` wants: (F + 1,)."""
+        """A query (F,) in the form that `of` requires: (F + 1,)."""
         extended = np.empty(len(query) + 1, dtype=self._table.dtype)
         extended[:-1] = query
         extended *= -2

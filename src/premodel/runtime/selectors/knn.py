@@ -16,7 +16,7 @@ from premodel.runtime.selectors.scaling import ABOVE, BELOW, MinMaxScaler
 
 
 class KnnSelector(Selector):
-    """Score = share of the K nearest training samples whose label for the candidate says yes.
+    """Score = share of the K nearest training samples whose label for the candidate predicts yes.
 
     Parameters
     ----------

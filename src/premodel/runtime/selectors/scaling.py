@@ -75,6 +75,6 @@ class MinMaxScaler:
         ends = np.concatenate([low, high])
         components.require(
             bool((ends == ends.astype(np.float32)).all()),
-            "an end of a feature's range is no value that a feature can have",
+            "the ends of a feature's range must be float32 numbers",
         )
         return cls(low, high)

@@ -20,7 +20,7 @@ MAX_GAMMA = 1e12
 
 
 class SvmSelector(Selector):
-    """Score = logistic of the decision value: above 0.5 exactly where the machine says yes.
+    """Score = logistic of the decision value: above 0.5 exactly where the machine predicts yes.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ class _Judge:
         return _mean(right - floor.value)
 
     def keeps(self, entrant: Entrant) -> bool:
-        """Does it keep floor and ceiling, as far as can be told."""
+        """Does it keep floor and ceiling, as far as can be determined."""
         margin, error = self.margin(entrant)
         ceiling_ms = math.inf if self.objective.max_latency_ms is None else self.objective.max_latency_ms
         return (
@@ -164,7 +164,7 @@ def train(tables: Tables, options: TrainOptions, *, policies: Mapping[str, Train
 
 
 def _train_once(entrant: Entrant, sample: Tables, folds: Sequence[Fold], options: TrainOptions) -> bool:
-    """Train on all samples; False if the training says nothing of samples that it was not fitted on."""
+    """Train on all samples; False if the training states nothing about samples that it was not fitted on."""
     try:
         trained = entrant.trainer.fit(sample, dataclasses.replace(options, policy=entrant.name))
     except OptionError as error:

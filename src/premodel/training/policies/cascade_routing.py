@@ -123,7 +123,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
 
     Notes
     -----
-    If no point meets the objective in cross-fitting, the training summary says so and the nearest one is trained.
+    If no point meets the objective in cross-fitting, the training summary states so and the nearest one is trained.
 
     Raises
     ------

@@ -158,7 +158,7 @@ def fit_paper(
     settings:
         Choices.
     fallback:
-        Column of the candidate that answers when none says yes, None to abstain. It counts where features are scored;
+        Column of the candidate for when none predicts yes, None to abstain. It counts where features are scored;
         the selector does not depend on it otherwise.
 
     Raises

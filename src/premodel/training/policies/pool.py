@@ -164,7 +164,7 @@ def search_rows(n: int) -> NDArray[np.intp]:
 
 
 def _teacher_of(table: LogScoreTable) -> tuple[NDArray[np.float32], Calibration]:
-    """The fused distribution of all candidates, and the calibration of what it says."""
+    """The fused distribution of all candidates, and the calibration of what it states."""
     weights = fit_weights(list(table.log_scores), table.log_count, table.truth)
     teacher = fused(list(table.log_scores), table.log_count, weights)
     teacher[:, -1] = 0

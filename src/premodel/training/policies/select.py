@@ -26,7 +26,7 @@ from premodel.training.trainer import Trainer
 FOLDS = 5
 """Of the cross-validation inside the tables that features and the cost weight are chosen by."""
 YES = 0.5
-"""A candidate says yes when its score is above this."""
+"""A candidate predicts yes when its score is above this."""
 ALWAYS = -1.0
 """A threshold that every score is above."""
 WEIGHTS = 64
@@ -116,7 +116,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
 
     Notes
     -----
-    If no weight meets the objective in cross-validation, the training summary says so and the nearest point is trained.
+    If no weight meets the objective in cross-validation, the training summary states so, the nearest point is trained.
 
     Raises
     ------

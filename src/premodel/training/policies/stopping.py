@@ -1,6 +1,6 @@
 """What `cascade` and `cascade-routing` learn: fusion, calibration, continuation values of every set.
 
-A set of candidates is a number whose bit j says that candidate j answered, as in `runtime.policies.stopping`.
+A set of candidates is a number whose bit j states that candidate j answered, as in `runtime.policies.stopping`.
 """
 
 from __future__ import annotations
@@ -161,9 +161,9 @@ class SetFit:
     member:
         int8 (2 ** p,).
     reward:
-        Calibrates what the teacher says of an answer.
+        Calibrates what the teacher states of an answer.
     confidence:
-        Calibrates what a set says of its own answer; `own` has 2 ** p values.
+        Calibrates what a set states of its own answer; `own` has 2 ** p values.
     """
 
     weights: Floats

@@ -16,7 +16,7 @@ EXTRA = "expand"
 MIN_OPSET = 13
 """The first in which one scale per channel can be said."""
 NEWEST_IR = 10
-"""What the runtimes of some years read; onnx writes its own newest version where it is not told."""
+"""What the runtimes of some years read; onnx writes its own newest version otherwise."""
 QUANTISED = frozenset(
     {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"}
 )

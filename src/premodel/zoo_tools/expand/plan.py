@@ -163,7 +163,7 @@ def _runtimes(form: str) -> list[str]:
 
 
 def _half_precisions() -> list[str]:
-    """Precisions of 16 bits that this processor has, as OpenVINO says."""
+    """Precisions of 16 bits that this processor has, as OpenVINO states."""
     if find_spec("openvino") is None:
         return []
     import openvino

@@ -37,7 +37,7 @@ class Draft:
     name:
         In the manifest.
     inspected:
-        What the file says; its backend may be closed by now.
+        What the file states; its backend may be closed by now.
     mapping, mapping_guessed:
         Which output is which label, and whether that is a guess.
     activation, activation_seen:
@@ -140,7 +140,7 @@ def manifest_text(name: str, labels: Path | Sequence[str], drafts: Sequence[Draf
 def findings(draft: Draft) -> list[str]:
     """What is known about a draft and how, one line each."""
     inspected = draft.inspected
-    lines = [f"the file says: {inspected.describe()}"]
+    lines = [f"the file states: {inspected.describe()}"]
     if inspected.guessed:
         lines.append(f"not said by the file: {', '.join(inspected.guessed)}")
     lines.append(f"activation {draft.activation}: {draft.activation_seen}")

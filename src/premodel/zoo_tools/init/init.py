@@ -37,7 +37,7 @@ DEFAULT_LIMIT = 300
 PROBE_SIZE = (224, 224)
 """Of inputs whose size is free, where only the outputs are counted."""
 LOOKED_AT = 8
-"""Images from whose outputs the activation is told."""
+"""Images from whose outputs the activation is determined."""
 
 
 def draft_models(
@@ -262,7 +262,7 @@ def _draft(
 
 
 def _outputs(inspected: Inspected, convention: Convention, images: Sequence[Image]) -> list[Tensor]:
-    """Raw outputs for some images; none of a recording, which knows only its own inputs.
+    """Raw outputs for some images; none of a recording, which answers only its own inputs.
 
     Raises
     ------

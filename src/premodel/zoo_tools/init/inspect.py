@@ -1,4 +1,4 @@
-"""What a model file says of itself: runtime, input, outputs, and how far that settles the manifest entry."""
+"""What a model file states of itself: runtime, input, outputs, and how far that settles the manifest entry."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Inspected:
     guessed:
         Fields that the file leaves open.
     settings:
-        What the runtime has to be told to open it.
+        What the runtime has to be given to open it.
     files:
         SHA-256 of every further file that it reads, by name, where the settings do not hold it.
     notes:
@@ -139,7 +139,7 @@ def inspect_model(
     output: str | None = None,
     n_labels: int | None = None,
 ) -> Inspected:
-    """Open a model file and read what it says.
+    """Open a model file and read what it states.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def inspect_model(
 
 
 def _chosen_output(error: SeveralOutputsError, output: str | None, n_labels: int | None) -> str:
-    """The output that was named, or the only one that goes with the labels; raises the error if neither tells."""
+    """The output that was named, or the only one that goes with the labels; raises the error if neither is clear."""
     if output is not None:
         if output in error.outputs:
             return output
@@ -245,7 +245,7 @@ def activation_of(output: TensorSpec, raw: list[Tensor]) -> tuple[str, str]:
 
     Quantised outputs are looked at as the numbers that they stand for. Quantised probabilities need not sum to 1, as a
     thousand small ones are rounded away: what rounding may take is allowed for. Without outputs to look at, the range
-    that a file states for quantised ones tells.
+    that a file states for quantised ones shows.
     """
     rows = [_real(row, output) for row in raw]
     finite = [row for row in rows if np.isfinite(row).all()]
@@ -323,7 +323,7 @@ def _size(file: Path, spec: TensorSpec, layout: str, given: tuple[int, int] | No
 
 
 def _outputs(file: Path, backend: Backend, shape: Shape) -> int:
-    """Numbers that the network gives; one run tells where the file does not."""
+    """Numbers that the network gives; one run shows them where the file does not."""
     if None not in backend.output.shape:
         return prod(side or 1 for side in backend.output.shape)
     size, depth = shape.size, shape.depth

@@ -230,7 +230,7 @@ def _loose(name: str) -> str:
 
 
 def in_words(mapping: LabelMapping) -> Iterator[str]:
-    """What a mapping says beyond the usual, in words."""
+    """What a mapping states beyond the usual, in words."""
     if mapping.gap is not None:
         yield f"output {mapping.gap} has no label"
     elif mapping.last and not mapping.offset:

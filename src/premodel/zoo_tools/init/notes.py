@@ -21,7 +21,7 @@ MAX_NAMES = 1 << 16
 
 @dataclass(frozen=True)
 class FileNotes:
-    """What a file says in words.
+    """What a file states in words.
 
     Attributes
     ----------

@@ -364,7 +364,7 @@ def _further(trial: Trial, taken: Convention) -> Convention:
 def _decide(trial: Trial, taken: Convention, aspect: str) -> Decision:
     """Compare the choice taken in one aspect with every other choice that was tried, all else being equal.
 
-    Two colours are compared over all the crops that both saw most images with, which tells more than any one of them.
+    Two colours are compared over all the crops that both saw most images with, which shows more than any one of them.
     """
     part = ASPECTS[aspect]
     others = []

@@ -32,9 +32,9 @@ WRONG: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("image", "says"), WRONG.values(), ids=WRONG.keys())
-def test_what_is_no_decoded_image_is_refused(image: Any, says: str) -> None:
-    with pytest.raises(ImageError, match=says) as caught:
+@pytest.mark.parametrize(("image", "states"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_no_decoded_image_is_refused(image: Any, states: str) -> None:
+    with pytest.raises(ImageError, match=states) as caught:
         Intermediates(image)
     assert "\n" not in str(caught.value)
     assert "uint8" in str(caught.value)

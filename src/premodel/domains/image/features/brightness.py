@@ -18,7 +18,7 @@ class Brightness(FeatureFamily):
 
     Notes
     -----
-    The paper says "average brightness" and "root mean square of brightness" and gives no formula. Luma is what an
+    The paper states "average brightness" and "root mean square of brightness" and gives no formula. Luma is what an
     8-bit grey copy of the image holds, so the copy made for edges and corners is used again.
     """
 

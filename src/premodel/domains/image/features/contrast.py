@@ -15,7 +15,7 @@ class Contrast(FeatureFamily):
 
     Notes
     -----
-    The paper says "the level of contrast". RMS contrast is the definition used for natural images; Michelson's,
+    The paper states "the level of contrast". RMS contrast is the definition used for natural images; Michelson's,
     (max - min) / (max + min), is 1 for nearly every photograph, because it sees only two pixels.
     """
 

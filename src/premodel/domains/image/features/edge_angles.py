@@ -27,7 +27,7 @@ class EdgeAngles(FeatureFamily):
 
     Notes
     -----
-    The paper says "a 7-bin histogram of edge angles". Every pixel of the Canny edge map counts once, so a long edge
+    The paper states "a 7-bin histogram of edge angles". Every pixel of the Canny edge map counts once, so a long edge
     weighs more than a short one. The start of the first bin is chosen so that 0, 45, 90 and 135 degrees, the
     directions a grid of pixels favours, lie within bins and not between two, where noise would decide.
     """

@@ -23,9 +23,9 @@ class EdgeLengths(FeatureFamily):
 
     Notes
     -----
-    The paper says "a 7-bin histogram of edge lengths". Canny's edges are one pixel thin, so pixels count length; edges
+    The paper has "a 7-bin histogram of edge lengths". Canny's edges are one pixel thin, so pixels count length; edges
     that meet are one edge. Lengths spread over two orders of magnitude, hence bins of equal ratio. Fractions, not
-    counts, because n_keypoints already says how much there is to see.
+    counts, because n_keypoints already states how much there is to see.
     """
 
     name = "edge_lengths"

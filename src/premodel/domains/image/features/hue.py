@@ -27,7 +27,7 @@ class Hue(FeatureFamily):
 
     Notes
     -----
-    The paper says "a 7-bin histogram of the different hues". The hue of a grey pixel is undefined, that of a nearly
+    The paper states "a 7-bin histogram of the different hues". The hue of a grey pixel is undefined, that of a nearly
     grey or nearly black one is noise; weighting by chroma lets each pixel count as much as it is coloured, without
     a threshold. Red, the hue at which the scale wraps around, would fall half into the first and half into the last
     bin if the first began at 0.

@@ -35,7 +35,7 @@ class MainObject(FeatureFamily):
 
     Notes
     -----
-    The paper says "area / perimeter of the main object" and "the aspect ratio of the main object", and does not say
+    The paper states "area / perimeter of the main object" and "the aspect ratio of the main object", and does not say
     what the main object is. This is our choice, in the line of saliency by boundary prior (what touches the border
     is mostly background) and Otsu 1979. Annotated boxes, which a public re-implementation uses, do not exist for a
     new image and are never read.
