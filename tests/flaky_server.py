@@ -1,4 +1,4 @@
-"""A server on the loopback that misbehaves as told."""
+"""A server on the loopback that misbehaves as reported."""
 
 from __future__ import annotations
 

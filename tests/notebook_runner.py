@@ -1,4 +1,4 @@
-"""Runs a notebook from top to bottom: python notebook_runner.py IN OUT. Says on stderr which cell has begun."""
+"""Runs a notebook from top to bottom: python notebook_runner.py IN OUT. States on stderr which cell has begun."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ShellChannel(AsyncZMQSocketChannel):
     Notes
     -----
     nbclient sends on this socket whenever an output widget shows something, and the send takes the socket's wake-up
-    with it (zmq tells of a message once). A reply that arrives in that moment lies in the socket and nobody is told:
+    with it (zmq signals a message once). A reply that arrives in that moment lies in the socket, unnoticed:
     the client waits for ever beside an idle kernel. On a busy machine that befell one run in twenty.
     """
 

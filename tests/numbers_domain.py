@@ -106,7 +106,7 @@ class NumberFeatures:
 
 
 class TotalsDomain(NumbersDomain):
-    """The same rows, with a text for an answer: their total. A score says how near it is; long rows take longer."""
+    """The same rows, with a text for an answer: their total. Its score is how near it is; long rows take longer."""
 
     task = "number-totals"
     noun = "row"

@@ -34,7 +34,7 @@ def run_notebook(folder: Path, environment: dict[str, str]) -> None:
     """Run in.ipynb of a folder within the limit; asked to end, it ends its kernel too."""
     words = [sys.executable, str(ROOT / "tests" / "notebook_runner.py"), "in.ipynb", "out.ipynb"]
     log = folder / "log"
-    with log.open("w") as told, subprocess.Popen(words, cwd=folder, env=environment, stderr=told) as running:
+    with log.open("w") as reported, subprocess.Popen(words, cwd=folder, env=environment, stderr=reported) as running:
         try:
             code: int | str = running.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -70,7 +70,7 @@ def test_it_runs_and_every_widget_shows_its_result(tmp_path: Path) -> None:
     for outputs in inside:
         assert "error" not in {one["output_type"] for one in outputs}
         assert any("text/html" in one.get("data", {}) for one in outputs)
-    told = json.dumps(ran)
+    reported = json.dumps(ran)
     for name in ("gray16", "color64l", "knn.knn.knn", "CNN premodel on gray16", "Beside the paper"):
-        assert name in told
+        assert name in reported
     assert "cdn.bokeh.org" not in "".join(json.dumps(one) for outputs in inside for one in outputs)

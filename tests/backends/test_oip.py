@@ -204,9 +204,9 @@ def test_another_shape_than_the_manifests(small: SmallZoo, url: str) -> None:
         open_it(url).predict(np.zeros((1, 9, 9, 3), np.uint8))
 
 
-@pytest.mark.parametrize("told", [2, "1", None])
-def test_an_agent_of_another_version(told: Any) -> None:
-    with scripted(lambda _: None, {"premodel": {"agent": told}}) as url:
+@pytest.mark.parametrize("reported", [2, "1", None])
+def test_an_agent_of_another_version(reported: Any) -> None:
+    with scripted(lambda _: None, {"premodel": {"agent": reported}}) as url:
         with pytest.raises(ModelError, match=r"agent is of another version.*install the same premodel") as caught:
             open_it(url)
         one_line(caught.value)
@@ -270,7 +270,7 @@ def test_a_busy_server_is_asked_again() -> None:
     with scripted(infer) as url:
         run = open_it(url).run(tensor())
         assert (run.output.argmax(), len(asked)) == (2, 3)
-        assert run.times_ms == {"preprocess": 2.0}, "what is no number is no time"
+        assert run.times_ms == {"preprocess": 2.0}, "what is not a number is not a time"
         asked.clear()
         backend = open_it(url)
         backend.hurry()
@@ -293,8 +293,8 @@ def test_a_model_that_changed_while_the_server_was_away_is_noticed() -> None:
         return JSONResponse({"inputs": [entry], "outputs": [{**entry, "name": "y"}], **about})
 
     routes = [Route("/v2/models/m0", model), Route("/v2/models/m0/infer", infer, methods=["POST"])]
-    told = "model on the server changed while it was away"
-    with serving_app(Starlette(routes=routes)) as url, pytest.raises(ModelError, match=told):
+    reported = "model on the server changed while it was away"
+    with serving_app(Starlette(routes=routes)) as url, pytest.raises(ModelError, match=reported):
         open_it(url).predict(tensor())
     assert len(asked) == 1
 
@@ -321,7 +321,7 @@ def test_only_an_agent_takes_images(small: SmallZoo) -> None:
 
 
 def test_options() -> None:
-    for settings, told in (
+    for settings, reported in (
         ({"url": "ftp://a"}, "no URL of a server; given: ftp://a"),
         ({"url": ""}, "no URL of a server"),
         ({"url": "http://a", "timeout_s": -1}, r"settings\.timeout_s"),
@@ -329,7 +329,7 @@ def test_options() -> None:
         ({"url": "http://a", "model": ""}, r"settings\.model"),
         ({"url": "http://a", "token": TOKEN}, "unknown setting for oip; given: token"),
     ):
-        with pytest.raises(OptionError, match=told):
+        with pytest.raises(OptionError, match=reported):
             OipBackend.open(Path("m0"), threads=1, settings=settings)
     with pytest.raises(OptionError, match="providers are the server's own"):
         OipBackend.open(Path("m0"), threads=1, providers=["CPU"], settings={"url": "http://a"})
@@ -350,14 +350,14 @@ def test_manifest_entries(small: SmallZoo) -> None:
     text = manifest.read_text()
     model = read_zoo(manifest, require_files=True).candidates[0].model
     assert (model.is_remote, model.url) == (True, "http://board:8090")
-    for old, new, told in (
+    for old, new, reported in (
         ('url = "http://board:8090"', "", "url"),
         ("sha256", "git_blob_sha1", "git_blob_sha1"),
         ('remote_runtime = "replay"', 'remote_runtime = "oip"', r"remote_runtime.*allowed: onnx, litert"),
         ('remote_runtime = "replay"', "remote_settings = 3", "remote_settings"),
     ):
         manifest.write_text(text.replace(old, new))
-        with pytest.raises(ZooError, match=told):
+        with pytest.raises(ZooError, match=reported):
             read_zoo(manifest)
     # How long a server is waited for is no other candidate; another server is one where the answer comes over the net.
     manifest.write_text(text.replace('remote_runtime = "replay"', "patience_s = 9"))

@@ -38,7 +38,7 @@ def test_offers_and_ends_in_order(small: SmallZoo, end: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["--host", "0.0.0.0"], "--token-file"),
         (["--token-file", "absent"], "absent"),
@@ -48,10 +48,10 @@ def test_offers_and_ends_in_order(small: SmallZoo, end: signal.Signals) -> None:
         (["--memory-budget-mb", "0.0001"], "memory budget"),
     ],
 )
-def test_mistakes_are_one_line(small: SmallZoo, capsys: Any, words: list[str], told: str) -> None:
+def test_mistakes_are_one_line(small: SmallZoo, capsys: Any, words: list[str], reported: str) -> None:
     assert main(["agent", str(small.zoo), *words]) == 2
     errors = capsys.readouterr().err
-    assert told in errors
+    assert reported in errors
     assert errors.count("\n") == 1
 
 

@@ -40,7 +40,7 @@ def test_as_json(made: Made, tmp_path: Path, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["absent.premodel", "--triton", "r"], "no such bundle"),
         (["edge", "--triton", "full"], "full: folder holds what premodel did not export"),
@@ -49,13 +49,13 @@ def test_as_json(made: Made, tmp_path: Path, capsys: Any) -> None:
     ],
 )
 def test_mistakes_are_one_line(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, words: list[str], told: str
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, words: list[str], reported: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("full").mkdir()
     Path("full/notes.txt").write_text("mine")
     assert main(["export", *(str(made.path) if word == "edge" else word for word in words)]) == 2
     errors = capsys.readouterr().err
-    assert told in errors
+    assert reported in errors
     assert errors.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]

@@ -70,13 +70,13 @@ def test_evaluate_counts_the_folds_that_cannot_be_guaranteed(profiled: Any, caps
     assert f"guarantee {ONE_POINT}, cascade-routing: {alone}" in printed
     assert f"guarantee {ONE_POINT}, single: given in 2 of 2 folds\n" in printed
     assert main([*asked, *policies, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["guarantee"]
-    assert told == {"text": ONE_POINT, "folds_served_by_best_single": {"cascade-routing": 2, "single": 0}}
+    reported = json.loads(capsys.readouterr().out)["guarantee"]
+    assert reported == {"text": ONE_POINT, "folds_served_by_best_single": {"cascade-routing": 2, "single": 0}}
 
 
 def test_evaluate_leaves_paper_out_of_its_default_under_a_guarantee(profiled: Any, capsys: Any) -> None:
     asked = words("evaluate", profiled.store, "--folds", 2, "--workers", 1, "--json")
     assert main([*asked, "--guarantee", ONE_POINT]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in told["rows"] if row["kind"] == "premodel"] == ["auto"]
-    assert list(told["guarantee"]["folds_served_by_best_single"]) == ["auto"]
+    reported = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in reported["rows"] if row["kind"] == "premodel"] == ["auto"]
+    assert list(reported["guarantee"]["folds_served_by_best_single"]) == ["auto"]

@@ -66,7 +66,7 @@ def test_tls(made: Made, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["--host", "0.0.0.0"], "--allow-open"),
         (["--token-file", "absent"], "absent"),
@@ -81,10 +81,10 @@ def test_tls(made: Made, tmp_path: Path) -> None:
         (["--memory-budget-mb", "-1"], "memory budget"),
     ],
 )
-def test_mistakes_are_one_line(made: Made, capsys: Any, words: list[str], told: str) -> None:
+def test_mistakes_are_one_line(made: Made, capsys: Any, words: list[str], reported: str) -> None:
     assert main(["serve", str(made.path), *words]) == 2
     errors = capsys.readouterr().err
-    assert told in errors
+    assert reported in errors
     assert errors.count("\n") == 1
 
 

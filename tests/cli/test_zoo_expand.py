@@ -27,11 +27,11 @@ def words(made: Made, out: Path, *more: str) -> list[str]:
 def test_every_sibling_is_told_of(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     out = made.manifest.with_name("expanded.toml")
     assert main(words(made, out, "--only", "int8", "--limit", "20", "--calibration", "10", "--json")) == 0
-    told = json.loads(capsys.readouterr().out)
-    (sibling,) = told["siblings"]
+    reported = json.loads(capsys.readouterr().out)
+    (sibling,) = reported["siblings"]
     assert (sibling["name"], sibling["original"], sibling["images"]) == ("net-int8", "net", 20)
     assert sibling["kept"] is (sibling["reason"] is None)
-    assert told["kept"] == sum(one["kept"] for one in told["siblings"])
+    assert reported["kept"] == sum(one["kept"] for one in reported["siblings"])
     assert main(words(made, out, "--only", "int8", "--limit", "20", "--calibration", "10")) == 0
     text = capsys.readouterr().out
     assert "siblings kept of 1 tried, checked on 20 images" in text

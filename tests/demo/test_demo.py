@@ -20,7 +20,7 @@ IMAGES = 60
 
 
 class Notes:
-    """Remembers what it is told."""
+    """Remembers what it is reported."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -72,7 +72,7 @@ def test_it_makes_a_bundle_that_answers_and_a_page_with_pictures(first: tuple[De
     scene = demo.bench_dataset.names[0]
     with premodel.load(demo.folder / "digits.premodel") as clf:
         assert clf.predict(demo.folder / "bench" / scene).candidate is not None
-    assert any("stopped: " in line for line in notes.said), "Algorithm 1 is told"
+    assert any("stopped: " in line for line in notes.said), "Algorithm 1 is reported"
     assert demo.bench is not None
     assert demo.bench.samples == IMAGES // 2
     assert not {*demo.bench_dataset.names} & {*demo.dataset.names}, "real runs are on other scenes"

@@ -85,17 +85,17 @@ def test_workers_change_nothing() -> None:
     tables = make_tables()
     options = TrainOptions("cascade-routing")
     methods = [premodel_method("routing", options), premodel_method("single", replace(options, policy="single"))]
-    told: list[tuple[int, int, str]] = []
+    reported: list[tuple[int, int, str]] = []
     here = cross_validate(tables, methods, criterion="top1", folds=3)
     apart = cross_validate(
-        tables, methods, criterion="top1", folds=3, workers=2, progress=lambda *call: told.append(call)
+        tables, methods, criterion="top1", folds=3, workers=2, progress=lambda *call: reported.append(call)
     )
     for one, other in zip(here, apart, strict=True):
         assert np.array_equal(one.label, other.label)
         assert np.array_equal(one.ran, other.ran)
         assert np.array_equal(one.source, other.source)
-    assert [done for done, _, _ in told] == [1, 2, 3, 4, 5, 6]
-    assert {total for _, total, _ in told} == {6}
+    assert [done for done, _, _ in reported] == [1, 2, 3, 4, 5, 6]
+    assert {total for _, total, _ in reported} == {6}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

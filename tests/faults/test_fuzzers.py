@@ -53,7 +53,7 @@ def watched(behave: str) -> Fuzzer:
 
 
 @pytest.mark.parametrize(
-    ("behave", "told"),
+    ("behave", "reported"),
     [
         ("hangs", "watched 0: HangError: no end after 0.2 s"),
         ("two lines", "watched 0: AssertionError: not one clear line"),
@@ -61,8 +61,8 @@ def watched(behave: str) -> Fuzzer:
         ("a bug", "watched 0: ZeroDivisionError: a bug (test_fuzzers.py:"),
     ],
 )
-def test_what_must_not_be_is_a_failure(behave: str, told: str, tmp_path: Path) -> None:
-    assert feed(watched(behave), range(1), tmp_path).failures[0].startswith(told)
+def test_what_must_not_be_is_a_failure(behave: str, reported: str, tmp_path: Path) -> None:
+    assert feed(watched(behave), range(1), tmp_path).failures[0].startswith(reported)
 
 
 def test_what_may_be_is_none(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ def tables() -> Tables:
 
 @pytest.fixture(scope="module")
 def study(tables: Tables) -> Study:
-    told = tables.correct("top1")[:, RAN].astype(np.float32)
+    reported = tables.correct("top1")[:, RAN].astype(np.float32)
     noise = np.random.default_rng(2).random((SAMPLES, 3)).astype(np.float32)
-    return Study(tables, folds=4, penultimate=Penultimate("small", np.column_stack([told, noise])))
+    return Study(tables, folds=4, penultimate=Penultimate("small", np.column_stack([reported, noise])))
 
 
 @pytest.mark.parametrize("technique", ["logistic", "knn"])

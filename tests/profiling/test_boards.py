@@ -157,7 +157,7 @@ def test_without_the_files_the_board_answers(small: SmallZoo, url: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         ("crop_fraction = 0.875", "crop_fraction = 0.8", r"input of m0 is not what the board runs"),
         ('url = "', 'threads = 2\nurl = "', r"threads of m0 is not what the board runs.*given: 2; allowed: 1"),
@@ -170,11 +170,11 @@ def test_without_the_files_the_board_answers(small: SmallZoo, url: str, tmp_path
     ],
 )
 def test_an_entry_unlike_the_boards_is_named(
-    small: SmallZoo, url: str, tmp_path: Path, old: str, new: str, told: str
+    small: SmallZoo, url: str, tmp_path: Path, old: str, new: str, reported: str
 ) -> None:
     manifest = board_manifest(small.zoo, url, "other.toml")
     manifest.write_text(manifest.read_text().replace(old, new))
-    with pytest.raises(ZooError, match=told):
+    with pytest.raises(ZooError, match=reported):
         run(small, manifest, tmp_path / "s.db", "timings")
 
 
@@ -238,22 +238,22 @@ class Profiling:
     """`premodel profile` in a process of its own, and what it states."""
 
     def __init__(self, small: SmallZoo, manifest: Path, store: Path, folder: Path, *words: str) -> None:
-        self.told = folder / "told.txt"
+        self.reported = folder / "reported.txt"
         command = ["profile", str(manifest), str(small.data), "--labels", str(small.labels), "--store", str(store)]
-        with self.told.open("ab") as stream:
+        with self.reported.open("ab") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "premodel.cli.main", *command, *words], stdout=subprocess.DEVNULL, stderr=stream
             )
 
     def states(self, text: str, times: int = 1) -> bool:
-        return self.told.read_text().count(text) >= times
+        return self.reported.read_text().count(text) >= times
 
 
 def until(condition: Any, profiling: Profiling) -> None:
     end = time.monotonic() + WAIT_S
     while not condition():
-        assert profiling.process.poll() is None, profiling.told.read_text()
-        assert time.monotonic() < end, profiling.told.read_text()
+        assert profiling.process.poll() is None, profiling.reported.read_text()
+        assert time.monotonic() < end, profiling.reported.read_text()
         time.sleep(0.02)
 
 
@@ -299,7 +299,7 @@ def test_a_board_killed_in_mid_profile_is_waited_for_and_nothing_is_lost_or_doub
         while profiling.process.poll() is None and not profiling.states("waiting for it", 2):
             time.sleep(0.02)
     with board(slow, port):
-        assert profiling.process.wait(WAIT_S) == 0, profiling.told.read_text()
+        assert profiling.process.wait(WAIT_S) == 0, profiling.reported.read_text()
     after = rows(store)
     assert len(after) == 3 * N
     assert all(after[key] == row for key, row in before.items()), "no answer was made again"
@@ -308,7 +308,7 @@ def test_a_board_killed_in_mid_profile_is_waited_for_and_nothing_is_lost_or_doub
     tables = load_tables(store, device=device_name())
     assert all(timing.count > 0 for timing in tables.timings)
     assert (tables.latency_ms >= 80).all()
-    assert "Traceback" not in profiling.told.read_text()
+    assert "Traceback" not in profiling.reported.read_text()
 
 
 def count_timings(store: Path) -> int:
@@ -328,11 +328,11 @@ def test_waiting_has_an_end_and_the_same_command_resumes(slow: SmallZoo, tmp_pat
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert profiling.process.wait(WAIT_S) == 1
-    last = profiling.told.read_text().strip().splitlines()[-1]
+    last = profiling.reported.read_text().strip().splitlines()[-1]
     assert last.startswith(f"premodel profile: {url}: server does not answer (")
     assert "did not come back within" in last
     assert "what was stored is kept" in last
-    assert "Traceback" not in profiling.told.read_text()
+    assert "Traceback" not in profiling.reported.read_text()
     before = rows(store)
     assert 6 <= len(before) < 3 * N
     with board(slow, port):
@@ -352,7 +352,7 @@ def test_a_board_that_never_answered_is_not_waited_for(small: SmallZoo, tmp_path
 def test_the_command_shows_the_manifest_of_the_store(small: SmallZoo, url: str, tmp_path: Path) -> None:
     manifest = board_manifest(small.zoo, url)
     done = Profiling(small, manifest, tmp_path / "s.db", tmp_path, "--max-timing-seconds", "0.5")
-    assert done.process.wait(WAIT_S) == 0, done.told.read_text()
+    assert done.process.wait(WAIT_S) == 0, done.reported.read_text()
     assert done.states("latency of m0, m1, m1@mirror: measured on the board")
     with Store(tmp_path / "s.db") as opened:
         assert json.dumps(run_conditions(opened, None)["latency"])

@@ -31,7 +31,7 @@ QUICK = 0.2
 
 
 class Notes:
-    """A progress that remembers what it is told."""
+    """A progress that remembers what it is reported."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -72,7 +72,7 @@ def test_several_outputs_take_their_parts_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "binary", "told"),
+    ("entry", "binary", "reported"),
     [
         ({"datatype": "BYTES", "shape": [1]}, b"", "unknown datatype"),
         ({"datatype": "FP32", "shape": [2]}, b"1234", "4 bytes; allowed: 8"),
@@ -89,8 +89,8 @@ def test_several_outputs_take_their_parts_in_order() -> None:
         ({"datatype": "INT8", "shape": [1], "data": [1.5]}, None, "of INT8"),
     ],
 )
-def test_what_is_no_tensor(entry: dict[str, Any], binary: bytes | None, told: str) -> None:
-    with pytest.raises(InputError, match=told) as caught:
+def test_what_is_no_tensor(entry: dict[str, Any], binary: bytes | None, reported: str) -> None:
+    with pytest.raises(InputError, match=reported) as caught:
         read_tensor(entry, None if binary is None else memoryview(binary))
     assert "\n" not in str(caught.value)
 
@@ -163,7 +163,7 @@ def test_elements_there_and_back(elements: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "binary", "told"),
+    ("entries", "binary", "reported"),
     [
         ([{"parameters": {"binary_data_size": 3}}], b"12", "binary_data_size is not what follows"),
         ([{"parameters": {"binary_data_size": -1}}], b"12", "binary_data_size is not what follows"),
@@ -174,6 +174,6 @@ def test_elements_there_and_back(elements: list[bytes]) -> None:
         ([{"parameters": [1]}], b"", "parameters must be a table"),
     ],
 )
-def test_sizes_that_are_not_what_follows(entries: Any, binary: bytes, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_sizes_that_are_not_what_follows(entries: Any, binary: bytes, reported: str) -> None:
+    with pytest.raises(InputError, match=reported):
         read_outputs(entries, memoryview(binary))

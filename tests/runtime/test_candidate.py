@@ -122,7 +122,7 @@ def test_contradictions_name_both_sides(tmp_path: Path, old: str, new: str, stat
         ([0.5, np.nan, 0.5], "NaN"),
         ([0.5, np.inf, 0.5], "infinite"),
         ([0.25, 0.25, 0.25], "constant output"),
-        ([3.0, 1.0, -2.0], "no probability.*activation = 'none'"),
+        ([3.0, 1.0, -2.0], "must be probabilities.*activation = 'none'"),
     ],
 )
 def test_senseless_outputs_are_run_errors(tmp_path: Path, row: list[float], reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What the system allows this process, and who is told when more is asked for."""
+"""What the system allows this process, and what is reported when more is asked for."""
 
 from __future__ import annotations
 

@@ -76,8 +76,8 @@ def test_half_precision_may_round_above_one() -> None:
         ([math.inf, 0.5, 0, 0], "none", "infinite"),
         ([0.25] * 4, "softmax", "constant output; given: 4 times 0.25"),
         ([0.0] * 4, "none", "constant output"),
-        ([2.0, 0.5, 0, 0], "softmax", "no probability"),
-        ([-0.1, 0.5, 0, 0], "softmax", "no probability"),
+        ([2.0, 0.5, 0, 0], "softmax", "must be probabilities"),
+        ([-0.1, 0.5, 0, 0], "softmax", "must be probabilities"),
     ],
 )
 def test_senseless_outputs(raw: list[float], activation: str, reason: str) -> None:

@@ -75,7 +75,7 @@ def test_metadata_of_a_candidate(client: TestClient, small: SmallZoo) -> None:
     assert own["sha256"] == file_sha256(small.zoo.parent / "models" / "m1.npz")
     assert own["candidate"]["view"] == {"name": "mirror", "mirror": True}
     assert own["conditions"]["device"] == own["device"]
-    assert str(small.zoo.parent) not in json.dumps(about), "no path of the board is told"
+    assert str(small.zoo.parent) not in json.dumps(about), "no path of the board is reported"
     assert client.get("/v2/models/m1@mirror/versions/1").json() == about
 
 
@@ -132,7 +132,7 @@ def test_a_tritonclient_knows_no_difference(small: SmallZoo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "status", "told"),
+    ("path", "content", "status", "reported"),
     [
         ("/v2/models/m9/infer", "raw", 404, "unknown model; given: 'm9'; allowed: m0, m1, m1@mirror, @decode"),
         ("/v2/models/m0/versions/2/infer", "raw", 404, "unknown version"),
@@ -146,7 +146,7 @@ def test_a_tritonclient_knows_no_difference(small: SmallZoo) -> None:
         ("/v2/models/m0/infer", "pixels", 400, "pixels"),
     ],
 )
-def test_refusals_are_one_line(small: SmallZoo, path: str, content: str, status: int, told: str) -> None:
+def test_refusals_are_one_line(small: SmallZoo, path: str, content: str, status: int, reported: str) -> None:
     raw = {"inference-header-content-length": "0"}
     image = small.images[0].read_bytes()
     requests = {
@@ -164,7 +164,7 @@ def test_refusals_are_one_line(small: SmallZoo, path: str, content: str, status:
         response = client.post(path, content=body, headers=headers)
     assert response.status_code == status
     error = response.json()["error"]
-    assert told in error
+    assert reported in error
     assert "\n" not in error
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from premodel.errors import OptionError
 from premodel.serving.limits import Limits
-from premodel.serving.ray_serve import TRIES, Asked, Front, Told, build
+from premodel.serving.ray_serve import TRIES, Asked, Front, Reply, build
 
 
 class Dying:
@@ -25,13 +25,13 @@ class Dying:
         self.asked: list[Asked] = []
         self.answer = self
 
-    async def remote(self, asked: Asked) -> Told:
+    async def remote(self, asked: Asked) -> Reply:
         from ray.exceptions import ActorDiedError
 
         self.asked.append(asked)
         if len(self.asked) <= self.deaths:
             raise ActorDiedError
-        return Told(200, ((b"x-told", b"yes"),), b"answer")
+        return Reply(200, ((b"x-reply", b"yes"),), b"answer")
 
 
 def ask(replicas: Dying, body: bytes = b"image") -> Any:
@@ -49,7 +49,7 @@ def ask(replicas: Dying, body: bytes = b"image") -> Any:
 def test_another_replica_is_asked_if_one_dies_at_work() -> None:
     replicas = Dying(deaths=2)
     response = ask(replicas)
-    assert (response.status_code, response.body, response.headers["x-told"]) == (200, b"answer", "yes")
+    assert (response.status_code, response.body, response.headers["x-reply"]) == (200, b"answer", "yes")
     assert replicas.asked == [Asked("POST", "/v2/models/small/infer", b"", ((b"a", b"b"),), b"image")] * 3
 
 

@@ -28,9 +28,9 @@ RAW = {"inference-header-content-length": "0"}
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A premodel whose bundle states how accurate each candidate is."""
-    made = make_bundle(tmp_path_factory.mktemp("told"), MAKERS["select, the paper's chain"])
+    made = make_bundle(tmp_path_factory.mktemp("reported"), MAKERS["select, the paper's chain"])
     accuracy = made.tables.correct("top1").mean(axis=0).tolist()
     singles = [
         {"name": name, "accuracy": right, "latency_ms": ms, "valid": True}
@@ -59,16 +59,16 @@ def test_the_best_is_the_most_accurate_and_the_faster_of_equals() -> None:
             best_candidate(wrong, "b")
 
 
-def test_every_answer_is_compared_with_the_best_candidates(told: Made) -> None:
-    clf = Premodel(told.path)
+def test_every_answer_is_compared_with_the_best_candidates(reported: Made) -> None:
+    clf = Premodel(reported.path)
     service = Service(clf, "small", Limits(), Shadow(clf, 1.0))
-    accuracy = told.tables.correct("top1").mean(axis=0)
+    accuracy = reported.tables.correct("top1").mean(axis=0)
     column = int(accuracy.argmax())
-    best = told.tables.top_labels[:, column, 0]
-    with premodel.load(told.path) as alone:
-        agree = sum(alone.predict(path).label == best[row] for row, path in enumerate(told.small.images))
+    best = reported.tables.top_labels[:, column, 0]
+    with premodel.load(reported.path) as alone:
+        agree = sum(alone.predict(path).label == best[row] for row, path in enumerate(reported.small.images))
     with TestClient(make_app(service), base_url="http://127.0.0.1") as client:
-        for number, path in enumerate(told.small.images, 1):
+        for number, path in enumerate(reported.small.images, 1):
             assert ask(client, path) == 200
             until(lambda number=number: sum(outcomes(client).values()) == number)  # type: ignore[misc]
         found = outcomes(client)
@@ -76,8 +76,8 @@ def test_every_answer_is_compared_with_the_best_candidates(told: Made) -> None:
     assert found["differ"] > 0
 
 
-def test_answers_do_not_wait_and_what_is_too_much_is_dropped(told: Made) -> None:
-    clf = Premodel(told.path)
+def test_answers_do_not_wait_and_what_is_too_much_is_dropped(reported: Made) -> None:
+    clf = Premodel(reported.path)
     shadow = Shadow(clf, 1.0)
     service = Service(clf, "small", Limits(), shadow)
     release, begun = threading.Event(), threading.Event()
@@ -90,9 +90,9 @@ def test_answers_do_not_wait_and_what_is_too_much_is_dropped(told: Made) -> None
 
     shadow._compare = held  # type: ignore[method-assign]
     with TestClient(make_app(service), base_url="http://127.0.0.1") as client:
-        assert ask(client, told.small.images[0]) == 200
+        assert ask(client, reported.small.images[0]) == 200
         assert begun.wait(30)
-        for path in told.small.images[: PLACES + 3]:
+        for path in reported.small.images[: PLACES + 3]:
             assert ask(client, path) == 200, "answered although the shadow check stands still"
         until(lambda: outcomes(client)["dropped"] == 3)
         release.set()
@@ -100,11 +100,11 @@ def test_answers_do_not_wait_and_what_is_too_much_is_dropped(told: Made) -> None
         assert outcomes(client)["failed"] == 0
 
 
-def test_a_failing_best_candidate_is_counted(told: Made) -> None:
+def test_a_failing_best_candidate_is_counted(reported: Made) -> None:
     counted: list[str] = []
-    with premodel.load(told.path) as clf:
+    with premodel.load(reported.path) as clf:
         shadow = Shadow(clf, 1.0)
-        answers = [clf.predict(told.small.images[0])]
+        answers = [clf.predict(reported.small.images[0])]
         shadow.start(counted.append)
         shadow.answered([b"no image"], answers, busy=False)
         until(lambda: len(counted) == 1)
@@ -112,10 +112,10 @@ def test_a_failing_best_candidate_is_counted(told: Made) -> None:
     assert counted == ["failed"]
 
 
-def test_the_draw_is_the_asked_share_and_nothing_is_taken_on_when_busy(told: Made) -> None:
+def test_the_draw_is_the_asked_share_and_nothing_is_taken_on_when_busy(reported: Made) -> None:
     counts = []
-    with premodel.load(told.path) as clf:
-        answer = clf.predict(told.small.images[0])
+    with premodel.load(reported.path) as clf:
+        answer = clf.predict(reported.small.images[0])
         for share in (0.25, 0.25, 0.01):
             counted: list[str] = []
             shadow = Shadow(clf, share)
@@ -128,10 +128,10 @@ def test_the_draw_is_the_asked_share_and_nothing_is_taken_on_when_busy(told: Mad
     assert counts[2] == pytest.approx(40, abs=20)
 
 
-def test_abstentions_are_not_drawn(told: Made, abstaining: Made) -> None:
+def test_abstentions_are_not_drawn(reported: Made, abstaining: Made) -> None:
     with premodel.load(abstaining.path) as silent:
         answer = next(a for a in map(silent.predict, abstaining.small.images) if a.abstained)
-    with premodel.load(told.path) as clf:
+    with premodel.load(reported.path) as clf:
         shadow, counted = Shadow(clf, 1.0), []  # type: ignore[var-annotated]
         shadow.start(counted.append)
         shadow.answered([b""], [answer], busy=True)
@@ -140,20 +140,20 @@ def test_abstentions_are_not_drawn(told: Made, abstaining: Made) -> None:
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.5, float("nan")])
-def test_no_share(told: Made, share: float) -> None:
-    with premodel.load(told.path) as clf, pytest.raises(OptionError, match="above 0, up to 1"):
+def test_no_share(reported: Made, share: float) -> None:
+    with premodel.load(reported.path) as clf, pytest.raises(OptionError, match="above 0, up to 1"):
         Shadow(clf, share)
 
 
-def test_the_command(told: Made) -> None:
-    image = told.small.images[0].read_bytes()
+def test_the_command(reported: Made) -> None:
+    image = reported.small.images[0].read_bytes()
 
     def compared() -> bool:
         with urlopen(url + "/metrics") as metrics:
             text = metrics.read().decode()
         return any(f'premodel_shadow_total{{outcome="{word}"}} 1.0' in text for word in ("agree", "differ"))
 
-    with running(told.path, "--shadow", 1) as (url, _):
+    with running(reported.path, "--shadow", 1) as (url, _):
         with urlopen(Request(url + INFER, image, {"Inference-Header-Content-Length": "0"})) as response:
             assert response.status == 200
         until(compared)

@@ -171,7 +171,7 @@ def test_every_candidate_fails(export: Export) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tensors", "parameters", "told"),
+    ("tensors", "parameters", "reported"),
     [
         ({"image": encoded(b"no image")}, {}, "image"),
         ({"image": encoded()}, {}, "empty"),
@@ -185,11 +185,11 @@ def test_every_candidate_fails(export: Export) -> None:
         ({"pixels": np.zeros((1, 4, 4, 3), np.uint8)}, {"explain": 3}, "explain must be true or false"),
     ],
 )
-def test_what_is_wrong_is_a_response(export: Export, tensors: Any, parameters: Any, told: str) -> None:
+def test_what_is_wrong_is_a_response(export: Export, tensors: Any, parameters: Any, reported: str) -> None:
     here = export()
     response = here.model.ask(parameters=parameters, **tensors)
     assert response.has_error()
-    assert told in response.error().message()
+    assert reported in response.error().message()
     assert "\n" not in response.error().message()
     assert response.error().code() == here.triton.TritonError.INVALID_ARG
 

@@ -179,18 +179,18 @@ def test_too_few_samples_say_how_many_would_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("losses", "gains", "told"),
+    ("losses", "gains", "reported"),
     [
         (0, 0, "about 598 samples in all would do by these figures"),
         (1, 0, "too uncertain to say how many samples would do"),
         (10, 0, "by these figures no number of samples would do"),
     ],
 )
-def test_what_the_figures_say_is_told_with_their_uncertainty(losses: int, gains: int, told: str) -> None:
+def test_what_the_figures_say_is_told_with_their_uncertainty(losses: int, gains: int, reported: str) -> None:
     """Sixty calibration samples: one that is lost is more than a point, and shows nothing."""
     asked = Guarantee.parse("loss<=1pt@95%")
     said = str(_too_few(Judged(0.0, losses, gains, 1.0, 0.5), 60, asked, "c1"))
-    assert told in said
+    assert reported in said
     assert "it takes 598 samples in all where no answer differs" in said
 
 

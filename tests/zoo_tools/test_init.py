@@ -239,7 +239,7 @@ def test_without_images_the_guesses_are_marked(
     assert candidate.model.sha256 is not None
     (check,) = check_zoo(read_zoo(tmp_path / "zoo.toml"))
     assert check.errors == []
-    # Never overwritten, unless told to; --strict takes no guess.
+    # Never overwritten, unless asked to; --strict takes no guess.
     assert init(*words) == 2
     assert "--force" in capsys.readouterr().err
     assert (tmp_path / "zoo.toml").read_text() == text

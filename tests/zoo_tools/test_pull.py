@@ -347,11 +347,11 @@ def test_the_command_into_the_cache(
         tmp_path / "from", {"url": server.add("/m", CONTENT), "sha256": sha256(CONTENT), "license": "MIT"}
     )
     assert main(["zoo", "pull", str(manifest), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["downloaded"], told["present"], told["failed"]) == (1, 0, 0)
-    assert told["zoo"] == str(tmp_path / "cache" / "flaky" / "zoo.toml")
-    read_zoo(told["zoo"], require_files=True)
-    assert main(["zoo", "pull", told["zoo"]]) == 0
+    reported = json.loads(capsys.readouterr().out)
+    assert (reported["downloaded"], reported["present"], reported["failed"]) == (1, 0, 0)
+    assert reported["zoo"] == str(tmp_path / "cache" / "flaky" / "zoo.toml")
+    read_zoo(reported["zoo"], require_files=True)
+    assert main(["zoo", "pull", reported["zoo"]]) == 0
     assert "1 were there" in capsys.readouterr().out
     assert main(["zoo", "list", "--json"]) == 0
     zoos = json.loads(capsys.readouterr().out)["zoos"]

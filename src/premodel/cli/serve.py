@@ -83,5 +83,5 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 
 def _whole(value: float | None, unit: int) -> float | None:
-    """So many units; what is no number stays as it is, and is refused with the other limits."""
+    """So many units; what is not a number stays as it is, and is refused with the other limits."""
     return round(value * unit) if value is not None and math.isfinite(value) else value

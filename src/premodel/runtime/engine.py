@@ -83,7 +83,7 @@ class Premodel:
     ModelError
         The model files are nowhere.
     OptionError
-        `threads` is no number of threads, `zoo` is not there, or a candidate alone is larger than the memory budget.
+        `threads` is below 1, `zoo` does not exist, or a candidate alone is larger than the memory budget.
     """
 
     def __init__(

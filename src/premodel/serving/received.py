@@ -40,7 +40,7 @@ async def receive(request: Request, limits: Limits, arrived_ms: float) -> Receiv
     Raises
     ------
     InputError
-        The body is too large, or a header is no number.
+        The body is too large, or a header is not a number.
     """
     headers = request.headers
     body = await read_body(request, limits.max_body_bytes)

@@ -25,7 +25,7 @@ from premodel.zoo.candidate import Candidate, Model, verify
 
 FORMAT = "premodel triton repository"
 MARKER = "premodel.json"
-"""Says that a folder is an export, and what belongs to it. Triton looks at folders only."""
+"""Marks that a folder is an export, and what belongs to it. Triton looks at folders only."""
 CONFIG = "config.pbtxt"
 NETWORK_FILE = "model.onnx"
 MODEL_PY = '''"""Answers with the premodel beside this file; written by `premodel export`."""

@@ -33,7 +33,7 @@ class Sure(Policy):
     settings = arrays = from_components = None  # type: ignore[assignment]
 
 
-def told(confidence: float, right: list[int]) -> list[Calibration]:
+def reported(confidence: float, right: list[int]) -> list[Calibration]:
     tables = make_tables([[one] for one in right])
     method = Method("sure", "premodel", "sure", lambda *_: Sure(confidence))
     outcomes = cross_validate(tables, [method], criterion="top1", folds=2)
@@ -42,7 +42,7 @@ def told(confidence: float, right: list[int]) -> list[Calibration]:
 
 
 def test_a_premodel_is_judged_by_its_own_estimate() -> None:
-    premodel, candidate = told(0.8, [1, 0] * 50)
+    premodel, candidate = reported(0.8, [1, 0] * 50)
     assert (premodel.name, premodel.kind, candidate.name, candidate.kind) == ("sure", "premodel", "c0", "candidate")
     assert (premodel.samples, premodel.said, premodel.right) == (100, pytest.approx(0.8), 0.5)
     assert premodel.diagram.error == pytest.approx(0.3)
@@ -53,10 +53,10 @@ def test_a_premodel_is_judged_by_its_own_estimate() -> None:
 
 
 def test_one_that_is_right_as_often_as_it_says_is_calibrated() -> None:
-    premodel = told(0.8, [1, 1, 1, 1, 0] * 20)[0]
+    premodel = reported(0.8, [1, 1, 1, 1, 0] * 20)[0]
     assert premodel.diagram.error == pytest.approx(0)
     assert premodel.verdict == "calibrated, as far as 100 samples can tell"
-    assert told(0.4, [1, 1, 1, 1, 0] * 20)[0].verdict == (
+    assert reported(0.4, [1, 1, 1, 1, 0] * 20)[0].verdict == (
         "BADLY calibrated: underconfident, off by 40.0 points (calibration error)"
     )
 
@@ -74,7 +74,7 @@ def test_errors_that_cancel_out_are_distinguished() -> None:
 
 @pytest.mark.parametrize(("error", "grade"), [(0.015, "nearly"), (0.03, "not well"), (0.06, "BADLY")])
 def test_the_words_of_a_calibration_match_its_number(error: float, grade: str) -> None:
-    one = told(0.9, [1] * 100)[0]
+    one = reported(0.9, [1] * 100)[0]
     measured = replace(one, diagram=replace(one.diagram, error=error), chance=0.0)
     assert (
         measured.verdict == f"{grade} calibrated: underconfident, off by {100 * error:.1f} points (calibration error)"

@@ -96,12 +96,12 @@ def _try(path: Path, again: Path, made: Made, rng: random.Random) -> str:
             return "refused"
         for answer in answers:
             check(answer, len(bundle.label_names), premodel.candidates)
-        assert list(map(told, premodel.predict_batch(images, **options))) == list(map(told, answers))
+        assert list(map(reported, premodel.predict_batch(images, **options))) == list(map(reported, answers))
     if bundle.embedded:  # its models may be nowhere else
         return "answered"
     write_bundle(again, replace(bundle, embedded=frozenset()), folder=zoo)
     with Premodel(again, zoo=zoo) as premodel:
-        assert [told(premodel.predict(image, **options)) for image in images] == list(map(told, answers))
+        assert [reported(premodel.predict(image, **options)) for image in images] == list(map(reported, answers))
     return "answered"
 
 
@@ -117,7 +117,7 @@ def check(answer: Answer, n_labels: int, candidates: tuple[str, ...]) -> None:
     assert set(answer.ran) <= set(candidates)
 
 
-def told(answer: Answer) -> tuple[Any, ...]:
+def reported(answer: Answer) -> tuple[Any, ...]:
     """The decision of an answer."""
     return answer.label, answer.candidate, answer.ran, answer.probability, str(answer.confidence)
 

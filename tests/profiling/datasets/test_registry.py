@@ -524,8 +524,8 @@ def test_columns_of_parquet_as_data_sets_name_them(tmp_path: Path, image: str, l
     found = read_dataset(tmp_path / "t.parquet", label_names=LABELS)
     assert found.labels.tolist() == [2, 0]
     assert list(found.names) == ["t.parquet#0", "t.parquet#2"]
-    told = ("the labels are those of the column 'digit'; --label-column names another",) if label == "digit" else ()
-    assert found.notes == (*told, "1 rows without a label (null or -1) were left out")
+    reported = ("the labels are those of the column 'digit'; --label-column names another",) if label == "digit" else ()
+    assert found.notes == (*reported, "1 rows without a label (null or -1) were left out")
     assert [payload.data for payload in found.read()] == [IMAGES[0], IMAGES[2]]
     assert [payload.data for payload in found.read([1])] == [IMAGES[2]]
 
