@@ -30,6 +30,23 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     return data
 
 
+def wrong_byte(error: UnicodeDecodeError) -> str:
+    r"""Which byte is no UTF-8, and where, for a message.
+
+    Examples
+    --------
+    >>> data = b"one\ntwo \xff"
+    >>> try:
+    ...     data.decode()
+    ... except UnicodeDecodeError as error:
+    ...     print(wrong_byte(error))
+    byte 0xff, line 2, byte 5 of the line
+    """
+    before = error.object[: error.start]
+    line, place = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+    return f"byte 0x{error.object[error.start]:02x}, line {line}, byte {place} of the line"
+
+
 def is_regular(path: Path) -> bool:
     """Whether a regular file is there; False also for a name that no file can have."""
     try:

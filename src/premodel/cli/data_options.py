@@ -18,9 +18,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the data set")
     group.add_argument("--split", metavar="NAME", help="which split, where DATA holds several: train, test, ...")
     group.add_argument(
-        "--image-column", metavar="NAME", help="column of paths or images, if its name is not a usual one"
+        "--image-column", "--text-column", metavar="NAME", dest="image_column",
+        help="column of paths, images or texts, if its name is not a usual one",
+    )  # fmt: skip
+    group.add_argument(
+        "--label-column", metavar="NAME", help="column of labels or other truths, if its name is not a usual one"
     )
-    group.add_argument("--label-column", metavar="NAME", help="column of labels, if its name is not a usual one")
 
 
 def read_data(

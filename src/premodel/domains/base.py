@@ -19,6 +19,8 @@ from premodel.records import Prediction
 
 IMAGE_TASK = "image-classification"
 """The task of a candidate that states none."""
+TEXT_TASK = "text-classification"
+TRANSLATION_TASK = "translation"
 MEASURED_TASK = "measured-elsewhere"
 """The task of answers that a table brought (`premodel store import`)."""
 
@@ -80,6 +82,11 @@ class Domain(ABC):
         What messages call an input, one and several.
     suffixes:
         Suffixes of its files, lower case with the dot: what a folder is searched for.
+    inline:
+        Usual names of the column of a table that holds the inputs themselves, as texts; none where tables hold names of
+        files. Inputs of such a domain are also read from files of one input a line.
+    truth_columns:
+        Usual names of the column of a table that holds the truths; none for those of labels.
     takes_pixels:
         Does it decode uint8 RGB arrays (height, width, 3) beside encoded inputs.
     answers_labels:
@@ -97,6 +104,8 @@ class Domain(ABC):
     noun: ClassVar[str] = "input"
     plural: ClassVar[str] = "inputs"
     suffixes: ClassVar[frozenset[str]] = frozenset()
+    inline: ClassVar[tuple[str, ...]] = ()
+    truth_columns: ClassVar[tuple[str, ...]] = ()
     takes_pixels: ClassVar[bool] = False
     answers_labels: ClassVar[bool] = True
     graded: ClassVar[tuple[str, ...]] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from premodel.domains.base import IMAGE_TASK, MEASURED_TASK, Domain
+from premodel.domains.base import IMAGE_TASK, MEASURED_TASK, TEXT_TASK, TRANSLATION_TASK, Domain
 from premodel.errors import OptionError
 
 
@@ -15,13 +15,27 @@ def _image() -> Domain:
     return ImageDomain()
 
 
+def _text() -> Domain:
+    from premodel.domains.text.domain import TextDomain
+
+    return TextDomain()
+
+
+def _translation() -> Domain:
+    from premodel.domains.text.domain import TranslationDomain
+
+    return TranslationDomain()
+
+
 def _measured() -> Domain:
     from premodel.domains.measured import MeasuredDomain
 
     return MeasuredDomain()
 
 
-_BUILT_IN: dict[str, Callable[[], Domain]] = {IMAGE_TASK: _image, MEASURED_TASK: _measured}
+_BUILT_IN: dict[str, Callable[[], Domain]] = {
+    IMAGE_TASK: _image, TEXT_TASK: _text, TRANSLATION_TASK: _translation, MEASURED_TASK: _measured,
+}  # fmt: skip
 _DOMAINS: dict[str, Domain] = {}
 
 

@@ -52,9 +52,9 @@ class Dataset:
     root:
         The folder or file it was read from.
     form:
-        "folders", "table", "ilsvrc" or "huggingface".
+        "folders", "table", "lines", "ilsvrc" or "huggingface".
     names:
-        Name of each row for messages, n: a path relative to the root, or "file.parquet#row".
+        Name of each row for messages, n: a path relative to the root, "file.parquet#row" or "file.csv, line 5".
     labels:
         int32 (n,), the true label.
     source:
@@ -134,3 +134,20 @@ class FileSource:
                 yield Payload(row, domain.read_file(self._paths[row]))
             except SampleError as error:
                 yield Payload(row, None, str(error))
+
+
+class TextSource:
+    """Rows that are texts, held as they stood in a table or in lines."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    @property
+    def paths(self) -> None:
+        """The texts lie inside a file of many."""
+        return None
+
+    def read(self, rows: Sequence[int]) -> Iterator[Payload]:
+        """The UTF-8 bytes of each; a text with half of a surrogate pair gives bytes that no decoder takes."""
+        for row in rows:
+            yield Payload(row, self._texts[row].encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the images and the labels: as named by the user, else by the names that people use."""
+"""Which columns of a table hold the inputs and the labels: as named by the user, else by the names that people use."""
 
 from __future__ import annotations
 
@@ -49,6 +49,26 @@ class DatasetOptions:
     def domain(self) -> Domain:
         """What the rows are."""
         return domain_of(self.task)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Usual names of the column of inputs: of those that stand in it themselves, then of paths."""
+        return (*self.domain.inline, *PATH_NAMES)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Usual names of the column of labels, or of other truths."""
+        return self.domain.truth_columns or LABEL_NAMES
+
+    @property
+    def input_option(self) -> str:
+        """The option that names the column of inputs."""
+        return "--text-column" if self.domain.inline else "--image-column"
+
+    @property
+    def inputs(self) -> str:
+        """What the column of inputs holds."""
+        return self.domain.plural if self.domain.inline else "paths"
 
 
 NO_OPTIONS = DatasetOptions()
@@ -124,7 +144,7 @@ def rows_of_split(values: Sequence[object] | None, split: str | None, where: Pat
 
 def refuse_columns(options: DatasetOptions, where: Path, form: str) -> None:
     """DatasetError if columns are named of a data set that has none."""
-    for option, asked in (("--image-column", options.image_column), ("--label-column", options.label_column)):
+    for option, asked in ((options.input_option, options.image_column), ("--label-column", options.label_column)):
         if asked is not None:
             raise DatasetError(f"{option} does not apply to {form}", where=where, given=asked, allowed="a table")
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import DatasetError
+from premodel.fields import is_text
 
 WORDNET_ID = re.compile(r"n\d{8}")
 AMBIGUOUS = -1
@@ -139,9 +140,21 @@ class FreeTruths(LabelList):
         self.texts: list[str] = []
 
     def resolve(self, values: Sequence[str | int], where: Callable[[int], str]) -> NDArray[np.int32]:
-        """-1 for each; the texts are kept."""
-        del where
-        self.texts.extend(str(value) for value in values)
+        """-1 for each; the texts are kept.
+
+        Raises
+        ------
+        DatasetError
+            No database holds a text: it has a zero character, or half of a surrogate pair.
+        """
+        texts = [str(value) for value in values]
+        for position, text in enumerate(texts):
+            if not is_text(text):
+                raise DatasetError(
+                    "truth must hold no zero character and no half of a surrogate pair", where=where(position),
+                    given=ascii(text[:60]),
+                )  # fmt: skip
+        self.texts.extend(texts)
         return np.full(len(values), -1, np.int32)
 
 

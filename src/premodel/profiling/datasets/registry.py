@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from premodel.errors import DatasetError, OptionError
-from premodel.profiling.datasets import folders, huggingface, ilsvrc, table
+from premodel.profiling.datasets import folders, huggingface, ilsvrc, lines, table
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.datasets.columns import NO_OPTIONS, DatasetOptions, refuse_columns
 from premodel.profiling.datasets.labels import FreeTruths, LabelList
@@ -55,11 +55,13 @@ def read_dataset(
     Parameters
     ----------
     path:
-        A folder; or a CSV, TSV, JSON lines, Parquet or Arrow table; or Hugging Face style Parquet or Arrow, one file or
-        a folder of them. A folder with a `metadata.csv`, `.jsonl` or `.parquet` that has labels is read by that table.
+        A folder; or a file of one input a line, where the task has such; or a CSV, TSV, JSON lines, Parquet or Arrow
+        table; or Hugging Face style Parquet or Arrow, one file or a folder of them. A folder with a `metadata.csv`,
+        `.jsonl` or `.parquet` that has labels is read by that table.
     labels:
         For a folder: a CSV, TSV or Parquet table with the columns path and label, or a text file of `name label`
-        lines (the ILSVRC layout). Without it the folder holds one folder per class.
+        lines (the ILSVRC layout). Without it the folder holds one folder per class. For a file of lines: a file of as
+        many lines, one label or other truth each.
     label_names:
         The zoo's labels, in order; what a label may be called is defined by `LabelList`.
     options:
@@ -90,10 +92,10 @@ def _read(root: Path, table_of: Path | None, label_names: Sequence[str], options
     if root.is_dir():
         return _read_folder(root, label_list, options)
     _must_be_file(root, "a folder, a CSV, TSV, JSON lines or Parquet file")
-    suffix = root.suffix.lower()
+    suffix = table.form_of(root)
     if suffix in FORMS:
         return FORMS[suffix](root, label_list, options)
-    if suffix in (".parquet", *ARROW_SUFFIXES) and huggingface.is_huggingface(root, options):
+    if suffix in (".parquet", *ARROW_SUFFIXES) and _holds_bytes(root, options):
         return huggingface.read(_of_split([root], root.parent, options), root, label_list, options)
     if suffix in TABLE_SUFFIXES:
         return table.read(root, root.parent, label_list, options)
@@ -103,26 +105,50 @@ def _read(root: Path, table_of: Path | None, label_names: Sequence[str], options
 
 
 def _read_truths(root: Path, table_of: Path | None, options: DatasetOptions) -> Dataset:
-    """A table of inputs whose truths are texts."""
+    """A table of inputs whose truths are texts, tables that are shards of one, or files of lines."""
     given, truths = table_of or root, FreeTruths()
+    if _are_lines(root, table_of, options) and table_of is not None:
+        found = lines.read(root, table_of, truths, options)
+        return replace(found, truths=tuple(truths.texts))
     if root.is_dir() and table_of is None:
         given = next((root / name for name in METADATA_NAMES if (root / name).is_file()), root)
-    if not given.is_file() or given.suffix.lower() not in TABLE_SUFFIXES:
+    shards = huggingface.find_shards(root, deep=True) if given.is_dir() and options.domain.inline else []
+    if not shards and (not given.is_file() or table.form_of(given) not in TABLE_SUFFIXES):
+        other = ", or two files of lines, the second with --labels" if options.domain.inline else ""
         raise DatasetError(
             "the truths of this task are texts, which only a table holds", where=given,
-            allowed=f"a table with the columns path and label, or a folder with {METADATA_NAMES[0]}",
+            allowed=f"a table with the columns path and label, or a folder with {METADATA_NAMES[0]}{other}",
         )  # fmt: skip
-    if given.suffix.lower() in (".parquet", *ARROW_SUFFIXES) and huggingface.is_huggingface(given, options):
+    if shards:
+        found = table.read_tables(_of_split(shards, root, options), root, truths, _within(shards, options))
+    elif given.suffix.lower() in (".parquet", *ARROW_SUFFIXES) and _holds_bytes(given, options):
         found = huggingface.read(_of_split([given], given.parent, options), given, truths, options)
     else:
         found = table.read(given, root if root.is_dir() else given.parent, truths, options)
     return replace(found, truths=tuple(truths.texts))
 
 
+def _are_lines(root: Path, table_of: Path | None, options: DatasetOptions) -> bool:
+    """Are there two files of lines: inputs that stand in no table, and their truths."""
+    return bool(options.domain.inline) and table_of is not None and root.is_file()
+
+
+def _holds_bytes(file: Path, options: DatasetOptions) -> bool:
+    """Has the table a column of encoded inputs: of texts it holds the texts themselves."""
+    return not options.domain.inline and huggingface.is_huggingface(file, options)
+
+
+def _within(shards: Sequence[Path], options: DatasetOptions) -> DatasetOptions:
+    """The options within the files of a split, which have no column of splits."""
+    return options if huggingface.has_split_column(shards) else replace(options, split=None)
+
+
 def _read_folder(root: Path, labels: LabelList, options: DatasetOptions) -> Dataset:
     images = folders.has_inputs(root, options.domain)
     shards = huggingface.find_shards(root, deep=not images)
-    holding = [shard for shard in shards if huggingface.is_huggingface(shard, options)]
+    if options.domain.inline and shards and not images:
+        return table.read_tables(_of_split(shards, root, options), root, labels, _within(shards, options))
+    holding = [shard for shard in shards if _holds_bytes(shard, options)]
     if holding and len(holding) < len(shards) and not images:
         other = next(shard for shard in shards if shard not in holding)
         raise DatasetError(
@@ -158,11 +184,16 @@ def _of_split(shards: Sequence[Path], root: Path, options: DatasetOptions) -> li
 
 
 def _read_with_labels(root: Path, labels: Path, label_list: LabelList, options: DatasetOptions) -> Dataset:
+    if _are_lines(root, labels, options):
+        _must_be_file(labels, "a file of lines, one label each")
+        return lines.read(root, labels, label_list, options)
     if not root.is_dir():
-        _must_be_file(root, "a folder of images")
-        raise DatasetError("labels go with a folder of images", where=root, given="a file", allowed="a folder")
+        _must_be_file(root, f"a folder of {options.domain.plural}")
+        raise DatasetError(
+            f"labels go with a folder of {options.domain.plural}", where=root, given="a file", allowed="a folder"
+        )
     _must_be_file(labels, "a .csv, .tsv, .jsonl or .parquet table, or a text file of: name label")
-    if labels.suffix.lower() in TABLE_SUFFIXES:
+    if table.form_of(labels) in TABLE_SUFFIXES:
         return table.read(labels, root, label_list, options)
     refuse_columns(options, labels, "a list of names and labels")
     if options.split is not None:

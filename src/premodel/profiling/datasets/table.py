@@ -1,20 +1,22 @@
-"""A CSV, TSV, JSON lines or Parquet table with a column of paths and one of labels."""
+"""A CSV, TSV, JSON lines or Parquet table with a column of paths, or of inputs themselves, and one of labels."""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import io
 import json
 import unicodedata
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from premodel.errors import DatasetError
-from premodel.profiling.datasets.base import Dataset, FileSource
+from premodel.files import wrong_byte
+from premodel.profiling.datasets.base import Dataset, FileSource, Source, TextSource
 from premodel.profiling.datasets.columns import (
-    LABEL_NAMES,
     NO_OPTIONS,
     PATH_NAMES,
     DatasetOptions,
@@ -31,19 +33,22 @@ DELIMITERS = ",;\t|"
 UTF16_SEEN = 32
 """Bytes by which the encoding is recognised."""
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+GZIP_SUFFIX, GZIP_MAGIC = ".gz", b"\x1f\x8b"
+MAX_UNPACKED = 1 << 30
 
 
 class Row(NamedTuple):
-    """One row: where it stands, and what it holds."""
+    """One row: where it stands, and what it holds; `inline` if the path is the input itself."""
 
     place: str
     path: Any
     label: Any
     split: Any
+    inline: bool = False
 
 
 def read(table: Path, root: Path, labels: LabelList, options: DatasetOptions = NO_OPTIONS) -> Dataset:
-    """Read a table of paths and labels; further columns are left alone, but one of splits.
+    """Read a table of paths, or of inputs themselves, and labels; further columns are left alone, but one of splits.
 
     A relative path is looked for beside the table first, then below `root`; where it is there with slashes in place of
     backslashes, or with its letters composed in another way, that file is taken.
@@ -58,68 +63,115 @@ def read(table: Path, root: Path, labels: LabelList, options: DatasetOptions = N
     -----
     Columns are found by `find_column`. The text is UTF-8, or UTF-16, as spreadsheets write it; the columns are
     separated by the one of , ; tab | that gives the columns, or the most columns. A line "sep=;" before the first is
-    passed over.
+    passed over. A domain whose inputs stand in tables (`Domain.inline`) has a column of them before one of paths; rows
+    whose input is empty are left out then, and counted in a note.
     """
-    suffix = table.suffix.lower()
+    return read_tables([table], root, labels, options)
+
+
+def read_tables(tables: Sequence[Path], root: Path, labels: LabelList, options: DatasetOptions = NO_OPTIONS) -> Dataset:
+    """Read several tables as one, such as the shards of a data set; see `read`."""
     notes: list[str] = []
-    if suffix in (".parquet", *ARROW_SUFFIXES):
-        rows = _parquet_rows(table, labels, options, notes)
-    elif suffix in JSON_SUFFIXES:
-        rows = list(_json_rows(table, options))
-    else:
-        rows = list(_csv_rows(table, options))
+    rows = [(table, row) for table in tables for row in _rows(table, labels, options, notes)]
+    first = tables[0] if len(tables) == 1 else root
     if not rows:
         raise DatasetError(
-            "the table has no rows", where=table, allowed=f"one row per {options.domain.noun}: path,label"
+            "the table has no rows", where=first, allowed=f"one row per {options.domain.noun}: {_row_of(options)}"
         )
-    wanted = rows_of_split([row.split for row in rows], options.split, table)
+    wanted = rows_of_split([row.split for _, row in rows], options.split, first)
     rows = rows if wanted is None else [rows[row] for row in wanted]
-    for row in rows:
-        _check(row, table)
-    paths = [_find(row.path, table, root, row.place) for row in rows]
-    truth = labels.resolve([row.label for row in rows], lambda position: f"{table}, {rows[position].place}")
-    source, names = FileSource(paths, options.task), [row.path for row in rows]
-    return Dataset(root, "table", names, truth, source, notes=tuple(notes), task=options.task)
+    filled = [(table, row) for table, row in rows if not (row.inline and row.path in (None, ""))]
+    if len(filled) < len(rows):
+        if not filled:
+            raise DatasetError(f"no row has a {options.domain.noun}", where=first, given=f"{len(rows)} rows")
+        notes.append(f"{len(rows) - len(filled)} rows without a {options.domain.noun} were left out")
+        rows = filled
+    for table, row in rows:
+        _check(row, table, options)
+    truth = labels.resolve([row.label for _, row in rows], lambda at: f"{rows[at][0]}, {rows[at][1].place}")
+    source: Source
+    if all(row.inline for _, row in rows):
+        source = TextSource([row.path for _, row in rows])
+        names = [f"{table.name}, {row.place}" for table, row in rows]
+    else:
+        source = FileSource([_find(row.path, table, root, row.place) for table, row in rows], options.task)
+        names = [row.path for _, row in rows]
+    return Dataset(root, "table", names, truth, source, notes=tuple(dict.fromkeys(notes)), task=options.task)
+
+
+def _rows(table: Path, labels: LabelList, options: DatasetOptions, notes: list[str]) -> list[Row]:
+    suffix = form_of(table)
+    if suffix in (".parquet", *ARROW_SUFFIXES):
+        return _parquet_rows(table, labels, options, notes)
+    return list(_json_rows(table, options) if suffix in JSON_SUFFIXES else _csv_rows(table, options))
+
+
+def _row_of(options: DatasetOptions) -> str:
+    """What a row holds, for messages."""
+    return f"{options.domain.inline[0]},{options.label_names[0]}" if options.domain.inline else "path,label"
 
 
 def has_labels(table: Path, options: DatasetOptions = NO_OPTIONS) -> bool:
     """Tell whether the table has a column of labels."""
-    suffix = table.suffix.lower()
+    suffix = form_of(table)
     if suffix in (".parquet", *ARROW_SUFFIXES):
         given = open_parquet(table).schema_arrow.names
     elif suffix in JSON_SUFFIXES:
         given = next((list(record) for _, record in _json_records(table)), [])
     else:
         given = _csv_reader(table, options)[0].fieldnames or []
-    paths = [name for name in given if has_column([name], PATH_NAMES, options.image_column)]
-    return has_column([name for name in given if name not in paths[:1]], LABEL_NAMES, options.label_column)
+    paths = [name for name in given if has_column([name], options.input_names, options.image_column)]
+    return has_column([name for name in given if name not in paths[:1]], options.label_names, options.label_column)
 
 
-def _check(row: Row, table: Path) -> None:
+def _check(row: Row, table: Path, options: DatasetOptions) -> None:
     """DatasetError if the row has no path or no label."""
     fine = isinstance(row.path, str) and isinstance(row.label, str | int) and not isinstance(row.label, bool)
-    for name, value in (("path", row.path), ("label", row.label)):
+    named, of_row = options.domain.noun if row.inline else "path", _row_of(options)
+    truth = "label" if options.domain.answers_labels else "truth"
+    for name, value in ((named, row.path), (truth, row.label)):
         if value is None or value == "":
-            raise DatasetError(f"no {name}", where=f"{table}, {row.place}", allowed="path,label in every row")
+            raise DatasetError(f"no {name}", where=f"{table}, {row.place}", allowed=f"{of_row} in every row")
     if not fine:
         raise DatasetError(
-            "no path or no label", where=f"{table}, {row.place}", given=f"{row.path!r}, {row.label!r}"[:80],
+            f"no {named} or no {truth}", where=f"{table}, {row.place}", given=f"{row.path!r}, {row.label!r}"[:80],
             allowed="a text, and a text or a whole number",
         )  # fmt: skip
 
 
 def read_text(file: Path, allowed: str) -> str:
-    """The text of a file in UTF-8 or UTF-16; DatasetError if it is in neither."""
+    """The text of a file in UTF-8 or UTF-16, also one that gzip packed; DatasetError if it is in neither."""
+    raw = _unpacked(file)
     try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"cannot be read: {error.strerror or error}", where=file) from error
-    try:
-        return raw.decode(_encoding(raw))
+        return raw.decode(encoding := _encoding(raw))
     except UnicodeDecodeError as error:
+        given = wrong_byte(error) if encoding == "utf-8-sig" else str(error)
         raise DatasetError(
-            f"not a CSV table or text file: {error}", where=file, allowed=allowed, do="save it as UTF-8"
-        ) from error
+            "not a CSV table or text file: it must be UTF-8", where=file, given=given, allowed=allowed,
+            do="save it as UTF-8",
+        ) from error  # fmt: skip
+
+
+def form_of(file: Path) -> str:
+    """The suffix that tells the form of a file, in small letters: without that of gzip."""
+    suffix = file.suffix.lower()
+    return Path(file.stem).suffix.lower() if suffix == GZIP_SUFFIX else suffix
+
+
+def _unpacked(file: Path) -> bytes:
+    """The bytes of a file, unpacked if gzip packed them; DatasetError if it cannot be read or is too large."""
+    try:
+        with file.open("rb") as stream:
+            packed = stream.read(2) == GZIP_MAGIC
+        if not packed:
+            return file.read_bytes()
+        with gzip.open(file) as stream:
+            raw = stream.read(MAX_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=file) from error
+    if len(raw) > MAX_UNPACKED:
+        raise DatasetError("too large when unpacked", where=file, allowed=f"up to {MAX_UNPACKED} bytes")
+    return raw
 
 
 def _encoding(raw: bytes) -> str:
@@ -162,11 +214,20 @@ def _is_file(path: Path) -> bool:
 
 
 def _columns(given: Sequence[str], table: Path, options: DatasetOptions) -> tuple[str, str]:
-    asked, option = options.image_column, "--image-column"
-    path = find_column(given, PATH_NAMES, asked, what="paths", where=table, option=option)
+    asked, option = options.image_column, options.input_option
+    path = find_column(given, options.input_names, asked, what=options.inputs, where=table, option=option)
     rest = [name for name in given if name != path]
     asked, option = options.label_column, "--label-column"
-    return path, find_column(rest, LABEL_NAMES, asked, what="labels", where=table, option=option)
+    return path, find_column(rest, options.label_names, asked, what=_truths(options), where=table, option=option)
+
+
+def _truths(options: DatasetOptions) -> str:
+    return "labels" if options.domain.answers_labels else "truths"
+
+
+def _is_inline(column: str, options: DatasetOptions) -> bool:
+    """Does the column hold the inputs themselves: not the names of files."""
+    return bool(options.domain.inline) and not has_column([column], PATH_NAMES, None)
 
 
 def _csv_reader(table: Path, options: DatasetOptions) -> tuple[csv.DictReader[str], int]:
@@ -177,7 +238,7 @@ def _csv_reader(table: Path, options: DatasetOptions) -> tuple[csv.DictReader[st
     DatasetError
         The first line cannot be read.
     """
-    text = read_text(table, "UTF-8 text with path,label")
+    text = read_text(table, f"UTF-8 text with {_row_of(options)}")
     lines = text.splitlines(keepends=True)
     before = 0
     stated = ""
@@ -185,7 +246,7 @@ def _csv_reader(table: Path, options: DatasetOptions) -> tuple[csv.DictReader[st
         stated = line[4:5] or stated
         before += 1
     first = lines[before] if before < len(lines) else ""
-    delimiter = "\t" if table.suffix.lower() == ".tsv" else stated or _delimiter(first, options)
+    delimiter = "\t" if form_of(table) == ".tsv" else stated or _delimiter(first, options)
     rest = io.StringIO("".join(lines[before:]), newline="")
     return csv.DictReader(rest, delimiter=delimiter, strict=True), before
 
@@ -202,8 +263,8 @@ def _delimiter(first: str, options: DatasetOptions) -> str:
     def fit(delimiter: str) -> tuple[int, int]:
         given = names(delimiter)
         asked = (
-            has_column(given, PATH_NAMES, options.image_column),
-            has_column(given, LABEL_NAMES, options.label_column),
+            has_column(given, options.input_names, options.image_column),
+            has_column(given, options.label_names, options.label_column),
         )
         return sum(asked), len(given)
 
@@ -216,11 +277,15 @@ def _csv_rows(table: Path, options: DatasetOptions) -> Iterator[Row]:
         given = list(reader.fieldnames or [])
         path, label = _columns(given, table, options)
         split = split_column([name for name in given if name not in (path, label)])
+        inline = _is_inline(path, options)
         for record in reader:
-            values = ((record[name] or "").strip() if name is not None else None for name in (path, label, split))
-            yield Row(f"line {reader.line_num + before}", *values)
+            found, *others = ((record[name] or "") if name is not None else "" for name in (path, label, split))
+            truth, of_split = (value.strip() for value in others)
+            place, kept = f"line {reader.line_num + before}", found if inline else found.strip()
+            yield Row(place, kept, truth, None if split is None else of_split, inline)
     except csv.Error as error:
-        raise DatasetError(f"not a CSV table: {error}", where=table, allowed="UTF-8 text with path,label") from error
+        allowed = f"UTF-8 text with {_row_of(options)}"
+        raise DatasetError(f"not a CSV table: {error}", where=table, allowed=allowed) from error
 
 
 def _json_records(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -240,24 +305,54 @@ def _json_records(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _json_rows(table: Path, options: DatasetOptions) -> Iterator[Row]:
     columns: tuple[str, str] | None = None
     split: str | None = None
-    for place, record in _json_records(table):
+    inline = False
+    for place, given in _json_records(table):
+        record = _flat(given) if options.domain.inline else given
         if columns is None:
             columns = _columns(list(record), table, options)
             split = split_column([name for name in record if name not in columns])
-        yield Row(place, record.get(columns[0]), record.get(columns[1]), record.get(split) if split else None)
+            inline = _is_inline(columns[0], options)
+        yield Row(place, record.get(columns[0]), record.get(columns[1]), record.get(split) if split else None, inline)
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with tables inside it laid open: {"translation": {"en": ..., "de": ...}} has the columns en and de."""
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        found.update(value if isinstance(value, dict) else {name: value})
+    return found
 
 
 def _parquet_rows(table: Path, labels: LabelList, options: DatasetOptions, notes: list[str]) -> list[Row]:
     file = open_parquet(table)
-    given = file.schema_arrow.names
+    schema = file.schema_arrow
+    inside = _columns_inside(schema) if options.domain.inline else {}
+    given = [*(name for name in schema.names if name not in inside.values()), *inside]
     path, label = _columns(given, table, options)
     split = split_column([name for name in given if name not in (path, label)])
-    values, note = label_values(file, label, labels)
+
+    def values_of(name: str) -> list[Any]:
+        column = inside.get(name, name)
+        found = [value for batch in file.iter_batches(columns=[column]) for value in batch.column(column).to_pylist()]
+        return [(value or {}).get(name) for value in found] if name in inside else found
+
+    if label in inside:
+        values, note = values_of(label), ""
+    else:
+        values, note = label_values(file, label, labels)
     notes += [note] if note else []
-    paths, splits = (
-        [value for batch in file.iter_batches(columns=[name]) for value in batch.column(name).to_pylist()]
-        if name is not None
-        else [None] * len(values)
-        for name in (path, split)
-    )
-    return [Row(f"row {row}", *found) for row, found in enumerate(zip(paths, values, splits, strict=True))]
+    paths = values_of(path)
+    splits = [None] * len(values) if split is None else values_of(split)
+    inline = _is_inline(path, options)
+    rows = enumerate(zip(paths, values, splits, strict=True))
+    return [Row(f"row {row}", *found, inline) for row, found in rows]
+
+
+def _columns_inside(schema: Any) -> dict[str, str]:
+    """Columns inside columns of structs, such as the languages of a translation: name -> the outer column."""
+    found = {}
+    for name in schema.names:
+        kind = schema.field(name).type
+        if str(kind).startswith("struct<"):
+            found.update({kind.field(index).name: name for index in range(kind.num_fields)})
+    return found

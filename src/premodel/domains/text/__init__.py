@@ -1,0 +1,1 @@
+"""Texts as a domain: classification and translation."""
