@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +28,15 @@ def test_wrong_inputs_are_answered_or_refused_in_one_line(name: str, tmp_path: P
     assert found.failures == []
     assert sum(found.outcomes.values()) == fuzzer.test_count
     assert found.outcomes[REFUSED] >= fuzzer.refused_share * fuzzer.test_count, "the damage does not damage"
+
+
+HANGS = """
+import sys
+from pathlib import Path
+from faults.fuzzers.base import feed
+from faults.test_fuzzers import watched
+print(feed(watched("hangs"), range(1), Path(sys.argv[1])).failures[0])
+"""
 
 
 def watched(behave: str) -> Fuzzer:
@@ -55,7 +67,6 @@ def watched(behave: str) -> Fuzzer:
 @pytest.mark.parametrize(
     ("behave", "reported"),
     [
-        ("hangs", "watched 0: HangError: no end after 0.2 s"),
         ("two lines", "watched 0: AssertionError: not one clear line"),
         ("writes outside", "watched: wrote "),
         ("a bug", "watched 0: ZeroDivisionError: a bug (test_fuzzers.py:"),
@@ -63,6 +74,19 @@ def watched(behave: str) -> Fuzzer:
 )
 def test_what_must_not_be_is_a_failure(behave: str, reported: str, tmp_path: Path) -> None:
     assert feed(watched(behave), range(1), tmp_path).failures[0].startswith(reported)
+
+
+def test_a_case_that_hangs_is_a_failure(tmp_path: Path) -> None:
+    """In a process of its own, as `scripts/faults` feeds them: the alarm is the process's, and others may use it."""
+    found = subprocess.run(
+        [sys.executable, "-c", HANGS, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert found.stdout.startswith("watched 0: HangError: no end after 0.2 s")
 
 
 def test_what_may_be_is_none(tmp_path: Path) -> None:
