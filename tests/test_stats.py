@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from premodel import stats
 
@@ -91,3 +93,25 @@ def test_reliability_at_the_edges() -> None:
     assert found.error == 0
     assert math.isnan(found.bins[4].share_right)
     assert math.isnan(stats.reliability(np.asarray([]), np.asarray([], bool)).error)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 5)), min_size=1, max_size=40))
+def test_macro_scores_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    truth, served = np.array(pairs, np.int32).T
+    labels = np.unique(truth)
+    theirs = precision_recall_fscore_support(truth, served, labels=labels, average="macro", zero_division=0)
+    assert stats.macro_scores(truth, served) == pytest.approx(theirs[:3])
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40))
+def test_the_area_under_the_curve_is_that_of_scikit_learn(pairs: list[tuple[int, bool]]) -> None:
+    scores, positive = (np.array(column) for column in zip(*pairs, strict=True))
+    assume(positive.any() and not positive.all())
+    assert stats.auc(scores.astype(float), positive) == pytest.approx(roc_auc_score(positive, scores))
+
+
+@given(st.integers(1, 5000), st.data())
+def test_the_interval_of_a_share_is_that_of_scipy(n: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, n))
+    theirs = binomtest(successes, n).proportion_ci(method="wilson")
+    assert stats.wilson(successes, n) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
