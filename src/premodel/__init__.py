@@ -69,6 +69,7 @@ def load(
     threads: int | None = None,
     zoo: str | Path | None = None,
     memory_budget_mb: float | None = None,
+    trust_python: bool = False,
 ) -> Premodel:
     """Load a premodel; its models are opened when they are first needed.
 
@@ -83,6 +84,8 @@ def load(
         Folder or manifest where the model files are, if they are not where they were in training.
     memory_budget_mb:
         What the opened models may take together, in 10^6 bytes; the one used longest ago is unloaded to make room.
+    trust_python:
+        Python callables that the bundle names may be imported and run; without it such a bundle is refused.
 
     Raises
     ------
@@ -91,11 +94,11 @@ def load(
     ModelError
         None of the model files is found.
     OptionError
-        An option is wrong.
+        An option is wrong, or the bundle names Python code that is not trusted.
     """
     from premodel.runtime.engine import Premodel
 
-    return Premodel(path, threads=threads, zoo=zoo, memory_budget_mb=memory_budget_mb)
+    return Premodel(path, threads=threads, zoo=zoo, memory_budget_mb=memory_budget_mb, trust_python=trust_python)
 
 
 def __getattr__(name: str) -> Any:

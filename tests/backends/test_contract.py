@@ -17,7 +17,7 @@ from premodel.backends.base import Backend, Tensor
 from premodel.backends.registry import BACKENDS, backend_class
 from premodel.errors import MissingExtraError, ModelError, OptionError, RunError, ZooError
 from tiny_models import write_onnx, write_tflite
-from tiny_network import BIAS, INPUTS, SHAPE, WEIGHTS, WRITERS, expected
+from tiny_network import BIAS, INPUTS, SETTINGS, SHAPE, WEIGHTS, WRITERS, expected
 
 AGENT_ZOO = """
 name = "tiny"
@@ -93,7 +93,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
         pytest.importorskip(PACKAGES[runtime], reason=f"the runtime of the {runtime} backend is not installed")
     file = tmp_path / "model.bin"
     WRITERS[runtime](file)
-    return Case(runtime, file)
+    return Case(runtime, file, SETTINGS.get(runtime, {}))
 
 
 def test_every_registered_backend_is_under_contract() -> None:

@@ -137,6 +137,10 @@ class Backend(ABC):
     def hurry(self) -> None:  # noqa: B027 - most have nothing to wait for
         """From now on fail rather than wait for something that is away: another candidate can answer."""
 
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the runs so far, one line each; `zoo check` shows it."""
+        return ()
+
     @abstractmethod
     def close(self) -> None:
         """Give back the memory; closing twice is allowed, predicting afterwards raises RunError."""

@@ -13,12 +13,15 @@ BACKENDS = {
     "openvino": "premodel.backends.openvino:OpenvinoBackend",
     "oip": "premodel.backends.oip:OipBackend",
     "replay": "premodel.backends.replay:ReplayBackend",
+    "python": "premodel.backends.python:PythonBackend",
     "triton": "premodel.backends.triton:TritonBackend",
 }
 
 REMOTE_RUNTIMES = ("oip", "triton")
 """These predict in another process, most often on another machine: there is no model file to open here, and no meter
 or clock here sees their work."""
+CODE_RUNTIMES = ("python",)
+"""These run code that a manifest names: never unless the user says so."""
 EXPORTED_RUNTIMES = ("triton",)
 """These are in bundles that `premodel export` wrote; no manifest names them."""
 

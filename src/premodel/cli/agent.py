@@ -7,10 +7,12 @@ import json
 import sys
 
 from premodel.cli.server_options import add_server_options, listening, read_access
+from premodel.cli.trust import add_trust
 from premodel.domains.registry import domain_of
 from premodel.errors import OptionError
 from premodel.serving.limits import Limits
 from premodel.zoo.manifest import read_zoo
+from premodel.zoo.trust import require_trust
 
 EXAMPLE = """example:
   on the board:        premodel agent zoo.toml --host 0.0.0.0 --token-file token
@@ -27,6 +29,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = EXAMPLE
     parser.add_argument("zoo", metavar="ZOO.toml", help="manifest of the candidates on this machine")
+    add_trust(parser)
     parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: the manifest's)")
     parser.add_argument(
         "--memory-budget-mb", type=float, metavar="MB", help="unload models used longest ago to stay below it"
@@ -41,10 +44,17 @@ def run(args: argparse.Namespace) -> int:
     from premodel.serving.agent import make_agent
     from premodel.serving.board import Board
 
-    zoo = read_zoo(args.zoo, require_files=True)
+    zoo = read_zoo(args.zoo, require_files=True, trust_python=args.trust_python)
+    require_trust(zoo.candidates, args.zoo)
     remote = [candidate.name for candidate in zoo.candidates if candidate.model.is_remote]
     if remote:
         raise OptionError("an agent offers models of its own machine", where=args.zoo, given=f"{remote[0]} is remote")
+    whole = [candidate.name for candidate in zoo.candidates if candidate.model.takes_whole]
+    if whole:
+        raise OptionError(
+            "an agent offers models that take a tensor", where=args.zoo, given=f"{whole[0]} takes the decoded input",
+            do="give it an input table in the manifest, or leave it out",
+        )  # fmt: skip
     if args.threads is not None and args.threads < 1:
         raise OptionError("wrong number of threads", given=args.threads, allowed="a whole number from 1")
     limits = Limits(queue=4, timeout_s=60.0, max_body_bytes=64 << 20)

@@ -10,6 +10,7 @@ from typing import Any
 
 from premodel.cli.common import TerminalProgress, add_seed, format_rows
 from premodel.cli.data_options import add_data_options, data_notes, read_data
+from premodel.cli.trust import add_trust
 from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
 from premodel.runtime.conditions import OtherLoad, busy_note, device_name, measure_conditions
 from premodel.runtime.engine import Premodel
@@ -31,6 +32,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="F.premodel", help="the premodel")
     parser.add_argument("data", metavar="DATA", help="labelled images, as for profile")
     parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
+    add_trust(parser)
     parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
     parser.add_argument("--limit", type=int, metavar="N", help="so many images, drawn at random, the same every time")
     parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
@@ -50,7 +52,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run, then show the comparison, its result first."""
     progress = TerminalProgress()
-    with Premodel(args.bundle, threads=args.threads, zoo=args.zoo) as premodel:
+    with Premodel(args.bundle, threads=args.threads, zoo=args.zoo, trust_python=args.trust_python) as premodel:
         bundle = premodel.bundle
         dataset = read_data(args, args.data, args.labels, bundle.label_names, bundle.domain.task)
         load = OtherLoad()

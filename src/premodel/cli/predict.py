@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from premodel.cli.trust import add_trust
 from premodel.errors import RunError, SampleError, printable
 from premodel.runtime.answer import Answer, scores_by_name
 from premodel.runtime.engine import Premodel
@@ -40,6 +41,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory-budget-mb", type=float, metavar="MB", help="unload models used longest ago to stay below it"
     )
+    add_trust(parser)
     parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     answers: list[dict[str, Any]] = []
     refused: dict[str, list[dict[str, str]]] = {"unreadable": [], "failed": []}
     opened: set[str] = set()
-    with Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb) as premodel:
+    with Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb, args.trust_python) as premodel:
         for name, reason in premodel.unavailable.items():
             print(f"premodel predict: {name} is left out: {reason}", file=sys.stderr)
         for path in args.images:

@@ -10,11 +10,13 @@ import sys
 from premodel.cli.common import TerminalProgress, add_seed
 from premodel.cli.data_options import add_data_options, read_data
 from premodel.cli.store_table import format_summary
+from premodel.cli.trust import add_trust
 from premodel.profiling.meters.meters import AUTO
 from premodel.profiling.profile import PASSES, ProfileOptions, ProfileReport, profile
 from premodel.store.store import Store
 from premodel.store.summary import summarise_store
 from premodel.zoo.manifest import read_zoo
+from premodel.zoo.trust import require_trust
 
 SHOWN_UNREADABLE = 5
 EXAMPLE = """example:
@@ -34,6 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="labelled images")
     parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
     parser.add_argument("--store", required=True, metavar="S", help="where the profile is kept")
+    add_trust(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="so many images, drawn at random, the same every time")
     parser.add_argument(
         "--threads", type=int, metavar="T", help="threads of every candidate (default: the manifest's, 1)"
@@ -98,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
         command=shlex.join(["premodel", *sys.argv[1:]]),
     )
     options.check()
-    zoo = read_zoo(args.zoo, require_files=True)
+    zoo = read_zoo(args.zoo, require_files=True, trust_python=args.trust_python)
+    require_trust(zoo.candidates, args.zoo)
     dataset = read_data(args, args.data, args.labels, zoo.labels, zoo.task)
     progress = TerminalProgress()
     try:

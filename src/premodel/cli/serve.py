@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from premodel.cli.server_options import add_server_options, listening, read_access
+from premodel.cli.trust import add_trust
 from premodel.runtime.engine import Premodel
 from premodel.serving.limits import Limits
 
@@ -31,6 +32,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory-budget-mb", type=float, metavar="MB", help="unload models used longest ago to stay below it"
     )
+    add_trust(parser)
     parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
     add_server_options(parser, 8080)
     parser.add_argument(
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from premodel.serving.shadow import Shadow
 
     limits = _limits(args)
-    premodel = Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb)
+    premodel = Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb, args.trust_python)
     with premodel, listening(args, token) as server:
         shadow = None if args.shadow is None else Shadow(premodel, args.shadow)
         service = Service(premodel, Path(args.bundle).stem, limits, shadow)

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from premodel.cli.data_options import add_data_options, data_notes, next_step, read_data
+from premodel.cli.trust import add_trust
 from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError, InputError, OptionError
 from premodel.zoo.manifest import Zoo, read_zoo
+from premodel.zoo.trust import require_trust
 from premodel.zoo_tools.check import DEFAULT_LIMIT, CandidateCheck, Samples, check_zoo, draw_samples
 
 EXAMPLE = """example:
@@ -30,6 +32,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=DEFAULT_LIMIT, help=f"images to run, drawn at random (default {DEFAULT_LIMIT})"
     )
+    add_trust(parser)
     parser.add_argument("--threads", type=int, default=1, help="threads of every runtime (default 1)")
     add_data_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -44,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(
             "--labels without a data set", given=args.labels, do="name the images: zoo check ZOO DATA --labels F"
         )
-    zoo = read_zoo(args.zoo)
+    zoo = read_zoo(args.zoo, trust_python=args.trust_python)
+    require_trust(zoo.candidates, args.zoo)
     domain_of(zoo.task).set_threads(args.threads)
     samples = _samples(args, zoo)
     checks = []

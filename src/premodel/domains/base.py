@@ -159,6 +159,10 @@ class Domain(ABC):
         """What candidates share while they prepare this very input; None for nothing."""
         del sample
 
+    def plain(self, sample: Any) -> Any:
+        """A decoded input as a Python callable is given it; not to be written to."""
+        return sample
+
     @abstractmethod
     def prepare(
         self, sample: Any, spec: Any, view: Any, shared: Any = None, quantisation: TensorSpec | None = None

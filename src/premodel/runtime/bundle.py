@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,15 @@ def write_bundle(path: Path, bundle: Bundle, *, folder: Path | None = None, embe
     return write_sealed(path, {HEADER: text.encode(), ARRAYS: arrays, **models})
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: Path, *, trust_python: bool = False) -> Bundle:
     """Read a bundle; nothing of it is used before its digest, sizes and schema are checked.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    trust_python:
+        Callables that it names may be imported and run; nothing is imported here.
 
     Raises
     ------
@@ -148,9 +155,10 @@ def read_bundle(path: Path) -> Bundle:
         arrays = unpack_arrays(container.read(ARRAYS), path)
         embedded = frozenset(name.removeprefix(MODELS) for name in container.sizes if name.startswith(MODELS))
     try:
-        return _bundle(fields, arrays, embedded, path.absolute().parent)
+        bundle = _bundle(fields, arrays, embedded, path.absolute().parent)
     except (OverflowError, RecursionError, OSError) as error:  # numbers, nesting and paths beyond all measure
         raise BundleError("bundle cannot be used", where=path, given=f"{type(error).__name__}: {error}") from error
+    return replace(bundle, candidates=tuple(one.with_trust(trust_python) for one in bundle.candidates))
 
 
 def copy_embedded(path: Path, digest: str, target: Path) -> None:
@@ -178,7 +186,7 @@ def _models_to_embed(bundle: Bundle) -> dict[str, bytes | Path]:
     models: dict[str, bytes | Path] = {}
     for name in bundle.policy.candidates:
         model = bundle.candidate(name).model
-        if model.is_remote:
+        if model.is_remote or model.is_installed:
             continue
         for file, digest in model.all_files().items():
             found = file_sha256(file)

@@ -10,8 +10,10 @@ from premodel.backends.base import Backend, Tensor, TensorSpec, fixed_batch, sho
 from premodel.backends.registry import backend_class
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
-from premodel.runtime.prediction import BINARY_LABELS, Distribution, to_distribution, to_prediction
+from premodel.runtime.prediction import BINARY_LABELS, Distribution, to_distribution, to_outcome, to_prediction
+from premodel.zoo.call import Call
 from premodel.zoo.candidate import Candidate, Model, verify
+from premodel.zoo.trust import require_trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +51,14 @@ def open_network(candidate: Candidate) -> Network:
     MissingExtraError
         The runtime is not installed.
     OptionError
-        The runtime has no such provider or setting.
+        The runtime has no such provider or setting, or the candidate is Python code that is not trusted.
     RemoteError
         The model is on a server that cannot be reached.
     RunError
         There is not enough memory for it.
     """
     model = candidate.model
+    require_trust([candidate], None)
     verify(model)
     try:
         backend = open_backend(candidate)
@@ -83,6 +86,9 @@ def open_backend(candidate: Candidate) -> Backend:
     model, settings = candidate.model, candidate.model.settings
     if model.is_remote:
         settings = {**settings, "url": model.url, "name": model.name, "sha256": model.digest}
+    if model.call is not None:
+        require_trust([candidate], None)
+        settings = _call_settings(candidate, model.call)
     backend = backend_class(model.runtime).open(
         model.file, threads=model.threads, providers=model.providers, settings=settings
     )
@@ -99,6 +105,23 @@ def open_backend(candidate: Candidate) -> Backend:
     return backend
 
 
+def _call_settings(candidate: Candidate, call: Call) -> dict[str, Any]:
+    """What the backend of Python callables is told."""
+    model, spec = candidate.model, candidate.input
+    settings = {
+        "callable": call.target,
+        "arguments": model.settings,
+        "factory": call.factory,
+        "batch": call.batch,
+        "label_map": call.label_map,
+        "labels": call.labels,
+        "packages": call.packages,
+        "activation": model.activation,
+        "name": model.name,
+    }
+    return settings if model.takes_whole else {**settings, "input": {"shape": spec.shape, "dtype": spec.dtype}}
+
+
 def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_spec: TensorSpec) -> None:
     """Raise ZooError where the model file contradicts its manifest entry."""
     model, n_labels = candidate.model, candidate.n_labels
@@ -111,6 +134,8 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
             allowed=f"file states {file}",
         )
 
+    if model.takes_whole:
+        return
     expected = candidate.input.shape
     if not input_spec.takes(expected):
         wrong = fixed_batch(input_spec)
@@ -143,6 +168,7 @@ class OpenedCandidate:
         self.candidate = candidate
         self.network = network
         self._prepare = candidate.domain.prepare
+        self._plain = candidate.domain.plain if candidate.model.takes_whole else None
 
     @property
     def name(self) -> str:
@@ -150,8 +176,14 @@ class OpenedCandidate:
         return self.candidate.name
 
     def prepare(self, sample: Any, shared: Any = None) -> Tensor:
-        """The tensor of a decoded input; not to be written to. `shared` is what the domain gave for this input."""
+        """The tensor of a decoded input, or the input itself for a callable that takes it; not to be written to.
+
+        `shared` is what the domain gave for this input.
+        """
         candidate = self.candidate
+        if self._plain is not None:
+            plain: Tensor = self._plain(sample)
+            return plain
         return self._prepare(sample, candidate.input, candidate.view, shared, self.network.backend.input)
 
     def distribution(self, tensor: Tensor) -> Distribution:
@@ -179,6 +211,8 @@ class OpenedCandidate:
         domain = self.candidate.domain
         if domain.answers_labels:
             return to_prediction(self.read(raw))
+        if raw.dtype == object:  # what a callable answers
+            return to_outcome(*raw)
         return domain.outcome(raw, self.network.backend.output, self.candidate.input)
 
     def predict(self, sample: Any, shared: Any = None) -> Prediction:

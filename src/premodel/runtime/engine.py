@@ -20,6 +20,7 @@ from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.lazy_candidates import LazyCandidates
 from premodel.runtime.model_files import ModelFiles
 from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Run, Trace, serve, serving
+from premodel.zoo.trust import require_trust
 
 BATCH_WINDOW = 32
 """Decoded inputs that `predict_batch` holds at once."""
@@ -68,6 +69,8 @@ class Premodel:
         What the opened networks may take together, in 10^6 bytes: the one used longest ago is unloaded to make room,
         and opened again when it is needed. A network takes what the profile measured, else twice its file. What
         opening takes counts to `max_latency_ms`. None for no bound.
+    trust_python:
+        Python callables that the bundle names may be imported and run; without it such a bundle is refused.
 
     Attributes
     ----------
@@ -83,7 +86,8 @@ class Premodel:
     ModelError
         The model files are nowhere.
     OptionError
-        `threads` is below 1, `zoo` does not exist, or a candidate alone is larger than the memory budget.
+        `threads` is below 1, `zoo` does not exist, a candidate alone is larger than the memory budget, or one is Python
+        code that is not trusted.
     """
 
     def __init__(
@@ -92,11 +96,13 @@ class Premodel:
         threads: int | None = None,
         zoo: str | Path | None = None,
         memory_budget_mb: float | None = None,
+        trust_python: bool = False,
     ) -> None:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise OptionError("wrong number of threads", given=threads, allowed="a whole number from 1")
         self.path = Path(path)
-        self.bundle: Bundle = read_bundle(self.path)
+        self.bundle: Bundle = read_bundle(self.path, trust_python=trust_python)
+        require_trust(self.bundle.candidates, self.path)
         self.policy = self.bundle.policy
         self.candidates = self.policy.candidates
         self._files = ModelFiles(self.path, self.bundle, zoo)

@@ -54,7 +54,8 @@ class ModelFiles:
         model = candidate.model
         if model.is_remote:
             return model.file
-        for file in self._places(model.file):
+        installed = [] if model.call is None or model.call.module is None else [model.call.locate(model.file.parent)]
+        for file in (*installed, *self._places(model.file)):
             if all(self._fits(one, digest) for one, digest in model.with_file(file).all_files().items()):
                 return file
         return None
@@ -96,7 +97,7 @@ class ModelFiles:
                 self._unpacked = self._cleanup = None
 
     def _is_embedded(self, model: Model) -> bool:
-        files = model.all_files()
+        files = {} if model.is_installed else model.all_files()
         return bool(files) and self._bundle.embedded.issuperset(files.values())
 
     def _fits(self, file: Path, digest: str) -> bool:

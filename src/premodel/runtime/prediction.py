@@ -146,6 +146,17 @@ def to_prediction(distribution: Distribution) -> Prediction:
     return Prediction(labels, distribution[labels], _entropy(distribution))
 
 
+def to_outcome(text: str, probability: float) -> Prediction:
+    """A text with its probability, above 0.
+
+    Examples
+    --------
+    >>> to_outcome("ein Hund", 0.5).outcome
+    'ein Hund'
+    """
+    return Prediction(np.zeros(1, np.int32), np.array([probability], np.float32), -math.log(probability), text)
+
+
 def rank_of(distribution: Distribution, label: int) -> int:
     """Rank of a label from 0, in the order of `to_prediction`.
 

@@ -32,7 +32,7 @@ REPLICA, FRONT = "Replica", "Front"
 TRIES = 5
 """Replicas that are asked for one answer at most, the last ones because those before died."""
 
-OPTIONS = ("bundle", "zoo", "threads", "memory_budget_mb", "token_file", "limits")
+OPTIONS = ("bundle", "zoo", "threads", "memory_budget_mb", "token_file", "limits", "trust_python")
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ def build(args: Mapping[str, Any]) -> Any:
     args:
         `bundle` is the premodel; its file lies on every node, or on a disk that all share. As in `premodel serve` there
         may be `zoo`, `threads`, `memory_budget_mb`, `token_file`, and `limits` by the names of `Limits`.
+        `trust_python`, true or false, has the Python code run that candidates name.
 
     Raises
     ------
@@ -77,6 +78,8 @@ def build(args: Mapping[str, Any]) -> Any:
     if unknown or "bundle" not in args:
         what = f"unknown argument {unknown[0]}" if unknown else "no bundle"
         raise OptionError(what, where="args of the application", allowed=", ".join(OPTIONS))
+    if not isinstance(args.get("trust_python", False), bool):
+        raise OptionError("trust_python must be true or false", given=args["trust_python"])
     limits = _limits(args.get("limits", {}))
     serve = _serve()
     replica = serve.deployment(
@@ -116,7 +119,13 @@ class Replica:
     """
 
     def __init__(self, args: Mapping[str, Any]) -> None:
-        premodel = Premodel(args["bundle"], args.get("threads"), args.get("zoo"), args.get("memory_budget_mb"))
+        premodel = Premodel(
+            args["bundle"],
+            args.get("threads"),
+            args.get("zoo"),
+            args.get("memory_budget_mb"),
+            trust_python=args.get("trust_python", False),
+        )
         if set(premodel.candidates) <= set(premodel.warm()):
             raise RunError("no candidate of the premodel can be opened", where=args["bundle"])
         token = None if args.get("token_file") is None else read_token(Path(args["token_file"]))

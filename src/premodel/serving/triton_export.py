@@ -100,13 +100,20 @@ def export_repository(path: Path, folder: Path, zoo: str | Path | None = None) -
     ModelError
         A model file is missing or not the profiled one, or is of several files.
     OptionError
-        The folder holds something else or cannot be written, or a name cannot be that of a model.
+        The folder holds something else or cannot be written, a name cannot be that of a model, or a candidate is Python
+        code.
     """
     folder = folder.absolute()
     bundle = read_bundle(path)
     candidates = [bundle.candidate(name) for name in bundle.policy.candidates]
     if any(one.model.runtime in EXPORTED_RUNTIMES for one in candidates):
         raise OptionError("this bundle is of an export", where=path, do="give the one that was trained")
+    callables = [one.name for one in candidates if one.model.call is not None]
+    if callables:
+        raise OptionError(
+            "Python code is not exported to Triton", where=path, given=f"candidate {callables[0]} of runtime python",
+            do="serve it with premodel serve --trust-python, or train without that candidate",
+        )  # fmt: skip
     networks = _networks(candidates)
     _check_names(path, networks)
     _check_own(folder)

@@ -15,10 +15,13 @@ from premodel.domains.base import IMAGE_TASK, Domain
 from premodel.domains.registry import domain_of
 from premodel.errors import ModelError
 from premodel.files import file_git_blob_sha1, file_sha256, is_regular
+from premodel.zoo.call import Call, WholeInput
 from premodel.zoo.label_files import WAITING
 
 ACTIVATIONS = ("softmax", "none", "sigmoid", "percent")
 MAX_DETAIL = 1 << 16
+WHOLE = "whole"
+"""What keys hold as the input of a candidate that takes the decoded input itself."""
 WEIGHTS = "weights_sha256"
 """The setting of an OpenVINO `.xml` that holds the digest of its `.bin`."""
 
@@ -81,7 +84,11 @@ class Model:
     threads:
         Threads of the runtime.
     providers, settings:
-        What the runtime is given; the backend defines which are allowed.
+        What the runtime is given; the backend defines which are allowed. A callable is given them by name.
+    call:
+        How a Python callable is called; None of a model file.
+    trusted:
+        Whether the user lets Python code run; neither written nor compared.
     """
 
     name: str
@@ -102,6 +109,8 @@ class Model:
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
     origin: Origin | None = None
     detail: int = 0
+    call: Call | None = None
+    trusted: bool = field(default=False, compare=False)
 
     @property
     def domain(self) -> Domain:
@@ -112,6 +121,16 @@ class Model:
     def is_remote(self) -> bool:
         """Does it run on another machine, so that its file need not be here."""
         return self.runtime in REMOTE_RUNTIMES
+
+    @property
+    def is_installed(self) -> bool:
+        """Is it a module of an installed package, which goes by its name and not with its file."""
+        return self.call is not None and self.call.module is not None
+
+    @property
+    def takes_whole(self) -> bool:
+        """Does it take the decoded input itself, and no tensor of it."""
+        return isinstance(self.input, WholeInput)
 
     @cached_property
     def file_digest(self) -> str:
@@ -195,7 +214,7 @@ class Candidate:
     @cached_property
     def input(self) -> Any:
         """The model's input with what the view changes."""
-        return self.domain.view_spec(self.model.input, self.view)
+        return self.model.input if self.model.takes_whole else self.domain.view_spec(self.model.input, self.view)
 
     @property
     def domain(self) -> Domain:
@@ -206,6 +225,11 @@ class Candidate:
     def threads(self) -> int:
         """Threads of the runtime."""
         return self.model.threads
+
+    @property
+    def input_summary(self) -> str:
+        """Its input in short, for a table."""
+        return "the decoded input" if self.model.takes_whole else self.domain.summary(self.input)
 
     @property
     def home(self) -> Candidate:
@@ -243,6 +267,12 @@ class Candidate:
         """The same candidate on another number of threads."""
         return replace(self, model=replace(self.model, threads=threads))
 
+    def with_trust(self, trusted: bool) -> Candidate:
+        """The same candidate, with the user's word on whether its Python code may run."""
+        if self.model.call is None or self.model.trusted == trusted:
+            return self
+        return replace(self, model=replace(self.model, trusted=trusted))
+
     def with_detail(self, detail: int) -> Candidate:
         """The same candidate of inputs that are decoded otherwise."""
         return replace(self, model=replace(self.model, detail=detail))
@@ -259,6 +289,7 @@ class Candidate:
             "threads": model.threads,
             "providers": model.providers,
             "settings": _lasting(model),
+            **_called(model),
         }
 
     def _answer(self) -> dict[str, Any]:
@@ -266,13 +297,14 @@ class Candidate:
         return {
             "digest": model.digest,
             "runtime": model.runtime,
-            "input": self.domain.input_key(self.input),
+            "input": WHOLE if model.takes_whole else self.domain.input_key(self.input),
             "label_offset": model.label_offset,
             "activation": model.activation,
             "labels": self.n_labels,
             "providers": model.providers,
             "settings": _lasting(model),
             **({"dropped_last": model.dropped_last} if model.dropped_last else {}),
+            **_called(model),
             **self.domain.answer_key(self.view),
         }
 
@@ -280,6 +312,12 @@ class Candidate:
 def require_file(model: Model) -> None:
     """Raise ModelError, saying how to get it, if the model file is not there; a remote model needs none here."""
     if not model.is_remote and not is_regular(model.file):
+        if model.is_installed and model.call is not None:
+            module = str(model.call.module)
+            raise ModelError(
+                f"module {module} of {model.name} is not installed", given=model.call.target,
+                do=f"install it with: pip install {module.partition('.')[0]} (or the package that brings it)",
+            )  # fmt: skip
         do = "put it there, or correct the manifest"
         if model.url:
             do = "fetch it with: premodel zoo pull ZOO --dest FOLDER, the folder of ZOO"
@@ -356,6 +394,11 @@ def toml_table(texts: Mapping[str, str]) -> str:
 def _lasting(model: Model) -> Mapping[str, Any]:
     """Settings that may change an answer or its time: not how long a server is waited for."""
     return {name: value for name, value in model.settings.items() if not (model.is_remote and name in WAITING)}
+
+
+def _called(model: Model) -> dict[str, Any]:
+    """What of a callable decides its answers, besides its source."""
+    return {} if model.call is None else {"call": model.call.to_json()}
 
 
 def _digest(parts: Mapping[str, Any]) -> str:

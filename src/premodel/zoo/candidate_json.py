@@ -36,6 +36,10 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
         "view": {name: value for name, value in _plain(asdict(candidate.view)).items() if value is not None},
         "labels": candidate.n_labels,
     }
+    if model.call is not None:
+        data["call"] = model.call.to_json()
+        if model.takes_whole:
+            del data["input"]
     if model.dropped_last:
         data["dropped_last"] = model.dropped_last
     if files := model.files_to_state:

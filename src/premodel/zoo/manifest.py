@@ -9,12 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from premodel.backends.external_data import MAX_FILES, is_inside
-from premodel.backends.registry import BACKENDS, EXPORTED_RUNTIMES, REMOTE_RUNTIMES
+from premodel.backends.registry import BACKENDS, CODE_RUNTIMES, EXPORTED_RUNTIMES, REMOTE_RUNTIMES
 from premodel.domains.base import IMAGE_TASK, Domain
 from premodel.domains.registry import domain_of, tasks
 from premodel.errors import ZooError
 from premodel.fields import Fields, is_json, is_text, read_toml, shown
 from premodel.zoo.calibration import read_calibration
+from premodel.zoo.call import Call, WholeInput, completed, read_call
 from premodel.zoo.candidate import ACTIVATIONS, MAX_DETAIL, Candidate, Model, Origin, check_further_files, require_file
 from premodel.zoo.label_files import MIN_LABELS, check_remote, read_label_file
 
@@ -64,7 +65,7 @@ class Zoo:
         raise ZooError("unknown candidate", where=self.file, given=name, allowed=names)
 
 
-def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
+def read_zoo(path: str | Path, require_files: bool = False, trust_python: bool = False) -> Zoo:
     """Read and check a manifest.
 
     Parameters
@@ -73,6 +74,8 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
         The manifest, TOML.
     require_files:
         Every model file must be there, and its entry state every further file that it reads.
+    trust_python:
+        Callables of this manifest may be imported and run; nothing is imported here.
 
     Raises
     ------
@@ -95,12 +98,16 @@ def read_zoo(path: str | Path, require_files: bool = False) -> Zoo:
         raise ZooError("no [[models]] entry", where=path, do="a zoo has at least one model")
     candidates: list[Candidate] = []
     for number, entry in enumerate(entries):
-        candidates.extend(_entry(entry, f"{path}: models[{number}]", path.parent, len(labels), task))
+        candidates.extend(_entry(entry, f"{path}: models[{number}]", path.parent, labels, task))
     _refuse_twins(candidates, path)
     if require_files:
         for candidate in candidates:
             require_file(candidate.model)
             check_further_files(candidate.model)
+    if trust_python:
+        candidates = [candidate.with_trust(True) for candidate in candidates]
+    if detail is None and any(candidate.model.takes_whole for candidate in candidates):
+        detail = 0
     if detail is None:
         detail = candidates[0].domain.detail([candidate.input for candidate in candidates])
     models = {id(one.model): replace(one.model, detail=detail) for one in candidates}
@@ -148,7 +155,7 @@ def _inside(fields: Fields, name: str, folder: Path) -> Path:
     return folder / path
 
 
-def _entry(entry: Any, where: str, folder: Path, n_labels: int, task: str) -> list[Candidate]:
+def _entry(entry: Any, where: str, folder: Path, labels: tuple[str, ...], task: str) -> list[Candidate]:
     """The candidates of one [[models]] entry: as the entry states, then one per view."""
     fields = Fields(entry, where)
     named = entry.get("name")
@@ -158,7 +165,12 @@ def _entry(entry: Any, where: str, folder: Path, n_labels: int, task: str) -> li
     domain = model.domain
     if model.runtime in EXPORTED_RUNTIMES:
         raise fields.fail("runtime", ", ".join(name for name in BACKENDS if name not in EXPORTED_RUNTIMES))
+    if model.call is not None:
+        model = replace(model, call=completed(model.call, labels, model.file, fields))
+    n_labels = len(labels)
     candidates = [Candidate(model, domain.plain_view(), n_labels)]
+    if model.takes_whole and fields.tables("views"):
+        raise fields.fail("views", "none: the callable takes the decoded input", "give it an input table")
     for number, item in enumerate(fields.tables("views")):
         view_fields = Fields(item, fields.where, fields.error, f"views[{number}].")
         view = domain.normal_view(domain.read_view(view_fields, view_fields.name("name")), model.input)
@@ -179,7 +191,9 @@ def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
     """The model of an entry, its views left to be read; the error class of `fields` if a field is wrong."""
     name = fields.name("name")
     activation = "none"
-    if domain_of(task).answers_labels or fields.has("output"):
+    if fields.value("runtime", None) in CODE_RUNTIMES and not fields.has("output"):
+        activation = "softmax"
+    elif domain_of(task).answers_labels or fields.has("output"):
         output = fields.table("output")
         activation = output.text("activation", allowed=ACTIVATIONS)
         output.done()
@@ -191,11 +205,13 @@ def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
         raise fields.fail("settings", "a table of strings, numbers, booleans, lists and tables")
     runtime = fields.text("runtime", allowed=tuple(BACKENDS))
     remote = runtime in REMOTE_RUNTIMES
+    call = read_call(fields) if runtime in CODE_RUNTIMES else None
+    whole = call is not None and not fields.has("input")
     model = Model(
         name=name,
-        file=folder / name if remote and not fields.has("file") else _inside(fields, "file", folder),
+        file=_file(fields, folder, name if remote else None, call),
         runtime=runtime,
-        input=domain_of(task).read_spec(fields.table("input")),
+        input=WholeInput() if whole else domain_of(task).read_spec(fields.table("input")),
         activation=activation,
         sha256=fields.digest("sha256", 64),
         git_blob_sha1=fields.digest("git_blob_sha1", 40),
@@ -209,10 +225,24 @@ def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
         task=task,
         files={PurePosixPath(name).as_posix(): digest.lower() for name, digest in files.items()},
         origin=_origin(fields.table("origin")) if fields.has("origin") else None,
+        call=call,
     )
     if remote:
         check_remote(fields, runtime, model.url, model.sha256, model.settings)
     return model
+
+
+def _file(fields: Fields, folder: Path, remote: str | None, call: Call | None) -> Path:
+    """The file of a model: stated, the name of a remote one, or the source of a callable."""
+    if fields.has("file"):
+        return _inside(fields, "file", folder)
+    if call is None:
+        return _inside(fields, "file", folder) if remote is None else folder / remote
+    file = call.locate(folder)
+    stated = Path(call.target.rpartition(":")[0])
+    if call.module is None and not stated.is_absolute() and not lies_beneath(file, folder):
+        raise fields.fail("callable", f"a file beneath {folder.resolve()}")
+    return file
 
 
 def _is_further_file(entry: tuple[Any, Any]) -> bool:

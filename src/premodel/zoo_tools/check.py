@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from premodel.backends.base import Tensor
+from premodel.backends.python_answers import UnknownAnswerError
 from premodel.clock import now_ms
 from premodel.errors import PremodelError, RunError, SampleError
 from premodel.profiling.datasets.base import Dataset
@@ -128,6 +129,7 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
                     _accuracy(opened, samples, check)
                 elif not opened.network.backend.recorded:
                     opened.predict(candidate.domain.decode(candidate.domain.synthetic()))
+                check.warnings.extend(opened.network.backend.notes())
             except PremodelError as error:
                 check.errors.append(str(error))
             yield check
@@ -136,12 +138,12 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
 
 
 def _describe(candidate: Candidate) -> CandidateCheck:
-    model, spec = candidate.model, candidate.input
+    model = candidate.model
     verified = [name for name in ("sha256", "git_blob_sha1") if getattr(model, name) is not None]
     return CandidateCheck(
         candidate=candidate.name,
         runtime=model.runtime,
-        input=candidate.domain.summary(spec),
+        input=candidate.input_summary,
         digest=", ".join(verified),
         warnings=[] if verified else ["the manifest states no digest: another file would go unnoticed"],
     )
@@ -159,6 +161,9 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
         try:
             tensor = opened.prepare(one, domain.shared(one))
             distribution = opened.distribution(tensor)
+        except UnknownAnswerError:  # counts as wrong, and is among the notes
+            ran.append(label)
+            continue
         except RunError as error:
             failures.append(str(error))
             continue

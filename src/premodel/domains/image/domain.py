@@ -133,6 +133,10 @@ class ImageDomain(Domain):
         """The resized crops."""
         return Pyramid(sample)
 
+    def plain(self, sample: Image) -> NDArray[np.uint8]:
+        """uint8 RGB (height, width, 3)."""
+        return sample.rgb
+
     def prepare(
         self,
         sample: Image,

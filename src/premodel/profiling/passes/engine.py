@@ -47,7 +47,7 @@ def measure_engine(candidate: Candidate, labels: Sequence[str], inputs: Sequence
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "engine.premodel"
             write_bundle(path, bundle, folder=candidate.model.file.absolute().parent)
-            with Premodel(path) as premodel:
+            with Premodel(path, trust_python=candidate.model.trusted) as premodel:
                 start_ms = now_ms()
                 for number in range(WARMUP_ANSWERS + ANSWERS):
                     latency_ms = premodel.predict(inputs[number % len(inputs)]).latency_ms

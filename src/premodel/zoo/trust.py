@@ -1,0 +1,25 @@
+"""Python code that a manifest or bundle names runs only where the user says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from premodel.errors import OptionError
+from premodel.zoo.candidate import Candidate
+
+
+def require_trust(candidates: Iterable[Candidate], where: object) -> None:
+    """Refuse candidates that run Python code which the user has not said to trust; nothing has been imported.
+
+    Raises
+    ------
+    OptionError
+        There is one; it is named with its callable.
+    """
+    for candidate in candidates:
+        call = candidate.model.call
+        if call is not None and not candidate.model.trusted:
+            raise OptionError(
+                f"candidate {candidate.name} runs the Python code {call.target}, which is not trusted", where=where,
+                given=candidate.model.file, do="read that code; to run it, give --trust-python (trust_python=True)",
+            )  # fmt: skip
