@@ -40,9 +40,9 @@ _LOADING = threading.RLock()
 class PythonBackend(Backend):
     """A function, an object with `__call__`, or what a factory made of it; opening it runs its module's code.
 
-    Who opens one has been told to trust it (see `premodel.runtime.candidate.open_backend`).
+    Who opens one has the user's word that it is trusted (see `premodel.runtime.candidate.open_backend`).
 
-    Settings: `callable` is the target; `arguments` are given to it by name; `factory` says that its result is what is
+    Settings: `callable` is the target; `arguments` are given to it by name; `factory` means that its result is what is
     called, which a class always is; `batch` that it takes a list of inputs and gives a list of answers; `label_map` and
     `labels` name what it answers, without labels it answers texts; `packages` are the versions that it was profiled
     with; `input` is shape and dtype of the tensor that it takes, absent if it takes the decoded input itself;

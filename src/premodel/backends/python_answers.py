@@ -39,9 +39,9 @@ class LabelReader:
     labels:
         Names of the zoo's labels.
     label_map:
-        What the callable says -> name of a label; several may name one, whose probabilities are added.
+        What the callable answers -> name of a label; several may name one, whose probabilities are added.
     activation:
-        As the manifest says: what the numbers are.
+        As the manifest states: what the numbers are.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class LabelReader:
         UnknownAnswerError
             The answer is no label.
         RunError
-            It is none of what a callable may answer, or its numbers are not what the activation says.
+            It is none of what a callable may answer, or its numbers are not what the activation states.
         """
         if isinstance(answer, Mapping):
             return self._row(self._of_mapping(answer))

@@ -21,7 +21,7 @@ REMOTE_RUNTIMES = ("oip", "triton")
 """These predict in another process, most often on another machine: there is no model file to open here, and no meter
 or clock here sees their work."""
 CODE_RUNTIMES = ("python",)
-"""These run code that a manifest names: never unless the user says so."""
+"""These run code that a manifest names: never unless the user asks for it."""
 EXPORTED_RUNTIMES = ("triton",)
 """These are in bundles that `premodel export` wrote; no manifest names them."""
 

@@ -106,7 +106,7 @@ def open_backend(candidate: Candidate) -> Backend:
 
 
 def _call_settings(candidate: Candidate, call: Call) -> dict[str, Any]:
-    """What the backend of Python callables is told."""
+    """What the backend of Python callables is given."""
     model, spec = candidate.model, candidate.input
     settings = {
         "callable": call.target,

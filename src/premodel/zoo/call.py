@@ -1,4 +1,4 @@
-"""What a manifest says of a Python callable."""
+"""What a manifest states of a Python callable."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Call:
     batch:
         It takes a list of inputs, and gives a list of answers.
     label_map:
-        What it says -> name of a label.
+        What it answers -> name of a label.
     labels:
         Names of the zoo's labels, in their order: another order is another candidate.
     packages:
@@ -69,7 +69,7 @@ class Call:
 
 
 def read_call(fields: Fields) -> Call:
-    """Read what a manifest entry says, or the table that a store or bundle keeps.
+    """Read what a manifest entry states, or the table that a store or bundle keeps.
 
     Raises
     ------

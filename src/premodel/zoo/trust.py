@@ -1,4 +1,4 @@
-"""Python code that a manifest or bundle names runs only where the user says so."""
+"""Python code that a manifest or bundle names runs only where the user asks for it."""
 
 from __future__ import annotations
 
