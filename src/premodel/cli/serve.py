@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps({"url": server.url, **describe(service)}), flush=True)
         print(f"premodel serve: {service.name} at {server.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
-        server.run(app, limits)
+        server.run(app, limits, service.metrics.bad_request)
         if service.hung:  # a thread that runs on would keep the process
             print("premodel serve: stopped, although a worker had not ended", file=sys.stderr, flush=True)
             os._exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -54,11 +54,11 @@ class Server:
     key: Path | None
     doors: Doors
 
-    def run(self, app: ASGIApp, limits: Limits) -> None:
-        """Serve until asked to stop."""
+    def run(self, app: ASGIApp, limits: Limits, count_bad: Callable[[str], None] | None = None) -> None:
+        """Serve until asked to stop; `count_bad` as for `run_server`."""
         from premodel.serving.server import run_server
 
-        run_server(app, self.listener, limits, self.cert, self.key)
+        run_server(app, self.listener, limits, self.cert, self.key, count_bad)
 
 
 def read_access(args: argparse.Namespace) -> str | None:

@@ -123,7 +123,7 @@ class Doors:
 
     def takes_origin(self, origin: str, host: str) -> bool:
         """Is an Origin header that of the server's own page, or one of these."""
-        own = urlsplit(origin).netloc.lower() if "://" in origin else ""
+        own = origin.partition("://")[2].lower()
         return bool(own and own == host.strip().lower()) or origin.lower().rstrip("/") in self.origins
 
 

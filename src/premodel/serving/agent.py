@@ -19,10 +19,9 @@ from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, sentence
 from premodel.serving.access import BearerToken, Doors, HeaderLimit, OwnNames
 from premodel.serving.board import Board
-from premodel.serving.body import BodyTooLargeError
 from premodel.serving.limits import Limits
 from premodel.serving.received import receive
-from premodel.serving.refusals import error_response, http_error, overloaded, unexpected
+from premodel.serving.refusals import error_response, http_error, input_error, overloaded, unexpected
 from premodel.serving.signature import VERSION
 from premodel.version import __version__
 
@@ -139,10 +138,8 @@ class _Endpoints:
         """Whose mistake it is decides the status code."""
         if isinstance(error, TimeoutError):
             return error_response(504, sentence("no answer in time", given=f"{self._limits.timeout_s:g} s"))
-        if isinstance(error, ClientDisconnect):
-            return error_response(400, "client went away")
-        if isinstance(error, InputError):
-            return error_response(413 if isinstance(error, BodyTooLargeError) else 400, str(error))
+        if isinstance(error, InputError | ClientDisconnect):
+            return input_error(error)
         logger.error("%s", error)
         return error_response(500, str(error))
 

@@ -21,12 +21,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, sentence
 from premodel.serving.access import BearerToken, Doors, HeaderLimit, OwnNames
-from premodel.serving.body import BodyTooLargeError
 from premodel.serving.openapi import openapi_document
 from premodel.serving.page import page_routes
 from premodel.serving.prometheus import CONTENT_TYPE
 from premodel.serving.received import Received, receive
-from premodel.serving.refusals import error_response, http_error, overloaded, unexpected
+from premodel.serving.refusals import error_response, http_error, input_error, overloaded, unexpected
 from premodel.serving.service import Replied, Service, WaitedTooLongError
 from premodel.serving.signature import PLATFORM, VERSION
 from premodel.version import __version__
@@ -216,8 +215,7 @@ class _Endpoints:
             return error_response(408, "request did not arrive in time", {"connection": "close"})
         if isinstance(error, InputError | ClientDisconnect):
             metrics.rejected("input")
-            message = "client went away" if isinstance(error, ClientDisconnect) else str(error)
-            return error_response(413 if isinstance(error, BodyTooLargeError) else 400, message)
+            return input_error(error)
         logger.error("%s", error)
         return error_response(500, str(error))
 

@@ -30,8 +30,8 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
         The client went away.
     """
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > max_bytes:
-        raise BodyTooLargeError(f"{length} bytes", max_bytes)
+    if length.isdecimal() and (len(length) > 18 or int(length) > max_bytes):
+        raise BodyTooLargeError(f"{length[:40]} bytes", max_bytes)
     chunks: list[bytes] = []
     size, more = 0, True
     while more:

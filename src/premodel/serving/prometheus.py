@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from premodel.runtime.answer import Answer
 from premodel.serving.drift import Drift
+from premodel.serving.refusals import BAD_KINDS
 from premodel.serving.shadow import OUTCOMES
 from premodel.serving.signature import STAGES
 
@@ -68,6 +69,11 @@ class Metrics:
             "premodel_unanswered", "Inputs on which every candidate failed", registry=self._registry
         )
         self._rejected = Counter("premodel_rejected", "Refused requests", ["reason"], registry=self._registry)
+        bad = Counter(
+            "premodel_bad_requests", "Requests refused for their HTTP, by what was wrong", ["kind"],
+            registry=self._registry,
+        )  # fmt: skip
+        self._bad = {kind: bad.labels(kind) for kind in BAD_KINDS}
         shadow = Counter(
             "premodel_shadow", "Images drawn for the shadow check, by outcome", ["outcome"], registry=self._registry
         )
@@ -115,6 +121,10 @@ class Metrics:
     def rejected(self, reason: str) -> None:
         """Count a refused request; `reason` is one of REASONS."""
         self._rejected.labels(reason).inc()
+
+    def bad_request(self, kind: str) -> None:
+        """Count a request that was no good HTTP; `kind` is one of BAD_KINDS."""
+        self._bad[kind].inc()
 
     def responded(self, code: int, latency_ms: float) -> None:
         """Count an infer request with its status code."""

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from premodel.errors import OptionError
-from premodel.serving.http import BoundedProtocol
+from premodel.serving.http import BadRequests, BoundedProtocol
 from premodel.serving.limits import Limits
+from premodel.serving.log import CountedLog
 
 KEEP_ALIVE_S = 30
+PATIENCE_S = 10.0
+"""For a head, for the rest of a request that was answered, and for a client that does not read; see `http`."""
 BACKLOG = 512
+logger = logging.getLogger(__name__)
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -75,12 +83,25 @@ def check_tls(cert: Path | None, key: Path | None) -> None:
 
 
 def run_server(
-    app: ASGIApp, listener: socket.socket, limits: Limits, cert: Path | None = None, key: Path | None = None
+    app: ASGIApp,
+    listener: socket.socket,
+    limits: Limits,
+    cert: Path | None = None,
+    key: Path | None = None,
+    count_bad: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; then take nothing new, answer what was accepted, and return."""
+    """Serve until SIGINT or SIGTERM; then take nothing new, answer what was accepted, and return.
+
+    Parameters
+    ----------
+    count_bad:
+        Called with one of `refusals.BAD_KINDS` for every request that is refused before the app sees it.
+    """
+    log = CountedLog(logger)
+    http = partial(BoundedProtocol, bad=BadRequests(log, count_bad), patience_s=min(PATIENCE_S, limits.timeout_s))
     config = uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=cast(Any, http),
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -95,8 +116,56 @@ def run_server(
         ssl_certfile=cert,
         ssl_keyfile=key,
     )
-    with _quiet_signals():
-        uvicorn.Server(config).run(sockets=[listener])
+    with _quiet_signals(), _one_line():
+        _Server(config, log).run(sockets=[listener])
+    log.tell_all()
+
+
+class _Server(uvicorn.Server):
+    """A server whose log tells the errors of connections in counted lines."""
+
+    def __init__(self, config: uvicorn.Config, log: CountedLog) -> None:
+        super().__init__(config)
+        self._log = log
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        asyncio.get_running_loop().set_exception_handler(self._on_error)
+        await super().startup(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % 10 == 0:
+            self._log.tell_due()
+        return await super().on_tick(counter)
+
+    def _on_error(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        """What the loop caught: an error of a connection is its client's or the network's."""
+        error = context.get("exception")
+        if isinstance(error, OSError):
+            self._log.note("connection", f"connection failed ({error.strerror or type(error).__name__})")
+        else:
+            loop.default_exception_handler(dict(context))
+
+
+class _OneLine(logging.Filter):
+    """Tells a request that was ended with the server in one line, where uvicorn shows a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record; all are let through."""
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            record.msg, record.args, record.exc_info = "a request was ended with the server", (), None
+        return True
+
+
+@contextmanager
+def _one_line() -> Generator[None]:
+    log, filtering = logging.getLogger("uvicorn.error"), _OneLine()
+    log.addFilter(filtering)
+    try:
+        yield
+    finally:
+        log.removeFilter(filtering)
 
 
 @contextmanager
