@@ -143,6 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client ended its half: what it sent whole is answered, what it did not is refused."""
         self._line.client_ended = True
+        self._line.flush()  # an answer without a body may still be held, and the loop would close below it
         if self.scheme == "https" or self.transport.is_closing():
             return False
         self._unset_keepalive_if_required()

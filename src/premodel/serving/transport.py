@@ -34,21 +34,22 @@ class OnePiece:
             data, self._held = self._held + data, b""
         elif data.startswith(b"HTTP/1.1 2"):
             self._held = data
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.flush)
             return
         self._transport.write(data)
 
     def write_eof(self) -> None:
         """End our half, after what was held back."""
-        self._send()
+        self.flush()
         self._transport.write_eof()
 
     def close(self) -> None:
         """Close, after what was held back."""
-        self._send()
+        self.flush()
         self._transport.close()
 
-    def _send(self) -> None:
+    def flush(self) -> None:
+        """Send what is held back."""
         if self._held:
             self.write(b"")
 
@@ -114,7 +115,7 @@ class Lingering(OnePiece):
         if self.client_ended or not self._transport.can_write_eof():
             self.close_at_once()
             return
-        self._send()
+        self.flush()
         self._closing = True
         self._transport.write_eof()
         self.resume_reading()
@@ -124,7 +125,7 @@ class Lingering(OnePiece):
     def close_at_once(self) -> None:
         """Send what there is and close."""
         if not self._transport.is_closing():
-            self._send()
+            self.flush()
             self._closing = True
             self._transport.close()
         self.lost()
