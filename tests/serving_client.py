@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -81,11 +82,17 @@ def png(width: int, height: int) -> bytes:
 
 
 @contextmanager
-def running(*words: object, command: str = "serve", port: int = 0) -> Generator[tuple[str, subprocess.Popen[str]]]:
-    """`premodel serve`, or another that listens, in a process of its own, on a free port; stopped at the end."""
+def running(
+    *words: object, command: str = "serve", port: int = 0, log: Path | None = None
+) -> Generator[tuple[str, subprocess.Popen[str]]]:
+    """`premodel serve`, or another that listens, in a process of its own, on a free port; stopped at the end.
+
+    `log` is a file for what it writes on stderr.
+    """
     given = [command, *map(str, words), "--port", str(port), "--json"]
+    stderr = subprocess.PIPE if log is None else log.open("w")
     process = subprocess.Popen(
-        [sys.executable, "-m", "premodel.cli.main", *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "premodel.cli.main", *given], stdout=subprocess.PIPE, stderr=stderr, text=True
     )
     try:
         assert process.stdout is not None
@@ -97,6 +104,8 @@ def running(*words: object, command: str = "serve", port: int = 0) -> Generator[
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
+        if not isinstance(stderr, int):
+            stderr.close()
 
 
 def _numbers(data: bytes, tensor: Mapping[str, Any]) -> list[float]:

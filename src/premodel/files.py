@@ -55,6 +55,19 @@ def is_regular(path: Path) -> bool:
         return False
 
 
+FileMark = tuple[int, int, int, int]
+"""Device, inode, size and time of the last change of a file; one that was written to has another."""
+
+
+def file_mark(path: Path) -> FileMark | None:
+    """What shows, without reading it, that a file was changed or replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Write a file whole or not at all: gives the path of a new file, which takes the place of `path` at the end.

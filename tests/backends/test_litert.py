@@ -90,3 +90,18 @@ print(len(wrote))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     lines = [line for line in done.stderr.splitlines() if "Warning" not in line]
     assert sorted(int(line) for line in lines) == list(range(int(done.stdout)))
+
+
+@pytest.mark.parametrize("provider", ["xnnpack", "builtin"])
+def test_a_file_that_changes_or_shrinks_under_an_open_model_does_not_matter(tmp_path: Path, provider: str) -> None:
+    file = tmp_path / "m.tflite"
+    write_tflite(file, WEIGHTS, BIAS, (1, 4, 4, 3))
+    backend = LitertBackend.open(file, threads=1, providers=[provider])
+    tensor = RNG.random((1, 4, 4, 3)).astype(np.float32)
+    before = backend.predict(tensor)
+    content = file.read_bytes()
+    with file.open("r+b") as stream:
+        stream.write(content.replace(BIAS.tobytes(), bytes(BIAS.nbytes)).replace(WEIGHTS.tobytes(), b""))
+    np.testing.assert_array_equal(backend.predict(tensor), before)
+    file.write_bytes(b"")
+    np.testing.assert_array_equal(backend.predict(tensor), before)

@@ -159,3 +159,21 @@ def test_a_batch_that_the_file_leaves_open_and_cannot_take(tmp_path: Path) -> No
     backend = OnnxBackend.open(fixed, threads=1)
     assert backend.free_batch
     assert not backend.takes_batches((1, 3, 4, 4))
+
+
+@pytest.mark.parametrize("location", ["m.data", "weights/m.data"])
+def test_external_weights_that_change_or_shrink_under_an_open_model_do_not_matter(
+    tmp_path: Path, location: str
+) -> None:
+    file = tmp_path / "m.onnx"
+    bias = RNG.normal(0, 1, 5).astype(np.float32)
+    write_onnx(file, WEIGHTS, bias, [1, 3, 4, 4], external=location)
+    backend = OnnxBackend.open(file, threads=1)
+    tensor = RNG.random((1, 3, 4, 4)).astype(np.float32)
+    before = backend.predict(tensor)
+    data = tmp_path / location
+    with data.open("r+b") as stream:
+        stream.write(bytes(data.stat().st_size))
+    np.testing.assert_array_equal(backend.predict(tensor), before)
+    data.write_bytes(b"")
+    np.testing.assert_array_equal(backend.predict(tensor), before)

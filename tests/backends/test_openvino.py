@@ -192,3 +192,22 @@ def test_a_tflite_file_answers_as_under_litert(tmp_path: Path) -> None:
 def test_weights_are_stated_of_an_xml_only(file: Path) -> None:
     with pytest.raises(OptionError, match=r"settings\.weights_sha256 goes with an \.xml only"):
         OpenvinoBackend.open(file, threads=1, settings={"weights_sha256": "0" * 64})
+
+
+@pytest.mark.parametrize("kind", ["ir", "external"])
+def test_weights_that_change_or_shrink_under_an_open_model_do_not_matter(tmp_path: Path, ir: Path, kind: str) -> None:
+    file, weights = ir, ir.with_suffix(".bin")
+    settings = {"weights_sha256": file_sha256(weights)}
+    if kind == "external":
+        file, weights, settings = tmp_path / "e.onnx", tmp_path / "e.data", {}
+        write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], external=weights.name)
+    backend = OpenvinoBackend.open(file, threads=1, settings=settings)
+    tensor = RNG.random((1, 3, 4, 4)).astype(np.float32)
+    before = backend.predict(tensor)
+    with weights.open("r+b") as stream:
+        stream.write(bytes(weights.stat().st_size))
+    backend.resize((1, 3, 4, 4))  # compiles anew
+    np.testing.assert_array_equal(backend.predict(tensor), before)
+    weights.write_bytes(b"")
+    backend.resize((1, 3, 4, 4))
+    np.testing.assert_array_equal(backend.predict(tensor), before)

@@ -30,7 +30,7 @@ BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 
 def rounds(folder: Path, share: float, only: str, seed: int) -> Iterator[Finding]:
-    """Try every fault, `share` of the full number of times; the fuzzers' seeds begin at `seed`."""
+    """Try every fault, `share` of the full number of times; `seed` is the fuzzers' first, and the kills'."""
 
     def times(full: int) -> int:
         return max(1, round(full * share))
@@ -40,12 +40,12 @@ def rounds(folder: Path, share: float, only: str, seed: int) -> Iterator[Finding
 
     start = Start(folder)
     tasks: dict[str, Callable[[], Finding]] = {
-        "kill profile": lambda: kills.kill_profile(start.small, folder, times(80)),
-        "kill train": lambda: kills.kill_train(start.store, folder, times(60)),
-        "kill package": lambda: kills.kill_writer(*start.large, folder, times(80)),
-        "kill pull": lambda: kills.kill_pull(folder, times(60)),
-        "kill outputs": lambda: kills.kill_outputs(start.store, folder, times(160)),
-        "kill migration": lambda: kills.kill_migration(start.store, folder, times(60)),
+        "kill profile": lambda: kills.kill_profile(start.small, folder, times(80), seed),
+        "kill train": lambda: kills.kill_train(start.store, folder, times(60), seed),
+        "kill package": lambda: kills.kill_writer(*start.large, folder, times(80), seed),
+        "kill pull": lambda: kills.kill_pull(folder, times(60), seed),
+        "kill outputs": lambda: kills.kill_outputs(start.store, folder, times(160), seed),
+        "kill migration": lambda: kills.kill_migration(start.store, folder, times(60), seed),
         "disk profile": lambda: shortage.fill_disk(start.small, folder, times(10)),
         "disk train": lambda: shortage.fill_disk_at_train(start.store, folder, times(10)),
         "read-only": lambda: shortage.read_only(start.small, start.store, start.bundle, folder),
@@ -150,7 +150,7 @@ def _row(found: Finding) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Try every fault; write the table.")
     parser.add_argument("--share", type=float, default=1.0, help="of the full number of times (a quick look: 0.05)")
-    parser.add_argument("--seed", type=int, default=0, help="first seed of the fuzzers (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="first seed of the fuzzers, and of the kills (default: 0)")
     parser.add_argument(
         "--only", default="", help="those whose name has this in it; only their rows of the page are replaced"
     )

@@ -40,10 +40,10 @@ while True:
 """
 
 
-def kill_profile(small: SmallZoo, folder: Path, times: int) -> Finding:
+def kill_profile(small: SmallZoo, folder: Path, times: int, seed: int = 0) -> Finding:
     """Kill it, run it again, and so on; a store that gets finished is checked and a new one begun."""
     found = Finding("`kill -9` of `profile`", "at a random moment of its run, then the same command again")
-    rng = random.Random(1)
+    rng = random.Random(100 * seed + 1)
     finished, kept, number = 0, 0, 0
     store = folder / "kill0.db"
     while found.times < times:
@@ -89,12 +89,12 @@ def _finish(small: SmallZoo, store: Path, found: Finding) -> None:
     found.expect(bool(np.array_equal(tables.correct("top1").sum(0), right)), "an answer is not the model's")
 
 
-def kill_train(store: Path, folder: Path, times: int) -> Finding:
+def kill_train(store: Path, folder: Path, times: int, seed: int = 0) -> Finding:
     """Kill it while it trains and packages; the file is absent or whole, and once there it stays whole."""
     found = Finding(
         "`kill -9` of `train`", "at a random moment of training and packaging, over an older bundle half the time"
     )
-    rng = random.Random(2)
+    rng = random.Random(100 * seed + 2)
     out, words = folder / "killed.premodel", ("--policy", "cascade", "--embed")
     start = time.monotonic()
     done = run("train", store, "--out", out, *words)
@@ -131,13 +131,13 @@ def _whole(path: Path, found: Finding) -> None:
         found.failures.append(f"a half-written bundle: {error}")
 
 
-def kill_writer(first: Path, second: Path, folder: Path, times: int) -> Finding:
+def kill_writer(first: Path, second: Path, folder: Path, times: int, seed: int = 0) -> Finding:
     """Kill a process that does nothing but replace one embedding bundle by another."""
     found = Finding(
         "`kill -9` while packaging",
         "a process that writes two large bundles by turns to one path, killed at a random moment",
     )
-    rng = random.Random(3)
+    rng = random.Random(100 * seed + 3)
     goal = folder / "goal.premodel"
     sizes: dict[int, int] = {}
     for _ in range(times):
@@ -161,10 +161,10 @@ def kill_writer(first: Path, second: Path, folder: Path, times: int) -> Finding:
     return found
 
 
-def kill_pull(folder: Path, times: int) -> Finding:
+def kill_pull(folder: Path, times: int, seed: int = 0) -> Finding:
     """Kill it while it downloads; what has a model's name is whole, and the next run goes on."""
     found = Finding("`kill -9` of `zoo pull`", "at a random moment of downloading, then the same command again")
-    rng = random.Random(4)
+    rng = random.Random(100 * seed + 4)
     contents = [np.random.default_rng(number).bytes(6 << 20) for number in range(3)]
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         os.environ.pop(name, None)
@@ -230,14 +230,14 @@ def _pull_manifest(folder: Path, contents: list[bytes], urls: list[str]) -> Path
     return folder / "zoo.toml"
 
 
-def kill_outputs(store: Path, folder: Path, times: int) -> Finding:
+def kill_outputs(store: Path, folder: Path, times: int, seed: int = 0) -> Finding:
     """Kill whatever writes one file from a store; the file is the old one, or whole, and nothing else can be seen."""
     found = Finding(
         "`kill -9` of `store export` and `report`",
         "to CSV, Parquet, a new store and an older one, and a page; at a random moment of a run, over an older file "
         "half the time",
     )
-    rng = random.Random(9)
+    rng = random.Random(100 * seed + 9)
     place = folder / "outputs"
     place.mkdir()
     kinds = {
@@ -313,10 +313,10 @@ def _in_child(words: Sequence[object], seconds: float | None) -> int:
         time.sleep(0.002)
 
 
-def kill_migration(store: Path, folder: Path, times: int) -> Finding:
+def kill_migration(store: Path, folder: Path, times: int, seed: int = 0) -> Finding:
     """Kill the opening of a store of an older schema version; afterwards it opens, and holds what it held."""
     found = Finding("`kill -9` of a migration", "a store of schema version 2 opened, killed at a random moment")
-    rng = random.Random(10)
+    rng = random.Random(100 * seed + 10)
     before = answers(store)
     old = folder / "old.db"
     shutil.copyfile(store, old)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -69,7 +70,9 @@ def test_every_output_and_metric_is_named() -> None:
         assert f"`{output}`" in DOCS
     metrics = Metrics(["a"])
     metrics.watch(lambda: 0, lambda: 0)
-    metrics.watch_drift(Drift(Reference({"a": 1}, (), (1,))))
+    drift = Drift(Reference({"a": 1}, (), (1,)))
+    premodel = SimpleNamespace(candidates=["a"], unavailable={}, losses={"a": 0})
+    metrics.watch_served(lambda: SimpleNamespace(premodel=premodel, drift=drift))
     metrics.responded(200, 1)
     names = set(re.findall(r"^# TYPE (\w+) (?:counter|histogram|gauge)", metrics.text().decode(), re.MULTILINE))
     names = {name for name in names if not name.endswith("_created")}

@@ -400,7 +400,7 @@ def test_it_is_not_ready_while_no_worker_moves(made: Made, serving: Any) -> None
 
 
 def test_the_end_does_not_wait_for_a_worker_that_hangs(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("premodel.serving.service.STOP_S", 0.1)
+    monkeypatch.setattr("premodel.serving.workers.STOP_S", 0.1)
     service = Service(Premodel(made.path), "small", Limits(workers=1, timeout_s=0.1))
     release = threading.Event()
     service.start()

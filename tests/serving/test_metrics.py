@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import premodel
+from aside import aside
 from bundles import Made
 from serving_client import INFER, binary_request, samples
 
@@ -52,11 +53,8 @@ def test_a_candidate_that_fails_is_counted_and_another_answers(made: Made, servi
     image = made.small.images[0]
     with premodel.load(made.path) as clf:
         first = clf.predict(image).candidate
-    with serving(made.path) as (client, service):
-        service._warm.result(timeout=30)
-        index = made.policy.candidates.index(first or "")
-        service.premodel._candidates._opened[index] = None
-        service.premodel._candidates.unavailable[index] = "gone"
+    gone = made.small.zoo.parent / "models" / f"{first}.npz"
+    with aside(gone), serving(made.path) as (client, _):
         assert client.post(INFER, content=image.read_bytes(), headers=RAW).status_code == 200
         found = samples(client)
     assert found["premodel_candidate_failures_total", first or ""] == 1

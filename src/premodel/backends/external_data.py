@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
@@ -35,6 +38,37 @@ def is_inside(name: str) -> bool:
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     leads_out = posix.is_absolute() or windows.drive or windows.root or ".." in (*posix.parts, *windows.parts)
     return bool(posix.parts) and "\0" not in name and not leads_out
+
+
+@contextmanager
+def own_copy(file: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A copy of a model file and its further files, gone at the end; the file itself where it has no further ones.
+
+    Runtimes map further files into memory, where they change with the file, and end the process when it shrinks. What
+    was mapped of a copy that is gone stays as it was.
+
+    Raises
+    ------
+    ModelError
+        It cannot be copied.
+    """
+    if not names:
+        yield file
+        return
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="premodel-"))
+    except OSError as error:
+        raise ModelError(f"model file cannot be copied ({error.strerror})", where=file) from error
+    try:
+        try:
+            for name in (file.name, *names):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file.parent / name, folder / name)
+        except OSError as error:
+            raise ModelError(f"model file cannot be copied ({error.strerror})", where=file.parent / name) from error
+        yield folder / file.name
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def onnx_files(file: Path) -> tuple[str, ...]:

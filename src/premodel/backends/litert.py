@@ -22,7 +22,7 @@ from premodel.backends.base import (
     refuse_foreign,
     require_model_file,
 )
-from premodel.backends.external_data import tflite_files
+from premodel.backends.external_data import own_copy, tflite_files
 from premodel.errors import ModelError, OptionError, RunError
 
 PROVIDERS = ("xnnpack", "builtin")
@@ -42,7 +42,7 @@ class LitertBackend(Backend):
     extra: ClassVar[str] = "litert"
     package: ClassVar[str] = "ai-edge-litert"
 
-    def __init__(self, interpreter: Any, output: Mapping[str, Any]) -> None:
+    def __init__(self, interpreter: Any, output: Mapping[str, Any], content: bytes | None = None) -> None:
         inputs = interpreter.get_input_details()
         self.input = _spec(inputs[0])
         self.output = _spec(output)
@@ -50,6 +50,7 @@ class LitertBackend(Backend):
         self._output_index = int(output["index"])
         self._shape: tuple[int, ...] = tuple(int(side) for side in inputs[0]["shape"])
         self._interpreter: Any | None = interpreter
+        self._content = content  # the interpreter reads weights from it
         self._lock = Lock()
 
     @classmethod
@@ -71,11 +72,15 @@ class LitertBackend(Backend):
         if provider == "builtin":
             resolver = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
-            with _without_chatter():
+            with own_copy(file, tflite_files(file)) as place, _without_chatter():
+                content = file.read_bytes() if place == file else None  # a mapped file would change under us
                 interpreter = litert.Interpreter(
-                    model_path=str(file), num_threads=threads, experimental_op_resolver_type=resolver
-                )
+                    model_path=None if content else str(place), model_content=content, num_threads=threads,
+                    experimental_op_resolver_type=resolver,
+                )  # fmt: skip
                 interpreter.allocate_tensors()
+        except OSError as error:
+            raise ModelError(f"model file cannot be read ({error.strerror})", where=file) from error
         except (ValueError, RuntimeError, TypeError) as error:
             raise ModelError(f"model file cannot be opened ({error})", where=file, given="runtime litert") from error
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -84,7 +89,7 @@ class LitertBackend(Backend):
         chosen = choose_output(
             file, {str(output["name"]): _spec(output).shape for output in outputs}, settings.get("output")
         )
-        return cls(interpreter, outputs[chosen])
+        return cls(interpreter, outputs[chosen], content)
 
     @classmethod
     def further_files(cls, file: Path) -> tuple[str, ...]:
@@ -131,7 +136,7 @@ class LitertBackend(Backend):
     def close(self) -> None:
         """Drop the interpreter."""
         with self._lock:
-            self._interpreter = None
+            self._interpreter = self._content = None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from premodel.backends.base import (
     refuse_foreign,
     require_model_file,
 )
-from premodel.backends.external_data import onnx_files
+from premodel.backends.external_data import onnx_files, own_copy
 from premodel.backends.onnx_notes import quantised
 from premodel.errors import ModelError, OptionError, RunError
 
@@ -92,12 +92,13 @@ class OnnxBackend(Backend):
         refuse_foreign(file)
         failures = runtime_failures()
         try:
-            session = onnxruntime.InferenceSession(
-                str(file),
-                sess_options=_options(onnxruntime, threads, bool(settings.get("spinning", False))),
-                providers=list(providers or DEFAULT_PROVIDERS),
-                enable_fallback=0,  # else a failure prints to stdout and another provider is measured unasked
-            )
+            with own_copy(file, onnx_files(file)) as place:
+                session = onnxruntime.InferenceSession(
+                    str(place),
+                    sess_options=_options(onnxruntime, threads, bool(settings.get("spinning", False))),
+                    providers=list(providers or DEFAULT_PROVIDERS),
+                    enable_fallback=0,  # else a failure prints to stdout and another provider is measured unasked
+                )
         except failures as error:
             raise ModelError(f"model file cannot be opened ({error})", where=file, given="runtime onnx") from error
         refused = [provider for provider in providers if provider not in session.get_providers()]

@@ -42,8 +42,8 @@ class OpenvinoBackend(Backend):
     Left to itself OpenVINO computes in half precision wherever the processor can, so that one manifest would give
     different answers on different machines; here that has to be asked for. A network whose activations are quantised
     to 16 bits is refused: OpenVINO 2026.4 runs it without an error and answers almost at random.
-    An `.xml` holds no weights: without the
-    digest of the `.bin`, changed weights would be taken for the model that was profiled.
+    An `.xml` holds no weights: without the digest of the `.bin`, changed weights would be taken for the model that was
+    profiled. Files are read, not mapped: mapped weights change with the file, and end the process when it shrinks.
     """
 
     name: ClassVar[str] = "openvino"
@@ -188,11 +188,13 @@ def _read(file: Path, settings: Mapping[str, Any]) -> Any:
 
         weights = file.with_suffix(".bin")
         _check_weights(file, weights, settings.get("weights_sha256"))
-        return openvino.Core().read_model(str(file), str(weights))
+        core = openvino.Core()
+        core.set_property({"ENABLE_MMAP": False})
+        return core.read_model(str(file), str(weights))
     from openvino.frontend import FrontEndManager
 
     reader = FrontEndManager().load_by_framework("tflite" if _is_tflite(file) else "onnx")
-    return reader.convert(reader.load(str(file)))
+    return reader.convert(reader.load(str(file), enable_mmap=False))
 
 
 def _is_ir(file: Path) -> bool:

@@ -21,6 +21,7 @@ EXAMPLE = """example:
 
 Open Inference Protocol v2 (tritonclient, KServe clients), a page at /, Prometheus metrics at /metrics, OpenAPI at
 /openapi.json. Off this machine's own address a token is wanted. SIGTERM and Ctrl-C answer what was accepted, then stop.
+SIGHUP loads the bundle again; the old one answers until the new one is ready.
 """
 
 
@@ -52,19 +53,33 @@ def run(args: argparse.Namespace) -> int:
     """Load, listen, serve until asked to stop."""
     token = read_access(args)
     from premodel.serving.app import describe, make_app
+    from premodel.serving.served import Served
     from premodel.serving.service import Service
     from premodel.serving.shadow import Shadow
 
     limits = _limits(args)
-    premodel = Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb, args.trust_python)
+    name = Path(args.bundle).stem
+
+    def opened() -> tuple[Premodel, Shadow | None]:
+        premodel = Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb, args.trust_python)
+        try:
+            return premodel, None if args.shadow is None else Shadow(premodel, args.shadow)
+        except BaseException:
+            premodel.close()
+            raise
+
+    def reopened() -> Served:
+        premodel, shadow = opened()
+        return Served(premodel, name, shadow)
+
+    premodel, shadow = opened()
     with premodel, listening(args, token) as server:
-        shadow = None if args.shadow is None else Shadow(premodel, args.shadow)
-        service = Service(premodel, Path(args.bundle).stem, limits, shadow)
+        service = Service(premodel, name, limits, shadow, reopened)
         app = make_app(service, token, server.doors)
         if args.json:
             print(json.dumps({"url": server.url, **describe(service)}), flush=True)
         print(f"premodel serve: {service.name} at {server.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
-        server.run(app, limits, service.metrics.bad_request)
+        server.run(app, limits, service.metrics.bad_request, service.reload_soon)
         if service.hung:  # a thread that runs on would keep the process
             print("premodel serve: stopped, although a worker had not ended", file=sys.stderr, flush=True)
             os._exit(1)

@@ -54,11 +54,17 @@ class Server:
     key: Path | None
     doors: Doors
 
-    def run(self, app: ASGIApp, limits: Limits, count_bad: Callable[[str], None] | None = None) -> None:
-        """Serve until asked to stop; `count_bad` as for `run_server`."""
+    def run(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        count_bad: Callable[[str], None] | None = None,
+        on_hangup: Callable[[], None] | None = None,
+    ) -> None:
+        """Serve until asked to stop; `count_bad` and `on_hangup` as for `run_server`."""
         from premodel.serving.server import run_server
 
-        run_server(app, self.listener, limits, self.cert, self.key, count_bad)
+        run_server(app, self.listener, limits, self.cert, self.key, count_bad, on_hangup)
 
 
 def read_access(args: argparse.Namespace) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from premodel.clock import now_ms
-from premodel.errors import OptionError, PremodelError, RunError
+from premodel.errors import ModelError, OptionError, PremodelError, RunError
 from premodel.fields import is_number
 from premodel.records import Prediction
 from premodel.runtime.answer import Answer, Explanation, scores_by_name
@@ -53,7 +53,8 @@ class Premodel:
     """A loaded premodel: input in, answer out. Made by `premodel.load`.
 
     Models are opened when they are first needed. A candidate that fails (its file is gone, its runtime fails, its
-    output is NaN) is passed over and named in `Answer.failed`, and the policy's next best answers. All methods may be
+    output is NaN) is passed over and named in `Answer.failed`, and the policy's next best answers. One whose model
+    cannot be opened is tried again after a second, then ever more rarely, up to once a minute. All methods may be
     called from several threads.
 
     Parameters
@@ -106,7 +107,7 @@ class Premodel:
         self.policy = self.bundle.policy
         self.candidates = self.policy.candidates
         self._files = ModelFiles(self.path, self.bundle, zoo)
-        self._missing = self._absent()
+        missing = self._absent()
         own = [self.bundle.candidate(name) for name in self.candidates]
         others = [candidate for candidate in self.bundle.candidates if candidate.name not in self.candidates]
         self._known = (*own, *others)
@@ -119,6 +120,8 @@ class Premodel:
             self.bundle.load_ms(),
         )
         self._candidates.check_budget(range(len(own)))
+        for index, error in missing.items():
+            self._candidates.lose(index, error)
         self._domain = self.bundle.domain
         # A policy without features does not pay for importing them.
         self._extractor = self._domain.extractor(self.policy.features) if self.policy.features else None
@@ -135,10 +138,20 @@ class Premodel:
 
     @property
     def unavailable(self) -> dict[str, str]:
-        """Candidates that cannot run, by name, with the reason."""
-        found = dict(self._missing)
-        found.update({self._known[index].name: reason for index, reason in self._candidates.unavailable.items()})
-        return found
+        """Candidates that could not be opened when they were last tried, by name, with the reason."""
+        return {self._known[index].name: reason for index, reason in self._candidates.unavailable.items()}
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """How often each candidate of the policy was lost, by name: see `LazyCandidates`."""
+        return dict(zip(self.candidates, self._candidates.losses, strict=False))
+
+    def look_again(self) -> None:
+        """Try again what could not be opened, if its wait is over, and see whether files of open models changed.
+
+        `predict` tries by itself what it needs; this is for a server, so that a candidate comes back unasked.
+        """
+        self._candidates.look_again()
 
     def predict(self, image: Any, *, max_latency_ms: float | None = None, cost_weight: float | None = None) -> Answer:
         """Answer one input.
@@ -264,13 +277,13 @@ class Premodel:
         self._candidates.close()
         self._files.close()
 
-    def _absent(self) -> dict[str, str]:
+    def _absent(self) -> dict[int, ModelError]:
         """Candidates of the policy without a model file, with the reason; it is an error if that is all of them."""
         candidates = [self.bundle.candidate(name) for name in self.candidates]
-        absent = [candidate for candidate in candidates if not self._files.has(candidate)]
+        absent = {index: one for index, one in enumerate(candidates) if not self._files.has(one)}
         if len(absent) == len(candidates):
-            raise self._files.missing(absent)
-        return {candidate.name: str(self._files.missing([candidate])) for candidate in absent}
+            raise self._files.missing(candidates)
+        return {index: self._files.missing([candidate]) for index, candidate in absent.items()}
 
     def _read(self, image: Any) -> _Input:
         """Decode, and extract what the policy asks for."""

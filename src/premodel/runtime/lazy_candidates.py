@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -13,15 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.clock import now_ms
-from premodel.errors import OptionError, PremodelError, RemoteError, RunError
+from premodel.errors import InputError, OptionError, PremodelError, RemoteError, RunError
+from premodel.files import FileMark, file_mark
 from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
-from premodel.zoo.candidate import Candidate
+from premodel.zoo.candidate import Candidate, verify
 
 FILE_FACTOR = 2.0
 """Memory of an opened network over the size of its file, where it was not measured: its weights once more as the
 runtime lays them out, and what it computes with. An assumption on the safe side, not a measurement."""
 UNKNOWN_MB = 0.0
 """For a network that has no file here, such as one on a server."""
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+"""How long a candidate that could not be opened is left alone; twice as long after every attempt, up to the last."""
+ROOM_S = 60.0
+"""How long a run waits for others to end, where the memory budget has no room beside them."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -35,6 +42,18 @@ class _Slot:
     """When it was used last, in uses."""
     stays: bool = False
     """Someone holds it for good."""
+
+
+@dataclass(eq=False)
+class _Loss:
+    """A candidate that could not be opened."""
+
+    reason: str
+    wait_s: float
+    again_ms: float
+    """When it is tried again, by the one clock."""
+    marks: tuple[FileMark | None, ...]
+    """Of its files, where the reason lies in them: as long as they stay, nothing has to be read again."""
 
 
 class LazyCandidates:
@@ -58,14 +77,18 @@ class LazyCandidates:
 
     Attributes
     ----------
-    unavailable:
-        Candidates that cannot be opened, by index, with the reason. A candidate that failed to open is not tried
-        again: opening is slow, and the reason does not go away by itself. A server that is away is asked every time.
+    losses:
+        How often each candidate was lost: its model could not be opened, or its file changed while it was open.
 
     Notes
     -----
     A network is unloaded only when no one runs it: an answer in progress keeps its model. Whoever needs room waits
     until a run has ended, so the budget holds at every moment, but for what one run itself allocates.
+
+    A candidate that cannot be opened is left alone for FIRST_RETRY_S, then tried again by whoever asks for it, after
+    ever longer waits of up to LAST_RETRY_S: its file may come back. Files are compared with their digests whenever
+    they are opened. One line is logged when a model is lost, and one when it is back. A server that is away is asked
+    every time.
     """
 
     def __init__(
@@ -92,7 +115,20 @@ class LazyCandidates:
         self._slots: dict[str, _Slot] = {}
         self._slot_of: list[_Slot | None] = [None] * len(self._candidates)
         self._opened: list[OpenedCandidate | None] = [None] * len(self._candidates)
-        self.unavailable: dict[int, str] = {}
+        self._lost: dict[int, _Loss] = {}
+        self._marks: dict[int, tuple[FileMark | None, ...]] = {}
+        self._moved: set[int] = set()
+        self.losses = [0] * len(self._candidates)
+
+    @property
+    def unavailable(self) -> dict[int, str]:
+        """Candidates that could not be opened when they were last tried, by index, with the reason."""
+        return {index: loss.reason for index, loss in list(self._lost.items())}
+
+    def lose(self, index: int, error: PremodelError) -> None:
+        """Note, without a line in the log, that a candidate cannot be opened now."""
+        with self._changed:
+            self._note_loss(index, error)
 
     def __getitem__(self, index: int) -> OpenedCandidate:
         """The candidate, opened, and never unloaded from now on.
@@ -139,6 +175,40 @@ class LazyCandidates:
         seen = self._opened_in_ms[index]
         return max(self._load_ms[index], 0.0 if math.isinf(seen) else seen)
 
+    def look_again(self) -> None:
+        """Try what is due to be tried, and see whether the files of open networks are still what they were.
+
+        An open network does not need its files: it answers on, and one line is logged.
+        """
+        for index, loss in list(self._lost.items()):
+            if now_ms() >= loss.again_ms:
+                with suppress(RunError), self.use(index):
+                    pass
+        for index, opened in enumerate(list(self._opened)):
+            if opened is not None and index in self._marks:
+                self._compare_files(index, opened)
+
+    def _compare_files(self, index: int, opened: OpenedCandidate) -> None:
+        """Have a change of an open network's files known; they are read only if they were written to."""
+        candidate = opened.candidate
+        marks = self._marks_of(candidate)
+        if marks == self._marks[index]:
+            return
+        reason = ""
+        try:
+            verify(candidate.model)
+        except InputError as error:
+            reason = str(error)
+        with self._changed:
+            self._marks[index] = marks
+            if not reason and index in self._moved:
+                self._moved.remove(index)
+                logger.warning("the file of %s is back", candidate.name)
+            elif reason and index not in self._moved:
+                self._moved.add(index)
+                self.losses[index] += 1
+                logger.warning("%s; %s answers on from memory", reason, candidate.name)
+
     def loaded_mb(self) -> float:
         """What the networks that are open now take together, by measurement or by their files."""
         with self._changed:
@@ -175,16 +245,18 @@ class LazyCandidates:
             self._closed = True
             self._opened = [None] * len(self._candidates)
             self._slots.clear()
+            self._slot_of = [None] * len(self._candidates)
             self._pool.close()
             self._changed.notify_all()
 
     def _take(self, index: int) -> OpenedCandidate:
         """The candidate opened, and one user more; the lock is held."""
+        until_ms = now_ms() + 1e3 * ROOM_S
         while True:
             if self._closed:
                 raise RunError("the premodel is closed")
-            if index in self.unavailable:
-                raise RunError(self.unavailable[index])
+            if index in self._lost:
+                self._check_lost(index)
             opened = self._opened[index]
             if opened is None and self._make_room(index):
                 opened = self._open(index)
@@ -193,7 +265,62 @@ class LazyCandidates:
                 self._uses += 1
                 slot.users, slot.used = slot.users + 1, self._uses
                 return opened
-            self._changed.wait()
+            left_s = (until_ms - now_ms()) / 1e3
+            if left_s <= 0:
+                raise RunError(
+                    f"candidate {self._candidates[index].name} found no room in the memory budget",
+                    given=f"{ROOM_S:g} s of waiting", do="raise memory_budget_mb",
+                )  # fmt: skip
+            self._changed.wait(left_s)
+
+    def _check_lost(self, index: int) -> None:
+        """RunError unless a lost candidate is to be tried now; its files are compared before anything makes room."""
+        loss = self._lost[index]
+        if now_ms() < loss.again_ms:
+            raise RunError(loss.reason)
+        try:
+            prepared = self._prepared(index)
+            if loss.marks and loss.marks == self._marks_of(prepared):
+                self._postpone(loss)
+                raise RunError(loss.reason)
+            verify(prepared.model)
+        except InputError as error:
+            self._lose(index, error)
+            raise RunError(str(error)) from error
+
+    def _lose(self, index: int, error: PremodelError) -> None:
+        """Note that a candidate cannot be opened, and say so unless its model is known to be lost."""
+        name = self._candidates[index].model.name
+        if all(self._candidates[other].model.name != name for other in self._lost):
+            logger.warning("%s is left out, and tried again: %s", self._candidates[index].name, error)
+        self._note_loss(index, error)
+
+    def _note_loss(self, index: int, error: PremodelError) -> None:
+        loss = self._lost.get(index)
+        if loss is None:
+            loss = self._lost[index] = _Loss("", FIRST_RETRY_S / 2, 0.0, ())
+            self.losses[index] += 1
+        loss.reason, loss.marks = str(error), ()
+        if isinstance(error, InputError):
+            with suppress(InputError):
+                loss.marks = self._marks_of(self._prepared(index))
+        self._postpone(loss)
+
+    def _postpone(self, loss: _Loss) -> None:
+        loss.wait_s = min(2 * loss.wait_s, LAST_RETRY_S)
+        loss.again_ms = now_ms() + 1e3 * loss.wait_s
+
+    def _find_again(self, index: int) -> None:
+        """A candidate was opened: those of its model that were lost can be tried at once."""
+        name = self._candidates[index].model.name
+        lost = [other for other in self._lost if self._candidates[other].model.name == name]
+        for other in lost:
+            del self._lost[other]
+        if lost:
+            logger.warning("%s is back", self._candidates[index].name)
+
+    def _marks_of(self, candidate: Candidate) -> tuple[FileMark | None, ...]:
+        return tuple(file_mark(file) for file in candidate.model.all_files())
 
     def _release(self, index: int) -> None:
         self._slot(index).users -= 1
@@ -206,7 +333,7 @@ class LazyCandidates:
             try:
                 key = self._prepared(index).network_key
             except PremodelError as error:
-                self.unavailable[index] = str(error)
+                self._lose(index, error)
                 raise RunError(str(error)) from error
             slot = self._slots.setdefault(key, _Slot(self.memory_mb(index)))
             self._slot_of[index] = slot
@@ -252,12 +379,20 @@ class LazyCandidates:
         slot = self._slot(index)
         start_ms, was_open = now_ms(), slot.network is not None
         try:
-            opened = self._pool.open(self._prepared(index))
+            prepared = self._prepared(index)
+            marks = self._marks_of(prepared)
+            opened = self._pool.open(prepared)
+            if not was_open and marks != self._marks_of(prepared):
+                self._pool.drop(opened.network)
+                raise RunError(f"model file of {prepared.model.name} changed while it was opened")
         except RemoteError as error:  # a server may come back
             raise RunError(str(error)) from error
         except PremodelError as error:
-            self.unavailable[index] = str(error)
+            self._lose(index, error)
             raise RunError(str(error)) from error
+        self._find_again(index)
+        self._marks[index] = marks
+        self._moved.discard(index)
         opened.network.backend.hurry()
         if not was_open:
             self._opened_in_ms[index] = min(self._opened_in_ms[index], now_ms() - start_ms)

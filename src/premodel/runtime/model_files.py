@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from premodel.errors import ModelError, OptionError
-from premodel.files import replacing
+from premodel.files import FileMark, file_mark, replacing
 from premodel.runtime.bundle import Bundle, copy_embedded
 from premodel.zoo.candidate import Candidate, Model, all_files_digest
 
@@ -46,6 +46,7 @@ class ModelFiles:
         self._bundle = bundle
         self._lock = threading.Lock()
         self._unpacked: Path | None = None
+        self._marks: dict[Path, FileMark | None] = {}
         self._cleanup: weakref.finalize[..., ModelFiles] | None = None
         self.folders = _folders(path, zoo)
 
@@ -138,10 +139,12 @@ class ModelFiles:
             return folder / model.file.name
 
     def _copy(self, digest: str, file: Path) -> Path:
-        if not file.exists():
+        """Unpack a file, unless it is there as it was left: folders of temporary files are tidied by others."""
+        if file_mark(file) is None or file_mark(file) != self._marks.get(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(file, durable=False) as part:
                 copy_embedded(self._path, digest, part)
+            self._marks[file] = file_mark(file)
         return file
 
 

@@ -26,6 +26,7 @@ from premodel.serving.page import page_routes
 from premodel.serving.prometheus import CONTENT_TYPE
 from premodel.serving.received import Received, receive
 from premodel.serving.refusals import error_response, http_error, input_error, overloaded, unexpected
+from premodel.serving.repository import EXTENSION, Repository
 from premodel.serving.service import Replied, Service, WaitedTooLongError
 from premodel.serving.signature import PLATFORM, VERSION
 from premodel.version import __version__
@@ -62,6 +63,7 @@ def make_app(service: Service, token: str | None = None, doors: Doors | None = N
         Route("/v2/health/ready", endpoints.ready),
         *(Route(path, endpoints.model) for path in (model, model + "/versions/{version}")),
         *(Route(path + "/ready", endpoints.model_ready) for path in (model, model + "/versions/{version}")),
+        *Repository(service, token=token is not None).routes,
         Route("/metrics", endpoints.metrics),
         Route("/openapi.json", endpoints.openapi),
         *page_routes(service.name),
@@ -109,11 +111,12 @@ class _Endpoints:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._openapi = openapi_document(service.name, service.limits, service.domain.task)
+        self._openapi: dict[str, dict[str, Any]] = {}
+        self._extensions = [*EXTENSIONS, *([] if service.reloader is None else [EXTENSION])]
 
     async def server(self, request: Request) -> Response:
         del request
-        return JSONResponse({"name": PLATFORM, "version": __version__, "extensions": list(EXTENSIONS)})
+        return JSONResponse({"name": PLATFORM, "version": __version__, "extensions": self._extensions})
 
     async def live(self, request: Request) -> Response:
         del request
@@ -126,7 +129,7 @@ class _Endpoints:
 
     async def model(self, request: Request) -> Response:
         self._check_model(request)
-        return JSONResponse(self._service.metadata)
+        return JSONResponse(self._service.served.metadata)
 
     async def model_ready(self, request: Request) -> Response:
         self._check_model(request)
@@ -139,7 +142,10 @@ class _Endpoints:
 
     async def openapi(self, request: Request) -> Response:
         del request
-        return JSONResponse(self._openapi)
+        task = self._service.served.domain.task
+        if task not in self._openapi:
+            self._openapi[task] = openapi_document(self._service.name, self._service.limits, task)
+        return JSONResponse(self._openapi[task])
 
     async def infer(self, request: Request) -> Response:
         """Counted whatever becomes of it: once it was sent, so that nobody waits for the counting."""

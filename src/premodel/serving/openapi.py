@@ -46,6 +46,13 @@ def _paths() -> Document:
         "/openapi.json": {"get": _get("openapi", "This document", "Any")},
         "/": {"get": _plain("page", "A page to try it", "text/html")},
     }
+    named = {"parameters": [{"$ref": "#/components/parameters/name"}]}
+    index = _call("repositoryIndex", "What is served, and its state", "RepositoryIndex")
+    load = _call("repositoryModelLoad", "Load the bundle again; the old one answers until the new one is ready", "Any")
+    unload = _call("repositoryModelUnload", "Refused: a server has one model", "Any")
+    paths["/v2/repository/index"] = {"post": index}
+    paths["/v2/repository/models/{name}/load"] = {**named, "post": load}
+    paths["/v2/repository/models/{name}/unload"] = {**named, "post": unload}
     for version in (False, True):
         path = "/v2/models/{name}" + ("/versions/{version}" if version else "")
         suffix = "Version" if version else ""
@@ -78,6 +85,22 @@ def _get(name: str, summary: str, schema: str, *, unknown: bool = False, not_rea
     if unknown:
         responses["404"] = _error("no such model or version")
     return {"operationId": name, "summary": summary, "responses": responses}
+
+
+def _call(name: str, summary: str, schema: str) -> Document:
+    body = {"required": False, "content": {"application/json": {"schema": {"type": "object"}}}}
+    responses: Document = {
+        "200": {"description": "done", "content": _json(schema)},
+        "400": _error("it cannot be done, and why; what was served is served on"),
+        "401": _error("token needed"),
+        "403": _error("from another machine a token is needed"),
+        "404": _error("no such model"),
+        "408": _error("the request did not arrive in time"),
+        "413": _error("the request is too large"),
+        "431": _error("the headers are too large"),
+        "504": _error("not loaded in time; loading goes on"),
+    }
+    return {"operationId": name, "summary": summary, "requestBody": body, "responses": responses}
 
 
 def _plain(name: str, summary: str, content_type: str) -> Document:
@@ -182,6 +205,9 @@ def _schemas(model: str, limits: Limits, domain: Domain) -> Document:
             inputs=_list_of(described),
             outputs=_list_of(described),
         ),
+        "RepositoryIndex": _list_of(
+            _object(["name", "version", "state", "reason"], name=text, version=text, state=text, reason=text)
+        ),
         "InferRequest": _object(
             ["inputs"],
             id=text,
@@ -200,6 +226,7 @@ def _response(model: str, outputs: list[str]) -> Document:
         model_name={"type": "string", "const": model},
         model_version={"type": "string", "const": VERSION},
         id=text,
+        parameters=_object([], failed={"type": "string", "description": "candidates that should have run and failed"}),
         outputs=_list_of(
             _object(
                 ["name", "datatype", "shape"],

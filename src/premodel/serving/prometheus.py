@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from premodel.runtime.answer import Answer
+from premodel.runtime.engine import Premodel
 from premodel.serving.drift import Drift
 from premodel.serving.refusals import BAD_KINDS
+from premodel.serving.served import Served
 from premodel.serving.shadow import OUTCOMES
 from premodel.serving.signature import STAGES
 
@@ -20,22 +22,45 @@ BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 REASONS = ("overload", "timeout", "input")
+RELOADS = ("done", "failed")
 
 
-class _DriftCollector(Collector):
-    """Drift, read from the window when it is asked for."""
+class _ServedCollector(Collector):
+    """State of the premodel that is served now, read when it is asked for."""
 
-    def __init__(self, drift: Drift) -> None:
-        self._drift = drift
+    def __init__(self, served: Callable[[], Served]) -> None:
+        self._served = served
 
     def collect(self) -> Iterable[Metric]:
-        index = GaugeMetricFamily(
-            "premodel_drift_psi", "Population stability index of the newest answers against training", labels=["of"]
-        )
-        for name, value in self._drift.values().items():
-            index.add_metric([name], value)
-        yield index
-        yield GaugeMetricFamily("premodel_drift_answers", "Answers in the window of the drift", self._drift.answers)
+        served = self._served()
+        yield from _models(served.premodel)
+        if served.drift is not None:
+            yield from _drift(served.drift)
+
+
+def _models(premodel: Premodel) -> Iterable[Metric]:
+    unavailable, losses = premodel.unavailable, premodel.losses
+    there = GaugeMetricFamily(
+        "premodel_candidate_available", "1 if a candidate can be run, else 0", labels=["candidate"]
+    )
+    lost = CounterMetricFamily(
+        "premodel_model_losses", "Times that a model could not be opened, or its file changed", labels=["candidate"]
+    )
+    for name in premodel.candidates:
+        there.add_metric([name], float(name not in unavailable))
+        lost.add_metric([name], losses[name])
+    yield there
+    yield lost
+
+
+def _drift(drift: Drift) -> Iterable[Metric]:
+    index = GaugeMetricFamily(
+        "premodel_drift_psi", "Population stability index of the newest answers against training", labels=["of"]
+    )
+    for name, value in drift.values().items():
+        index.add_metric([name], value)
+    yield index
+    yield GaugeMetricFamily("premodel_drift_answers", "Answers in the window of the drift", drift.answers)
 
 
 class Metrics:
@@ -80,10 +105,15 @@ class Metrics:
         self._by_stage = {stage: self._stages.labels(stage) for stage in STAGES}
         for reason in REASONS:
             self._rejected.labels(reason)
-        for name in candidates:
-            for counter in (self._answers, self._runs, self._failures):
-                counter.labels(name)
-
+        self.start_at_0(candidates)
+        reloads = Counter(
+            "premodel_reloads", "Attempts to load the premodel again, by outcome", ["outcome"], registry=self._registry
+        )
+        self._reloads = {outcome: reloads.labels(outcome) for outcome in RELOADS}
+        self._loaded = Gauge(
+            "premodel_loaded_timestamp_seconds", "When the premodel that answers was loaded", registry=self._registry
+        )
+        self._loaded.set_to_current_time()
         self._shadow = {outcome: shadow.labels(outcome) for outcome in OUTCOMES}
 
     def watch(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
@@ -93,9 +123,21 @@ class Metrics:
         busy = Gauge("premodel_running", "Requests that a worker answers", registry=self._registry)
         busy.set_function(running)
 
-    def watch_drift(self, drift: Drift) -> None:
-        """Compute the drift whenever the metrics are asked for."""
-        self._registry.register(_DriftCollector(drift))
+    def watch_served(self, served: Callable[[], Served]) -> None:
+        """Read which candidates can be run, and the drift, whenever the metrics are asked for."""
+        self._registry.register(_ServedCollector(served))
+
+    def start_at_0(self, candidates: Sequence[str]) -> None:
+        """Show these candidates from now on, so that a rate can be taken from the first answer."""
+        for name in candidates:
+            for counter in (self._answers, self._runs, self._failures):
+                counter.labels(name)
+
+    def reloaded(self, outcome: str) -> None:
+        """Count an attempt to load the premodel again; `outcome` is one of RELOADS."""
+        self._reloads[outcome].inc()
+        if outcome == "done":
+            self._loaded.set_to_current_time()
 
     def answered(self, answer: Answer) -> None:
         """Count one answer or abstention."""

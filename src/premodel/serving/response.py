@@ -63,11 +63,18 @@ def write_response(
         Those the premodel may run, for the explanation.
     names:
         Of the labels.
+
+    Notes
+    -----
+    The response's parameter `failed` names candidates that should have run and could not.
     """
     values: dict[str, Values] = {name: output_values(name, answers, top_k, candidates) for name in request.outputs}
     if request.classes is not None:
         values[PROBABILITIES] = classified(answers, min(top_k, request.classes), names)
-    head = {"model_name": model, "model_version": VERSION}
+    head: dict[str, Any] = {"model_name": model, "model_version": VERSION}
+    failed = {name: None for answer in answers for name in answer.failed}
+    if failed:
+        head["parameters"] = {"failed": ", ".join(failed)}
     if request.id is not None:
         head["id"] = request.id
     body, length = write_body(head, "outputs", values, request.outputs)

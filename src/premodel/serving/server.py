@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from premodel.errors import OptionError
+from premodel.serving.hangup import hangups
 from premodel.serving.http import BadRequests, BoundedProtocol
 from premodel.serving.limits import Limits
 from premodel.serving.log import CountedLog
@@ -89,6 +90,7 @@ def run_server(
     cert: Path | None = None,
     key: Path | None = None,
     count_bad: Callable[[str], None] | None = None,
+    on_hangup: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; then take nothing new, answer what was accepted, and return.
 
@@ -96,6 +98,9 @@ def run_server(
     ----------
     count_bad:
         Called with one of `refusals.BAD_KINDS` for every request that is refused before the app sees it.
+    on_hangup:
+        Called, on a thread of its own, when SIGHUP comes; one that comes because the terminal was closed ends the
+        server, as it would without this.
     """
     log = CountedLog(logger)
     http = partial(BoundedProtocol, bad=BadRequests(log, count_bad), patience_s=min(PATIENCE_S, limits.timeout_s))
@@ -116,8 +121,9 @@ def run_server(
         ssl_certfile=cert,
         ssl_keyfile=key,
     )
-    with _quiet_signals(), _one_line():
-        _Server(config, log).run(sockets=[listener])
+    server = _Server(config, log)
+    with _quiet_signals(), _one_line(), hangups(on_hangup, server):
+        server.run(sockets=[listener])
     log.tell_all()
 
 

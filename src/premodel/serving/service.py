@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from premodel.clock import now_ms
-from premodel.errors import InputError, PremodelError, RunError, sentence
-from premodel.records import TOP_K
+from premodel.errors import InputError, OptionError, PremodelError, RunError, sentence
 from premodel.runtime.answer import Answer
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.base import CallOptions
-from premodel.runtime.reference import reference_of
 from premodel.serving.body import unpack
-from premodel.serving.drift import Drift
 from premodel.serving.limits import Limits
 from premodel.serving.prometheus import Metrics
 from premodel.serving.received import Received
+from premodel.serving.reload import Opener, Reloader
 from premodel.serving.request import InferRequest, read_request
 from premodel.serving.response import InferResponse, write_response
+from premodel.serving.served import Served
 from premodel.serving.shadow import Shadow
-from premodel.serving.signature import metadata
+from premodel.serving.workers import Workers
 
-STOP_S = 5.0
-"""How long the end of a service waits for its workers, once every request was answered or given up."""
+WATCH_S = 1.0
+"""How often it is seen whether a model that was lost is to be tried again."""
 logger = logging.getLogger(__name__)
 
 
@@ -36,10 +36,11 @@ class WaitedTooLongError(PremodelError):
 
 @dataclass(frozen=True, eq=False)
 class Replied:
-    """A request and its answers, one per image."""
+    """A request and its answers, one per image, by what was served then."""
 
     request: InferRequest
     answers: Sequence[Answer]
+    served: Served
 
 
 class Service:
@@ -48,91 +49,94 @@ class Service:
     Parameters
     ----------
     premodel:
-        Closed with the service.
+        Closed with the service, or when another takes its place.
     name:
         The served model's name.
     limits:
         Threads, queue, time and sizes.
     shadow:
         The shadow check; None for none.
+    reopen:
+        Opens the premodel anew, to take the place of this one; None if it cannot be.
 
     Attributes
     ----------
     metrics:
         What was counted.
-    metadata:
-        The protocol's model metadata.
+    reloader:
+        Loads the premodel anew; None without `reopen`.
     hung:
         The service was stopped, and a worker did not end.
     """
 
-    def __init__(self, premodel: Premodel, name: str, limits: Limits, shadow: Shadow | None = None) -> None:
-        self.premodel = premodel
+    def __init__(
+        self,
+        premodel: Premodel,
+        name: str,
+        limits: Limits,
+        shadow: Shadow | None = None,
+        reopen: Opener | None = None,
+    ) -> None:
         self.name = name
         self.limits = limits
         self.metrics = Metrics(premodel.candidates)
-        self.top_k = min(TOP_K, len(premodel.bundle.label_names))
-        self.domain = premodel.bundle.domain
-        self.metadata = metadata(name, self.top_k, self.domain.noun, answers_labels=self.domain.answers_labels)
-        self._shadow = shadow
-        reference = reference_of(premodel.bundle.training_record, str(premodel.path))
-        chooses = premodel.policy.fixed_candidate is None
-        self._drift = None if reference is None else Drift(reference, chooses=chooses)
-        if self._drift is not None:
-            self.metrics.watch_drift(self._drift)
-        self._pool = ThreadPoolExecutor(limits.workers, "infer")
+        self.reloader = None if reopen is None else Reloader(name, reopen, self._replace, self.metrics.reloaded)
+        self._served = Served(premodel, name, shadow)
+        self._pool = Workers(limits.workers, limits.timeout_s, "infer")
         self._lock = threading.Lock()
         self._accepted = 0
-        self._running = 0
-        self._moved_ms = now_ms()
         self.hung = False
-        self._warm: Future[Mapping[str, str]] | None = None
+        self._warm: Future[None] | None = None
         self._stopping = False
+        self._ended = threading.Event()
         self.metrics.watch(lambda: self._accepted - self._running, lambda: self._running)
+        self.metrics.watch_served(lambda: self._served)
+
+    @property
+    def served(self) -> Served:
+        """What answers now."""
+        return self._served
+
+    @property
+    def premodel(self) -> Premodel:
+        """The premodel that answers now."""
+        return self._served.premodel
 
     @property
     def ready(self) -> bool:
         """Every candidate was opened, at least one can run, a worker moves, and the service is not stopping."""
-        if (
-            self._stopping
-            or self.stuck
-            or self._warm is None
-            or not self._warm.done()
-            or self._warm.exception() is not None
-        ):
+        warm = self._warm
+        if self._stopping or self.stuck or warm is None or not warm.done() or warm.exception() is not None:
             return False
-        return not set(self.premodel.candidates) <= set(self._warm.result())
+        return self._served.can_answer
 
     @property
     def stuck(self) -> bool:
         """Every worker is busy, and none has begun or ended anything for longer than a request may take."""
-        with self._lock:
-            return self._running >= self.limits.workers and now_ms() - self._moved_ms > self.limits.timeout_s * 1e3
+        return self._pool.stuck
+
+    @property
+    def _running(self) -> int:
+        return self._pool.running
 
     @property
     def shadowed(self) -> bool:
         """Is there a shadow check, which is given every response."""
-        return self._shadow is not None
+        return self._served.shadow is not None
 
     def start(self) -> None:
         """Open every candidate in the background; requests may come at once."""
-        self._warm = self._pool.submit(self._open)
-        if self._shadow is not None:
-            self._shadow.start(self.metrics.shadowed)
+        self._warm = self._pool.prepare(self._open)
+        self._served.start(self.metrics.shadowed)
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Answer what was accepted, then close everything; a worker that does not end within STOP_S is left alone."""
+        """Answer what was accepted, then close everything; a worker that does not end in time is left alone."""
         self._stopping = True
-        ending = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": self.stuck}, daemon=True)
-        ending.start()
-        ending.join(self.limits.timeout_s + STOP_S)
-        if ending.is_alive():
-            self.hung = True
-            logger.error("%d workers did not end, and are left", self._running)
-            return
-        if self._shadow is not None:
-            self._shadow.stop()
-        self.premodel.close()
+        self._ended.set()
+        self.hung = not self._pool.stop()
+        if not self.hung:
+            self._served.retire()
 
     def accept(self) -> bool:
         """Take a place for a request, before its body is read; False if all are taken. `leave` gives it back."""
@@ -155,33 +159,75 @@ class Service:
 
     def respond(self, replied: Replied) -> InferResponse:
         """Write the response: on the thread of the event loop, so that one of the pool begins the next request."""
-        names = self.premodel.bundle.label_names
-        return write_response(self.name, replied.request, replied.answers, self.top_k, self.premodel.candidates, names)
+        served = replied.served
+        bundle, candidates = served.premodel.bundle, served.premodel.candidates
+        return write_response(self.name, replied.request, replied.answers, served.top_k, candidates, bundle.label_names)
 
     def sent(self, replied: Replied) -> None:
         """To be called when a response was sent; never waits."""
-        if self._shadow is not None:
-            self._shadow.answered(replied.request.images, replied.answers, busy=self._accepted > self.limits.workers)
+        shadow = replied.served.shadow
+        if shadow is not None and replied.served is self._served:
+            shadow.answered(replied.request.images, replied.answers, busy=self._accepted > self.limits.workers)
 
-    def _open(self) -> Mapping[str, str]:
-        unavailable = self.premodel.warm()
-        for name, reason in unavailable.items():
-            logger.warning("%s is left out: %s", name, reason)
-        return unavailable
+    def reload(self) -> Future[Served]:
+        """Load the premodel anew, see `Reloader.ask`.
+
+        Raises
+        ------
+        OptionError
+            This server cannot.
+        """
+        if self.reloader is None:
+            raise OptionError("this server cannot load its premodel again", do="start it anew")
+        return self.reloader.ask()
+
+    def reload_soon(self) -> None:
+        """Load the premodel anew; what becomes of it is logged."""
+        self.reload()
+
+    def _replace(self, served: Served) -> None:
+        """Let another premodel answer from now on; the old one is closed when its last request has ended."""
+        with self._lock:
+            if self._stopping:
+                raise RunError("the server stops")
+            old, self._served = self._served, served
+        self.metrics.start_at_0(served.premodel.candidates)
+        served.start(self.metrics.shadowed)
+        old.retire()
+
+    @contextmanager
+    def _using(self) -> Generator[Served]:
+        """What answers now, kept open for the time of the `with`."""
+        with self._lock:
+            use = self._served.used()
+            served = use.__enter__()  # before another can take its place
+        try:
+            yield served
+        finally:
+            use.__exit__(None, None, None)
+
+    def _open(self) -> None:
+        with self._using() as served:
+            for name, reason in served.premodel.unavailable.items():
+                logger.warning("%s is left out, and tried again: %s", name, reason)
+            served.premodel.warm()
+
+    def _watch(self) -> None:
+        """Have lost models tried again, so that they come back although nobody asks for them."""
+        while not self._ended.wait(WATCH_S):
+            try:
+                with self._using() as served:
+                    served.premodel.look_again()
+            except PremodelError:  # closed meanwhile
+                continue
 
     def _answer(self, received: Received) -> Replied:
-        with self._lock:
-            self._running += 1
-            self._moved_ms = now_ms()
-        try:
-            body = unpack(received.body, received.encoding, self.limits.max_body_bytes)
-            request = read_request(body, received.asked, self.limits, self.domain.task)
+        body = unpack(received.body, received.encoding, self.limits.max_body_bytes)
+        with self._using() as served:
+            request = read_request(body, received.asked, self.limits, served.domain.task)
             self._check_time(request, received.arrived_ms)
-            return Replied(request, [self._predict(request, index) for index in range(len(request.images))])
-        finally:
-            with self._lock:
-                self._running -= 1
-                self._moved_ms = now_ms()
+            answers = [self._predict(served, request, index) for index in range(len(request.images))]
+            return Replied(request, answers, served)
 
     def _check_time(self, request: InferRequest, arrived_ms: float) -> None:
         """Work that nobody waits for any more is not begun."""
@@ -194,22 +240,22 @@ class Service:
                 "request waited too long", given=f"{waited_ms:.3g} ms", allowed=f"{allowed_ms:.3g} ms", do="try again"
             )
 
-    def _predict(self, request: InferRequest, index: int) -> Answer:
+    def _predict(self, served: Served, request: InferRequest, index: int) -> Answer:
         options = request.options
         try:
-            answer = self.premodel.predict(
+            answer = served.premodel.predict(
                 request.images[index], max_latency_ms=options.max_latency_ms, cost_weight=options.cost_weight
             )
         except RunError as error:
             self.metrics.unanswered()
             if len(request.images) == 1:
                 raise
-            raise RunError(sentence(str(error), where=f"{self.domain.noun} {index}")) from error
+            raise RunError(sentence(str(error), where=f"{served.domain.noun} {index}")) from error
         except InputError as error:
             if len(request.images) == 1:
                 raise
-            raise InputError(sentence(str(error), where=f"{self.domain.noun} {index}")) from error
+            raise InputError(sentence(str(error), where=f"{served.domain.noun} {index}")) from error
         self.metrics.answered(answer)
-        if self._drift is not None and options == CallOptions():  # a budget of one call is no drift
-            self._drift.answered(answer)
+        if served.drift is not None and options == CallOptions():  # a budget of one call is no drift
+            served.drift.answered(answer)
         return answer
