@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from colour_networks import COLOURS, nearest, write_data
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.zoo.manifest import read_zoo
 from premodel.zoo_tools.check import CandidateCheck, Samples, check_zoo, draw_samples
-from tiny_models import write_onnx
+from tiny_models import _bytes, write_onnx
 from zoos import SmallZoo, write_zoo
 
 RNG = np.random.default_rng(5)
@@ -179,3 +180,59 @@ def test_one_answer_to_everything_is_named(tmp_path: Path) -> None:
     )
     (found,) = check_zoo(read_zoo(tmp_path / "zoo.toml"), samples)
     assert any(f"answers only one label, number 3, on all {found.samples} images" in text for text in found.warnings)
+
+
+class TestLabels:
+    """A network that answers far above chance may still have its labels in another order than the manifest."""
+
+    def check(self, folder: Path, listed: list[str], data: list[str], outputs: list[int], **metadata: str) -> list[str]:
+        """Warnings on pictures of folders `data`, of a network whose output i is colour outputs[i]."""
+        write_data(folder / "data", data, COLOURS[: len(data)])
+        colours = COLOURS[: len(data)][outputs]
+        write_onnx(folder / "net.onnx", *nearest(colours), [1, 3, 8, 8], pooled=True, softmax=False)
+        if metadata:
+            more = b"".join(_bytes(14, _bytes(1, key) + _bytes(2, value)) for key, value in metadata.items())
+            (folder / "net.onnx").write_bytes((folder / "net.onnx").read_bytes() + more)
+        (folder / "labels.txt").write_text("\n".join(listed))
+        mean, std = "[0.485, 0.456, 0.406]", "[0.229, 0.224, 0.225]"
+        (folder / "zoo.toml").write_text(
+            'name = "z"\ntask = "image-classification"\nlabels = "labels.txt"\n[[models]]\nname = "m"\n'
+            'file = "net.onnx"\nlicense = "MIT"\nruntime = "onnx"\ninput = { size = [8, 8], layout = "NCHW", '
+            f'dtype = "float32", resize = "squash", crop_fraction = 1, interpolation = "area", mean = {mean}, '
+            f'std = {std} }}\noutput = {{ activation = "none" }}\n'
+        )
+        zoo = read_zoo(folder / "zoo.toml")
+        (found,) = check_zoo(zoo, draw_samples(read_dataset(folder / "data", label_names=zoo.labels)))
+        return found.warnings[1:]
+
+    def test_the_right_order_gives_no_warning(self, tmp_path: Path) -> None:
+        names = [f"c{i}" for i in range(12)]
+        assert self.check(tmp_path, names, names, list(range(12))) == []
+
+    def test_natural_against_textual_order(self, tmp_path: Path) -> None:
+        names = [f"c{i}" for i in range(12)]
+        (warning,) = self.check(tmp_path, sorted(names), names, list(range(12)))
+        assert "accuracy 16.7 % on 120 images" in warning
+        assert "with the labels in natural order it would be 100.0 %" in warning
+
+    def test_folders_of_numbers_in_a_list_of_words(self, tmp_path: Path) -> None:
+        listed = sorted(range(12), key=str)
+        (warning,) = self.check(tmp_path, list("abcdefghijkl"), [str(i) for i in range(12)], listed)
+        assert "the textual order of their numbers (0, 1, 10, 11, ...) it would be 100.0 %" in warning
+
+    def test_the_names_in_the_file(self, tmp_path: Path) -> None:
+        data = list("abcdef")
+        (warning,) = self.check(tmp_path, data, data, [5, 0, 2, 1, 4, 3], names="['f','a','c','b','e','d']")
+        assert "the labels in the order of the file's own names it would be 100.0 %" in warning
+
+    def test_a_pair_of_swapped_names_above_chance(self, tmp_path: Path) -> None:
+        data = list("abcdefgh")
+        (warning,) = self.check(tmp_path, data, data, [0, 1, 2, 3, 4, 5, 7, 6])
+        assert "accuracy 75.0 % on 80 images; it would be 100.0 % with other names" in warning
+        assert "'g' as 'h' (10 of 10)" in warning
+
+    def test_a_shift_by_one_above_chance(self, tmp_path: Path) -> None:
+        """Labels that count from 1, and one class that is right all the same."""
+        data = list("abcdef")
+        (warning,) = self.check(tmp_path, data, data, [1, 2, 3, 4, 5, 5])
+        assert "with every answer +1 it would be" in warning

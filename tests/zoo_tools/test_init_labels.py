@@ -5,74 +5,18 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from premodel.cli.main import main
+from colour_networks import COLOURS, checked_accuracy, close_colours, nearest, run_init, write_data
 from premodel.errors import ModelError
-from premodel.profiling.datasets.registry import read_dataset
 from premodel.zoo.manifest import read_zoo
-from premodel.zoo_tools.check import check_zoo, draw_samples
 from premodel.zoo_tools.init.conventions import GREY_VALUES, INVERTED, mean_and_std
 from premodel.zoo_tools.init.inspect import inspect_model
 from premodel.zoo_tools.init.labels import NO_LABEL, label_mappings, matching, natural_key, orders_of
 from premodel.zoo_tools.init.notes import read_notes
 from tiny_models import _bytes, write_onnx
-
-COLOURS = np.random.default_rng(11).permutation(
-    np.array([[r, g, b] for r in (0.1, 0.5, 0.9) for g in (0.1, 0.5, 0.9) for b in (0.15, 0.8)])
-)
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-SHARPNESS = 12.0
-
-
-def nearest(
-    colours: NDArray[np.float64], mean: Any = IMAGENET[0], std: Any = IMAGENET[1], sharpness: float = SHARPNESS
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights and bias whose highest logit is that of the nearest colour, of inputs (x / 255 - mean) / std."""
-    depth = colours.shape[1]
-    mean, std = np.broadcast_to(mean, depth), np.broadcast_to(std, depth)
-    weights = (2 * colours * std).T * sharpness
-    bias = (2 * colours @ mean - (colours**2).sum(axis=1)) * sharpness
-    return weights.astype(np.float32), bias.astype(np.float32)
-
-
-def write_data(
-    folder: Path, names: list[str], colours: NDArray[np.float64], per_class: int = 10, *, missing: tuple[str, ...] = ()
-) -> Path:
-    """A folder per class of noisy plain pictures."""
-    rng = np.random.default_rng(4)
-    for name, colour in zip(names, colours, strict=True):
-        (folder / name).mkdir(parents=True)
-        for number in range(per_class if name not in missing else 0):
-            noise = rng.normal(0, 8, (20, 26, 3)) + rng.normal(0, 4, 3)
-            rgb = np.clip(np.broadcast_to(colour, 3) * 255 + noise, 0, 255).astype(np.uint8)
-            cv2.imwrite(str(folder / name / f"{number}.png"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    return folder
-
-
-def run_init(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, dict[str, Any], str]:
-    """Exit code, the answer, and the manifest."""
-    out = Path(str(words[words.index("--out") + 1]))
-    code = main(["zoo", "init", *map(str, words), "--json"])
-    captured = capsys.readouterr()
-    return (
-        code,
-        json.loads(captured.out) if code == 0 else {"error": captured.err},
-        out.read_text() if code == 0 else "",
-    )
-
-
-def checked_accuracy(manifest: Path, data: Path) -> float:
-    """Top-1 of the first model as `zoo check` finds it."""
-    zoo = read_zoo(manifest)
-    (found, *_) = check_zoo(zoo, draw_samples(read_dataset(data, label_names=zoo.labels)))
-    assert found.errors == []
-    return found.top1 / found.samples
 
 
 def add_metadata(file: Path, **entries: str) -> None:
@@ -155,6 +99,42 @@ class TestOrders:
         run_init(capsys, tmp_path / "net.onnx", "--data", data, "--out", tmp_path / "zoo.toml")
         assert read_zoo(tmp_path / "zoo.toml").labels == tuple(names)
         assert checked_accuracy(tmp_path / "zoo.toml", data) == 1.0
+
+    def test_numbers_in_textual_order_are_found_and_every_command_reads_them(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """As torchvision's ImageFolder sorts folders that are called 0, 1, 10, 11, 2, ..."""
+        names = sorted(str(i) for i in range(12))
+        write_onnx(tmp_path / "net.onnx", *nearest(COLOURS[:12]), [1, 3, 8, 8], pooled=True, softmax=False)
+        data = write_data(tmp_path / "data", names, COLOURS[:12])
+        _, answer, _ = run_init(capsys, tmp_path / "net.onnx", "--data", data, "--out", tmp_path / "zoo.toml")
+        assert read_zoo(tmp_path / "zoo.toml").labels == tuple(names)
+        assert answer["models"][0]["outputs_and_labels"]["chosen"] == "the labels in textual order"
+        assert checked_accuracy(tmp_path / "zoo.toml", data) == 1.0
+
+    def test_words_for_folders_of_numbers_that_the_network_sorted_as_texts(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The list is in the order of the numbers, the network in that of the folders' names."""
+        listed = sorted(range(12), key=str)
+        write_onnx(tmp_path / "net.onnx", *nearest(COLOURS[:12][listed]), [1, 3, 8, 8], pooled=True, softmax=False)
+        data = write_data(tmp_path / "data", [str(i) for i in range(12)], COLOURS[:12])
+        (tmp_path / "names.txt").write_text("\n".join("zyxwvutsrqpo"))
+        words = [tmp_path / "net.onnx", "--labels", tmp_path / "names.txt", "--data", data]
+        _, answer, text = run_init(capsys, *words, "--out", tmp_path / "zoo.toml")
+        assert not answer["clear"]
+        assert "the textual order of their numbers (0, 1, 10, 11, ...) it would be 100.0 %" in text
+
+    def test_two_names_that_are_swapped_are_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        names = list("qbxadcfe")
+        write_onnx(tmp_path / "net.onnx", *nearest(COLOURS[:8]), [1, 3, 8, 8], pooled=True, softmax=False)
+        data = write_data(tmp_path / "data", names, COLOURS[:8])
+        (tmp_path / "names.txt").write_text("\n".join("qbxdacfe"))
+        words = [tmp_path / "net.onnx", "--data", data, "--labels", tmp_path / "names.txt"]
+        _, answer, text = run_init(capsys, *words, "--out", tmp_path / "zoo.toml")
+        assert not answer["clear"]
+        assert "accuracy 75.0 % on 80 images; it would be 100.0 % with other names" in text
+        assert "'d' as 'a' (10 of 10), 'a' as 'd' (10 of 10)" in text
 
     def test_names_in_the_file_come_before_the_order_of_folders(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -256,10 +236,6 @@ def test_grey_values_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert answer["models"][0]["accuracy"] >= 0.97
     assert answer["models"][0]["decisions"][0]["chosen"] == f"GRAY, {values}"
     assert checked_accuracy(tmp_path / "zoo.toml", data) >= 0.97
-
-
-def close_colours() -> NDArray[np.float64]:
-    return np.array([0.5, 0.45, 0.4]) + np.random.default_rng(5).uniform(-0.12, 0.12, (10, 3))
 
 
 def test_a_scale_and_a_shift_that_no_convention_has_are_fitted(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor
 from premodel.backends.python_answers import UnknownAnswerError
 from premodel.clock import now_ms
+from premodel.domains.base import IMAGE_TASK
 from premodel.errors import PremodelError, RunError, SampleError
 from premodel.profiling.datasets.base import Dataset
 from premodel.runtime.candidate import NetworkPool, OpenedCandidate
@@ -19,6 +21,9 @@ from premodel.stats import wilson
 from premodel.store.runs import unrepeatable_note
 from premodel.zoo.candidate import Candidate
 from premodel.zoo.manifest import Zoo
+from premodel.zoo_tools.init.labels import orders_of
+from premodel.zoo_tools.init.notes import read_notes
+from premodel.zoo_tools.label_fit import ORDER_P, better_order, sign_test, swapped_labels
 
 DEFAULT_LIMIT = 200
 MIN_ONE_ANSWER = 10
@@ -126,7 +131,7 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
                 opened = pool.open(candidate)
                 check.open_ms = now_ms() - start
                 if samples is not None:
-                    _accuracy(opened, samples, check)
+                    _accuracy(opened, samples, check, zoo.labels)
                 elif not opened.network.backend.recorded:
                     opened.predict(candidate.domain.decode(candidate.domain.synthetic()))
                 check.warnings.extend(opened.network.backend.notes())
@@ -149,12 +154,11 @@ def _describe(candidate: Candidate) -> CandidateCheck:
     )
 
 
-def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) -> None:
-    """Count right answers; warn if they are no more than chance, and say what a shifted label_offset would give."""
+def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, names: Sequence[str]) -> None:
+    """Count right answers; warn if they are no more than chance, or if other labels fit the answers better."""
     failures: list[str] = []
-    shifted = {-1: 0, 1: 0}
     ran: list[int] = []
-    answers: set[int] = set()
+    answers: list[int] = []
     repeats: list[tuple[Tensor, int]] = []
     domain = opened.candidate.domain
     for one, label in zip(samples.inputs, samples.labels, strict=True):
@@ -172,11 +176,9 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
         check.top1 += rank == 0
         check.top5 += rank < 5
         answer = int(distribution.argmax())
-        answers.add(answer)
+        answers.append(answer)
         if len(repeats) < REPEATS:
             repeats.append((tensor, answer))
-        for shift in shifted:
-            shifted[shift] += answer + shift == label
     check.samples = len(ran)
     if failures:
         text = f"{len(failures)} of {len(samples.inputs)} runs failed, first: {failures[0]}"
@@ -185,9 +187,11 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck) 
     if differ:
         check.warnings.append(unrepeatable_note(opened.candidate.name, differ, len(repeats)))
     if ran:
-        check.warnings.extend(_chance_warning(check, ran, shifted, opened.candidate))
-    if len(answers) == 1 and len(ran) >= MIN_ONE_ANSWER and len(set(ran)) > 1:
-        text = f"answers only one label, number {answers.pop()}, on all {len(ran)} {domain.plural}"
+        answered, truth = np.array(answers, np.int32), np.array(ran, np.int32)
+        check.warnings.extend(_label_warning(opened.candidate, answered, truth, names))
+    if len(set(answers)) == 1 and len(ran) >= MIN_ONE_ANSWER and len(set(ran)) > 1:
+        name = f": {names[answers[0]]!r}" if answers[0] < len(names) else ""
+        text = f"answers only one label, number {answers[0]}, on all {len(ran)} {domain.plural}{name}"
         check.warnings.append(text)
 
 
@@ -199,22 +203,39 @@ def _again(opened: OpenedCandidate, tensor: Tensor) -> int | None:
         return None
 
 
-def _chance_warning(
-    check: CandidateCheck, labels: list[int], shifted: dict[int, int], candidate: Candidate
+def _label_warning(
+    candidate: Candidate, answers: NDArray[np.int32], truth: NDArray[np.int32], names: Sequence[str]
 ) -> Iterator[str]:
-    """A warning if the accuracy's 95 % interval reaches down to chance.
+    """A warning if the answers go with the truth under other labels, or no better than chance.
 
     Chance is the better of guessing evenly and of always naming the commonest label of these images.
     """
-    n, plural = len(labels), candidate.domain.plural
-    chance = max(1 / candidate.n_labels, int(np.bincount(labels).max()) / n)
-    if wilson(check.top1, n)[0] > chance:
-        return
-    text = f"accuracy {100 * check.top1 / n:.1f} % on {n} {plural} is not above chance ({100 * chance:.1f} %)"
-    best = max(shifted, key=lambda shift: shifted[shift])
-    if wilson(shifted[best], n)[0] > chance and shifted[best] > check.top1:
+    n, plural, given = len(truth), candidate.domain.plural, answers == truth
+    right = int(given.sum())
+    chance = max(1 / candidate.n_labels, int(np.bincount(truth).max()) / n)
+    above = wilson(right, n)[0] > chance
+    text = f"accuracy {100 * right / n:.1f} % on {n} {plural}" + (
+        "" if above else f" is not above chance ({100 * chance:.1f} %)"
+    )
+    shifted = {shift: answers + shift == truth for shift in (-1, 1)}
+    best = max(shifted, key=lambda shift: int(shifted[shift].sum()))
+    hits = int(shifted[best].sum())
+    ordered = better_order(answers, truth, orders_of(names, _own_names(candidate), numbers=True))
+    if ordered is not None and ordered.right > hits:
+        yield f"{text}; with {ordered.words} it would be {100 * ordered.right / n:.1f} %: check the label file"
+    elif hits > right and sign_test(shifted[best], given) < ORDER_P / 2:
         # An answer one below the truth means that one output too many was dropped, and the other way round.
         offset = candidate.model.label_offset - best
-        yield f"{text}; with label_offset = {offset} it would be {100 * shifted[best] / n:.1f} %"
-    else:
+        how = f"label_offset = {offset}" if offset >= 0 else f"every answer {best:+d}"
+        yield f"{text}; with {how} it would be {100 * hits / n:.1f} %"
+    elif (swapped := swapped_labels(answers, truth, names)) is not None:
+        yield f"{text}; it would be {100 * swapped.right / n:.1f} % with {swapped.words}: check the label file"
+    elif not above:
         yield f"{text}; check label_offset, channels, mean, std and crop_fraction, or give more {plural}"
+
+
+def _own_names(candidate: Candidate) -> list[tuple[str, ...]]:
+    """The names of the labels that a model file states itself."""
+    file = candidate.model.file
+    found = read_notes(file).names if file.is_file() and candidate.domain.task == IMAGE_TASK else ()
+    return [found] if found else []

@@ -56,3 +56,14 @@ def test_integer_out_of_range() -> None:
 def test_a_name_of_two_classes_is_refused_with_both_indices() -> None:
     with pytest.raises(DatasetError, match=r"more than one class.*1 or 2"):
         resolve(IMAGENET, ["crane", "n02123045"])
+
+
+def test_names_of_folders_that_are_numbers_are_names() -> None:
+    listed = sorted(str(number) for number in range(12))
+    labels = LabelList(listed)
+    with pytest.raises(DatasetError, match="index and as a name"):
+        labels.resolve(["10", "2"], lambda position: f"row {position}")
+    found = labels.resolve(["10", "2"], lambda position: f"folder {position}", by_name=True)
+    assert [listed[label] for label in found] == ["10", "2"]
+    # As indices where one of them is the name of none.
+    assert list(LabelList(["10", "11", "12"]).resolve(["0", "1"], str, by_name=True)) == [0, 1]

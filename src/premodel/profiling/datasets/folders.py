@@ -59,7 +59,7 @@ def read(root: Path, labels: LabelList, split: str | None = None, task: str = IM
         )
     _refuse_splits([folder for folder, _ in folders], labels)
     of_folder = labels.resolve(
-        [folder.name for folder, _ in folders], lambda position: f"folder {folders[position][0]}"
+        [folder.name for folder, _ in folders], lambda position: f"folder {folders[position][0]}", by_name=True
     )
     paths = [path for _, images in folders for path in images]
     counts = [len(images) for _, images in folders]

@@ -26,7 +26,8 @@ class LabelList:
     - where lines start with a WordNet id ("n01440764 tench, Tinca tinca"): that id, or the line without it.
 
     All values of one data set are read in one way: by index if every value is one, else by name. Names that are
-    themselves numbers are refused where the two readings differ, so that no label is ever guessed. Composed and
+    themselves numbers are refused where the two readings differ, so that no label is ever guessed; names of folders are
+    names. Composed and
     decomposed forms of one name (Unicode NFC and NFD, as macOS names folders) are one name.
     """
 
@@ -54,7 +55,9 @@ class LabelList:
         like = {index for key, found in self._by_name.items() if _loose(key) == _loose(name) for index in found}
         return like.pop() if len(like) == 1 else None
 
-    def resolve(self, values: Sequence[str | int], where: Callable[[int], str]) -> NDArray[np.int32]:
+    def resolve(
+        self, values: Sequence[str | int], where: Callable[[int], str], *, by_name: bool = False
+    ) -> NDArray[np.int32]:
         """Index of the label that each value names.
 
         Parameters
@@ -63,6 +66,9 @@ class LabelList:
             Integers are indices; strings are read as the class states.
         where:
             Place of the value at this position, for the message.
+        by_name:
+            The values are names where all of them are names of labels, though they could be read as indices too: those
+            of folders.
 
         Raises
         ------
@@ -73,7 +79,7 @@ class LabelList:
         if all(isinstance(value, int) for value in distinct):
             table = {value: self._index(str(value)) for value in distinct}
         else:
-            table = self._read({_composed(str(value)): None for value in distinct}, values, where)
+            table = self._read({_composed(str(value)): None for value in distinct}, values, where, by_name)
             table = {value: table[_composed(str(value))] for value in distinct}
         for position, value in enumerate(values):
             index = table[value]
@@ -103,12 +109,14 @@ class LabelList:
         return None if not found else found[0] if len(found) == 1 else AMBIGUOUS
 
     def _read(
-        self, distinct: dict[str, None], values: Sequence[str | int], where: Callable[[int], str]
+        self, distinct: dict[str, None], values: Sequence[str | int], where: Callable[[int], str], by_name_first: bool
     ) -> dict[str | int, int | None]:
         by_index = {value: self._index(value) for value in distinct}
         by_name = {value: self._name(value) for value in distinct}
         indexed = all(index is not None for index in by_index.values())
         named = all(index is not None for index in by_name.values())
+        if named and by_name_first and AMBIGUOUS not in by_name.values():
+            return {value: by_name[value] for value in distinct}
         if indexed and named and by_index != by_name:
             odd = next(value for value in distinct if by_index[value] != by_name[value])
             position = next(i for i, value in enumerate(values) if _composed(str(value)) == odd)
@@ -139,7 +147,9 @@ class FreeTruths(LabelList):
         super().__init__(())
         self.texts: list[str] = []
 
-    def resolve(self, values: Sequence[str | int], where: Callable[[int], str]) -> NDArray[np.int32]:
+    def resolve(
+        self, values: Sequence[str | int], where: Callable[[int], str], *, by_name: bool = False
+    ) -> NDArray[np.int32]:
         """-1 for each; the texts are kept.
 
         Raises
@@ -147,6 +157,7 @@ class FreeTruths(LabelList):
         DatasetError
             No database holds a text: it has a zero character, or half of a surrogate pair.
         """
+        del by_name
         texts = [str(value) for value in values]
         for position, text in enumerate(texts):
             if not is_text(text):

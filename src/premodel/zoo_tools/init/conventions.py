@@ -49,6 +49,7 @@ INVERTED = ", inverted"
 
 AS_PIXELS = "pixels as they are"
 FITTED = "fitted scale and shift"
+STATED = "as stated by {source}"
 CROPS = (0.875, 1.0, 0.95, 0.9, 0.85, 0.8)
 """Central crops, the most usual first: among equals the first is taken."""
 ASPECT_CROPS = (1.0, 0.875)
@@ -70,7 +71,8 @@ class Convention:
     Attributes
     ----------
     values:
-        A name of VALUES and its like, AS_PIXELS for integer inputs, FITTED with the numbers in `fitted`.
+        A name of VALUES and its like, AS_PIXELS for integer inputs; FITTED, or STATED by an exporter, with the numbers
+        in `fitted`.
     channels:
         "RGB", "BGR" or "GRAY".
     resize, crop_fraction, interpolation, padding:
@@ -151,11 +153,46 @@ def mean_and_std(values: str, channels: str) -> MeanAndStd:
 def usual(inspected: Inspected) -> Convention:
     """What is most usual for such a file; a guess."""
     channels = "RGB" if inspected.depth == 3 else "GRAY"
+    if (proposed := stated(inspected)) is not None:
+        return proposed
     if inspected.is_integer:
         return next(iter(_quantised_to_the_full_range(inspected, channels)), Convention(AS_PIXELS, channels))
     if channels == "GRAY" or inspected.notes.task == "classify":
         return Convention("0..1", channels)
     return Convention("-1..1" if inspected.runtime == "litert" else "ImageNet mean and std", channels)
+
+
+def stated(inspected: Inspected) -> Convention | None:
+    """What the exporter of a file says, as far as it says it; None if nothing, or it is meant for another input."""
+    said = inspected.notes.stated
+    if said is None or (inspected.is_integer and not inspected.backend.input.scale):
+        return None
+    mean, std = said.mean, said.std
+    grey = inspected.depth == 1
+    if (said.size is not None and said.size != inspected.size) or (grey and max(len(mean), len(std)) > 1):
+        return None
+    channels = "GRAY" if grey else said.channels
+    if channels == "BGR":  # a convention's numbers are in the order of red, green, blue
+        mean, std = mean[::-1], std[::-1]
+    proposed = Convention(
+        STATED.format(source=said.source), channels, said.resize or "center-crop",
+        said.crop_fraction if said.resize else CROPS[0], said.interpolation or INTERPOLATIONS[0], fitted=(mean, std),
+    )  # fmt: skip
+    # Named as what it is, where it is one of those that have a name.
+    for name, (other_mean, other_std) in (GREY_VALUES if grey else VALUES).items():
+        if _alike(mean, other_mean or (0.0,)) and _alike(std, other_std or (1.0,)):
+            proposed = replace(proposed, values=name, fitted=None)
+            break
+    if inspected.is_integer:
+        pixels = replace(proposed, values=AS_PIXELS, fitted=None)
+        if _same(_table(proposed, inspected), _table(pixels, inspected), inspected):
+            return pixels
+        return proposed if _clipped(proposed, inspected) <= MAX_CLIPPED else None
+    return proposed
+
+
+def _alike(one: Numbers, other: Numbers) -> bool:
+    return np.allclose(np.broadcast_to(one, 3), np.broadcast_to(other, 3), rtol=0.005, atol=1e-6)
 
 
 def colours(inspected: Inspected) -> Iterator[Convention]:
@@ -185,26 +222,29 @@ def further_colours(inspected: Inspected, taken: Convention) -> Iterator[Convent
 
 
 def crops(colour: Convention, inspected: Inspected | None = None) -> Iterator[Convention]:
-    """Every part of the image, for the colour of one convention."""
-    for fraction in CROPS:
-        yield replace(colour, resize="center-crop", crop_fraction=fraction, padding=None)
-    yield replace(colour, resize="squash", crop_fraction=1.0, padding=None)
+    """Every part of the image, for the colour of one convention, each once; what the exporter states comes first."""
+    said = None if inspected is None else stated(inspected)
+    parts: list[tuple[str, float, int | None]] = [] if said is None else [said.crop]
+    parts += [("center-crop", fraction, None) for fraction in CROPS]
+    parts.append(("squash", 1.0, None))
     if inspected is not None and len(set(inspected.shapes[colour.layout].size)) > 1:
-        for fraction in ASPECT_CROPS:
-            yield replace(colour, resize="aspect-crop", crop_fraction=fraction, padding=None)
-    for padding in PADDINGS:
-        yield replace(colour, resize="letterbox", crop_fraction=1.0, padding=padding)
+        parts += [("aspect-crop", fraction, None) for fraction in ASPECT_CROPS]
+    parts += [("letterbox", 1.0, padding) for padding in PADDINGS]
+    for resize, fraction, padding in dict.fromkeys(parts):
+        yield replace(colour, resize=resize, crop_fraction=fraction, padding=padding)
 
 
 def interpolations(convention: Convention) -> Iterator[Convention]:
-    """Every interpolation, for one convention."""
-    for name in INTERPOLATIONS:
+    """Every interpolation, for one convention; its own too, if it is a rarer one."""
+    for name in dict.fromkeys((*INTERPOLATIONS, convention.interpolation)):
         yield replace(convention, interpolation=name)
 
 
 def _colours(inspected: Inspected) -> Iterator[Convention]:
     first = usual(inspected)
     yield first
+    if first.fitted is not None and first.channels != "GRAY":
+        yield replace(first, channels="BGR" if first.channels == "RGB" else "RGB")
     for layout, shape in enumerate(inspected.shapes):
         table = VALUES if shape.depth == 3 else GREY_VALUES
         names = list(table) + ([name + INVERTED for name in table] if shape.depth == 1 else [])
@@ -212,7 +252,7 @@ def _colours(inspected: Inspected) -> Iterator[Convention]:
             names = [AS_PIXELS, *(names if inspected.backend.input.scale else [])]
         for channels in ("RGB", "BGR") if shape.depth == 3 else ("GRAY",):
             for name in names:
-                convention = Convention(name, channels, layout=layout)
+                convention = replace(first, values=name, channels=channels, layout=layout, fitted=None)
                 if not inspected.is_integer or name == AS_PIXELS or _may_be_quantised(convention, inspected):
                     yield convention
 

@@ -12,7 +12,7 @@ from typing import Any
 from premodel.fields import NAME
 from premodel.zoo.candidate import toml_table
 from premodel.zoo.manifest import lies_beneath
-from premodel.zoo_tools.init.conventions import Convention
+from premodel.zoo_tools.init.conventions import Convention, stated
 from premodel.zoo_tools.init.inspect import Inspected
 from premodel.zoo_tools.init.labels import LabelMapping
 from premodel.zoo_tools.init.search import Decision, Found
@@ -151,13 +151,16 @@ def findings(draft: Draft) -> list[str]:
             "class); it may be the last, or a class that is missing from the labels"
         )
     if found is None:
-        lines.append("guessed, not measured: channels, resize, crop_fraction, interpolation" + _guessed_values(draft))
+        lines.extend(_not_measured(draft))
         return lines
     low, high = (100 * bound for bound in found.accuracy_ci)
     lines.append(
         f"top-1 {100 * found.accuracy:.1f} % [{low:.1f}, {high:.1f}] on {found.images} images, which also chose the "
         "preprocessing"
     )
+    said = stated(inspected)
+    if said is not None and said.colour != draft.convention.colour:
+        lines.append(f"{_source(inspected)} states {said.describe('colour')}: tried, and not what fits best")
     for decision in (*found.decisions, *([found.labels] if found.labels is not None else [])):
         lines.extend(_decision_lines(decision, found))
     lines.extend(f"warning: {text}" for text in found.warnings)
@@ -186,9 +189,28 @@ def toml(value: Any) -> str:
     return repr(value)
 
 
-def _guessed_values(draft: Draft) -> str:
-    values = "" if draft.inspected.is_integer else ", mean, std"
-    return f"{values}; labelled images (--data) would tell"
+def _not_measured(draft: Draft) -> list[str]:
+    """What is stated by the exporter, and what is only guessed."""
+    inspected, said = draft.inspected, draft.inspected.notes.stated
+    values = [] if inspected.is_integer else ["mean", "std"]
+    fields = dict.fromkeys(("channels", "resize", "crop_fraction", "interpolation", *values), True)
+    lines = []
+    if said is not None and stated(inspected) is not None:
+        fields |= dict.fromkeys(["channels", *values], False)
+        if said.resize is not None:
+            fields |= {"resize": False, "crop_fraction": False}
+        if said.interpolation is not None:
+            fields["interpolation"] = False
+        names = ", ".join(name for name, guessed in fields.items() if not guessed)
+        lines.append(f"stated by {_source(inspected)}, not measured: {names}")
+    names = ", ".join(name for name, guessed in fields.items() if guessed)
+    would = "labelled images (--data) would tell"
+    return [*lines, f"guessed, not measured: {names}; {would}" if names else would]
+
+
+def _source(inspected: Inspected) -> str:
+    said = inspected.notes.stated
+    return said.source if said is not None else ""
 
 
 def _decision_lines(decision: Decision, found: Found) -> list[str]:

@@ -137,7 +137,7 @@ def choose_labels(files: Sequence[Path], given: Sequence[str] | None, data: Path
     """
     own = [notes for file in files if (notes := read_notes(file)).names]
     if given is not None:
-        return LabelChoice(tuple(given), tuple(orders_of(given, [notes.names for notes in own])))
+        return LabelChoice(tuple(given), tuple(orders_of(given, [notes.names for notes in own], numbers=True)))
     folders: tuple[str, ...] | None = None
     if data is None and not own:
         raise OptionError("labels are needed", do="name the label file with --labels, and images with --data")

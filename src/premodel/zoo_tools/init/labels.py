@@ -26,6 +26,10 @@ GIVEN, SHIFT = "given", "shift"
 TEXTUAL, NATURAL, CASELESS, REVERSED = "textual order", "natural order", "order without case", "reversed order"
 NATURAL_CASELESS = "natural order without case"
 ORDER_IN_FILE = "the order of the file's own names"
+NUMBERS_TEXTUAL = "the textual order of their numbers (0, 1, 10, 11, ...)"
+NUMBERS_FROM_ONE = "the textual order of their numbers from 1 (1, 10, 11, ...)"
+NUMBERS_NATURAL = "the order of numbers, where the list is in the textual one (0, 1, 10, 11, ...)"
+NUMBERS_NATURAL_FROM_ONE = "the order of numbers, where the list is in the textual one from 1 (1, 10, 11, ...)"
 
 
 @dataclass(frozen=True)
@@ -117,13 +121,15 @@ def label_mappings(
     return found
 
 
-def orders_of(labels: Sequence[str], own: Iterable[Sequence[str]] = ()) -> list[Order]:
+def orders_of(labels: Sequence[str], own: Iterable[Sequence[str]] = (), *, numbers: bool = False) -> list[Order]:
     """The orders, other than the list's own, that these labels may be meant in.
 
     Parameters
     ----------
     own:
         Lists of names that model files state.
+    numbers:
+        The labels may be known by numbers as well: folders called 0, 1, 10, 11, ... in the order of their names.
     """
     wanted: list[tuple[str, Sequence[str]]] = []
     for names in own:
@@ -142,7 +148,22 @@ def orders_of(labels: Sequence[str], own: Iterable[Sequence[str]] = ()) -> list[
         known = [tuple(range(len(labels))), *(order.places for order in orders)]
         if len(place) == len(labels) and places not in known:
             orders.append(Order(name, places))
+    for order in _orders_of_numbers(len(labels)) if numbers else ():
+        if order.places not in (tuple(range(len(labels))), *(other.places for other in orders)):
+            orders.append(order)
     return orders
+
+
+def _orders_of_numbers(n_labels: int) -> Iterator[Order]:
+    """Orders that labels get where their numbers are sorted as texts, by the network or by the list."""
+    for first, textual, natural in (
+        (0, NUMBERS_TEXTUAL, NUMBERS_NATURAL),
+        (1, NUMBERS_FROM_ONE, NUMBERS_NATURAL_FROM_ONE),
+    ):
+        listed = sorted(range(n_labels), key=lambda number, first=first: str(number + first))  # type: ignore[misc]
+        place = {number: place for place, number in enumerate(listed)}
+        yield Order(textual, tuple(place[number] for number in range(n_labels)))
+        yield Order(natural, tuple(listed))
 
 
 def matching(names: Sequence[str], labels: Sequence[str]) -> tuple[str, ...] | None:

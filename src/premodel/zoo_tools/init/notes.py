@@ -6,13 +6,15 @@ import ast
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from premodel.backends.onnx_notes import metadata
+from premodel.zoo_tools.init.stated import Stated, beside, model_info, read_stated
 
 NAME_KEYS = ("names", "id2label", "class_names", "classes", "labels")
+CONFIG_KEYS = ("id2label", "label_names")
 SIZE_KEYS = ("imgsz", "input_size", "image_size")
 OTHER_TASKS = frozenset({"detect", "segment", "pose", "obb"})
 MAX_TEXT_BYTES = 1 << 22
@@ -33,12 +35,15 @@ class FileNotes:
         (height, width) of the input; None if not stated.
     task:
         As the exporter calls it; empty if not stated.
+    stated:
+        The preprocessing that it states; None if it states none.
     """
 
     names: tuple[str, ...] = ()
     source: str = ""
     size: tuple[int, int] | None = None
     task: str = ""
+    stated: Stated | None = None
 
 
 def read_notes(file: Path) -> FileNotes:
@@ -47,8 +52,13 @@ def read_notes(file: Path) -> FileNotes:
     Notes
     -----
     Read are the metadata of an `.onnx` (Ultralytics writes `names`, `imgsz` and `task`, others `id2label` or
-    `classes`), the label file that is packed into a `.tflite`, and the `id2label` of a `config.json` beside the model.
+    `classes`), the label file that is packed into a `.tflite`, the `model_info` of an OpenVINO `.xml`, and the
+    `id2label` or `label_names` of a `config.json` beside the model; and the preprocessing as `read_stated` says.
     """
+    return replace(_notes(file), stated=read_stated(file))
+
+
+def _notes(file: Path) -> FileNotes:
     suffix = file.suffix.lower()
     if suffix == ".onnx":
         found = metadata(file)
@@ -58,7 +68,14 @@ def read_notes(file: Path) -> FileNotes:
             return FileNotes(names, "the file's metadata", size, found.get("task", ""))
     if suffix == ".tflite" and (names := _packed_names(file)):
         return FileNotes(names, "the label file inside the model file")
-    return FileNotes(_names(_text(file.parent / "config.json"), "id2label"), "config.json beside the model")
+    if suffix == ".xml" and len(names := tuple(model_info(file).get("labels", "").split())) > 1:
+        return FileNotes(names, "the file's model_info")
+    for path in beside(file, "config.json"):
+        text = _text(path)
+        names = next((names for key in CONFIG_KEYS if (names := _names(text, key))), ())
+        if names:
+            return FileNotes(names, "config.json beside the model")
+    return FileNotes(source="config.json beside the model")
 
 
 def _names(text: str, key: str | None = None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from premodel.stats import wilson
 from premodel.zoo_tools.init.conventions import (
+    FITTED,
     INVERTED,
     Convention,
     colours,
@@ -20,15 +21,16 @@ from premodel.zoo_tools.init.conventions import (
 from premodel.zoo_tools.init.fit import fit_scale_and_shift
 from premodel.zoo_tools.init.labels import SHIFT, LabelMapping, in_words
 from premodel.zoo_tools.init.trial import MAPPING_P, Rival, Trial, sign_test
+from premodel.zoo_tools.label_fit import Fit, swapped_labels
 
 ROUNDS = (12, 24, 48, 96, 150)
 """Images after which the clearly worse drop out; the rest see ever more."""
 RUNS_PER_IMAGE = {
-    "colour": 0.9,
-    "crop": 0.7,
+    "colour": 0.8,
+    "crop": 0.6,
     "close colours": 0.3,
     "colour and crop": 3.0,
-    "interpolation": 0.5,
+    "interpolation": 0.4,
     "rarer values": 0.9,
 }
 MIN_RACE_RUNS = 150
@@ -231,7 +233,7 @@ def find_preprocessing(trial: Trial) -> Found:
             break
         taken = again
     usual, best = taken, race(trial, interpolations(taken), "interpolation", _budget(trial, "interpolation"), 1.0)[0]
-    taken = best if trial.truth_t(best, usual) > PREFERRED_T or trial.is_clearly_ahead(best, usual) else usual
+    taken = best if trial.truth_t((best, usual)) > PREFERRED_T or trial.is_clearly_ahead(best, usual) else usual
     trial.run([taken], n, "all images")
     trial.settle_mapping([taken], n)
     if _is_doubtful(trial, taken):
@@ -276,6 +278,12 @@ def _found(trial: Trial, taken: Convention) -> Found:
             f"accuracy {100 * right / n:.1f} % on {n} images; {how} it would be {100 * hits / n:.1f} %: {do}"
         )
         doubtful = True
+    elif (swapped := _other_names(trial, taken)) is not None:
+        warnings.append(
+            f"accuracy {100 * right / n:.1f} % on {n} images; it would be {100 * swapped.right / n:.1f} % with "
+            f"{swapped.words}: check the label file"
+        )
+        doubtful = True
     elif not above:
         warnings.append(
             f"accuracy {100 * right / n:.1f} % on {n} images is not above chance ({100 * chance:.1f} %) under any "
@@ -296,6 +304,11 @@ def _found(trial: Trial, taken: Convention) -> Found:
     )  # fmt: skip
 
 
+def _other_names(trial: Trial, taken: Convention) -> Fit | None:
+    names = [trial.images.name(label) for label in range(trial.n_labels)]
+    return swapped_labels(trial.answers(taken), trial.images.labels, names)
+
+
 def _chance(trial: Trial) -> float:
     """The better of guessing evenly and of always naming the commonest label of these images."""
     return max(1 / trial.n_labels, int(np.bincount(trial.images.labels).max()) / len(trial.images))
@@ -307,13 +320,19 @@ def _is_above_chance(trial: Trial, one: Convention) -> bool:
 
 
 def _preferred(trial: Trial, leading: Sequence[Convention]) -> Convention:
-    """The most accurate, unless a more usual order of channels, or more usual values, may be as good."""
-    best = leading[0]
-    usual_one = next(colours(trial.inspected)).with_crop_of(best)
-    if usual_one in trial.tried() and usual_one != best:
-        ahead = trial.compare([best], [usual_one], "").behind > 0 and trial.truth_t(best, usual_one) > PREFERRED_T
-        if not (ahead or trial.is_clearly_ahead(best, usual_one)):
-            best = usual_one
+    """The most accurate, unless a more usual order of channels, or more usual values, may be as good.
+
+    Values are compared over all the crops that both were run with: the crop at hand may be the luckiest of one.
+    """
+    usual_one = next(colours(trial.inspected)).with_crop_of(leading[0])
+    better = list(leading)
+    if usual_one in trial.tried():
+        better = [one for one in leading if one != usual_one and _is_preferred(trial, one, usual_one)]
+    best = better[0] if better else usual_one
+    for one in better[1:]:
+        ahead, truth_t = _lead(trial, one, best)
+        if ahead >= 0 and truth_t > PREFERRED_T:
+            best = one
     for usual in (_with_rgb(best), _not_inverted(best)):
         if usual == best or usual not in trial.tried():
             continue
@@ -321,6 +340,20 @@ def _preferred(trial: Trial, leading: Sequence[Convention]) -> Convention:
         if pairs and trial.compare([one for one, _ in pairs], [two for _, two in pairs], "").behind_ci[0] <= 0:
             best = usual
     return best
+
+
+def _is_preferred(trial: Trial, one: Convention, usual: Convention) -> bool:
+    """Is a convention so much better than the usual one that it is taken in its place."""
+    ahead, truth_t = _lead(trial, one, usual)
+    return (ahead > 0 and truth_t > PREFERRED_T) or trial.is_clearly_ahead(one, usual)
+
+
+def _lead(trial: Trial, one: Convention, other: Convention) -> tuple[float, float]:
+    """By how much one colour is more accurate than another, and t of the probabilities of the truth; over all crops."""
+    pairs = _like_pairs(trial, one, other, "colour")
+    if not pairs:
+        return 0.0, 0.0
+    return trial.compare([mine for mine, _ in pairs], [theirs for _, theirs in pairs], "").behind, trial.truth_t(*pairs)
 
 
 def _with_rgb(one: Convention) -> Convention:
@@ -370,7 +403,7 @@ def _decide(trial: Trial, taken: Convention, aspect: str) -> Decision:
     others = []
     seen: dict[Any, Convention] = {}
     for other in trial.tried():
-        if part(other) != part(taken) and (other.fitted is None or other.fitted == taken.fitted):
+        if part(other) != part(taken) and (other.values != FITTED or other.fitted == taken.fitted):
             seen.setdefault(part(other), other)
     for other in seen.values():
         pairs = _like_pairs(trial, taken, other, aspect)

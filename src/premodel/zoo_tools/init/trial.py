@@ -237,11 +237,16 @@ class Trial:
             return False
         return paired_bootstrap(mine - theirs)[0] > 0
 
-    def truth_t(self, one: Convention, other: Convention) -> float:
-        """Student's t of the paired differences of the probability of the truth; 0 where there are none."""
-        both = self.ran(one) & self.ran(other)
-        columns = [self._scores[convention].truth[both, self.mapping] for convention in (one, other)]
-        difference = np.subtract(*columns, dtype=np.float64)
+    def truth_t(self, *pairs: tuple[Convention, Convention]) -> float:
+        """Student's t of the paired differences of the probability of the truth, averaged over pairs of conventions.
+
+        Of the images that all of them were run on; 0 where there are no differences.
+        """
+        both = np.logical_and.reduce([self.ran(one) for pair in pairs for one in pair])
+        ours, theirs = (
+            [self._scores[pair[side]].truth[both, self.mapping].astype(np.float64) for pair in pairs] for side in (0, 1)
+        )
+        difference = np.mean(ours, axis=0) - np.mean(theirs, axis=0)
         spread = float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
         return 0.0 if spread == 0 else float(difference.mean()) * sqrt(len(difference)) / spread
 
