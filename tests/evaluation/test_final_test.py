@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.final_test import ENGINE, final_test, train_and_test, whole_answers_ms
 from premodel.runtime.policies.base import Policy
 from premodel.training.objective import Floor, Objective
@@ -88,6 +89,17 @@ def test_the_engine_counts_and_takes_a_choice_back() -> None:
     assert "is NOT shown to be better" in said
     assert "it beats one candidate alone" not in said
     assert "chosen: single, " in said
+
+
+def test_evaluation_shows_what_train_would_package() -> None:
+    """A choice that the final test takes back is no row of the evaluation."""
+    served = []
+    for engine_ms in (None, 0.05):
+        tables = ladder(300, (0.02, 0.10), engine_ms)
+        rows = evaluate(tables, {"chosen": TrainOptions()}, folds=2).rows
+        served.append(next(row for row in rows if row.name == "chosen").served)
+    assert "c0" in served[0] or len(served[0]) > 1
+    assert served[1] == {"c1": 1.0}
 
 
 def test_whole_answers_hold_the_engine_and_an_estimate_of_the_decisions_alike_on_every_run() -> None:

@@ -10,6 +10,7 @@ from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE, Folder
 from premodel.errors import OptionError
 from premodel.evaluation.bench import Bench
 from premodel.evaluation.evaluate import Evaluation
+from premodel.evaluation.final_test import FinalTest
 from premodel.evaluation.rows import Row, describe
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.profile import ProfileReport
@@ -85,8 +86,8 @@ class Demo:
         Spent in each step.
     doctor:
         What was said before training, line by line.
-    training_summaries, trained:
-        How each policy came about, and the policy.
+    training_summaries, trained, tested:
+        How each policy came about, the policy, and what the final test said of it where training had one.
     files, difficulty:
         File of each sample, and difficulty of each scene by the name of its file.
     made_*:
@@ -102,6 +103,7 @@ class Demo:
     doctor: tuple[str, ...] = ()
     training_summaries: dict[str, tuple[str, ...]] = field(default_factory=dict)
     trained: dict[str, Trained] = field(default_factory=dict)
+    tested: dict[str, FinalTest | None] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     difficulty: dict[str, float] = field(default_factory=dict)
     made_dataset: Dataset | None = None

@@ -14,10 +14,12 @@ import numpy as np
 from premodel.demo.digits import write
 from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE
 from premodel.demo.state import Demo
+from premodel.errors import OptionError
 from premodel.evaluation.bench import bench
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.evaluation.evaluate import evaluate
+from premodel.evaluation.final_test import FinalTest, final_test, train_and_test
 from premodel.evaluation.peer_curves import peer_curves
 from premodel.evaluation.report.page import Report, write_report
 from premodel.evaluation.report.pictures import Difficulty
@@ -32,8 +34,10 @@ from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
 from premodel.training.model_selection import select_models
 from premodel.training.objective import Objective
-from premodel.training.options import TrainOptions
+from premodel.training.options import DEFAULT_POLICY, TrainOptions
 from premodel.training.package import package
+from premodel.training.record import Trained
+from premodel.training.tables import Tables
 from premodel.training.train import train
 
 BENCH_IMAGES = 300
@@ -96,7 +100,12 @@ def train_policies(demo: Demo) -> None:
     """Train on all scenes what will be deployed; features are selected on the way."""
     demo.progress.begin("training", len(demo.policies), "policies")
     for policy in demo.policies:
-        demo.trained[policy] = trained = train(demo.tables, _options(demo, policy))
+        options = _options(demo, policy)
+        if policy == DEFAULT_POLICY:  # tested as `premodel train` tests it
+            trained, demo.tested[policy] = train_and_test(demo.tables, options, advise=False)
+        else:
+            trained = train(demo.tables, options)
+        demo.trained[policy] = trained
         demo.training_summaries[policy] = trained.summary
         demo.progress.advance()
     demo.progress.end()
@@ -128,11 +137,16 @@ def evaluate_policies(demo: Demo) -> None:
 
 
 def bundle_best(demo: Demo) -> None:
-    """Write the bundle, networks inside, its decisions compared on every scene."""
+    """Test the policy as `train` does, and write the bundle, networks inside, its decisions compared on every scene."""
     policy = demo.chosen.name
+    trained, options = demo.trained[policy], _options(demo, policy)
+    tested = demo.tested[policy] if policy in demo.tested else _tested(demo.tables, options, trained)
+    for line in tested.lines() if tested is not None else ():
+        demo.progress.note(f"  {line.strip()}")
     with Store(demo.folder / STORE) as store:
         candidates = load_candidates(store)
-    package(demo.trained[policy], demo.tables, candidates, _options(demo, policy), demo.folder / BUNDLE, embed=True)
+    recorded = None if tested is None else tested.to_json()
+    package(trained, demo.tables, candidates, options, demo.folder / BUNDLE, embed=True, test=recorded)
 
 
 def bench_bundle(demo: Demo) -> None:
@@ -198,6 +212,13 @@ STEPS = (
 
 def _options(demo: Demo, policy: str) -> TrainOptions:
     return TrainOptions(policy=policy, seed=demo.options.seed)
+
+
+def _tested(tables: Tables, options: TrainOptions, trained: Trained) -> FinalTest | None:
+    try:
+        return final_test(tables, options, trained)
+    except OptionError:  # too few scenes to divide
+        return None
 
 
 def _scenes(demo: Demo, name: str, count: int, seed: int) -> Dataset:

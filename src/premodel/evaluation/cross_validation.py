@@ -107,10 +107,22 @@ class Outcome:
         return self.top1 if criterion == "top1" else self.top5
 
 
-def premodel_method(name: str, options: TrainOptions) -> Method:
-    """A premodel to be cross-validated: `train` with these options, on the training folds alone."""
+def _trained_policy(tables: Tables, options: TrainOptions) -> Policy:
+    return train(tables, options).policy
+
+
+def premodel_method(
+    name: str, options: TrainOptions, policy: Callable[[Tables, TrainOptions], Policy] = _trained_policy
+) -> Method:
+    """A premodel to be cross-validated: `train` with these options, on the training folds alone.
+
+    Parameters
+    ----------
+    policy:
+        Gives the policy of a fold's training rows; picklable. By default what `train` trains.
+    """
     instead = None if options.guarantee is None else partial(_fit_alone, options=options)
-    return Method(name, "premodel", options.policy, partial(_fit, options=options), instead=instead)
+    return Method(name, "premodel", options.policy, partial(_fit, options=options, policy=policy), instead=instead)
 
 
 def _fit_alone(tables: Tables, seed: int, *, options: TrainOptions) -> Policy:
@@ -118,9 +130,11 @@ def _fit_alone(tables: Tables, seed: int, *, options: TrainOptions) -> Policy:
     return reference_alone(tables, options).policy
 
 
-def _fit(tables: Tables, seed: int, *, options: TrainOptions) -> Policy:
+def _fit(
+    tables: Tables, seed: int, *, options: TrainOptions, policy: Callable[[Tables, TrainOptions], Policy]
+) -> Policy:
     del seed  # the options carry it
-    return train(tables, options).policy
+    return policy(tables, options)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from premodel.domains.base import MEASURED_TASK
 from premodel.evaluation.baselines import baseline_methods, mix_row, oracle_row, single_rows
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
 from premodel.evaluation.degenerate import degenerate_cases
+from premodel.evaluation.final_test import LARGE_GAP, packaged_policy
 from premodel.evaluation.originals import beside_original
 from premodel.evaluation.routing import Routing, routing_curve
 from premodel.evaluation.rows import Row, Singles, best_single_row, headline, outcome_row
@@ -19,8 +20,6 @@ from premodel.training.tables import Tables
 from premodel.verdict import MIN_SAMPLES
 
 Progress = Callable[[int, int, str], None]
-LARGE_GAP = 10.0
-"""Points between the oracle and the best single candidate, by the lower end of the interval, that are worth a hint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +130,10 @@ def evaluate(
 
     Notes
     -----
-    A premodel that reads features is evaluated a second time on permuted features: what it would do with no
-    information at all. The comparison with the random mix is made at the premodel's own mean latency.
+    Of policy `auto` each fold serves what `train` would package: one candidate alone where the final test on the
+    training rows takes the choice back. A premodel that reads features is evaluated a second time on permuted features:
+    what it would do with no information at all. The comparison with the random mix is made at the premodel's own mean
+    latency.
     """
     singles = Singles.of(tables, criterion)
 
@@ -142,7 +143,7 @@ def evaluate(
         )
 
     plain = validate(baseline_methods(criterion))
-    chosen = validate([premodel_method(name, options) for name, options in premodels.items()], workers)
+    chosen = validate([premodel_method(name, options, packaged_policy) for name, options in premodels.items()], workers)
     permuted = validate([permuted_method(outcome.method) for outcome in chosen if outcome.reads_features], workers)
     outcomes = [*plain, *permuted, *chosen]
     fitted = [outcome_row(outcome, tables, criterion, singles, seed=seed) for outcome in outcomes]

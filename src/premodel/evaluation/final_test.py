@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
-from premodel.evaluation.evaluate import LARGE_GAP
 from premodel.evaluation.rows import Singles
 from premodel.runtime.policies.base import Policy
 from premodel.stats import paired_bootstrap
@@ -28,6 +27,8 @@ from premodel.training.tables import Tables
 from premodel.training.train import train
 from premodel.verdict import MIN_SAMPLES, Interval, Verdict, interval, points
 
+LARGE_GAP = 10.0
+"""Points between the oracle and the best single candidate, by the lower end of the interval, that are worth a hint."""
 FOLDS = 5
 MAX_SAMPLES = 3_000
 SINGLE = SINGLE_TRAINER.name
@@ -180,7 +181,7 @@ class Beside(TrainingRecord):
 
 
 def train_and_test(
-    tables: Tables, options: TrainOptions, tell: Callable[[str], None] | None = None
+    tables: Tables, options: TrainOptions, tell: Callable[[str], None] | None = None, *, advise: bool = True
 ) -> tuple[Trained, FinalTest | None]:
     """Train as the options say, and test what came of it against every single candidate.
 
@@ -188,6 +189,8 @@ def train_and_test(
     ----------
     tell:
         Told what is being done.
+    advise:
+        Look, where one candidate alone is chosen, at what the most accurate policy would reach.
 
     Returns
     -------
@@ -209,7 +212,7 @@ def train_and_test(
     trained = train(tables, options)
     name = _chosen(trained, options)
     if name == SINGLE or len(tables) < FOLDS:
-        more = _most_accurate(tables, options, tell) if name == SINGLE and options.policy == AUTO else []
+        more = _most_accurate(tables, options, tell) if advise and name == SINGLE and options.policy == AUTO else []
         return replace(trained, record=Beside(trained.record, after=tuple(more))) if more else trained, None
     if tell is not None:
         tell(f"testing {name} against every single candidate")
@@ -230,6 +233,13 @@ def train_and_test(
     else:
         record = replace(compared, chosen=SINGLE, why=why, more_accurate=None, inner=record)
     return replace(alone, record=record), replace(found, taken_back=True)
+
+
+def packaged_policy(tables: Tables, options: TrainOptions) -> Policy:
+    """The policy that `train_and_test` would have packaged."""
+    if options.policy != AUTO:
+        return train(tables, options).policy
+    return train_and_test(tables, options, advise=False)[0].policy
 
 
 def _most_accurate(tables: Tables, options: TrainOptions, tell: Callable[[str], None] | None) -> list[str]:
