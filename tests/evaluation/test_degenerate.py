@@ -119,3 +119,14 @@ def test_words_on_a_busy_machine_name_who_was_busy() -> None:
     assert busy_note(None) == busy_note(0.1, {"cc1": 0.1}) == ""
     assert busy_note(1.7, {"python": 0.9, "cc1": 0.6}) == "other programs kept 1.7 cores busy (python 0.9, cc1 0.6)"
     assert busy_note(1.7).startswith("other programs kept 1.7 cores busy")
+
+
+def test_a_candidate_whose_labels_are_in_another_order_is_named() -> None:
+    """Labels 1 and 2 of eight are swapped in one candidate's list."""
+    tables = make_tables(np.ones((160, 2), bool))
+    answers = tables.top_labels.copy()
+    answers[:, 1, 0] = np.select([tables.truth == 1, tables.truth == 2], [2, 1], tables.truth)
+    moved = replace(tables, top_labels=answers, rank=(answers[:, :, 0] != tables.truth[:, None]).astype(np.int32))
+    (warning,) = degenerate_cases(moved, "top1")
+    assert warning.startswith("c1 is right on ")
+    assert "it would be 100.0 % with other names for the classes: it answers " in warning

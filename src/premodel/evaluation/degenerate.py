@@ -7,11 +7,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from premodel.records import Criterion
 from premodel.stats import wilson
 from premodel.store.runs import unrepeatable_note
 from premodel.training.tables import Tables
+from premodel.zoo_tools.label_fit import other_labels
 
 MIN_FAILED = 0.01
 """A share of failed predictions below this is no warning; every failure counts as a wrong answer all the same."""
@@ -25,7 +27,7 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
     """Warnings about a profile, the gravest first; empty for an ordinary one.
 
     One label only, no right answer from any candidate or from one, one constant
-    answer, failed predictions, and candidates that give the same answers.
+    answer, answers that go with other labels, failed predictions, and candidates that give the same answers.
     """
     n, names = len(tables), tables.candidates
     correct, answers = tables.score(criterion) > 0, tables.top_labels[:, :, 0]
@@ -55,6 +57,8 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
             for name, given in ((name, np.unique(answers[~failed[:, i], i])) for i, name in enumerate(names))
             if len(given) == 1
         ]
+    if len(labels) > 1 and tables.label_names:
+        found += [text for column in range(len(names)) if (text := _other_labels(tables, column, failed[:, column]))]
     for name, share in zip(names, failed.mean(axis=0).tolist(), strict=True):
         if share >= MIN_FAILED:
             found.append(f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers")
@@ -64,6 +68,19 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
         if same and np.array_equal(tables.top_probabilities[:, a], tables.top_probabilities[:, b]):
             found.append(f"{names[a]} and {names[b]} give the same answers on all samples: one of them is redundant")
     return tuple(found)
+
+
+def _other_labels(tables: Tables, column: int, failed: NDArray[np.bool_]) -> str:
+    """A warning where one candidate's answers go with the truth under other labels; else nothing."""
+    answers, truth = tables.top_labels[~failed, column, 0], tables.truth[~failed]
+    fit = other_labels(answers, truth, tables.label_names) if len(truth) else None
+    if fit is None:
+        return ""
+    right, n = int((answers == truth).sum()), len(truth)
+    return (
+        f"{tables.candidates[column]} is right on {100 * right / n:.1f} % of {n} samples; it would be "
+        f"{100 * fit.right / n:.1f} % with {fit.words}: check the label file and the samples' labels"
+    )
 
 
 def repeat_warnings(conditions: Mapping[str, Any]) -> list[str]:

@@ -21,9 +21,8 @@ from premodel.stats import wilson
 from premodel.store.runs import unrepeatable_note
 from premodel.zoo.candidate import Candidate
 from premodel.zoo.manifest import Zoo
-from premodel.zoo_tools.init.labels import orders_of
 from premodel.zoo_tools.init.notes import read_notes
-from premodel.zoo_tools.label_fit import ORDER_P, better_order, sign_test, swapped_labels
+from premodel.zoo_tools.label_fit import other_labels
 
 DEFAULT_LIMIT = 200
 MIN_ONE_ANSWER = 10
@@ -210,26 +209,19 @@ def _label_warning(
 
     Chance is the better of guessing evenly and of always naming the commonest label of these images.
     """
-    n, plural, given = len(truth), candidate.domain.plural, answers == truth
-    right = int(given.sum())
+    n, plural, right = len(truth), candidate.domain.plural, int((answers == truth).sum())
     chance = max(1 / candidate.n_labels, int(np.bincount(truth).max()) / n)
     above = wilson(right, n)[0] > chance
     text = f"accuracy {100 * right / n:.1f} % on {n} {plural}" + (
         "" if above else f" is not above chance ({100 * chance:.1f} %)"
     )
-    shifted = {shift: answers + shift == truth for shift in (-1, 1)}
-    best = max(shifted, key=lambda shift: int(shifted[shift].sum()))
-    hits = int(shifted[best].sum())
-    ordered = better_order(answers, truth, orders_of(names, _own_names(candidate), numbers=True))
-    if ordered is not None and ordered.right > hits:
-        yield f"{text}; with {ordered.words} it would be {100 * ordered.right / n:.1f} %: check the label file"
-    elif hits > right and sign_test(shifted[best], given) < ORDER_P / 2:
-        # An answer one below the truth means that one output too many was dropped, and the other way round.
-        offset = candidate.model.label_offset - best
-        how = f"label_offset = {offset}" if offset >= 0 else f"every answer {best:+d}"
-        yield f"{text}; with {how} it would be {100 * hits / n:.1f} %"
-    elif (swapped := swapped_labels(answers, truth, names)) is not None:
-        yield f"{text}; it would be {100 * swapped.right / n:.1f} % with {swapped.words}: check the label file"
+    fit = other_labels(answers, truth, names, _own_names(candidate))
+    # An answer one below the truth means that one output too many was dropped, and the other way round.
+    offset = candidate.model.label_offset - (fit.shift if fit is not None else 0)
+    if fit is not None:
+        how = f"label_offset = {offset}" if fit.shift and offset >= 0 else fit.words
+        do = "" if fit.shift else ": check the label file"
+        yield f"{text}; it would be {100 * fit.right / n:.1f} % with {how}{do}"
     elif not above:
         yield f"{text}; check label_offset, channels, mean, std and crop_fraction, or give more {plural}"
 

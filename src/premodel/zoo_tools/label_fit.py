@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from math import comb, erfc, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.zoo_tools.init.labels import Order
+from premodel.zoo_tools.init.labels import Order, orders_of
 
 ORDER_P = 0.01
 """Of the exact sign test by which another order of the labels fits better, shared among the orders."""
@@ -18,6 +18,7 @@ SWAP_P = 0.001
 """Of that by which classes are answered under the names of others."""
 MIN_OF_CLASS = 4
 """Samples of a class from which its commonest answer says something."""
+MAX_EXACT = 1000
 NAMED = 3
 """Classes that a sentence names."""
 
@@ -34,10 +35,13 @@ class Fit:
         What they are, to follow "with".
     right:
         Samples that are answered right with them.
+    shift:
+        What is added to every answer.
     """
 
     words: str
     right: int
+    shift: int = 0
 
 
 def better_order(answers: Labels, truth: Labels, orders: Sequence[Order]) -> Fit | None:
@@ -84,19 +88,55 @@ def swapped_labels(answers: Labels, truth: Labels, names: Sequence[str]) -> Fit 
     moved = _renamed(answers, truth)
     if not moved:
         return None
+    target = np.arange(max(int(truth.max()) + 1, len(names)), dtype=np.int32)
+    target[list(moved)] = list(moved.values())
     words = []
     for label, answer in sorted(moved.items(), key=lambda pair: -int((truth == pair[0]).sum()))[:NAMED]:
         of_class = truth == label
         count = int((answers[of_class] == answer).sum())
         words.append(f"{_name(names, label)!r} as {_name(names, answer)!r} ({count} of {int(of_class.sum())})")
     more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
-    return Fit(f"other names for the classes: it answers {', '.join(words)}{more}", int(hits.sum()))
+    return Fit(
+        f"other names for the classes: it answers {', '.join(words)}{more}", int((answers == target[truth]).sum())
+    )
+
+
+def other_labels(answers: Labels, truth: Labels, names: Sequence[str], own: Sequence[Sequence[str]] = ()) -> Fit | None:
+    """Labels that clearly fit better than the given ones: another order, a shift by one, or names of other classes.
+
+    Parameters
+    ----------
+    answers, truth:
+        int32 (n,): label answered and true label, by the given list.
+    names:
+        The list.
+    own:
+        Lists of names that the network's file states.
+    """
+    ordered = better_order(answers, truth, orders_of(names, own, numbers=True))
+    moved = shifted(answers, truth)
+    if ordered is not None and (moved is None or ordered.right > moved.right):
+        return ordered
+    return moved or swapped_labels(answers, truth, names)
+
+
+def shifted(answers: Labels, truth: Labels) -> Fit | None:
+    """Every answer one further or one less, if clearly more are right then; None if not."""
+    hits = {shift: answers + shift == truth for shift in (-1, 1)}
+    best = max(hits, key=lambda shift: int(hits[shift].sum()))
+    if sign_test(hits[best], answers == truth) >= ORDER_P / len(hits):
+        return None
+    return Fit(f"every answer {best:+d}", int(hits[best].sum()), best)
 
 
 def sign_test(better: NDArray[np.bool_], worse: NDArray[np.bool_]) -> float:
-    """One-sided p of McNemar's exact test."""
+    """One-sided p of McNemar's test: exact, of very many samples by the normal approximation."""
     ahead, behind = int((better & ~worse).sum()), int((~better & worse).sum())
     discordant = ahead + behind
+    if ahead <= behind:
+        return 1.0
+    if discordant > MAX_EXACT:
+        return erfc((ahead - behind - 1) / sqrt(2 * discordant)) / 2
     return float(sum(comb(discordant, k) for k in range(ahead, discordant + 1)) / 2**discordant)
 
 
