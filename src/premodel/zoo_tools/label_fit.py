@@ -17,7 +17,7 @@ ORDER_P = 0.01
 SWAP_P = 0.001
 """Of that by which classes are answered under the names of others."""
 MIN_OF_CLASS = 4
-"""Samples of a class from which its commonest answer says something."""
+"""Samples of a class from which its commonest answer counts."""
 MAX_EXACT = 1000
 NAMED = 3
 """Classes that a sentence names."""

@@ -163,7 +163,7 @@ def usual(inspected: Inspected) -> Convention:
 
 
 def stated(inspected: Inspected) -> Convention | None:
-    """What the exporter of a file says, as far as it says it; None if nothing, or it is meant for another input."""
+    """What the exporter of a file states, as far as it does; None if nothing, or it is meant for another input."""
     said = inspected.notes.stated
     if said is None or (inspected.is_integer and not inspected.backend.input.scale):
         return None

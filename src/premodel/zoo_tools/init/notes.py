@@ -53,7 +53,7 @@ def read_notes(file: Path) -> FileNotes:
     -----
     Read are the metadata of an `.onnx` (Ultralytics writes `names`, `imgsz` and `task`, others `id2label` or
     `classes`), the label file that is packed into a `.tflite`, the `model_info` of an OpenVINO `.xml`, and the
-    `id2label` or `label_names` of a `config.json` beside the model; and the preprocessing as `read_stated` says.
+    `id2label` or `label_names` of a `config.json` beside the model; and the preprocessing as `read_stated` finds it.
     """
     return replace(_notes(file), stated=read_stated(file))
 

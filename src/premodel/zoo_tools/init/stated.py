@@ -18,7 +18,7 @@ RESAMPLES = ("nearest", "lanczos-antialias", "bilinear-antialias", "bicubic-anti
 """What `resample` counts in a `preprocessor_config.json`: Pillow's filters."""
 TIMM_INTERPOLATIONS = {"bilinear": "bilinear-antialias", "bicubic": "bicubic-antialias", "nearest": "nearest"}
 LARGE_SIDE = 384
-"""From here on a ConvNeXT is fed the whole image, whatever `crop_pct` says."""
+"""From here on a ConvNeXT is fed the whole image, whatever `crop_pct` is."""
 CROP_OF_CLASS = {"LevitImageProcessor": 224 / 256, "LevitFeatureExtractor": 224 / 256}
 """Processors that resize the shorter side to more than the size they state."""
 ONNX_FOLDER = "onnx"
