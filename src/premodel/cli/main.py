@@ -19,17 +19,17 @@ from premodel.version import __version__
 COMMANDS = {
     "demo": "the whole job on embedded scenes and networks, in minutes",
     "zoo": "check, list, pull and make manifests of candidates",
-    "profile": "measure every candidate on every labelled image",
+    "profile": "measure every candidate on every labelled image or text",
     "doctor": "before training: what can be won on a profile, and by which policy",
     "train": "make a premodel from a profile",
     "evaluate": "cross-validate premodels and baselines on a profile",
     "reproduce": "the paper's study on a profile: every table and figure beside the paper's numbers",
     "report": "one HTML page about a profile: what was won, lost, and on which pictures",
-    "predict": "answer images with a premodel",
-    "serve": "answer images over HTTP: Open Inference Protocol, metrics and a page",
+    "predict": "answer images or texts with a premodel",
+    "serve": "answer images or texts over HTTP: Open Inference Protocol, metrics and a page",
     "export": "write a premodel as a model repository of Triton or KServe",
     "agent": "offer a board's models for remote profiling",
-    "bench": "run a premodel and every single candidate end to end on real images",
+    "bench": "run a premodel and every single candidate end to end on real images or texts",
     "store": "show or export a profile",
 }
 """Command name -> one line. A command is one file of this package with `register(parser)` and `run(args) -> int`."""

@@ -1,4 +1,4 @@
-"""`premodel predict`: answer images with a premodel."""
+"""`premodel predict`: answer images or texts with a premodel."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from premodel.cli.trust import add_trust
-from premodel.errors import RunError, SampleError, printable
+from premodel.domains.base import Domain
+from premodel.errors import OptionError, RunError, SampleError, printable
 from premodel.runtime.answer import Answer, scores_by_name
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.base import CallOptions, Run
@@ -18,10 +20,13 @@ from premodel.runtime.policies.base import CallOptions, Run
 EXAMPLE = """example:
   premodel predict edge.premodel cat.jpg dog.jpg
   premodel predict edge.premodel cat.jpg --max-latency-ms 4 --explain --json
+  premodel predict language.premodel --text "Guten Tag" --text "good morning"
+  cut -f 2 messages.tsv | premodel predict language.premodel - --json
 
-An image that cannot be read, or on which every candidate fails, is named on stderr and the others are answered; only if
+An input that cannot be read, or on which every candidate fails, is named on stderr and the others are answered; only if
 none could be is the exit code not 0.
 """
+STDIN = "-"
 SHOWN = 5
 LEAST_SHOWN = 0.0005
 """A label of a lower probability would read 0.0 %; it is left out, unless it is the answer."""
@@ -31,7 +36,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = EXAMPLE
     parser.add_argument("bundle", metavar="F.premodel", help="the premodel")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
+    parser.add_argument(
+        "inputs", metavar="INPUT", nargs="*", help="files of one image or text each; - for texts on stdin, one a line"
+    )
+    parser.add_argument("--text", metavar="TEXT", action="append", default=[], help="a text; may be given repeatedly")
     parser.add_argument(
         "--max-latency-ms", type=float, metavar="X", help="budget of each answer, end to end, by the profiled latencies"
     )
@@ -47,17 +55,19 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer every image that can be read."""
+    """Answer every input that can be read."""
     CallOptions(args.max_latency_ms, args.cost_weight)  # refused before anything is loaded
+    if not args.inputs and not args.text:
+        raise OptionError("an input must be given", do="name files, or give --text TEXT, or - for texts on stdin")
     answers: list[dict[str, Any]] = []
     refused: dict[str, list[dict[str, str]]] = {"unreadable": [], "failed": []}
     opened: set[str] = set()
     with Premodel(args.bundle, args.threads, args.zoo, args.memory_budget_mb, args.trust_python) as premodel:
         for name, reason in premodel.unavailable.items():
             print(f"premodel predict: {name} is left out: {reason}", file=sys.stderr)
-        for path in args.images:
+        for path, given in _inputs(args, premodel.bundle.domain):
             try:
-                answer = premodel.predict(path, max_latency_ms=args.max_latency_ms, cost_weight=args.cost_weight)
+                answer = premodel.predict(given, max_latency_ms=args.max_latency_ms, cost_weight=args.cost_weight)
             except (SampleError, RunError) as error:
                 print(f"premodel predict: {error}", file=sys.stderr)
                 kind = "unreadable" if isinstance(error, SampleError) else "failed"
@@ -73,6 +83,22 @@ def run(args: argparse.Namespace) -> int:
     if answers:
         return 0
     return RunError.exit_code if refused["failed"] else SampleError.exit_code
+
+
+def _inputs(args: argparse.Namespace, domain: Domain) -> Iterator[tuple[str, Any]]:
+    """Each input with the name that it is shown by: files, the lines of stdin, and the texts of the command line."""
+    as_texts = bool(domain.inline)
+    if not as_texts and (args.text or STDIN in args.inputs):
+        given = "--text" if args.text else STDIN
+        raise OptionError(f"this premodel answers {domain.plural}", given=given, allowed="files")
+    for path in args.inputs:
+        if path == STDIN:
+            for number, line in enumerate(sys.stdin.buffer, 1):
+                yield f"line {number}", line
+        else:
+            yield path, Path(path) if as_texts else path
+    for number, text in enumerate(args.text, 1):
+        yield f"text {number}", text
 
 
 def _show(path: str, answer: Answer, candidates: tuple[str, ...], first: Sequence[str], *, explain: bool) -> None:

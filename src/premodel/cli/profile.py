@@ -33,7 +33,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = EXAMPLE
     parser.add_argument("zoo", metavar="ZOO.toml", help="manifest of the candidates")
-    parser.add_argument("data", metavar="DATA", help="labelled images")
+    parser.add_argument("data", metavar="DATA", help="labelled images or texts")
     parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
     parser.add_argument("--store", required=True, metavar="S", help="where the profile is kept")
     add_trust(parser)

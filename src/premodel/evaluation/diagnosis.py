@@ -113,6 +113,8 @@ class Diagnosis:
         None with one candidate.
     warnings:
         What makes the profile unfit for a comparison; said first.
+    noun:
+        What a sample is called.
     doubts:
         Why a premodel may not be worth it, and what to do instead.
     """
@@ -135,6 +137,7 @@ class Diagnosis:
     conditions: Mapping[str, object]
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    noun: str = "image"
 
     def to_json(self) -> dict[str, Any]:
         """The object that `doctor --json` prints."""
@@ -194,7 +197,7 @@ def _signal_lines(d: Diagnosis) -> list[str]:
     lines = [f"AUC for 'this candidate is right' (permuted: {permuted})"]
     for candidate in d.candidates:
         own = f"{candidate.name}: own confidence {candidate.confidence}"
-        lines.append(f"  {own}" + (f"; image features {candidate.features}" if candidate.features else ""))
+        lines.append(f"  {own}" + (f"; {d.noun} features {candidate.features}" if candidate.features else ""))
     return lines
 
 

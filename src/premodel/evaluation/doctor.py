@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.domains.registry import domain_of
 from premodel.errors import OptionError
 from premodel.evaluation.complementarity import (
     better_views,
@@ -98,6 +99,7 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
         conditions=tables.conditions,
         warnings=degenerate_cases(tables, criterion),
         doubts=not_worth(tables, singles, policy, found),
+        noun=domain_of(tables.task).noun,
     )
 
 
@@ -217,7 +219,8 @@ def _advise(
         one for one in candidates if one.features and one.features.informative and one.features.auc > MIN_AUC
     ]
     hint = (
-        " Image features predict which candidate is right: try premodel evaluate --policy select."
+        f" {domain_of(tables.task).noun.capitalize()} features predict which candidate is right: "
+        "try premodel evaluate --policy select."
         if predictable
         else ""
     )

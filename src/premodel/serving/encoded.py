@@ -132,7 +132,7 @@ def _value(name: str, text: str, kind: str, where: str) -> Any:
 
 
 def read_form_data(
-    body: bytes, content_type: str, names: Mapping[str, str], max_parts: int
+    body: bytes, content_type: str, names: Mapping[str, str], max_parts: int, field_name: str = ""
 ) -> tuple[list[bytes], dict[str, Any]]:
     """The files of a multipart form, and the options among its fields.
 
@@ -146,6 +146,8 @@ def read_form_data(
         As of `query_options`.
     max_parts:
         Files and fields together.
+    field_name:
+        Of fields that are inputs themselves, as texts may be; empty for none.
 
     Raises
     ------
@@ -171,7 +173,8 @@ def read_form_data(
         text = head.decode("latin-1")
         name = re.search(r'[;\s]name=(?:"([^"]*)"|([^;\s]+))', text, re.IGNORECASE)
         said = (name[1] if name[1] is not None else name[2]) if name else ""
-        if re.search(r"[;\s]filename\*?=", text, re.IGNORECASE) or (said not in names and _is_binary(text)):
+        is_file = re.search(r"[;\s]filename\*?=", text, re.IGNORECASE) is not None
+        if is_file or (field_name and said == field_name) or (said not in names and _is_binary(text)):
             files.append(content)
         else:
             fields.append((said, content.decode("utf-8", "replace")))

@@ -46,7 +46,7 @@ def read_images(
     shape = shape_in(tensor, least=1)
     datatype = tensor.get("datatype")
     if datatype == BYTES and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
-        check_batch(shape[0], limits)
+        check_batch(shape[0], limits, domain_of(task).plural)
         return _encoded(tensor, binary, shape[0], limits, task)
     pixels_taken = domain_of(task).takes_pixels
     if datatype == "UINT8" and pixels_taken and len(shape) in (3, 4) and shape[-1] == 3:
@@ -58,10 +58,10 @@ def read_images(
     raise InputError("wrong input tensor", given=f"{shown(datatype)} {shown(list(shape))}", allowed=allowed)
 
 
-def check_batch(count: int, limits: Limits) -> None:
-    """InputError if a request has too many images."""
+def check_batch(count: int, limits: Limits, plural: str = "images") -> None:
+    """InputError if a request has too many inputs."""
     if count > limits.max_batch:
-        raise InputError("too many images in one request", given=count, allowed=f"up to {limits.max_batch}")
+        raise InputError(f"too many {plural} in one request", given=count, allowed=f"up to {limits.max_batch}")
 
 
 def _check_pixels(width: int, height: int, limits: Limits, where: str) -> None:
@@ -77,16 +77,20 @@ def _check_pixels(width: int, height: int, limits: Limits, where: str) -> None:
 def _encoded(
     tensor: Mapping[str, Any], binary: memoryview | None, count: int, limits: Limits, task: str
 ) -> list[bytes]:
-    noun = domain_of(task).noun
+    domain = domain_of(task)
+    noun = domain.noun
     said = table(tensor, "parameters", "input").get("content_type")
     if binary is None:
-        images = _from_json(tensor.get("data"), noun, as_text=said == "str" and not domain_of(task).takes_pixels)
+        as_text = said != "base64" if domain.inline else said == "str" and not domain.takes_pixels
+        images = _from_json(tensor.get("data"), noun, as_text=as_text)
     else:
         images = split_elements(binary)
         if said == "base64":  # MLServer's word for elements that are base64 text
             images = [decode_element(one.decode("latin-1"), f"{noun} {index}") for index, one in enumerate(images)]
     if len(images) != count:
-        raise InputError("shape and data differ", given=f"{len(images)} images", allowed=f"{count}, by the shape")
+        raise InputError(
+            "shape and data differ", given=f"{len(images)} {domain.plural}", allowed=f"{count}, by the shape"
+        )
     check_all_encoded(images, limits, task)
     return images
 
@@ -112,8 +116,12 @@ def check_encoded(data: bytes, limits: Limits, where: str, task: str = IMAGE_TAS
 def _from_json(data: Any, noun: str, *, as_text: bool) -> list[bytes]:
     """JSON elements, flat or in lists of one; `as_text`: a text is the input itself, and no base64 of it."""
     if not isinstance(data, list):
-        raise InputError("input has no data", given=shown(data), allowed=f"a list of base64 texts, or {SIZE}")
+        kind = "texts" if as_text else "base64 texts"
+        raise InputError("input has no data", given=shown(data), allowed=f"a list of {kind}, or {SIZE}")
     items = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in data]
-    if as_text and all(isinstance(item, str) for item in items):
-        return [item.encode("utf-8", "surrogatepass") for item in items]
-    return [decode_element(item, f"{noun} {index}") for index, item in enumerate(items)]
+    return [
+        item.encode("utf-8", "surrogatepass")
+        if as_text and isinstance(item, str)
+        else decode_element(item, f"{noun} {index}")
+        for index, item in enumerate(items)
+    ]

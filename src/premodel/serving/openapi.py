@@ -24,7 +24,7 @@ def openapi_document(model: str, limits: Limits, task: str = IMAGE_TASK) -> Docu
             "version": __version__,
             "description": "Open Inference Protocol v2 with the binary tensor extension.",
         },
-        "paths": _paths(),
+        "paths": _paths(domain_of(task)),
         "components": {
             "schemas": _schemas(model, limits, domain_of(task)),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -37,7 +37,7 @@ def openapi_document(model: str, limits: Limits, task: str = IMAGE_TASK) -> Docu
     }
 
 
-def _paths() -> Document:
+def _paths(domain: Domain) -> Document:
     paths: Document = {
         "/v2": {"get": _get("serverMetadata", "Name, version, extensions", "ServerMetadata")},
         "/v2/health/live": {"get": _get("serverLive", "Is the server up", "Live")},
@@ -62,7 +62,7 @@ def _paths() -> Document:
         ready = _get(f"model{suffix}Ready", "Can it answer", "ModelReady", unknown=True, not_ready="ModelReady")
         paths[path] = {**shared, "get": about}
         paths[path + "/ready"] = {**shared, "get": ready}
-        paths[path + "/infer"] = {**shared, "post": _infer(f"model{suffix}Infer")}
+        paths[path + "/infer"] = {**shared, "post": _infer(f"model{suffix}Infer", domain)}
     return paths
 
 
@@ -109,20 +109,24 @@ def _plain(name: str, summary: str, content_type: str) -> Document:
     return {"operationId": name, "summary": summary, "responses": responses}
 
 
-def _infer(name: str) -> Document:
+def _infer(name: str, domain: Domain) -> Document:
+    noun = domain.noun
+    whole = f"one {noun}" if domain.inline else f"one encoded {noun}"
     length = {"description": "bytes of JSON before the binary outputs", "schema": {"type": "integer"}}
     retry = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     binary: Document = {"type": "string", "format": "binary"}
     octets = {"application/octet-stream": {"schema": binary}}
-    form = {"multipart/form-data": {"schema": _object(["image"], image=binary)}}
+    form: Document = {"multipart/form-data": {"schema": _object([noun], **{noun: binary})}}
+    if domain.inline:
+        form["text/plain"] = {"schema": {"type": "string"}}
     return {
         "operationId": name,
-        "summary": "Answer images",
+        "summary": f"Answer {domain.plural}",
         "description": (
             "JSON; or JSON followed by binary tensor data, with the length of the JSON in the header "
-            f"{_BINARY}; or one encoded image as the whole body, with that header 0 or without it; or a multipart form "
-            "with a file for each image. Fields that this description does not name are passed over, unless they look "
-            "like a misspelt one of it."
+            f"{_BINARY}; or {whole} as the whole body, with that header 0 or without it; or a multipart form "
+            f"with a file for each {noun}. Fields that this description does not name are passed over, unless they "
+            "look like a misspelt one of it."
         ),
         "parameters": [
             {
@@ -150,7 +154,7 @@ def _infer(name: str) -> Document:
                 "headers": {_BINARY: length},
                 "content": {**_json("InferResponse"), **octets},
             },
-            "400": _error("the request or an image in it is wrong"),
+            "400": _error(f"the request or a part of it is wrong, such as a {noun} that cannot be read"),
             "401": _error("token needed"),
             "404": _error("no such model or version"),
             "408": _error("the request did not arrive in time"),
@@ -240,6 +244,13 @@ def _response(model: str, outputs: list[str]) -> Document:
     )
 
 
+def _elements(domain: Domain) -> str:
+    """What the elements of BYTES in JSON are."""
+    if domain.inline:
+        return f"each {domain.noun} itself; base64 of it where the parameter content_type is base64, or {{b64: ...}}"
+    return f"each encoded {domain.noun}: base64, a data URL, or {{b64: ...}}"
+
+
 def _input(limits: Limits, count: Document, domain: Domain) -> Document:
     """One encoded image per element (base64 in JSON), or RGB pixels."""
     side = {"type": "integer", "minimum": 1}
@@ -256,7 +267,7 @@ def _input(limits: Limits, count: Document, domain: Domain) -> Document:
         },
         data={
             "type": "array",
-            "description": f"each encoded {domain.noun}: base64, a data URL, or {{b64: ...}}",
+            "description": _elements(domain),
             "minItems": 1,
         },
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from premodel.domains.base import Domain
 
 HEADERS = {
     "content-security-policy": (
@@ -27,17 +29,25 @@ FILES = {
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/camera.js": ("camera.js", "text/javascript; charset=utf-8"),
 }
-MODEL = "{{model}}"
+ASK, MODEL, NOUN = "{{ask}}", "{{model}}", "{{noun}}"
+"""Marks in the page: how an input is given, and names."""
 
 
-def page_routes(model: str) -> list[Route]:
+def page_routes(model: str, domain: Domain) -> list[Route]:
     """The routes of the page of one served model; its files are read once, here."""
-    return [Route(path, _sender(file, kind, model)) for path, (file, kind) in FILES.items()]
+    ask = "text.html" if domain.inline else "image.html"
+    values = {ASK: _read(ask), MODEL: html.escape(model), NOUN: html.escape(domain.noun)}
+    return [Route(path, _sender(_read(file), kind, values)) for path, (file, kind) in FILES.items()]
 
 
-def _sender(file: str, kind: str, model: str) -> Callable[[Request], Awaitable[Response]]:
-    text = resources.files("premodel.serving").joinpath("page", file).read_text(encoding="utf-8")
-    body = text.replace(MODEL, html.escape(model)).encode()
+def _read(file: str) -> str:
+    return resources.files("premodel.serving").joinpath("page", file).read_text(encoding="utf-8")
+
+
+def _sender(text: str, kind: str, values: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
+    for mark, value in values.items():
+        text = text.replace(mark, value)
+    body = text.encode()
     headers = {**HEADERS, "content-type": kind}
 
     async def send(request: Request) -> Response:

@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.base import IMAGE_TASK
+from premodel.domains.base import IMAGE_TASK, Domain
 from premodel.domains.registry import domain_of
 from premodel.errors import InputError
 from premodel.fields import shown
 from premodel.protocol.oip import (
+    JSON_TYPE,
     REQUEST_FIELDS,
     SIZE,
     TENSOR_FIELDS,
@@ -163,12 +164,13 @@ def read_request(body: bytes, asked: Asked, limits: Limits, task: str = IMAGE_TA
     InputError
         The request breaks the protocol or a limit.
     """
-    noun = domain_of(task).noun
+    domain = domain_of(task)
+    noun = domain.noun
     options = query_options(asked.query, PARAMETERS) if asked.query else {}
     if asked.header_length == 0:
         return _whole(_Raw([body]), options, limits, task)
     if asked.header_length is None:
-        raw = _raw(body, asked.content_type, limits, noun)
+        raw = _raw(body, asked.content_type, limits, domain)
         if raw is not None:
             return _whole(raw, options, limits, task)
     form = read_form(body, asked.header_length, limits, (noun,))
@@ -194,11 +196,19 @@ class _Raw:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _raw(body: bytes, content_type: str, limits: Limits, noun: str) -> _Raw | None:
-    """Encoded inputs of a body that is no JSON, or the table {"b64": ...}; None where it is a request in JSON."""
+def _raw(body: bytes, content_type: str, limits: Limits, domain: Domain) -> _Raw | None:
+    """Encoded inputs of a body that is no JSON, or the table {"b64": ...}; None where it is a request in JSON.
+
+    Of a domain whose inputs are texts, a body is one if its type says text, or if it does not begin as a table of JSON
+    and its type does not say JSON.
+    """
+    noun = domain.noun
     kind = content_type.partition(";")[0].strip().lower()
     if kind == MULTIPART:
-        return _Raw(*read_form_data(body, content_type, PARAMETERS, limits.max_batch + len(PARAMETERS)))
+        field_name = noun if domain.inline else ""
+        return _Raw(*read_form_data(body, content_type, PARAMETERS, limits.max_batch + len(PARAMETERS), field_name))
+    if domain.inline and (kind.startswith("text/") or (kind != JSON_TYPE and not body.lstrip().startswith(b"{"))):
+        return _Raw([body])
     if kind.startswith("image/") or is_encoded(body):
         return _Raw([decode_whole(body, noun)])
     if body[:40].lstrip()[:20].replace(b" ", b"").startswith(b'{"b64"'):
@@ -210,7 +220,7 @@ def _raw(body: bytes, content_type: str, limits: Limits, noun: str) -> _Raw | No
 def _whole(raw: _Raw, options: Mapping[str, Any], limits: Limits, task: str) -> InferRequest:
     """The request of encoded inputs that came in no tensor."""
     parameters = _joined(raw.options, options)
-    check_batch(len(raw.images), limits)
+    check_batch(len(raw.images), limits, domain_of(task).plural)
     if len(raw.images) == 1:
         check_encoded(raw.images[0], limits, domain_of(task).noun, task)
     else:

@@ -106,6 +106,11 @@ def export_repository(path: Path, folder: Path, zoo: str | Path | None = None) -
     folder = folder.absolute()
     bundle = read_bundle(path)
     candidates = [bundle.candidate(name) for name in bundle.policy.candidates]
+    if not bundle.domain.takes_pixels:
+        raise OptionError(
+            f"a premodel of {bundle.domain.plural} cannot be exported for Triton", where=path, given=bundle.domain.task,
+            allowed="a premodel of images", do="serve it with: premodel serve",
+        )  # fmt: skip
     if any(one.model.runtime in EXPORTED_RUNTIMES for one in candidates):
         raise OptionError("this bundle is of an export", where=path, do="give the one that was trained")
     callables = [one.name for one in candidates if one.model.call is not None]

@@ -85,7 +85,7 @@ def test_letters_tell_scripts() -> None:
 
 
 def test_a_bag_of_words_counts_tokens_whatever_their_case_and_order() -> None:
-    bag = [f"word{number}" for number in range(1, 33)]
+    bag = [f"word{number}" for number in range(1, 17)]
     assert values("Dog bites man", *bag) == values("man BITES dog", *bag)
     assert sum(values("one two three four", *bag)) == pytest.approx(1)
 

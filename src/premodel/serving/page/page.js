@@ -9,6 +9,7 @@ const STAGES = ["decode", "features", "select", "predict"];
 
 const byId = (id) => document.getElementById(id);
 const model = document.querySelector("meta[name=model]").content;
+const noun = document.querySelector("meta[name=noun]").content;
 let token = "";
 let asked = 0; // only the newest question's answer is shown
 
@@ -45,7 +46,7 @@ function body(file) {
   const budget = byId("budget").value.trim();
   if (budget !== "") parameters.max_latency_ms = Number(budget);
   const tensor = {
-    name: "image", datatype: "BYTES", shape: [1], parameters: { binary_data_size: file.size + 4 },
+    name: noun, datatype: "BYTES", shape: [1], parameters: { binary_data_size: file.size + 4 },
   };
   const request = { parameters, inputs: [tensor], outputs: [{ name: "explanation" }] };
   const text = new TextEncoder().encode(JSON.stringify(request));
@@ -96,6 +97,7 @@ function fail(error) {
 
 function preview(file) {
   const picture = byId("picture");
+  if (!picture) return; // a text stands in its box
   URL.revokeObjectURL(picture.src);
   picture.hidden = false;
   picture.onerror = () => { picture.hidden = true; }; // a format the server reads and the browser does not
@@ -113,11 +115,15 @@ function bar(share) {
 }
 
 function show(answer) {
-  byId("class").textContent = answer.abstained ? "No answer" : answer.class;
+  const isText = "outcome" in answer;
+  byId("class").textContent = answer.abstained ? "No answer" : isText ? answer.outcome : answer.class;
+  byId("class").classList.toggle("outcome", isText);
   const alone = answer.ran.length === 1 && answer.ran[0] === answer.candidate;
   const ran = alone ? "" : answer.ran.length ? `; ran ${answer.ran.join(", then ")}` : "; nothing ran";
   const served = answer.abstained ? "The premodel abstained" : `Answered by ${spaced(answer.candidate)}`;
-  const sure = answer.confidence === null ? "" : `; estimated to be right with ${percent(answer.confidence)}`;
+  const own = isText && !answer.abstained ? `; its own probability ${percent(answer.probability)}` : "";
+  const meant = isText ? "its score is estimated at" : "estimated to be right with";
+  const sure = answer.confidence === null ? own : `; ${meant} ${percent(answer.confidence)}`;
   byId("by").textContent = `${served}${ran}${sure}.`;
   byId("probabilities").replaceChildren(...answer.probabilities.slice(0, SHOWN).filter(({ p }) => p >= MIN_SHOWN).map((line) => {
     const item = element("li");
@@ -300,29 +306,42 @@ function columns() {
 
 /* ---- what the user does ---- */
 
-byId("file").addEventListener("change", (event) => {
-  const file = event.target.files[0];
-  event.target.value = ""; // so that the same file can be chosen again
-  if (file) ask(file);
-});
+if (byId("write")) {
+  const send = () => ask(new Blob([byId("text").value]));
+  byId("write").addEventListener("submit", (event) => {
+    event.preventDefault();
+    send();
+  });
+  byId("text").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
+  });
+} else takeFiles();
 
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  byId("drop").classList.add("over");
-});
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) byId("drop").classList.remove("over");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  byId("drop").classList.remove("over");
-  const file = event.dataTransfer.files[0];
-  if (file) ask(file);
-});
-document.addEventListener("paste", (event) => {
-  const file = event.clipboardData.files[0];
-  if (file) ask(file);
-});
+function takeFiles() {
+  byId("file").addEventListener("change", (event) => {
+    const file = event.target.files[0];
+    event.target.value = ""; // so that the same file can be chosen again
+    if (file) ask(file);
+  });
+
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    byId("drop").classList.add("over");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) byId("drop").classList.remove("over");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    byId("drop").classList.remove("over");
+    const file = event.dataTransfer.files[0];
+    if (file) ask(file);
+  });
+  document.addEventListener("paste", (event) => {
+    const file = event.clipboardData.files[0];
+    if (file) ask(file);
+  });
+}
 
 byId("budget").addEventListener("change", () => { if (last) ask(last); });
 

@@ -15,7 +15,7 @@ from premodel.domains.text.features.base import TextFeature, TextFeatureFamily
 from premodel.domains.text.features.parts import MAX_CHARACTERS, TextParts
 from premodel.domains.text.features.tagger import ADJECTIVE, ADVERB, DESCRIPTIVE, NOUN, VERB
 
-BUCKETS = 32
+BUCKETS = 16
 """Of the bag of words."""
 
 
@@ -113,7 +113,7 @@ class PartsOfSpeech(TextFeatureFamily):
 
 
 class BagOfWords(TextFeatureFamily):
-    """Tokens by the hash of their small letters: `word1` .. `word32`, fractions of the tokens.
+    """Tokens by the hash of their small letters: `word1` .. `word16`, fractions of the tokens.
 
     Notes
     -----

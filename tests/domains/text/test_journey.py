@@ -1,0 +1,146 @@
+"""From texts in a file to the answers of a bundle: every command, for labels and for translations."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from premodel.cli.main import main
+from premodel.domains.text.scores import corpus_chrf
+from premodel.training.load import load_tables
+from text_models import make_languages, make_translations
+
+pytest.importorskip("sklearn", reason="the lab extra is not installed")
+
+N = 120
+
+
+def run(*words: str | Path, code: int = 0) -> str:
+    """Stdout of a command; stderr where it fails as it should."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        found = main([str(word) for word in words])
+    assert found == code, err.getvalue()
+    return err.getvalue() if code else out.getvalue()
+
+
+def profile(folder: Path, *data: str | Path) -> dict[str, Any]:
+    words = ["profile", folder / "zoo.toml", *data, "--store", folder / "s.db", "--max-timing-seconds", "3"]
+    report: dict[str, Any] = json.loads(run(*words, "--energy", "off", "--json"))
+    return report
+
+
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("translators")
+    make_translations(folder, N)
+    report = profile(folder, folder / "source.en", "--labels", folder / "reference.de")
+    assert report["predictions"].items() >= {"new": 2 * N, "failed": {}}.items()
+    assert report["scores"] == {"scores": 4 * 2 * N, "kept": 0}
+    assert report["features"]["new"] == N
+    run("train", folder / "s.db", "--out", folder / "t.premodel", "--policy", "select", "--cost-weight", "0.01")
+    return folder
+
+
+def test_a_profile_of_translations_holds_scores_features_and_latencies_by_sentence(translated: Path) -> None:
+    tables = load_tables(translated / "s.db")
+    assert tables.criteria == ("chrf", "bleu", "rouge", "f1")
+    words = tables.features[:, tables.feature_names.index("n_words")]
+    short = words <= 5  # four, and the number
+    score = tables.score("chrf")
+    assert score[short, 0] == pytest.approx(1.0)
+    assert score[~short, 0].max() < 0.9
+    took_ms = tables.latency()
+    assert np.median(took_ms[~short, 1]) > np.median(took_ms[short, 1])
+
+
+def test_every_command_works_on_translations(translated: Path) -> None:
+    store = translated / "s.db"
+    assert json.loads(run("doctor", store, "--json"))["criterion"] == "chrf"
+    words = ["evaluate", store, "--folds", "3", "--workers", "1", "--policy", "select", "--cost-weight", "0.01"]
+    found = json.loads(run(*words, "--json"))
+    rows = {row["name"]: row for row in found["rows"]}
+    assert rows["select"]["accuracy"] > rows["all"]["accuracy"]
+    assert rows["select"]["latency_ms"] < rows["all"]["latency_ms"]
+    assert rows["select"]["comparison"]["choice_per_input"] == "above"
+    assert "chrf of all: mean" in run("store", "info", store)
+
+
+def test_a_bundle_translates(translated: Path) -> None:
+    sources = (translated / "source.en").read_text().splitlines()
+    references = (translated / "reference.de").read_text().splitlines()
+    words = [word for text in sources[:20] for word in ("--text", text)]
+    answers = json.loads(run("predict", translated / "t.premodel", *words, "--json"))["answers"]
+    assert [one["path"] for one in answers[:2]] == ["text 1", "text 2"]
+    for source, reference, answer in zip(sources, references, answers, strict=False):
+        if answer["candidate"] == "short":
+            assert len(source.split()) <= 6
+        assert answer["outcome"].split()[0] == reference.split()[0]
+    assert {one["candidate"] for one in answers} == {"short", "all"}
+    assert corpus_chrf(zip((one["outcome"] for one in answers), references, strict=False)) > 0.8
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+    folder = tmp_path_factory.mktemp("languages")
+    make_languages(folder, N)
+    report = profile(folder, folder / "messages.csv")
+    assert report["predictions"].items() >= {"new": 2 * N, "failed": {}}.items()
+    run("train", folder / "s.db", "--out", folder / "t.premodel", "--policy", "cascade")
+    return folder
+
+
+def test_every_command_works_on_labels_of_texts(classified: Path) -> None:
+    store = classified / "s.db"
+    tables = load_tables(store)
+    assert tables.criteria == ("top1",)
+    assert tables.label_names == ("de", "en")
+    assert tables.sample_ms is not None
+    assert tables.score("top1").mean(axis=0).min() > 0.5
+    assert json.loads(run("doctor", store, "--json"))["criterion"] == "top1"
+    words = ["evaluate", store, "--folds", "2", "--workers", "1", "--policy", "cascade", "--json"]
+    rows = {row["name"]: row for row in json.loads(run(*words))["rows"]}
+    assert {"cascade", "fine", "oracle"} <= set(rows)
+    run("zoo", "check", classified / "zoo.toml")
+
+
+def test_a_bundle_answers_texts_files_and_lines(classified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = classified / "t.premodel"
+    (classified / "one.txt").write_text("the dog runs over the street\n")
+    lines = io.TextIOWrapper(io.BytesIO(b"ein hund sieht das haus\n\nthe man walks\n"))
+    monkeypatch.setattr(sys, "stdin", lines)
+    words = ["predict", bundle, classified / "one.txt", "-", "--text", "the dog runs over the street"]
+    found = json.loads(run(*words, "--json"))
+    named = {one["path"]: one["class"] for one in found["answers"]}
+    assert set(named) == {str(classified / "one.txt"), "line 1", "line 3", "text 1"}
+    assert named["text 1"] == named[str(classified / "one.txt")]
+    assert [one["path"] for one in found["unreadable"]] == ["line 2"]
+    assert "text 1: " in run("predict", bundle, "--text", "the dog", "--explain")
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        ([], "an input must be given"),
+        (["--text", " "], "more than white space"),
+        (["none.txt"], "none.txt: text cannot"),
+    ],
+)
+def test_says_what_is_wrong_with_an_input(classified: Path, words: list[str], match: str) -> None:
+    said = run("predict", classified / "t.premodel", *words, code=2)
+    assert match in said
+    assert said.count("\n") == 1
+
+
+def test_triton_is_refused_in_one_line(classified: Path) -> None:
+    said = run("export", classified / "t.premodel", "--triton", classified / "repository", code=2)
+    assert "a premodel of texts cannot be exported for Triton" in said
+    assert said.count("\n") == 1
