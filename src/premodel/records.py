@@ -21,8 +21,28 @@ UNFINISHED = "unfinished: the run was broken off"
 """How the reason of a record begins that was not measured to its end."""
 
 Criterion = str
-"""What answers are judged by: one of CRITERIA where they are labels, or a graded criterion of the domain."""
+"""What answers are judged by: one of CRITERIA where they are labels, or a graded criterion of the domain, or such a one
+with a threshold, as "chrf>=0.6": an answer is then good enough, or not."""
 CRITERIA: tuple[Criterion, ...] = ("top1", "top5")
+AT_LEAST = ">="
+
+
+def split_criterion(criterion: Criterion) -> tuple[str, float | None]:
+    """Name of a criterion and its threshold in (0, 1]; None for none, or where what is there is no threshold.
+
+    Examples
+    --------
+    >>> split_criterion("chrf>=0.6"), split_criterion("chrf"), split_criterion("chrf>=6")
+    (('chrf', 0.6), ('chrf', None), ('chrf>=6', None))
+    """
+    name, _, text = criterion.partition(AT_LEAST)
+    if not text:
+        return criterion, None
+    try:
+        threshold = float(text)
+    except ValueError:
+        return criterion, None
+    return (name.strip(), threshold) if 0 < threshold <= 1 else (criterion, None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,8 +45,8 @@ def add_seed(parser: argparse.ArgumentParser, of: str = "of every random draw") 
 def add_criterion(parser: argparse.ArgumentParser) -> None:
     """Add it; None means the usual one of the profile."""
     parser.add_argument(
-        "--criterion", metavar="C", help="what a good answer is: top1, top5, or a criterion of the domain (default: "
-        "the domain's first, top1 of labels)",
+        "--criterion", metavar="C", help="what a good answer is: top1, top5, or a criterion of the domain, such as "
+        "chrf or 'chrf>=0.6' (default: the domain's first, top1 of labels)",
     )  # fmt: skip
 
 

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from premodel.cli.store_table import format_summary
-from premodel.errors import OptionError
+from premodel.errors import OptionError, printable
 from premodel.store.engines import store_name
 from premodel.store.export import export
 from premodel.store.store import Store
-from premodel.store.summary import summarise_store
+from premodel.store.summary import corpus_figures, summarise_store
 
 INFO_EXAMPLE = """example:
   premodel store info profile.db
@@ -43,6 +43,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     info = actions.add_parser("info", help=line, description=line, epilog=INFO_EXAMPLE, formatter_class=raw)
     info.add_argument("store", metavar="S", help="file, or SQLAlchemy URL")
     info.add_argument("--device", metavar="NAME", help="whose timings (default: those measured last)")
+    info.add_argument(
+        "--corpus", action="store_true", help="of translations also BLEU and chrF of the corpus, which are no means"
+    )
     info.add_argument("--json", action="store_true", help="one JSON object on stdout")
     line = "write the profile to a file or another store"
     out = actions.add_parser("export", help=line, description=line, epilog=EXPORT_EXAMPLE, formatter_class=raw)
@@ -79,7 +82,12 @@ def run(args: argparse.Namespace) -> int:
     with Store(args.store) as store:
         if args.action == "info":
             summary = summarise_store(store, args.device)
-            print(json.dumps(summary.to_json()) if args.json else format_summary(summary))
+            corpus = corpus_figures(store) if args.corpus else {}
+            about = {**summary.to_json(), **({"corpus": corpus} if args.corpus else {})}
+            lines = [
+                f"corpus {name} of {one}: {value:.4f}" for one, own in corpus.items() for name, value in own.items()
+            ]
+            print(json.dumps(about) if args.json else "\n".join([format_summary(summary), *map(printable, lines)]))
         else:
             rows = export(store, args.to)
             to = store_name(args.to)

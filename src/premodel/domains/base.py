@@ -15,7 +15,7 @@ from premodel.backends.base import Tensor, TensorSpec
 from premodel.errors import OptionError, SampleError
 from premodel.fields import Fields
 from premodel.files import read_regular
-from premodel.records import Prediction
+from premodel.records import Criterion, Prediction, split_criterion
 
 IMAGE_TASK = "image-classification"
 """The task of a candidate that states none."""
@@ -242,6 +242,21 @@ class Domain(ABC):
     def score(self, prediction: Prediction, truth: int | str, criterion: str) -> float:
         """How good an answer is by a criterion of `graded`, in [0, 1]; the truth is a label, or a text."""
         raise NotImplementedError
+
+    def grades(self, criterion: Criterion) -> bool:
+        """Is it a criterion of `graded`, with a threshold or without."""
+        return split_criterion(criterion)[0] in self.graded
+
+    def judge(self, prediction: Prediction, truth: int | str, criterion: Criterion) -> float:
+        """`score`, or where the criterion has a threshold 1 for what reaches it, else 0."""
+        name, threshold = split_criterion(criterion)
+        score = self.score(prediction, truth, name)
+        return score if threshold is None else float(score >= threshold)
+
+    def corpus_scores(self, pairs: Sequence[tuple[str, str]]) -> Mapping[str, float]:
+        """Figures of all (outcome, truth) together that are no means of `score`; none if the domain has none."""
+        del pairs
+        return {}
 
     @property
     def feature_groups(self) -> tuple[FeatureGroup, ...]:

@@ -262,7 +262,7 @@ class _Measured:
             tuple(subject.name for subject in self.singles),
             np.stack([np.asarray(subject.right) for subject in self.singles], axis=1),
             np.array([subject.timing().mean_ms for subject in self.singles]),
-            graded=self.premodel.bundle.criterion in self.premodel.bundle.domain.graded,
+            graded=self.premodel.bundle.domain.grades(self.premodel.bundle.criterion),
         )
         rows = [self._single_row(subject, singles) for subject in self.singles]
         rows.append(self._own_row(singles))
@@ -351,8 +351,8 @@ def speedup_interval(best_ms: Sequence[float], own_ms: Sequence[float]) -> tuple
 def _judge(bundle: Bundle) -> Callable[[Prediction, int | str], float]:
     """How good an answer is by the criterion that the premodel was trained for."""
     domain, criterion = bundle.domain, bundle.criterion
-    if criterion in domain.graded:
-        return lambda served, truth: domain.score(served, truth, criterion)
+    if domain.grades(criterion):
+        return lambda served, truth: domain.judge(served, truth, criterion)
     top = top_n(criterion, len(bundle.label_names))
     return lambda served, truth: float(truth in served.labels[:top].tolist())
 

@@ -355,7 +355,11 @@ def _policy(kind: str, settings: Mapping[str, Any], arrays: Mapping[str, NDArray
 
 
 def _criterion(fields: Fields, domain: Domain) -> Criterion:
-    return fields.text("criterion", allowed=(*domain.graded, *(CRITERIA if domain.answers_labels else ())))
+    criterion = fields.text("criterion")
+    allowed = (*domain.graded, *(CRITERIA if domain.answers_labels else ()))
+    if criterion not in allowed and not domain.grades(criterion):
+        raise fields.fail("criterion", ", ".join(allowed))
+    return criterion
 
 
 def _extractor_version(fields: Fields, policy: Policy, domain: Domain) -> str | None:

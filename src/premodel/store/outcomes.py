@@ -144,6 +144,13 @@ def read_latencies(connection: Connection, candidate: StoredCandidate, samples: 
     return np.array([np.nan if (value := took.get(sample)) is None else value for sample in samples], np.float64)
 
 
+def read_corpus(connection: Connection, prediction_key: str) -> list[tuple[str, str]]:
+    """(outcome, truth) of every sample that a candidate answered, in the samples' order."""
+    o, t = OUTCOMES.c, TRUTHS.c
+    query = select(o.outcome, t.truth).join(TRUTHS, t.sample == o.sample).where(o.prediction_key == prediction_key)
+    return [(str(said), str(truth)) for said, truth in fetch_plain(connection, query.order_by(o.sample))]
+
+
 def read_graded(
     connection: Connection, name: str, candidates: Sequence[StoredCandidate], samples: Sequence[str],
     answers: Sequence[StoredAnswers], criteria: Sequence[str],

@@ -13,8 +13,8 @@ from premodel.records import EnergyRecord
 from premodel.store.damage import text, whole
 from premodel.store.features import count_vectors
 from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
-from premodel.store.outcomes import mean_scores
-from premodel.store.runs import MAX_RUN, run_conditions
+from premodel.store.outcomes import mean_scores, read_corpus
+from premodel.store.runs import MAX_RUN, read_candidates, run_conditions
 from premodel.store.schema import CANDIDATES, LABELS, LEFT_OUT, PREDICTIONS, RUNS, SAMPLES, SCORES, TIMINGS
 from premodel.store.store import Store
 
@@ -180,6 +180,25 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         conditions=conditions,
         **summary,  # type: ignore[arg-type]
     )
+
+
+def corpus_figures(store: Store) -> dict[str, dict[str, float]]:
+    """Figures of each candidate's answers as one corpus, which are no means of scores; empty where there are none.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be read.
+    """
+    found: dict[str, dict[str, float]] = {}
+    with store.reading() as connection:
+        for one in read_candidates(connection, store, required=False):
+            domain = one.candidate().domain
+            if domain.answers_labels or not (pairs := read_corpus(connection, one.prediction_key)):
+                continue
+            if figures := domain.corpus_scores(pairs):
+                found[one.name] = dict(figures)
+    return found
 
 
 def _count(connection: Connection, table: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from premodel.domains.base import IMAGE_TASK
 from premodel.errors import OptionError
-from premodel.records import CRITERIA, Criterion, Prediction, Timing
+from premodel.records import CRITERIA, Criterion, Prediction, Timing, split_criterion
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Tables:
         What the samples are: names the domain.
     graded:
         float64 (n, m) in [0, 1] by criterion: how good each answer is, where that is more than right or wrong; a
-        failed prediction scores 0.
+        failed prediction scores 0. A criterion with a threshold ("chrf>=0.6") is there where the one without is.
     sample_ms:
         float64 (n, m), preprocess + run of each candidate on each sample; None where a candidate takes the same time
         for every sample.
@@ -115,6 +115,10 @@ class Tables:
     graded: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     sample_ms: NDArray[np.float64] | None = None
     load_ms: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.graded, GradedScores):
+            object.__setattr__(self, "graded", GradedScores(self.graded))
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -229,6 +233,31 @@ class Tables:
         if labels[0] < 0:
             return None
         return Prediction(labels, self.top_probabilities[row, candidate], float(self.entropy[row, candidate]))
+
+
+class GradedScores(Mapping[Criterion, NDArray[np.float64]]):
+    """Scores by graded criterion; asked for one with a threshold, 1 where an answer reaches it, else 0.
+
+    Examples
+    --------
+    >>> scores = GradedScores({"chrf": np.array([[0.5, 0.7]])})
+    >>> scores["chrf>=0.6"].tolist(), "chrf>=0.6" in scores, "bleu>=0.6" in scores, list(scores)
+    ([[0.0, 1.0]], True, False, ['chrf'])
+    """
+
+    def __init__(self, scores: Mapping[Criterion, NDArray[np.float64]]) -> None:
+        self._scores = dict(scores)
+
+    def __getitem__(self, criterion: Criterion) -> NDArray[np.float64]:
+        name, threshold = split_criterion(criterion)
+        score = self._scores[name]
+        return score if threshold is None else (score >= threshold).astype(np.float64)
+
+    def __iter__(self) -> Iterator[Criterion]:
+        return iter(self._scores)
+
+    def __len__(self) -> int:
+        return len(self._scores)
 
 
 def top_n(criterion: str, n_labels: int) -> int:

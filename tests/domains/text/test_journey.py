@@ -73,6 +73,33 @@ def test_every_command_works_on_translations(translated: Path) -> None:
     assert "chrf of all: mean" in run("store", "info", store)
 
 
+def test_figures_of_the_corpus_stand_beside_the_means_of_sentences(translated: Path) -> None:
+    found = json.loads(run("store", "info", translated / "s.db", "--corpus", "--json"))
+    means = {one["name"]: one["scores"] for one in found["candidates"]}
+    assert set(found["corpus"]) == {"short", "all"}
+    assert set(found["corpus"]["short"]) == {"bleu", "chrf"}
+    assert found["corpus"]["short"]["bleu"] != pytest.approx(means["short"]["bleu"], abs=1e-4)
+    assert "corpus bleu of all: 0." in run("store", "info", translated / "s.db", "--corpus")
+    assert "corpus" not in json.loads(run("store", "info", translated / "s.db", "--json"))
+
+
+def test_a_threshold_makes_answers_good_enough_or_not(translated: Path) -> None:
+    store, criterion = translated / "s.db", "chrf>=0.95"
+    score = load_tables(store).score("chrf")
+    words = ["evaluate", store, "--folds", "2", "--workers", "1", "--policy", "select", "--criterion", criterion]
+    found = json.loads(run(*words, "--json"))
+    rows = {row["name"]: row for row in found["rows"]}
+    assert found["criterion"] == criterion
+    assert rows["short"]["accuracy"] == pytest.approx((score[:, 0] >= 0.95).mean())
+    assert rows["oracle"]["accuracy"] == pytest.approx((score >= 0.95).any(axis=1).mean())
+    bundle = translated / "enough.premodel"
+    run("train", store, "--out", bundle, "--policy", "select", "--criterion", criterion)
+    source = (translated / "source.en").read_text().splitlines()[0]
+    assert json.loads(run("predict", bundle, "--text", source, "--json"))["answers"][0]["outcome"]
+    for wrong in ("chrf>=6", "chrf>0.6", "smell>=0.5"):
+        assert "unknown criterion" in run("doctor", store, "--criterion", wrong, code=2)
+
+
 def test_a_bundle_translates(translated: Path) -> None:
     sources = (translated / "source.en").read_text().splitlines()
     references = (translated / "reference.de").read_text().splitlines()

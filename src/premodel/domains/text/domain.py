@@ -142,3 +142,9 @@ class TranslationDomain(TextDomain):
         from premodel.domains.text.scores import SCORES
 
         return SCORES[criterion](prediction.outcome or "", str(truth))
+
+    def corpus_scores(self, pairs: Sequence[tuple[str, str]]) -> Mapping[str, float]:
+        """BLEU and chrF2 of the corpus, in [0, 1], as papers report them times 100."""
+        from premodel.domains.text.scores import CORPUS_SCORES
+
+        return {name: score(pairs) for name, score in CORPUS_SCORES.items()}
