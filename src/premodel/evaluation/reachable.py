@@ -15,6 +15,7 @@ from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.stopping import Cascade
 from premodel.stats import Z_95, paired_bootstrap
+from premodel.training.folds import stratified_folds
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.registry import quick_trainer
@@ -82,7 +83,7 @@ class Reachable:
         Trained for least latency at the accuracy of the best single candidate.
     equal_time:
         Trained for most accuracy at the mean latency of the best single candidate; None for the plain cascade, which
-        has no such option.
+        has no such option, and where no candidate keeps to it in every fold, as latencies may differ by sample.
     most_accurate:
         Trained for most accuracy at any latency; None for the plain cascade.
     """
@@ -112,6 +113,9 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
         "equal time": Objective(max_latency_ms=best_ms),
         "most accurate": Objective(cost_weight=0.0),
     }
+    in_time = _in_time(tables, criterion, best_ms, folds, seed)
+    if not in_time:
+        del objectives["equal time"]
     quick = quick_trainer(graded=criterion in tables.graded, has_features=bool(tables.feature_names))
     policies = [] if quick is None else [quick.name]
     methods = [
@@ -130,12 +134,20 @@ def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, se
         Reachable(
             policy,
             replace(reached[f"{policy}, no loss"], policy=policy),
-            replace(reached[f"{policy}, equal time"], policy=policy),
+            replace(reached[f"{policy}, equal time"], policy=policy) if in_time else None,
             replace(reached[f"{policy}, most accurate"], policy=policy),
         )
         for policy in policies
     ]
     return [*found, Reachable(PLAIN, reached[PLAIN], None)]
+
+
+def _in_time(tables: Tables, criterion: Criterion, ceiling_ms: float, folds: int, seed: int) -> bool:
+    """Is there a candidate within the ceiling on the training part of every fold."""
+    if tables.sample_ms is None:
+        return True
+    division = stratified_folds(tables.truth, tables.right_counts(criterion), folds, seed)
+    return all(tables.take(fold.train).end_to_end_ms().min() <= ceiling_ms for fold in division)
 
 
 def _reached(outcome: Outcome, singles: Singles, best: int, seed: int) -> Reached:

@@ -1,0 +1,139 @@
+"""From a CSV and two Python callables to a served answer, as docs/texts.md tells it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import urllib.request
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from premodel.cli.main import main
+from serving_client import running
+from text_models import WORDS, say, sentences
+
+pytest.importorskip("sklearn", reason="the lab extra is not installed")
+pytest.importorskip("starlette", reason="the serve extra is not installed")
+
+CODE = '''
+import time
+WORDS = {words}
+
+def by_letters(text):
+    """Quick; knows German by its umlauts and little words, and is unsure else."""
+    if set("äöüß") & set(text) or set(text.split()) & {{"der", "ein", "mit"}}:
+        return "deutsch", 0.95
+    return "english", 0.6
+
+class ByWords:
+    """Slow and right: looks every word up."""
+    def __init__(self, wait=0.0):
+        self.wait = wait
+    def __call__(self, text):
+        time.sleep(self.wait)
+        said = text.split()
+        german = sum(word in WORDS["de"].split() for word in said)
+        english = sum(word in WORDS["en"].split() for word in said)
+        total = german + english + 1e-9
+        return {{"de": german / total, "en": english / total}}
+
+def translate(text, lose=0):
+    """A translator that drops words, and says how sure it is."""
+    pairs = dict(zip(WORDS["en"].split(), WORDS["de"].split()))
+    said = [pairs.get(word, word) for word in text.split()]
+    return " ".join(said[: len(said) - lose]), 0.9 - 0.3 * lose
+'''
+ZOO = """
+name = "languages"
+task = "text-classification"
+labels = ["de", "en"]
+
+[[models]]
+name = "letters"
+runtime = "python"
+callable = "my_models.py:by_letters"
+label_map = { deutsch = "de", english = "en" }
+
+[[models]]
+name = "words"
+runtime = "python"
+callable = "my_models.py:ByWords"
+settings = { wait = 0.002 }
+"""
+TRANSLATORS = """
+name = "translators"
+task = "translation"
+
+[[models]]
+name = "whole"
+runtime = "python"
+callable = "my_models.py:translate"
+
+[[models]]
+name = "half"
+runtime = "python"
+callable = "my_models.py:translate"
+settings = { lose = 1 }
+"""
+
+
+def run(*words: str | Path, code: int = 0) -> str:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        found = main([str(word) for word in words])
+    assert found == code, err.getvalue()
+    return err.getvalue() if code else out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("languages")
+    (made / "my_models.py").write_text(CODE.format(words=repr(WORDS)), encoding="utf-8")
+    (made / "zoo.toml").write_text(ZOO)
+    (made / "translators.toml").write_text(TRANSLATORS)
+    places = sentences("en", 40, 5)
+    rows = [(say(language, one, number), language) for language in WORDS for number, one in enumerate(places)]
+    with (made / "messages.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("text", "label"), *rows])
+    pairs = [(say("en", one, number), say("de", one, number)) for number, one in enumerate(places)]
+    with (made / "pairs.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("source", "target"), *pairs])
+    words = ["profile", made / "zoo.toml", made / "messages.csv", "--store", made / "s.db", "--energy", "off"]
+    assert "--trust-python" in run(*words, code=2)
+    report = json.loads(run(*words, "--max-timing-seconds", "1", "--trust-python", "--json"))
+    assert report["predictions"].items() >= {"new": 2 * len(rows), "failed": {}}.items()
+    run("train", made / "s.db", "--out", made / "language.premodel", "--policy", "cascade")
+    return made
+
+
+def test_a_csv_and_two_callables_become_a_served_premodel(folder: Path) -> None:
+    bundle = folder / "language.premodel"
+    assert "--trust-python" in run("predict", bundle, "--text", "ein hund", code=2)
+    words = ["predict", bundle, "--text", "ein hund läuft", "--text", "a dog walks", "--trust-python", "--json"]
+    assert [one["class"] for one in json.loads(run(*words))["answers"]] == ["de", "en"]
+    with running(bundle, "--trust-python") as (url, _):
+        request = urllib.request.Request(
+            f"{url}/v2/models/language/infer", "ein hund läuft".encode(), {"Content-Type": "text/plain"}
+        )
+        with urllib.request.urlopen(request) as response:
+            outputs: dict[str, Any] = {one["name"]: one["data"] for one in json.load(response)["outputs"]}
+    assert outputs["class"] == ["de"]
+
+
+def test_callables_translate(folder: Path) -> None:
+    store = folder / "t.db"
+    words = ["profile", folder / "translators.toml", folder / "pairs.csv", "--store", store, "--energy", "off"]
+    report = json.loads(run(*words, "--max-timing-seconds", "1", "--trust-python", "--json"))
+    assert report["predictions"].items() >= {"new": 80, "failed": {}}.items()
+    found = json.loads(run("store", "info", store, "--corpus", "--json"))
+    scores = {one["name"]: one["scores"] for one in found["candidates"]}
+    assert scores["whole"]["chrf"] > scores["half"]["chrf"]
+    assert found["corpus"]["whole"]["chrf"] > 0.95
+    run("train", store, "--out", folder / "t.premodel", "--policy", "single")
+    words = ["predict", folder / "t.premodel", "--text", "the dog walks", "--trust-python", "--json"]
+    (answer,) = json.loads(run(*words))["answers"]
+    assert answer["outcome"].split()[-1] == "geht"
