@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,8 @@ def test_the_page_has_a_box_for_a_text_and_none_for_files(languages: Path, servi
         assert 'type="file"' not in page
         assert '<meta name="noun" content="text">' in page
         assert "{{" not in page
+        ids = set(re.findall(r'id="(\w+)"', page))
+        assert set(re.findall(r'byId\("(\w+)"\)', client.get("/text.js").text)) <= ids
+        assert set(re.findall(r'for="(\w+)"', page)) <= ids
+        of_images = {"file", "drop", "picture"}
+        assert set(re.findall(r'byId\("(\w+)"\)', client.get("/page.js").text)) - ids == of_images

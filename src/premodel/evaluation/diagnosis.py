@@ -142,6 +142,7 @@ class Diagnosis:
     def to_json(self) -> dict[str, Any]:
         """The object that `doctor --json` prints."""
         data: dict[str, Any] = plain(self)
+        del data["noun"]
         for one, written in zip(self.reachable, data["reachable"], strict=True):
             for name in ("no_loss", "equal_time", "most_accurate"):
                 reached: Reached | None = getattr(one, name)

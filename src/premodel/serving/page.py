@@ -28,6 +28,7 @@ FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/camera.js": ("camera.js", "text/javascript; charset=utf-8"),
+    "/text.js": ("text.js", "text/javascript; charset=utf-8"),
 }
 ASK, MODEL, NOUN = "{{ask}}", "{{model}}", "{{noun}}"
 """Marks in the page: how an input is given, and names."""

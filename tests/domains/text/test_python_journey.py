@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import urllib.request
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from premodel.cli.main import main
+from premodel.cli.main import build_parser, main
+from premodel.zoo.manifest import read_zoo
 from serving_client import running
 from text_models import WORDS, say, sentences
 
@@ -122,6 +125,24 @@ def test_a_csv_and_two_callables_become_a_served_premodel(folder: Path) -> None:
         with urllib.request.urlopen(request) as response:
             outputs: dict[str, Any] = {one["name"]: one["data"] for one in json.load(response)["outputs"]}
     assert outputs["class"] == ["de"]
+
+
+def test_the_page_of_documentation_names_a_manifest_that_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "texts.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (manifest,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "my_models.py").write_text(code)
+    (tmp_path / "zoo.toml").write_text(manifest)
+    zoo = read_zoo(tmp_path / "zoo.toml", require_files=True)
+    names: dict[str, Any] = {}
+    exec(compile(code, "my_models.py", "exec"), names)
+    for candidate in zoo.candidates:
+        assert candidate.model.call is not None
+        assert callable(names[candidate.model.call.target.partition(":")[2]])
+    commands = re.findall(r"^premodel .*$", page, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        build_parser(command.split()[1]).parse_args(shlex.split(command)[1:])
 
 
 def test_callables_translate(folder: Path) -> None:

@@ -306,16 +306,7 @@ function columns() {
 
 /* ---- what the user does ---- */
 
-if (byId("write")) {
-  const send = () => ask(new Blob([byId("text").value]));
-  byId("write").addEventListener("submit", (event) => {
-    event.preventDefault();
-    send();
-  });
-  byId("text").addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
-  });
-} else takeFiles();
+if (byId("file")) takeFiles(); // else text.js takes a text
 
 function takeFiles() {
   byId("file").addEventListener("change", (event) => {
