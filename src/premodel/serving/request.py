@@ -199,8 +199,8 @@ class _Raw:
 def _raw(body: bytes, content_type: str, limits: Limits, domain: Domain) -> _Raw | None:
     """Encoded inputs of a body that is no JSON, or the table {"b64": ...}; None where it is a request in JSON.
 
-    Of a domain whose inputs are texts, a body is one if its type says text, or if it does not begin as a table of JSON
-    and its type does not say JSON.
+    Of a domain whose inputs are texts, a body is one if its type is text, or if it does not begin as a table of JSON
+    and its type is not JSON.
     """
     noun = domain.noun
     kind = content_type.partition(";")[0].strip().lower()

@@ -45,7 +45,7 @@ class ByWords:
         return {{"de": german / total, "en": english / total}}
 
 def translate(text, lose=0):
-    """A translator that drops words, and says how sure it is."""
+    """A translator that drops words, and gives its own probability."""
     pairs = dict(zip(WORDS["en"].split(), WORDS["de"].split()))
     said = [pairs.get(word, word) for word in text.split()]
     return " ".join(said[: len(said) - lose]), 0.9 - 0.3 * lose

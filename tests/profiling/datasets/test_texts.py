@@ -1,4 +1,4 @@
-"""Every form of a data set of texts gives the same rows, and what each form says of bad input."""
+"""Every form of a data set of texts gives the same rows, and what is wrong with bad input."""
 
 from __future__ import annotations
 

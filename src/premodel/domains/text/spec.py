@@ -17,7 +17,7 @@ MAX_LENGTH = 1 << 20
 
 @dataclass(frozen=True)
 class TextSpec:
-    """How a text becomes a model's input, as the manifest says.
+    """How a text becomes a model's input, as the manifest states.
 
     Attributes
     ----------
