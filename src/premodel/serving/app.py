@@ -66,7 +66,7 @@ def make_app(service: Service, token: str | None = None, doors: Doors | None = N
         *Repository(service, token=token is not None).routes,
         Route("/metrics", endpoints.metrics),
         Route("/openapi.json", endpoints.openapi),
-        *page_routes(service.name, service.domain),
+        *page_routes(service.name, service.served.domain),
     ]
     app = Starlette(
         routes=routes,
