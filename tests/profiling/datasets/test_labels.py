@@ -67,3 +67,17 @@ def test_names_of_folders_that_are_numbers_are_names() -> None:
     assert [listed[label] for label in found] == ["10", "2"]
     # As indices where one of them is the name of none.
     assert list(LabelList(["10", "11", "12"]).resolve(["0", "1"], str, by_name=True)) == [0, 1]
+
+
+@pytest.mark.parametrize("value", ["HOT_DOG", "hot-dog", "Hot  dog"])
+def test_a_name_that_can_mean_only_one_label(value: str) -> None:
+    labels = LabelList(["T-shirt", "hot dog"])
+    assert labels.index_of(value) == 1
+    assert list(labels.resolve([value, "t shirt"], str)) == [1, 0]
+
+
+def test_names_that_differ_in_case_alone_are_kept_apart() -> None:
+    labels = LabelList(["polish", "Polish", "french"])
+    assert list(labels.resolve(["Polish", "polish", "FRENCH"], str)) == [1, 0, 2]
+    with pytest.raises(DatasetError, match="unknown label"):
+        labels.resolve(["POLISH", "french"], str)

@@ -14,11 +14,12 @@ from premodel.errors import DatasetError
 
 PATH_NAMES = (
     "path", "file_name", "filename", "file", "filepath", "file_path", "image", "image_path", "image_file", "img",
-    "img_path", "image_name", "name",
+    "img_path", "image_name", "name", "fname", "image_id", "id",
 )  # fmt: skip
 IMAGE_NAMES = ("image", "img", "picture", "photo", "jpg", "png", "webp", "image_bytes", "bytes")
 LABEL_NAMES = (
-    "label", "labels", "class", "class_name", "class_label", "label_name", "category", "target", "fine_label", "y",
+    "label", "labels", "class", "class_name", "class_label", "label_name", "category_name", "category", "target",
+    "fine_label", "y",
 )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ class LabelList:
 
     - the index i, from 0; or
     - the i-th line of the list, whole; or
-    - where lines start with a WordNet id ("n01440764 tench, Tinca tinca"): that id, or the line without it.
+    - where lines start with a WordNet id ("n01440764 tench, Tinca tinca"): that id, or the line without it; or
+    - where only one line can be meant: a name in another case, or with hyphens, underscores and spaces for each other.
 
     All values of one data set are read in one way: by index if every value is one, else by name. Names that are
     themselves numbers are refused where the two readings differ, so that no label is ever guessed; names of folders are
@@ -42,18 +43,20 @@ class LabelList:
                 keys |= {head, tail.strip()}
             for key in keys - {""}:
                 self._by_name.setdefault(key, []).append(index)
+        self._loose: dict[str, set[int]] = {}
+        for key, found in self._by_name.items():
+            self._loose.setdefault(_loose(key), set()).update(found)
 
     def contains(self, value: str) -> bool:
         """Tell whether this value names one label."""
         return self._name(_composed(value)) not in (None, AMBIGUOUS)
 
     def index_of(self, name: str) -> int | None:
-        """The label of this name; None if there is none or more than one. Case and underscores may differ."""
+        """The label of this name, read as the class states; None if there is none or more than one."""
         exact = self._name(_composed(name))
         if exact is not None:
             return None if exact == AMBIGUOUS else exact
-        like = {index for key, found in self._by_name.items() if _loose(key) == _loose(name) for index in found}
-        return like.pop() if len(like) == 1 else None
+        return self._loosely(name)
 
     def resolve(
         self, values: Sequence[str | int], where: Callable[[int], str], *, by_name: bool = False
@@ -108,11 +111,18 @@ class LabelList:
         found = self._by_name.get(value, [])
         return None if not found else found[0] if len(found) == 1 else AMBIGUOUS
 
+    def _loosely(self, value: str) -> int | None:
+        """The only label whose name is the value but for case, hyphens and underscores."""
+        found = self._loose.get(_loose(value), set())
+        return next(iter(found)) if len(found) == 1 else None
+
     def _read(
         self, distinct: dict[str, None], values: Sequence[str | int], where: Callable[[int], str], by_name_first: bool
     ) -> dict[str | int, int | None]:
         by_index = {value: self._index(value) for value in distinct}
         by_name = {value: self._name(value) for value in distinct}
+        if any(index is None for index in by_name.values()):
+            by_name = {value: self._loosely(value) if index is None else index for value, index in by_name.items()}
         indexed = all(index is not None for index in by_index.values())
         named = all(index is not None for index in by_name.values())
         if named and by_name_first and AMBIGUOUS not in by_name.values():
@@ -175,4 +185,4 @@ def _composed(name: str) -> str:
 
 
 def _loose(name: str) -> str:
-    return " ".join(_composed(name).casefold().replace("_", " ").split())
+    return " ".join(_composed(name).casefold().replace("_", " ").replace("-", " ").split())

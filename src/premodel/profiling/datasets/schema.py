@@ -35,7 +35,13 @@ def label_values(table: Any, column: str, labels: LabelList) -> tuple[list[str |
     )
 
 
+def only_one(value: object) -> object:
+    """The label of a list of one label, as data sets of several labels write it; anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
 def _value(value: object) -> str | int | None:
+    value = only_one(value)
     if isinstance(value, float):
         if value != value:
             return None

@@ -25,9 +25,10 @@ from premodel.profiling.datasets.columns import (
     rows_of_split,
     split_column,
 )
+from premodel.profiling.datasets.consistency import NAMES_TAKEN, names_beside_numbers, several_labels
 from premodel.profiling.datasets.labels import LabelList
 from premodel.profiling.datasets.parquet import ARROW_SUFFIXES, open_parquet
-from premodel.profiling.datasets.schema import label_values
+from premodel.profiling.datasets.schema import label_values, only_one
 
 DELIMITERS = ",;\t|"
 UTF16_SEEN = 32
@@ -38,13 +39,17 @@ MAX_UNPACKED = 1 << 30
 
 
 class Row(NamedTuple):
-    """One row: where it stands, and what it holds; `inline` if the path is the input itself."""
+    """One row: where it stands, and what it holds; `inline` if the path is the input itself.
+
+    `name` is what a further column of labels holds.
+    """
 
     place: str
     path: Any
     label: Any
     split: Any
     inline: bool = False
+    name: Any = None
 
 
 def read(table: Path, root: Path, labels: LabelList, options: DatasetOptions = NO_OPTIONS) -> Dataset:
@@ -88,13 +93,19 @@ def read_tables(tables: Sequence[Path], root: Path, labels: LabelList, options: 
         rows = filled
     for table, row in rows:
         _check(row, table, options)
-    truth = labels.resolve([row.label for _, row in rows], lambda at: f"{rows[at][0]}, {rows[at][1].place}")
+    values = [row.label for _, row in rows]
+    if (named := names_beside_numbers(values, [row.name for _, row in rows], labels)) is not None:
+        values, notes = list(named), [*notes, NAMES_TAKEN]
+    truth = labels.resolve(values, lambda at: f"{rows[at][0]}, {rows[at][1].place}")
     source: Source
     if all(row.inline for _, row in rows):
         source = TextSource([row.path for _, row in rows])
         names = [f"{table.name}, {row.place}" for table, row in rows]
     else:
-        source = FileSource([_find(row.path, table, root, row.place) for table, row in rows], options.task)
+        suffixes = sorted(options.domain.suffixes)
+        paths = [_find(row.path, table, root, row.place, suffixes) for table, row in rows]
+        source = FileSource(paths, options.task)
+        notes += several_labels(paths, truth.tolist(), labels, options.domain.plural)
         names = [row.path for _, row in rows]
     return Dataset(root, "table", names, truth, source, notes=tuple(dict.fromkeys(notes)), task=options.task)
 
@@ -194,12 +205,17 @@ def spellings(name: str) -> tuple[str, ...]:
     )
 
 
-def _find(name: str, table: Path, root: Path, place: str) -> Path:
-    for base in (table.parent, root):
+def _find(name: str, table: Path, root: Path, place: str, suffixes: Sequence[str]) -> Path:
+    bases = dict.fromkeys((table.parent, root))
+    for base in bases:
         for one in spellings(name):
             path = base / one
             if _is_file(path):
                 return path
+    # A name without its suffix, as tables of ids hold.
+    found = {path for base in bases for suffix in suffixes if _is_file(path := base / f"{name}{suffix}")}
+    if len(found) == 1:
+        return found.pop()
     folders = " or ".join(dict.fromkeys((str(table.parent), str(root))))
     raise DatasetError(
         "the file is not there", where=f"{table}, {place}", given=name[:200], allowed=f"a file below {folders}"
@@ -219,6 +235,14 @@ def _columns(given: Sequence[str], table: Path, options: DatasetOptions) -> tupl
     rest = [name for name in given if name != path]
     asked, option = options.label_column, "--label-column"
     return path, find_column(rest, options.label_names, asked, what=_truths(options), where=table, option=option)
+
+
+def _further(given: Sequence[str], taken: Sequence[str | None], options: DatasetOptions) -> str | None:
+    """A further column of labels with a usual name, where none was asked for."""
+    if options.label_column is not None or not options.domain.answers_labels:
+        return None
+    rest = [name for name in given if name not in taken and has_column([name], options.label_names, None)]
+    return rest[0] if rest else None
 
 
 def _truths(options: DatasetOptions) -> str:
@@ -277,12 +301,13 @@ def _csv_rows(table: Path, options: DatasetOptions) -> Iterator[Row]:
         given = list(reader.fieldnames or [])
         path, label = _columns(given, table, options)
         split = split_column([name for name in given if name not in (path, label)])
-        inline = _is_inline(path, options)
+        inline, further = _is_inline(path, options), _further(given, (path, label, split), options)
+        wanted = (path, label, split, further)
         for record in reader:
-            found, *others = ((record[name] or "") if name is not None else "" for name in (path, label, split))
-            truth, of_split = (value.strip() for value in others)
+            found, *others = ((record[name] or "") if name is not None else "" for name in wanted)
+            truth, of_split, name_ = (value.strip() for value in others)
             place, kept = f"line {reader.line_num + before}", found if inline else found.strip()
-            yield Row(place, kept, truth, None if split is None else of_split, inline)
+            yield Row(place, kept, truth, None if split is None else of_split, inline, name_)
     except csv.Error as error:
         allowed = f"UTF-8 text with {_row_of(options)}"
         raise DatasetError(f"not a CSV table: {error}", where=table, allowed=allowed) from error
@@ -305,6 +330,7 @@ def _json_records(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _json_rows(table: Path, options: DatasetOptions) -> Iterator[Row]:
     columns: tuple[str, str] | None = None
     split: str | None = None
+    further: str | None = None
     inline = False
     for place, given in _json_records(table):
         record = _flat(given) if options.domain.inline else given
@@ -312,7 +338,9 @@ def _json_rows(table: Path, options: DatasetOptions) -> Iterator[Row]:
             columns = _columns(list(record), table, options)
             split = split_column([name for name in record if name not in columns])
             inline = _is_inline(columns[0], options)
-        yield Row(place, record.get(columns[0]), record.get(columns[1]), record.get(split) if split else None, inline)
+            further = _further(list(record), (*columns, split), options)
+        path, label, of_split, name = (record.get(one) if one else None for one in (*columns, split, further))
+        yield Row(place, path, only_one(label), of_split, inline, only_one(name))
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
@@ -343,9 +371,10 @@ def _parquet_rows(table: Path, labels: LabelList, options: DatasetOptions, notes
     notes += [note] if note else []
     paths = values_of(path)
     splits = [None] * len(values) if split is None else values_of(split)
-    inline = _is_inline(path, options)
-    rows = enumerate(zip(paths, values, splits, strict=True))
-    return [Row(f"row {row}", *found, inline) for row, found in rows]
+    inline, further = _is_inline(path, options), _further(given, (path, label, split), options)
+    names = [None] * len(values) if further is None else values_of(further)
+    rows = enumerate(zip(paths, values, splits, names, strict=True))
+    return [Row(f"row {row}", *found[:3], inline, only_one(found[3])) for row, found in rows]
 
 
 def _columns_inside(schema: Any) -> dict[str, str]:
