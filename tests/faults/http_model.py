@@ -174,7 +174,8 @@ class Requests:
         """A request with random damage."""
         whole = rng.choice((self._get, self._wrong_infer, self._other_method, self._odd))(rng)
         data = mutate_bytes(rng, whole.data, self._get(rng).data)
-        return Message(data, (), ends=True)
+        # Nobody could foretell which answers to parts of it would have no body.
+        return Message(data.replace(b"HEAD", b"GET"), (), ends=True)
 
     def cut(self, rng: random.Random, *, half_closed: bool) -> Message:
         """A request that ends too early, by a client that ends its half, or that only waits."""

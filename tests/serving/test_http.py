@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -319,3 +320,18 @@ def test_what_takes_too_long_is_refused_or_closed_and_the_log_is_short(made: Mad
     assert log.count("cannot be read as HTTP/1.1") == 2, "the first, and one for the 29 others"
     assert "(29 more in " in log
     assert process.returncode == 0
+
+
+def test_a_client_that_does_not_read_does_not_hold_up_the_end(made: Made) -> None:
+    with running(made.path, "--timeout", 1) as (url, process):
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=60) as one:
+            one.sendall(GET)
+            assert answer(one)[0].startswith(OK)
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                one.send(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n" * 20_000)
+            process.send_signal(signal.SIGTERM)
+            log = process.communicate(timeout=60)[1]
+        assert process.returncode == 0
+        assert "Traceback" not in log
+        assert "Cancel" not in log

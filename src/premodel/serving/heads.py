@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import httptools
 
@@ -52,8 +53,18 @@ def read_head(method: bytes, version: str, target: bytes, headers: list[tuple[by
         raise RefusedError(505, "HTTP version is not served; allowed: 1.0 and 1.1")
     if method == b"CONNECT":
         raise RefusedError(501, "CONNECT is not served: this is no proxy")
-    _check_host([value for name, value in headers if name == b"host"], version)
-    _check_coding(b",".join(value for name, value in headers if name == b"transfer-encoding"), version)
+    hosts, codings = 0, b""
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+            if not _is_host(value):
+                raise RefusedError(400, "Host header is no host name")
+        elif name == b"transfer-encoding":
+            codings += b"," + value
+    if hosts > 1 or (hosts == 0 and version == "1.1"):
+        raise RefusedError(400, f"request must have one Host header, got {hosts}")
+    if codings:
+        _check_coding(codings, version)
     if target.startswith(b"/") or (target == EVERYWHERE and method == b"OPTIONS"):
         return target
     if not target.lower().startswith((b"http://", b"https://")):
@@ -63,17 +74,15 @@ def read_head(method: bytes, version: str, target: bytes, headers: list[tuple[by
     except httptools.HttpParserInvalidURLError as error:
         raise RefusedError(400, "target of the request is no URL") from error
     authority = target.split(b"//", 1)[1].split(b"/", 1)[0].split(b"?", 1)[0].split(b"#", 1)[0]
-    if HOST.fullmatch(authority) is None or not url.host:
+    if not _is_host(authority) or not url.host:
         raise RefusedError(400, "host in the target of the request is wrong")
     headers[:] = [(name, value) for name, value in headers if name != b"host"] + [(b"host", authority)]
     return (url.path or b"/") + (b"" if url.query is None else b"?" + url.query)
 
 
-def _check_host(hosts: list[bytes], version: str) -> None:
-    if len(hosts) > 1 or (not hosts and version == "1.1"):
-        raise RefusedError(400, f"request must have one Host header, got {len(hosts)}")
-    if hosts and HOST.fullmatch(hosts[0].strip()) is None:
-        raise RefusedError(400, "Host header is no host name")
+@lru_cache(64)
+def _is_host(value: bytes) -> bool:
+    return HOST.fullmatch(value.strip()) is not None
 
 
 def _check_coding(value: bytes, version: str) -> None:

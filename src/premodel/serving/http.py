@@ -24,6 +24,8 @@ from premodel.serving.refusals import BAD_KINDS, error_response
 from premodel.serving.transport import Lingering
 
 MALFORMED, LARGE, SLOW, CUT = BAD_KINDS
+CUT_S = 0.5
+"""Before the end of the server's grace a connection that is still there is cut."""
 ALLOW = "GET, HEAD, POST, OPTIONS"
 
 
@@ -93,6 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._line: Lingering
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._last: asyncio.TimerHandle | None = None
         self._begun = False
         """A message has begun and not ended."""
         self._in_head = True
@@ -115,6 +118,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._stop_timer()
         self._stop_stall()
+        if self._last is not None:
+            self._last.cancel()
         self.pipeline.clear()
         super().connection_lost(exc)
         self._line.lost()
@@ -188,14 +193,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url = read_head(method, version, self.url, self.headers)
         if version == "1.0":
             self.expect_100_continue = False
-        app = self.app
         if self.url == EVERYWHERE:
-            self.url, self.app = b"/", cast(Any, _options)
-        try:
+            app, self.url, self.app = self.app, b"/", cast(Any, _options)
             super().on_headers_complete()
-        finally:
             self.app = app
-        self._stop_timer()
+        else:
+            super().on_headers_complete()
+        if self._timer is not None:
+            self._stop_timer()
         self._in_head, self._moved = False, True
 
     def on_body(self, body: bytes) -> None:
@@ -208,7 +213,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The next head starts, unless this was the last request."""
         super().on_message_complete()
-        self._stop_timer()
+        if self._timer is not None:
+            self._stop_timer()
         self._begun, self._moved = False, True
         if not self.cycle.keep_alive:
             self._over = True
@@ -225,10 +231,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_timer()
 
     def shutdown(self) -> None:
-        """The server ends: what was asked is answered, and nothing more is taken."""
+        """The server ends: what was asked is answered, nothing more is taken, and who hinders it is cut off."""
         if self.cycle is None or self.cycle.response_complete:
             self._line.close_at_once()
             return
+        if self.config.timeout_graceful_shutdown is not None:
+            self._last = self.loop.call_later(self.config.timeout_graceful_shutdown - CUT_S, self.transport.abort)
         self.cycle.keep_alive = False
         if not self._begun:
             self._over = True

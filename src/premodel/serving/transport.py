@@ -89,7 +89,7 @@ class Lingering(OnePiece):
 
     def write(self, data: bytes) -> None:
         """Write, unless nothing can be written any more."""
-        if not self.is_closing():
+        if not self._closing and not self._transport.is_closing():
             super().write(data)
 
     def pause_reading(self) -> None:

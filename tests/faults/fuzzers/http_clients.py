@@ -197,6 +197,19 @@ class Server:
             raise AssertionError(f"no server: {log.read_text()[-500:]}")
         self.port = int(json.loads(line)["url"].rpartition(":")[2])
 
+    def wait_until_ready(self) -> None:
+        """Every candidate is open."""
+        asks = Message(head("GET /v2/health/ready HTTP/1.1", "host: localhost"), (200,))
+        plan = Plan((asks,), ((asks.data, 0.0),), "asks")
+        for _ in range(int(WAIT_S / 0.05)):
+            with socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_S) as connection:
+                connection.sendall(asks.data)
+                answers = read_answers(receive(connection, plan)[0], ["GET"])[0]
+            if answers[0].status == 200:
+                return
+            time.sleep(0.05)
+        raise AssertionError("the server is not ready")
+
     def check_log(self) -> None:
         """No traceback, and few lines."""
         with self._log.open("rb") as log:
@@ -266,6 +279,7 @@ def lay(folder: Path) -> Iterator[Case]:
         return outcome
 
     try:
+        server.wait_until_ready()
         yield case
     finally:
         server.stop()
