@@ -1,0 +1,1 @@
+"""Recipe of a zoo for language identification: five packages of the Python Package Index as candidates."""
