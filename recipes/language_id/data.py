@@ -16,21 +16,42 @@ from pathlib import Path
 
 LOCALES = Path("/usr/share/locale")
 LANGUAGES = {
-    "bg": "bg", "ca": "ca", "cs": "cs", "da": "da", "de": "de", "el": "el", "es": "es", "et": "et", "eu": "eu", "fi": "fi",
-    "fr": "fr", "he": "he", "hu": "hu", "it": "it", "ja": "ja", "ko": "ko", "lt": "lt", "nb": "no", "nl": "nl", "pl": "pl",
-    "pt": "pt", "ro": "ro", "ru": "ru", "sk": "sk", "sl": "sl", "sr": "sr", "sv": "sv", "tr": "tr", "uk": "uk", "vi": "vi",
-    "zh_CN": "zh",
-}  # fmt: skip
+    code: code
+    for code in (
+        *(
+            "bg",
+            "ca",
+            "cs",
+            "da",
+            "de",
+            "el",
+            "es",
+            "et",
+            "eu",
+            "fi",
+            "fr",
+            "he",
+            "hu",
+            "it",
+            "ja",
+            "ko",
+            "lt",
+            "nl",
+            "pl",
+        ),
+        *("pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "tr", "uk", "vi"),
+    )
+} | {"nb": "no", "zh_CN": "zh"}
 """Folder of a catalogue -> label. English comes from the messages that are translated."""
 SETS = {
     "profile": (
-        "coreutils", "findutils", "grep", "sed", "wget", "apt", "libapt-pkg6.0", "dpkg", "shadow", "glib20", "gdk-pixbuf",
-        "gettext-runtime", "man-db", "Linux-PAM", "avahi", "gstreamer-1.0", "at-spi2-core",
+        "coreutils", "findutils", "grep", "sed", "wget", "apt", "libapt-pkg6.0", "dpkg", "shadow", "glib20",
+        "gdk-pixbuf", "gettext-runtime", "man-db", "Linux-PAM", "avahi", "gstreamer-1.0", "at-spi2-core",
     ),
     "gtk": ("gtk30", "gtk20", "gtk30-properties", "gtk20-properties"),
     "desktop": (
-        "shared-mime-info", "software-properties", "PackageKit", "appstream", "gsettings-desktop-schemas", "xkeyboard-config",
-        "python-apt", "xdg-user-dirs",
+        "shared-mime-info", "software-properties", "PackageKit", "appstream", "gsettings-desktop-schemas",
+        "xkeyboard-config", "python-apt", "xdg-user-dirs",
     ),
 }  # fmt: skip
 """Set -> catalogues; no catalogue is in two sets."""

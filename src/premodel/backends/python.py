@@ -192,7 +192,7 @@ def _module(target: str, file: Path) -> ModuleType:
                 f"module {named} here is not the one that was profiled", where=file, given=found or "none",
                 do="install the version that was profiled, or profile again",
             )  # fmt: skip
-        return import_module(named)
+        return _load_installed(named, found)
     except ModelError:
         raise
     except ImportError as error:
@@ -209,6 +209,15 @@ def _module(target: str, file: Path) -> ModuleType:
     except (Exception, SystemExit) as error:  # the module's own code
         what = f"{target} raised {type(error).__name__} while it was imported"
         raise ModelError(what, where=file, given=_reason(error)) from error
+
+
+def _load_installed(name: str, file: Path) -> ModuleType:
+    """Import a module by its name; ModelError if its source has changed since this process did so."""
+    module = import_module(name)
+    about = ((str(file), file_sha256(file)),)
+    if vars(module).setdefault(MARK, about) != about:
+        raise ModelError(f"module {name} has changed since it was imported", where=file, do="start this process again")
+    return module
 
 
 def _load_file(file: Path) -> ModuleType:

@@ -38,11 +38,14 @@ def read_data(
     return read_dataset(data, labels, label_names=label_names, options=options)
 
 
-def next_step(manifest: str | Path, data: str | Path | None = None, labels: str | Path | None = None) -> str:
+def next_step(
+    manifest: str | Path, data: str | Path | None = None, labels: str | Path | None = None, *, trust: bool = False
+) -> str:
     """What comes after a manifest, the same from every command that makes or checks one."""
     words = ["premodel", "profile", str(manifest), str(data) if data is not None else "DATA"]
     words += ["--labels", str(labels)] if labels is not None else []
-    return f"next: {shlex.join([*words, '--store', 'profile.db'])}"
+    words += ["--store", "profile.db", *(["--trust-python"] if trust else [])]
+    return f"next: {shlex.join(words)}"
 
 
 def data_notes(dataset: Dataset) -> list[str]:

@@ -104,5 +104,5 @@ def _text(args: argparse.Namespace, zoo: Zoo, samples: Samples | None, checks: S
         lines.extend(f"    error: {text}" for text in check.errors)
         lines.extend(f"    warning: {text}" for text in check.warnings)
     if not any(check.errors for check in checks):
-        lines.append(next_step(zoo.file, args.data, args.labels))
+        lines.append(next_step(zoo.file, args.data, args.labels, trust=args.trust_python))
     return "\n".join(lines)
