@@ -1,4 +1,4 @@
-"""The recipe for language identification: its manifest can be read, and its sets are short messages, each in one set."""
+"""The recipe for language identification: its manifest, its catalogues, and which messages it keeps."""
 
 from __future__ import annotations
 
