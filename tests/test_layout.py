@@ -15,6 +15,7 @@ import premodel
 PACKAGE = Path(premodel.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
+    "redact": -1,
     "errors": 0, "signatures": 0, "version": 0, "records": 0, "stats": 0, "verdict": 0, "files": 1, "clock": 1,
     "fields": 2, "container": 2, "arrays": 3,
     "protocol": 3, "backends": 4, "domains": 5, "zoo": 6,

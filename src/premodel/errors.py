@@ -22,6 +22,8 @@ Every message is one line: what is wrong, where, what was given, what is allowed
 
 from __future__ import annotations
 
+from premodel.redact import redacted, redacted_url
+
 
 def sentence(
     what: str,
@@ -33,21 +35,21 @@ def sentence(
 ) -> str:
     """Compose the one line of an error message.
 
-    Parts that are None are left out; line breaks inside parts are folded to spaces.
+    Parts that are None are left out; line breaks inside parts are folded to spaces; secrets of URLs are hidden.
 
     Examples
     --------
     >>> sentence("wrong number of threads", given=0, allowed="a whole number from 1")
     'wrong number of threads; given: 0; allowed: a whole number from 1'
     """
-    parts = [what if where is None else f"{where}: {what}"]
+    parts = [what if where is None else f"{redacted_url(str(where))}: {what}"]
     if given is not None:
-        parts.append(f"given: {given}")
+        parts.append(f"given: {redacted_url(str(given))}")
     if allowed is not None:
         parts.append(f"allowed: {allowed}")
     if do is not None:
         parts.append(do)
-    return printable("; ".join(" ".join(part.split()) for part in parts))
+    return printable(redacted("; ".join(" ".join(part.split()) for part in parts)))
 
 
 def printable(text: str) -> str:

@@ -7,13 +7,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from types import FrameType
+from typing import Any, TextIO, cast
 
 from premodel.errors import PremodelError
+from premodel.redact import redacted
 from premodel.version import __version__
 
 COMMANDS = {
@@ -54,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What OpenCV logs about a damaged image is raised as an error and reported once; read when OpenCV is imported.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     words = list(sys.argv[1:] if argv is None else argv)
+    with _without_secrets(words):
+        return _main(words)
+
+
+def _main(words: list[str]) -> int:
     chosen = next((word for word in words if not word.startswith("-")), None)
     said = f"premodel {chosen}" if chosen else "premodel"
     try:
@@ -85,6 +92,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+class _Redacting:
+    """A stream that hides the secrets of URLs in what is written to it, see `redact`."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write."""
+        self._stream.write(redacted(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write."""
+        for line in lines:
+            self.write(line)
+
+
+@contextmanager
+def _without_secrets(words: Sequence[str]) -> Iterator[None]:
+    """Hide secrets in whatever is shown meanwhile; answers of `predict` are left as they are."""
+    out, err = sys.stdout, sys.stderr
+    sys.stderr = cast(TextIO, _Redacting(err))
+    if "predict" not in words[:1]:
+        sys.stdout = cast(TextIO, _Redacting(out))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
 
 
 class _Terminated(KeyboardInterrupt):

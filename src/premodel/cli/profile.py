@@ -13,6 +13,7 @@ from premodel.cli.store_table import format_summary
 from premodel.cli.trust import add_trust
 from premodel.profiling.meters.meters import AUTO
 from premodel.profiling.profile import PASSES, ProfileOptions, ProfileReport, profile
+from premodel.redact import redacted_url
 from premodel.store.store import Store
 from premodel.store.summary import summarise_store
 from premodel.zoo.manifest import read_zoo
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         penultimate=args.penultimate,
         seed=args.seed,
-        command=shlex.join(["premodel", *sys.argv[1:]]),
+        command=shlex.join(["premodel", *map(redacted_url, sys.argv[1:])]),
     )
     options.check()
     zoo = read_zoo(args.zoo, require_files=True, trust_python=args.trust_python)

@@ -13,6 +13,7 @@ from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.peer_curves import peer_curves
 from premodel.evaluation.report.page import Report, require_report_packages, verdicts, write_report
 from premodel.evaluation.report.stored import StoredImages, stored_runs
+from premodel.store.engines import store_name
 from premodel.store.store import Store
 from premodel.training.load import load_tables
 from premodel.training.options import DEFAULT_POLICY
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         progress.advance()
     finally:
         progress.end()
-    title = args.title or f"premodel report: {Path(args.store).name}"
+    title = args.title or f"premodel report: {Path(store_name(args.store)).name}"
     report = Report(title, evaluation, tables, objective, peers, find, runs_ms=runs_ms)
     size = write_report(report, out)
     verdict, sentence = verdicts(evaluation.rows, objective)[0]

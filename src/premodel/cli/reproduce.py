@@ -14,6 +14,7 @@ from premodel.paper.experiments import EXPERIMENTS
 from premodel.paper.reproduce import reproduce
 from premodel.paper.write import DATA, PAGE, TABLES, check_folder, write_files
 from premodel.records import CRITERIA
+from premodel.store.engines import store_name
 from premodel.store.store import Store
 from premodel.training.feature_selection import TARGET
 from premodel.training.load import load_tables
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         progress.advance()
     finally:
         progress.end()
-    title = args.title or f"Reproduction: {Path(args.store).name}"
+    title = args.title or f"Reproduction: {Path(store_name(args.store)).name}"
     files = write_files(found, out, title, find)
     if args.json:
         print(json.dumps(json.loads((out / DATA).read_text(encoding="utf-8"))))

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from premodel.errors import ZooError
+from premodel.redact import redacted_url
 from premodel.zoo.manifest import read_zoo
 from premodel.zoo_tools.known import KnownZoo, ModelState, cache_directory, known_zoos, model_states
 
@@ -60,7 +61,7 @@ def _to_json(known: KnownZoo, states: list[ModelState], n_labels: int) -> dict[s
                 "state": state.state,
                 "size_bytes": state.size_bytes,
                 "license": state.model.license or None,
-                "url": state.model.url or None,
+                "url": redacted_url(state.model.url) or None,
             }
             for state in states
         ],

@@ -11,6 +11,7 @@ from pathlib import Path
 from premodel.cli.data_options import next_step
 from premodel.clock import now_ms
 from premodel.errors import InputError, OptionError, PremodelError
+from premodel.redact import redacted_url
 from premodel.zoo.manifest import Zoo, read_zoo
 from premodel.zoo_tools.known import CACHE_VARIABLE, cache_directory, find_manifest, folder_name, shipped_manifests
 from premodel.zoo_tools.pull import DEFAULT_JOBS, MAX_JOBS, Pulled, place_manifest, pull, unreachable
@@ -131,7 +132,7 @@ def _to_json(zoo: Zoo, folder: Path, manifest: Path, results: list[Pulled]) -> d
             {
                 "name": result.name,
                 "file": result.file,
-                "url": result.url,
+                "url": redacted_url(result.url),
                 "state": result.state,
                 "size_bytes": result.size_bytes,
                 "resumed_from": result.resumed_from,

@@ -27,6 +27,9 @@ ADVICE = (
     ("locked", "another process is writing to the store: wait for it, then run the same command again"),
     ("not a database", "choose another file, or a new one"),
     ("malformed", "the file is damaged: restore it from a copy, or profile into a new one"),
+    ("max_allowed_packet", "raise max_allowed_packet of the server: one row is larger"),
+    ("translate host name", "check the host in the URL"),
+    ("name or service not known", "check the host in the URL"),
     ("authentication failed", "check the user and the password in the URL"),
     ("access denied", "check the user, the password and the name of the database in the URL"),
     ("unknown database", "make the database first, empty: premodel makes the tables"),
@@ -52,6 +55,8 @@ def is_lost(error: DBAPIError) -> bool:
 def advice(error: DBAPIError) -> str | None:
     """What the user can do; None if that is not known."""
     text = str(error.orig).lower()
+    if "max_allowed_packet" in text or "host name" in text or "name or service" in text:
+        return next(what for sign, what in ADVICE if sign in text)
     if is_lost(error) and "authentication" not in text and "does not exist" not in text:
         return "see whether the server is running, then run the same command again; what was stored is kept"
     return next((what for sign, what in ADVICE if sign in text), None)

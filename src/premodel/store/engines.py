@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from premodel.errors import StoreError
+from premodel.redact import redacted, remember
 
 BUSY_SECONDS = 60
 RETRY_SECONDS = (0.005, 0.1)
@@ -44,16 +45,17 @@ def store_url(where: str | Path) -> URL:
         return URL.create("sqlite", database=str(where))
     try:
         url = make_url(str(where))
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise StoreError("not an SQLAlchemy URL", given=where, allowed="a file, or dialect://user@host/name") from error
+    remember(None if url.password is None else str(url.password))
     driver = DRIVERS.get(url.drivername)
     return url.set(drivername=driver) if driver else url
 
 
 def store_name(where: str | Path) -> str:
-    """What a store is called in messages: without the password."""
+    """What a store is called in messages: without password and parameters."""
     url = store_url(where)
-    return str(where) if url.drivername == "sqlite" else url.render_as_string(hide_password=True)
+    return str(where) if url.drivername == "sqlite" else redacted(url.render_as_string(hide_password=True))
 
 
 def open_engine(url: URL, name: str, *, writes: bool) -> Engine:

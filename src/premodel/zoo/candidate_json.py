@@ -10,6 +10,7 @@ from premodel.domains.base import IMAGE_TASK
 from premodel.domains.registry import tasks
 from premodel.errors import InputError, ZooError
 from premodel.fields import Fields
+from premodel.redact import redacted_url
 from premodel.zoo.candidate import MAX_DETAIL, Candidate
 from premodel.zoo.manifest import lies_beneath, read_model
 
@@ -24,7 +25,7 @@ def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[
         "name": model.name,
         "file": file.as_posix(),
         "sha256": model.file_digest,
-        "url": model.url,
+        "url": model.url if model.is_remote else redacted_url(model.url),
         "license": model.license,
         "runtime": model.runtime,
         "label_offset": model.label_offset,

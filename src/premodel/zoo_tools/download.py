@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -62,7 +63,9 @@ class Part:
     def size(self, url: str) -> int:
         """Bytes that can be gone on from; 0 if there are none, or they came from another url."""
         try:
-            return self.file.stat().st_size if self._said().get("url") == url else 0
+            said = self._said()
+            same = said.get("url_sha256") == _sha256(url) or said.get("url") == url  # as earlier versions noted it
+            return self.file.stat().st_size if same else 0
         except OSError:
             return 0
 
@@ -82,7 +85,7 @@ class Part:
     def begin(self, url: str, headers: Any) -> None:
         """Start again from nothing."""
         self.remove()
-        said = {"url": url, "etag": headers.get("ETag"), "last_modified": headers.get("Last-Modified")}
+        said = {"url_sha256": _sha256(url), "etag": headers.get("ETag"), "last_modified": headers.get("Last-Modified")}
         self._note.write_text(json.dumps(said))
 
     def finish(self, output: Path) -> None:
@@ -101,6 +104,11 @@ class Part:
         except (OSError, ValueError):
             return {}
         return said if isinstance(said, dict) else {}
+
+
+def _sha256(url: str) -> str:
+    """What tells one URL from another, without the secrets in it."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ResumingDownloader:
