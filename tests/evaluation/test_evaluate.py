@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from premodel.cli.common import format_rows
+from premodel.cli.evaluate import format_evaluation
 from premodel.errors import OptionError
 from premodel.evaluation.baselines import (
     FixedChoice,
@@ -258,3 +259,18 @@ def test_a_percentile_is_given_only_where_it_is_one() -> None:
     line = next(line for line in format_rows(list(rows.values())).splitlines() if line.startswith("large "))
     assert " 4.50 " in line
     assert "  -  " in line
+    labels = tables.top_labels.copy()
+    labels[:, 0, 0] = tables.truth
+    always = replace(tables, top_labels=labels, rank=(labels[:, :, 0] != tables.truth[:, None]).astype(np.int32))
+    rows = {row.name: row for row in evaluate(always, {"single": TrainOptions(policy="single")}, folds=2).rows}
+    assert rows["oracle"].served["small"] == 1.0
+    assert rows["oracle"].latency_p99_ms is None
+
+
+def test_the_engine_that_latencies_leave_out_is_named() -> None:
+    tables = make_tables()
+    options = {"routing": TrainOptions("cascade-routing"), "alone": TrainOptions("single")}
+    engine = replace(tables, conditions={**tables.conditions, "engine_ms": 0.125})
+    assert "engine" not in format_evaluation(evaluate(tables, options, folds=2))
+    note = "latencies of routing: without the engine, 0.125 ms an answer and more for decisions, which the final test counts"
+    assert note in format_evaluation(evaluate(engine, options, folds=2)).splitlines()

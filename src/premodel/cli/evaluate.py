@@ -12,6 +12,7 @@ from premodel.cli.picture import Point, terminal_picture
 from premodel.cli.train_options import add_train_options, judged, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
+from premodel.evaluation.final_test import ENGINE, SINGLE
 from premodel.evaluation.rows import Row
 from premodel.runtime.conditions import usable_cores
 from premodel.training.load import load_tables
@@ -116,10 +117,23 @@ def format_evaluation(evaluation: Evaluation) -> str:
         "",
         f"{evaluation.samples} samples, {evaluation.criterion}, {evaluation.folds} folds, seed {evaluation.seed}",
         format_rows(evaluation.rows),
+        *_engine_note(evaluation),
     ]
     lines += [] if evaluation.routing is None else ["", str(evaluation.routing)]
     lines += ["", *(line for row in evaluation.rows if row.kind == "premodel" for line in _details(row))]
     return "\n".join(lines)
+
+
+def _engine_note(evaluation: Evaluation) -> list[str]:
+    """What the latencies of premodels leave out, where the profile measured it and one of them chooses."""
+    engine_ms = evaluation.conditions.get(ENGINE)
+    names = [row.name for row in evaluation.rows if row.kind == "premodel" and row.policy != SINGLE]
+    if not isinstance(engine_ms, int | float) or not names:
+        return []
+    return [
+        f"latencies of {', '.join(names)}: without the engine, {engine_ms:.3f} ms an answer and more for decisions, "
+        "which the final test counts"
+    ]
 
 
 def _details(row: Row) -> list[str]:

@@ -190,6 +190,7 @@ def oracle_row(tables: Tables, criterion: Criterion, singles: Singles, *, seed: 
     """
     ran = oracle(tables.score(criterion), tables.latency_ms if tables.sample_ms is None else tables.sample_ms)
     latency, score = singles.latency_of(ran), singles.correct[np.arange(len(ran)), ran]
-    figures = compare("oracle", "baseline", "oracle", score, latency, singles, seed=seed)
+    several = bool((ran != ran[0]).any()) or tables.sample_ms is not None  # else each latency is a mean
+    figures = compare("oracle", "baseline", "oracle", score, latency, singles, percentiles=several, seed=seed)
     share = {name: float(np.mean(ran == index)) for index, name in enumerate(tables.candidates)}
     return Row(**figures, coverage=1.0, share=share, served=share)

@@ -386,10 +386,16 @@ def _attempt(subject: _Runs, data: bytes) -> tuple[Prediction | None, bool]:
     return served, failed
 
 
+MIN_P99_RUNS = 100
+"""Fewer runs have no 99th percentile."""
+
+
 def _figures(subject: _Runs, kind: Kind, policy: str, singles: Singles) -> dict[str, Any]:
     """What every row has, with the record of its latency."""
     right, runs_ms = np.asarray(subject.right), np.asarray(subject.runs_ms)
     figures = compare(subject.name, kind, policy, right, runs_ms, singles)
+    if len(runs_ms) < MIN_P99_RUNS:
+        figures["latency_p99_ms"] = None
     figures["timing"] = timing = subject.timing()
     figures["extra"] |= {"latency_ci_ms": [timing.ci_low_ms, timing.ci_high_ms], "runs": timing.count}
     return figures
