@@ -29,6 +29,8 @@ from premodel.training.tables import top_n
 WARMUP_IMAGES = 5
 WARMUP_MS = 500.0
 MAX_PASSES = 20
+MIN_P99_RUNS = 100
+"""Fewer runs have no 99th percentile."""
 DEFAULT_MAX_SECONDS = 300.0
 UNANSWERED = -1
 
@@ -384,10 +386,6 @@ def _attempt(subject: _Runs, data: bytes) -> tuple[Prediction | None, bool]:
         failed = True
     subject.runs_ms.append(now_ms() - start_ms)
     return served, failed
-
-
-MIN_P99_RUNS = 100
-"""Fewer runs have no 99th percentile."""
 
 
 def _figures(subject: _Runs, kind: Kind, policy: str, singles: Singles) -> dict[str, Any]:
