@@ -81,3 +81,12 @@ def test_names_that_differ_in_case_alone_are_kept_apart() -> None:
     assert list(labels.resolve(["Polish", "polish", "FRENCH"], str)) == [1, 0, 2]
     with pytest.raises(DatasetError, match="unknown label"):
         labels.resolve(["POLISH", "french"], str)
+
+
+def test_numbers_that_count_from_one_are_refused_with_what_to_do() -> None:
+    for values in (["1", "2", "3"], ["001", "003"], [1, 2, 3]):
+        with pytest.raises(DatasetError, match=r"unknown label; .*; the labels seem to count from 1: count from 0"):
+            LabelList(["a", "b", "c"]).resolve(values, str)
+    for others in (["0", "3"], ["1", "4"], ["1", "dog"]):
+        with pytest.raises(DatasetError, match=r"unknown label; [^;]*; allowed: [^;]*$"):
+            LabelList(["a", "b", "c"]).resolve(others, str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from premodel.fields import is_text
 
 WORDNET_ID = re.compile(r"n\d{8}")
 AMBIGUOUS = -1
+FROM_ZERO = "the labels seem to count from 1: count from 0, or write the names"
 
 
 class LabelList:
@@ -87,7 +88,10 @@ class LabelList:
         for position, value in enumerate(values):
             index = table[value]
             if index is None:
-                raise DatasetError("unknown label", where=where(position), given=repr(value), allowed=self.allowed())
+                raise DatasetError(
+                    "unknown label", where=where(position), given=repr(value), allowed=self.allowed(),
+                    do=FROM_ZERO if self._count_from_one(distinct) else None,
+                )  # fmt: skip
             if index == AMBIGUOUS:
                 twins = self._by_name[_composed(str(value))]
                 raise DatasetError(
@@ -97,6 +101,11 @@ class LabelList:
                     allowed=f"an index, such as {' or '.join(map(str, twins[:2]))}",
                 )
         return np.fromiter((table[value] or 0 for value in values), np.int32, len(values))
+
+    def _count_from_one(self, values: Iterable[str | int]) -> bool:
+        """Are the values numbers from 1 to that of the labels."""
+        numbers = {int(value) if re.fullmatch(r"[0-9]{1,9}", str(value)) else 0 for value in values}
+        return min(numbers) == 1 and max(numbers) == len(self.names)
 
     def allowed(self) -> str:
         """What a label may be, for a message."""
