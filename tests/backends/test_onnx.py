@@ -177,3 +177,13 @@ def test_external_weights_that_change_or_shrink_under_an_open_model_do_not_matte
     np.testing.assert_array_equal(backend.predict(tensor), before)
     data.write_bytes(b"")
     np.testing.assert_array_equal(backend.predict(tensor), before)
+
+
+def test_a_run_that_fails_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "m.onnx"
+    write_onnx(file, WEIGHTS, BIAS, ["batch", 3, "height", "width"])
+    backend = OnnxBackend.open(file, threads=1)
+    for _ in range(20):
+        with pytest.raises(RunError, match="onnxruntime failed"):
+            backend.predict(np.zeros((1, 3, 5, 5), np.float32))
+    assert capfd.readouterr() == ("", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from premodel.runtime import conditions
-from premodel.runtime.conditions import cores, cpu_quota, too_many_threads, usable_cores
+from premodel.runtime.conditions import cores, cpu_quota, crowded, too_many_threads, usable_cores
 
 
 def groups(folder: Path, membership: str, files: dict[str, str]) -> float | None:
@@ -55,3 +55,13 @@ def test_threads_above_the_quota_are_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_this_process_may_use_a_core() -> None:
     assert 1 <= usable_cores() <= cores()
+
+
+@pytest.mark.parametrize(
+    ("threads", "n_cores", "quota", "named"),
+    [(4, 2, None, True), (2, 2, None, False), (4, 8, 2.0, True), (3, 8, 2.5, False), (1, 1, 0.2, False)],
+)
+def test_threads_of_a_profile_are_judged_by_its_own_machine(
+    threads: int, n_cores: int, quota: float | None, named: bool
+) -> None:
+    assert (crowded({"every candidate": threads}, n_cores, quota) != "") == named

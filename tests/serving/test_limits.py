@@ -409,3 +409,20 @@ def test_the_end_does_not_wait_for_a_worker_that_hangs(made: Made, monkeypatch: 
     service.stop()
     assert service.hung
     release.set()
+
+
+def test_a_failure_that_repeats_itself_is_one_line(made: Made, serving: Any, caplog: pytest.LogCaptureFixture) -> None:
+    image = made.small.images[0].read_bytes()
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RunError("every candidate failed")
+
+    with serving(made.path) as (client, service):
+        service._warm.result(timeout=30)
+        service.premodel.predict = fail
+        caplog.clear()
+        for _ in range(30):
+            assert (
+                client.post(INFER, content=image, headers={"inference-header-content-length": "0"}).status_code == 500
+            )
+        assert [record.getMessage() for record in caplog.records] == ["every candidate failed"]

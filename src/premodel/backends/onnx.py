@@ -74,6 +74,7 @@ class OnnxBackend(Backend):
         self.free_batch = all(node.shape and _side(node.shape[0]) is None for node in (feed, output))
         self._session: Any | None = session
         self._failures = failures
+        self._quietly = _quiet()
 
     @classmethod
     def open(
@@ -127,7 +128,7 @@ class OnnxBackend(Backend):
     def predict(self, tensor: Tensor) -> Tensor:
         """Run the session."""
         check_tensor(tensor, self.input)
-        return self._run(tensor)
+        return self._run(tensor, self._quietly)
 
     def takes_batches(self, shape: tuple[int, ...]) -> bool:
         """Does a batch of two give what two runs of one give: a file may leave the batch open and fix it inside.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 
 from premodel.cli.server_options import add_server_options, listening, read_access
 from premodel.cli.trust import add_trust
 from premodel.domains.registry import domain_of
 from premodel.errors import OptionError
+from premodel.runtime.conditions import too_many_threads
 from premodel.serving.limits import Limits
 from premodel.zoo.manifest import read_zoo
 from premodel.zoo.trust import require_trust
@@ -65,6 +67,12 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps({"url": server.url, "models": list(board.names)}), flush=True)
         said = f"premodel agent: {len(zoo.candidates)} candidates at {server.url}; Ctrl-C ends it"
         print(said, file=sys.stderr, flush=True)
+        threads = {one.name: args.threads or one.threads for one in zoo.candidates}
+        if note := too_many_threads(threads):
+            print(f"premodel agent: {note}", file=sys.stderr, flush=True)
         server.run(make_agent(board, limits, token, server.doors), limits)
+        if board.hung:  # a thread that runs on would keep the process
+            print("premodel agent: stopped, although a run had not ended", file=sys.stderr, flush=True)
+            os._exit(1)
     print("premodel agent: stopped", file=sys.stderr)
     return 0

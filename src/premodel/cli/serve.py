@@ -12,6 +12,7 @@ from typing import Any
 
 from premodel.cli.server_options import add_server_options, listening, read_access
 from premodel.cli.trust import add_trust
+from premodel.runtime.conditions import too_many_threads
 from premodel.runtime.engine import Premodel
 from premodel.serving.limits import Limits
 
@@ -79,6 +80,10 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps({"url": server.url, **describe(service)}), flush=True)
         print(f"premodel serve: {service.name} at {server.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        own = [premodel.bundle.candidate(one) for one in premodel.candidates]
+        note = too_many_threads({one.name: args.threads or one.threads for one in own if not one.model.is_remote})
+        if note:
+            print(f"premodel serve: {note}", file=sys.stderr, flush=True)
         server.run(app, limits, service.metrics.bad_request, service.reload_soon)
         if service.hung:  # a thread that runs on would keep the process
             print("premodel serve: stopped, although a worker had not ended", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from premodel.evaluation.complementarity import BetterView, Dominated, Pair, Poi
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached
 from premodel.evaluation.signal import LEVEL, Signal
 from premodel.records import Criterion
-from premodel.runtime.conditions import busy_note
+from premodel.runtime.conditions import busy_note, crowded
 from premodel.training.record import plain
 
 WIDTH_POINTS = 1.0
@@ -162,6 +162,7 @@ def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
         d.advice,
         *d.doubts,
         *([f"{busy} while timing; latencies may be too high: premodel profile --retime all"] if busy else []),
+        *([crowd] if (crowd := _crowded(d.conditions)) else []),
         "",
         f"{d.samples} samples, {counted}, {d.criterion}",
     ]
@@ -178,6 +179,14 @@ def _busy(conditions: Mapping[str, object]) -> str:
     cores, processes = conditions.get("other_cores"), conditions.get("other_processes")
     named = {str(name): float(busy) for name, busy in processes.items()} if isinstance(processes, Mapping) else {}
     return busy_note(float(cores), named) if isinstance(cores, int | float) else ""
+
+
+def _crowded(conditions: Mapping[str, object]) -> str:
+    """The words on more threads than there were cores, or than the quota allowed, in the profile."""
+    threads, cores, quota = (conditions.get(name) for name in ("threads", "cores", "quota"))
+    if not isinstance(threads, int) or not isinstance(cores, int):
+        return ""
+    return crowded({"every candidate": threads}, cores, float(quota) if isinstance(quota, int | float) else None)
 
 
 def _reachable_lines(d: Diagnosis) -> list[str]:

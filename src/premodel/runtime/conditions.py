@@ -96,12 +96,16 @@ def too_many_threads(threads: Mapping[str, int]) -> str:
     threads:
         By the name of what uses them.
     """
-    usable = usable_cores()
+    return crowded(threads, cores(), cpu_quota())
+
+
+def crowded(threads: Mapping[str, int], n_cores: int, quota: float | None) -> str:
+    """As `too_many_threads`, on a machine of so many cores and such a quota."""
+    usable = n_cores if quota is None else max(1, min(n_cores, math.ceil(quota)))
     names = [name for name, count in threads.items() if count > usable]
     if not names:
         return ""
-    quota = cpu_quota()
-    limit = f"{cores()} cores" + ("" if quota is None else f", of whose time the control group allows {quota:g}")
+    limit = f"{n_cores} cores" + ("" if quota is None else f", of whose time the control group allows {quota:g}")
     most = max(threads[name] for name in names)
     return f"{most} threads of {', '.join(names)} share {limit}; latencies are higher than with fewer threads"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,9 +20,11 @@ from premodel.errors import InputError, PremodelError, sentence
 from premodel.serving.access import BearerToken, Doors, HeaderLimit, OwnNames
 from premodel.serving.board import Board
 from premodel.serving.limits import Limits
+from premodel.serving.log import CountedLog
 from premodel.serving.received import receive
 from premodel.serving.refusals import error_response, http_error, input_error, overloaded, unexpected
 from premodel.serving.signature import VERSION
+from premodel.serving.workers import Workers
 from premodel.version import __version__
 
 NAME = "premodel-agent"
@@ -81,12 +83,16 @@ class _Endpoints:
         self._board = board
         self._limits = limits
         self._accepted = 0
-        self._pool = ThreadPoolExecutor(1, "board")
+        self._pool = Workers(1, limits.timeout_s, "board")
+        self._log = CountedLog(logger)
 
     def stop(self) -> None:
-        """Answer what was accepted, then close the models."""
-        self._pool.shutdown(wait=True)
-        self._board.close()
+        """Answer what was accepted, then close the models; a run that does not end in time is left alone."""
+        if self._pool.stop():
+            self._board.close()
+        else:
+            self._board.hung = True
+        self._log.tell_all()
 
     async def server(self, request: Request) -> Response:
         del request
@@ -98,13 +104,14 @@ class _Endpoints:
 
     async def ready(self, request: Request) -> Response:
         del request
-        return JSONResponse({"ready": True})
+        ready = not self._pool.stuck
+        return JSONResponse({"ready": ready}, 200 if ready else 400)
 
     async def model(self, request: Request) -> Response:
         name = self._check_model(request)
         try:
-            metadata = await asyncio.get_running_loop().run_in_executor(self._pool, self._board.metadata, name)
-        except PremodelError as error:
+            metadata = await self._on_board(self._board.metadata, name)
+        except (PremodelError, TimeoutError) as error:
             return self._refused(error)
         return JSONResponse(metadata)
 
@@ -112,8 +119,8 @@ class _Endpoints:
         """A model is ready if it can be opened."""
         name = self._check_model(request)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._board.metadata, name)
-        except PremodelError:
+            await self._on_board(self._board.metadata, name)
+        except (PremodelError, TimeoutError):
             return JSONResponse({"name": name, "ready": False}, 400)
         return JSONResponse({"name": name, "ready": True})
 
@@ -126,13 +133,17 @@ class _Endpoints:
         try:
             async with asyncio.timeout(self._limits.timeout_s):
                 received = await receive(request, self._limits, now_ms())
-                loop = asyncio.get_running_loop()
-                response = await loop.run_in_executor(self._pool, self._board.answer, name, received)
+                response = await asyncio.wrap_future(self._pool.submit(self._board.answer, name, received))
         except (TimeoutError, PremodelError, ClientDisconnect) as error:
             return self._refused(error)
         finally:
             self._accepted -= 1
         return Response(response.body, headers=response.headers)
+
+    async def _on_board(self, work: Callable[[str], Any], name: str) -> Any:
+        """Done on the one thread; TimeoutError if that is not free, or takes longer, than a request may."""
+        async with asyncio.timeout(self._limits.timeout_s):
+            return await asyncio.wrap_future(self._pool.submit(work, name))
 
     def _refused(self, error: Exception) -> Response:
         """Whose mistake it is decides the status code."""
@@ -140,7 +151,7 @@ class _Endpoints:
             return error_response(504, sentence("no answer in time", given=f"{self._limits.timeout_s:g} s"))
         if isinstance(error, InputError | ClientDisconnect):
             return input_error(error)
-        logger.error("%s", error)
+        self._log.note("failed", str(error), logging.ERROR)
         return error_response(500, str(error))
 
     def _check_model(self, request: Request) -> str:

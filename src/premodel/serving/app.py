@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, sentence
 from premodel.serving.access import BearerToken, Doors, HeaderLimit, OwnNames
+from premodel.serving.log import CountedLog
 from premodel.serving.openapi import openapi_document
 from premodel.serving.page import page_routes
 from premodel.serving.prometheus import CONTENT_TYPE
@@ -111,6 +112,7 @@ class _Endpoints:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._log = CountedLog(logger)
         self._openapi: dict[str, dict[str, Any]] = {}
         self._extensions = [*EXTENSIONS, *([] if service.reloader is None else [EXTENSION])]
 
@@ -222,7 +224,7 @@ class _Endpoints:
         if isinstance(error, InputError | ClientDisconnect):
             metrics.rejected("input")
             return input_error(error)
-        logger.error("%s", error)
+        self._log.note("failed", str(error), logging.ERROR)
         return error_response(500, str(error))
 
     def _check_model(self, request: Request) -> None:

@@ -64,6 +64,8 @@ class Board:
     ----------
     names:
         Of the models: the candidates', then those beside them.
+    hung:
+        The board was closed, and a run did not end.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Board:
         self._candidates.check_budget(range(len(candidates)))
         self._limits = limits
         self._lock = threading.Lock()
+        self.hung = False
         self._domain = zoo.domain
         self._extractor = self._domain.extractor() if self._domain.feature_groups else None
         self._device = device_name()
