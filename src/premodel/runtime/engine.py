@@ -159,8 +159,8 @@ class Premodel:
         Parameters
         ----------
         image:
-            Path, encoded bytes, uint8 RGB array (height, width, 3) or PIL image. Of a premodel of texts: a str, which is the
-            text itself, UTF-8 bytes, or the Path of a file.
+            Path, encoded bytes, uint8 RGB array (height, width, 3) or PIL image. Of a premodel of texts: a
+            str, which is the text itself, UTF-8 bytes, or the Path of a file.
         max_latency_ms:
             Budget of this call, end to end by the profile's latencies.
         cost_weight:
