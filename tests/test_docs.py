@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from premodel.backends.registry import BACKENDS, EXPORTED_RUNTIMES
+from premodel.training.policies.registry import TRAINERS
 from reader import make_reader
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,3 +57,26 @@ def test_the_reference_names_what_there_is() -> None:
             found = getattr(importlib.import_module(module), last)
         for member in ast.literal_eval(re.sub(r"(\w+)", r"'\1'", members)) if members else ():
             assert hasattr(found, member), f"{name}.{member}"
+
+
+def first_words(page: Path) -> set[str]:
+    """The words in code style that begin a row of a table."""
+    rows = re.findall(r"^ *\| (`[^|]*)\|", page.read_text(), re.MULTILINE)
+    return {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
+
+
+def test_every_policy_that_can_be_trained_is_described() -> None:
+    assert set(TRAINERS) <= first_words(DOCS / "policies.md")
+    (row,) = re.findall(r"^\| `premodel train` \|.*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert set(TRAINERS) <= set(re.findall(r"`([^`]+)`", row))
+
+
+def test_every_runtime_that_a_manifest_may_name_is_described() -> None:
+    assert set(BACKENDS) - set(EXPORTED_RUNTIMES) <= first_words(DOCS / "manifest.md")
+
+
+def test_every_folder_and_file_that_contributing_names_is_there() -> None:
+    rows = [line for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines() if line.startswith("| a ")]
+    assert len(rows) >= 8
+    for path in re.findall(r"`((?:src|tests)/[\w/.]+)`", "\n".join(rows)):
+        assert (ROOT / path).exists() or (path.endswith("/NAME.py") and (ROOT / path).parent.is_dir()), path

@@ -102,8 +102,14 @@ def test_every_registered_backend_is_under_contract() -> None:
         assert backend_class(name).name == name
 
 
+def test_no_two_backends_take_the_same_suffix() -> None:
+    suffixes = [suffix for name in BACKENDS if name != "toy" for suffix in backend_class(name).suffixes]
+    assert len(set(suffixes)) == len(suffixes)
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in suffixes)
+
+
 def test_unknown_runtime_names_those_there_are() -> None:
-    with pytest.raises(ZooError, match=r"given: caffe; allowed: onnx, litert, openvino, oip, replay"):
+    with pytest.raises(ZooError, match=f"given: caffe; allowed: {', '.join(BACKENDS)}"):
         backend_class("caffe")
 
 

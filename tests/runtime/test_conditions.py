@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from premodel.backends.registry import BACKENDS
 from premodel.runtime import conditions
 from premodel.runtime.conditions import cores, cpu_quota, crowded, too_many_threads, usable_cores
+from toys import ToyBackend
 
 
 def groups(folder: Path, membership: str, files: dict[str, str]) -> float | None:
@@ -65,3 +68,9 @@ def test_threads_of_a_profile_are_judged_by_its_own_machine(
     threads: int, n_cores: int, quota: float | None, named: bool
 ) -> None:
     assert (crowded({"every candidate": threads}, n_cores, quota) != "") == named
+
+
+def test_the_version_of_a_runtime_from_outside_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, "toy", "toys:ToyBackend")
+    monkeypatch.setattr(ToyBackend, "package", "pytest")
+    assert conditions.measure_conditions("board", 1).versions["pytest"] == metadata.version("pytest")

@@ -55,6 +55,7 @@ def test_account_and_evidence_are_plain(policy: str) -> None:
     found = trained(policy)
     assert found.summary
     assert all("\n" not in line for line in found.summary)
+    assert sum(line.startswith("decides: ") for line in found.summary) == 1
     json.dumps(found.record.to_json(), allow_nan=False)
     json.dumps(found.policy.settings(), allow_nan=False)
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from premodel.backends.registry import BACKENDS
 from premodel.domains.image.views import View
 from premodel.errors import BundleError, ModelError, ZooError
 from premodel.files import file_git_blob_sha1, file_sha256
@@ -135,7 +136,7 @@ def test_labels_may_be_listed(tmp_path: Path) -> None:
         ("name", 3, "wrong name; given: 3"),
         ("file", ..., "file is missing"),
         ("runtime", ..., "runtime is missing"),
-        ("runtime", "caffe", "wrong runtime; given: 'caffe'; allowed: onnx, litert, openvino, oip, replay"),
+        ("runtime", "caffe", f"wrong runtime; given: 'caffe'; allowed: {', '.join(BACKENDS)}"),
         ("label_offset", -1, "wrong label_offset; given: -1; allowed: a whole number from 0"),
         ("label_offset", True, "wrong label_offset"),
         ("label_offset", 1.0, "wrong label_offset"),

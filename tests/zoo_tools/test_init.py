@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from premodel.backends.base import TensorSpec
+from premodel.backends.registry import BACKENDS
 from premodel.cli.main import main
 from premodel.domains.image.decode import decode
 from premodel.errors import DatasetError, ModelError, OptionError
@@ -30,6 +31,7 @@ from premodel.zoo_tools.init.labels import folder_labels, label_mappings
 from premodel.zoo_tools.init.search import race
 from premodel.zoo_tools.init.trial import Trial
 from tiny_models import _bytes, _node, _number, _value, write_onnx, write_tflite
+from toys import ToyBackend
 
 NAMES = ("red dark", "red bright", "blue dark", "blue bright")
 SIDE = 6
@@ -563,3 +565,12 @@ def test_real_models_get_their_own_preprocessing_back(
     ]
     difference = np.subtract(*np.array(right, float))
     assert paired_bootstrap(difference)[1] >= 0, "clearly less accurate than with the published preprocessing"
+
+
+def test_a_backend_from_outside_is_found_by_its_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, "toy", "toys:ToyBackend")
+    monkeypatch.setattr(ToyBackend, "suffixes", (".toy", ".onnx"))
+    assert runtime_of(Path("model.TOY")) == "toy"
+    assert runtime_of(Path("model.onnx")) == "onnx", "the first registered keeps its suffix"
+    with pytest.raises(ModelError, match=r"model\.net: not a model file by its name; allowed: \.onnx, .*\.toy$"):
+        runtime_of(Path("model.net"))

@@ -57,7 +57,9 @@ class Backend(ABC):
     extra: ClassVar[str]
     """The extra of this project that brings the runtime."""
     package: ClassVar[str] = ""
-    """The runtime's name as pip has it."""
+    """The runtime's name as pip has it; its version is part of a profile's conditions."""
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of model files, with the dot, in lower case, by which `zoo init` finds this runtime; each has one."""
     recorded: ClassVar[bool] = False
     """True if it answers only inputs it has seen: a made-up input shows nothing about it."""
 

@@ -41,6 +41,7 @@ class LitertBackend(Backend):
     name: ClassVar[str] = "litert"
     extra: ClassVar[str] = "litert"
     package: ClassVar[str] = "ai-edge-litert"
+    suffixes: ClassVar[tuple[str, ...]] = (".tflite",)
 
     def __init__(self, interpreter: Any, output: Mapping[str, Any], content: bytes | None = None) -> None:
         inputs = interpreter.get_input_details()

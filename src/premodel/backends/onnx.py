@@ -64,6 +64,7 @@ class OnnxBackend(Backend):
     name: ClassVar[str] = "onnx"
     extra: ClassVar[str] = "onnx"
     package: ClassVar[str] = "onnxruntime"
+    suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
 
     def __init__(self, session: Any, output: Any, failures: tuple[type[Exception], ...]) -> None:
         feed = session.get_inputs()[0]

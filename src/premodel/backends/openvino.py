@@ -49,6 +49,7 @@ class OpenvinoBackend(Backend):
     name: ClassVar[str] = "openvino"
     extra: ClassVar[str] = "openvino"
     package: ClassVar[str] = "openvino"
+    suffixes: ClassVar[tuple[str, ...]] = (".xml",)
 
     def __init__(
         self, model: Any, compiler: Callable[[Any], Any], output: int, failures: tuple[type[Exception], ...]

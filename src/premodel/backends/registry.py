@@ -59,3 +59,18 @@ def backend_class(runtime: str) -> type[Backend]:
     module, _, name = target.partition(":")
     found: type[Backend] = getattr(import_module(module), name)
     return found
+
+
+def runtimes_by_suffix() -> dict[str, str]:
+    """Suffix of a model file -> the runtime that `zoo init` takes for it; of several, the first registered."""
+    found: dict[str, str] = {}
+    for runtime in BACKENDS:
+        for suffix in backend_class(runtime).suffixes:
+            found.setdefault(suffix, runtime)
+    return found
+
+
+def runtime_packages() -> tuple[str, ...]:
+    """The packages of all runtimes, as pip has them."""
+    packages = (backend_class(runtime).package for runtime in BACKENDS)
+    return tuple(dict.fromkeys(package for package in packages if package))

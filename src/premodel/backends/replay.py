@@ -29,6 +29,7 @@ class ReplayBackend(Backend):
     name: ClassVar[str] = "replay"
     extra: ClassVar[str] = ""
     recorded: ClassVar[bool] = True
+    suffixes: ClassVar[tuple[str, ...]] = (".npz",)
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self.input = _spec(arrays, "input")

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from premodel.backends.registry import runtime_packages
 from premodel.clock import now_ms
 from premodel.records import Conditions
 from premodel.version import __version__
 
-LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "openvino")
+LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime-gpu")
+"""Besides those of the backends."""
 BUSY_CORES = 0.2
 """Cores busy with other programs above which latencies are doubted."""
 SHOWN_CORES, SHOWN_PROCESSES = 0.05, 3
@@ -118,7 +120,7 @@ def governor() -> str:
 def measure_conditions(device: str, threads: int, seed: int | None = None) -> Conditions:
     """The conditions of a run on this machine."""
     versions = {"premodel": __version__, "python": platform.python_version(), "system": platform.platform()}
-    versions |= dict(_versions(LIBRARIES))
+    versions |= dict(_versions((*LIBRARIES, *runtime_packages())))
     return Conditions(device, cpu_model(), cores(), governor(), threads, versions, seed, cpu_quota())
 
 

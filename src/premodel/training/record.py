@@ -22,7 +22,7 @@ class TrainingRecord(ABC):
 
     @abstractmethod
     def lines(self) -> list[str]:
-        """The record in plain words, a line each."""
+        """The record in plain words, a line each; one begins with "decides: " and states how the policy decides."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Backend, SeveralOutputsError, Tensor, TensorSpec, fixed_batch
-from premodel.backends.registry import BACKENDS, backend_class
+from premodel.backends.registry import backend_class, runtimes_by_suffix
 from premodel.domains.image.spec import DTYPES, GREY_LAYOUT, MAX_SIDE
 from premodel.errors import ModelError, RunError
 from premodel.files import file_sha256
@@ -20,7 +20,6 @@ from premodel.runtime.prediction import BINARY_LABELS
 from premodel.zoo.candidate import digests_of_further_files
 from premodel.zoo_tools.init.notes import OTHER_TASKS, FileNotes, read_notes
 
-SUFFIXES = {".onnx": "onnx", ".tflite": "litert", ".xml": "openvino", ".npz": "replay"}
 DEPTHS = (3, 1)
 """Colour or grey; also the order of trust where a shape could mean either."""
 TYPICAL_LAYOUT = {"litert": "NHWC"}
@@ -124,7 +123,7 @@ def runtime_of(file: Path) -> str:
     ModelError
         No runtime opens such files.
     """
-    known = {suffix: runtime for suffix, runtime in SUFFIXES.items() if runtime in BACKENDS}
+    known = runtimes_by_suffix()
     runtime = known.get(file.suffix.lower())
     if runtime is None:
         raise ModelError("not a model file by its name", where=file, allowed=", ".join(known))

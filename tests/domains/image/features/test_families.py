@@ -100,8 +100,8 @@ def test_names_of_parts_and_features_are_unique() -> None:
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES)
 
 
-def test_the_features_are_those_of_the_paper_s_table_2() -> None:
-    assert FEATURE_NAMES == (
+def test_the_first_features_are_those_of_the_paper_s_table_2() -> None:
+    assert FEATURE_NAMES[:29] == (
         "n_keypoints", "avg_brightness", "brightness_rms", "avg_perceived_brightness", "perceived_brightness_rms",
         "contrast",
         "edge_length1", "edge_length2", "edge_length3", "edge_length4", "edge_length5", "edge_length6", "edge_length7",
@@ -109,4 +109,3 @@ def test_the_features_are_those_of_the_paper_s_table_2() -> None:
         "area_by_perim", "aspect_ratio",
         "hue1", "hue2", "hue3", "hue4", "hue5", "hue6", "hue7",
     )  # fmt: skip
-    assert len(FEATURE_NAMES) == 29
