@@ -158,6 +158,7 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
     failures: list[str] = []
     ran: list[int] = []
     answers: list[int] = []
+    truths: list[int] = []
     repeats: list[tuple[Tensor, int]] = []
     domain = opened.candidate.domain
     for one, label in zip(samples.inputs, samples.labels, strict=True):
@@ -176,6 +177,7 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
         check.top5 += rank < 5
         answer = int(distribution.argmax())
         answers.append(answer)
+        truths.append(label)
         if len(repeats) < REPEATS:
             repeats.append((tensor, answer))
     check.samples = len(ran)
@@ -185,8 +187,8 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
     differ = sum(_again(opened, tensor) != answer for tensor, answer in repeats)
     if differ:
         check.warnings.append(unrepeatable_note(opened.candidate.name, differ, len(repeats)))
-    if ran:
-        answered, truth = np.array(answers, np.int32), np.array(ran, np.int32)
+    if answers:  # of those that are labels
+        answered, truth = np.array(answers, np.int32), np.array(truths, np.int32)
         check.warnings.extend(_label_warning(opened.candidate, answered, truth, names))
     if len(set(answers)) == 1 and len(ran) >= MIN_ONE_ANSWER and len(set(ran)) > 1:
         name = f": {names[answers[0]]!r}" if answers[0] < len(names) else ""
