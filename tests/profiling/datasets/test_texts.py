@@ -145,7 +145,7 @@ def test_a_folder_of_files_by_class(tmp_path: Path) -> None:
         f"{LABELS[truth]}/{number}.txt": truth for number, truth in enumerate(TRUTH)
     }
     assert {(one.data or b"").decode() for one in found.read()} == set(TEXTS)
-    assert any("1 of its 4 files were left out (.jpg is no text read)" in note for note in found.notes)
+    assert any("1 of its 4 files were left out (.jpg is not read as text)" in note for note in found.notes)
 
 
 def test_a_table_of_paths_of_files(tmp_path: Path) -> None:
