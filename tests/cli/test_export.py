@@ -44,7 +44,7 @@ def test_as_json(made: Made, tmp_path: Path, capsys: Any) -> None:
     [
         (["absent.premodel", "--triton", "r"], "no such bundle"),
         (["edge", "--triton", "full"], "full: folder holds what premodel did not export"),
-        (["edge", "--triton", "full/notes.txt"], "no folder"),
+        (["edge", "--triton", "full/notes.txt"], "must be a folder"),
         (["edge", "--triton", "r", "--zoo", "absent"], "zoo must exist"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_byte_now_and_then_ends_in_the_time_allowed(small: SmallZoo, url: str,
     ("table", "message"),
     [
         ({"premodel": "x"}, "agent is of another version"),
-        ({"inputs": "x"}, "its metadata has no inputs"),
+        ({"inputs": "x"}, "got metadata without inputs"),
         ({"outputs": [{"name": "y", "datatype": "\ud800", "shape": [1]}]}, "no such output"),
         ({"outputs": [{"name": "y", "datatype": "FP32", "shape": [10**30]}]}, "no such output"),
         ({"outputs": [{"name": "y", "datatype": "FP32", "shape": ["9" * 5000]}]}, "no such output"),

@@ -69,7 +69,7 @@ def find_board(candidates: Sequence[Candidate], device: str | None) -> Board | N
         here = [candidate.name for candidate in candidates if candidate.home is candidate]
         raise ZooError(
             "the candidates of one profile run on different machines",
-            given=", ".join([*urls, *([f"here: {here[0]}"] if here else [])]), allowed="all behind one url",
+            given="at " + ", ".join([*urls, *([f"here: {here[0]}"] if here else [])]), allowed="all behind one url",
             do="one manifest per board; several boards may share one store",
         )  # fmt: skip
     tables = [_compared(candidate) for candidate in remote]
