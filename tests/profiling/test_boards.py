@@ -184,7 +184,8 @@ def test_one_profile_has_one_machine(small: SmallZoo, url: str, tmp_path: Path) 
     at = text.rindex('runtime = "oip"')
     end = text.index("\n", text.index("settings", at))
     manifest.write_text(text[:at] + 'runtime = "replay"' + text[end:])
-    with pytest.raises(ZooError, match=r"different machines; given: at http://[0-9.:]+, here: m1; allowed: all behind one url"):
+    message = r"different machines; given: at http://[0-9.:]+, here: m1; allowed: all behind one url"
+    with pytest.raises(ZooError, match=message):
         run(small, manifest, tmp_path / "s.db", "timings")
 
 
