@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import unicodedata
 from collections.abc import Callable
 from itertools import pairwise
@@ -694,6 +695,18 @@ def test_arrow_files_as_a_data_set_is_saved_to_disk(tmp_path: Path) -> None:
     (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "extra"]}')
     assert "extra (1 files), train (1 files)" in refuse("several splits", tmp_path)
     assert len(with_options(tmp_path, split="extra")) == 2
+
+
+def test_an_arrow_file_whose_values_end_elsewhere_than_stated_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "one.arrow"
+    arrow(file, (b"first", b"second", b"last"), (0, 1, 0), stream=True)
+    data = file.read_bytes()
+    ends = struct.pack("<4i", 0, 5, 11, 15)
+    assert data.count(ends) == 1
+    file.write_bytes(data.replace(ends, struct.pack("<4i", 0, 5, 11, 17)))  # beyond the last byte
+    found = read_dataset(file, label_names=LABELS)
+    with pytest.raises(DatasetError, match=r"damaged Arrow file: .*get it again"):
+        list(found.read())
 
 
 def test_a_damaged_arrow_file(tmp_path: Path) -> None:

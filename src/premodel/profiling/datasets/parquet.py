@@ -44,6 +44,7 @@ class ArrowFile:
     def __init__(self, file: Path) -> None:
         import pyarrow as pa
 
+        self.file = file
         mapped = pa.memory_map(str(file))
         try:
             reader = pa.ipc.open_file(mapped)
@@ -75,9 +76,21 @@ class ArrowFile:
         row_groups: Sequence[int] | None = None,
         columns: Sequence[str] | None = None,
     ) -> Iterator[Any]:
-        """Slices of the batches, with these columns."""
+        """Slices of the batches, with these columns.
+
+        Raises
+        ------
+        DatasetError
+            Values contradict the form: pyarrow does not check where they end in a mapped file, and would read there.
+        """
         for number in range(self.num_row_groups) if row_groups is None else row_groups:
             batch = self._batches[number]
             batch = batch if columns is None else batch.select(list(columns))
             for start in range(0, batch.num_rows, batch_size):
-                yield batch.slice(start, batch_size)
+                some = batch.slice(start, batch_size)
+                try:
+                    some.validate(full=True)
+                except ValueError as error:  # pyarrow.ArrowInvalid
+                    reason = str(error).splitlines()[0][:200]
+                    raise DatasetError(f"damaged Arrow file: {reason}", where=self.file, do="get it again") from error
+                yield some
