@@ -22,3 +22,11 @@ def test_import_brings_neither_numpy_nor_opencv() -> None:
     code = "import sys, premodel; print(*sorted({'numpy', 'cv2', 'onnxruntime'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_runtime_brings_no_module_that_only_a_workstation_or_a_server_uses() -> None:
+    heavy = "{'logging', 'importlib.metadata', 'email', 'csv', 'socket', 'ssl', 'sqlalchemy', 'scipy', 'sklearn'}"
+    brought = "import sys, premodel.runtime.engine, premodel.domains.image.domain"
+    code = f"{brought}; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -80,7 +80,9 @@ class Fields:
     def texts(self, name: str, default: Sequence[str] = ()) -> tuple[str, ...]:
         """A list of non-empty strings."""
         value = self.value(name, list(default))
-        if not isinstance(value, list) or not all(isinstance(item, str) and item and is_text(item) for item in value):
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self.fail(name, "a list of strings")
+        if not is_text("".join(value)):  # all at once: a list of labels is long
             raise self.fail(name, "a list of strings")
         return tuple(value)
 

@@ -11,23 +11,24 @@ LEAST_SECRET = 4
 MAX_KNOWN = 256
 WEB = ("http", "https", "ftp", "ftps", "ws", "wss", "git", "ssh", "s3", "gs", "hf")
 """Schemes of which a user is no name that helps, but often a token."""
-_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]+)://([^\s\"'<>`]*)")
-_WHOLE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://(.*)$", re.DOTALL)
-_ENCODED = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]+)(%3A%2F%2F)[^\s\"'<>`]+", re.IGNORECASE)
-_WHOLE_ENCODED = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+%3A%2F%2F)", re.IGNORECASE)
-_RELATIVE = re.compile(r"(/[^\s?#\"'<>]*)\?[^\s\"'<>)\]]*=[^\s\"'<>)\]]*")
-_NAMED = re.compile(
-    r"((?:\b|_)(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|signature|credentials?|keyring)"
-    r"\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s;,&\"')\]]+)",
-    re.IGNORECASE,
+# Texts, compiled when first used: importing this costs a device nothing.
+_URL = r"\b([A-Za-z][A-Za-z0-9+.-]+)://([^\s\"'<>`]*)"
+_WHOLE = r"(?s)^([A-Za-z][A-Za-z0-9+.-]+)://(.*)$"
+_ENCODED = r"(?i)\b([A-Za-z][A-Za-z0-9+.-]+)(%3A%2F%2F)[^\s\"'<>`]+"
+_WHOLE_ENCODED = r"(?i)^([A-Za-z][A-Za-z0-9+.-]+%3A%2F%2F)"
+_RELATIVE = r"(/[^\s?#\"'<>]*)\?[^\s\"'<>)\]]*=[^\s\"'<>)\]]*"
+_NAMED = (
+    r"(?i)((?:\b|_)"
+    r"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|signature|credentials?|keyring)"
+    r"\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s;,&\"')\]]+)"
 )
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}")
-_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d*)?")
+_BEARER = r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}"
+_PORT = r"(\[[^\]]*\]|[^:\[\]]*)(:\d*)?"
 """A host, and a port if there is one."""
-_VERSIONS = re.compile(r"(/(@?[\w.-]+(@v?\d[\w.-]*)?)?)*")
+_VERSIONS = r"(/(@?[\w.-]+(@v?\d[\w.-]*)?)?)*"
 """A path in which the sign of users stands before versions, as package servers have it."""
 _PUNCTUATION = ".,;:)]}"
-_KEY = re.compile(r"(?=[^/]*\d)(?=[^/]*[A-Za-z])[A-Za-z0-9_~%:=+-]{20,}")
+_KEY = r"(?=[^/]*\d)(?=[^/]*[A-Za-z])[A-Za-z0-9_~%:=+-]{20,}"
 """A part of a path that looks like a key, as some services have it there."""
 _known: dict[str, None] = {}
 
@@ -50,22 +51,22 @@ def redacted(text: str) -> str:
         if secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
     if "://" in text:
-        text = _URL.sub(_hide_in_text, text)
+        text = re.sub(_URL, _hide_in_text, text)
     if "%" in text:
-        text = _ENCODED.sub(rf"\1\2{HIDDEN}", text)
+        text = re.sub(_ENCODED, rf"\1\2{HIDDEN}", text)
     if "=" in text:
-        text = _NAMED.sub(rf"\1{HIDDEN}", _RELATIVE.sub(rf"\1?{HIDDEN}", text))
+        text = re.sub(_NAMED, rf"\1{HIDDEN}", re.sub(_RELATIVE, rf"\1?{HIDDEN}", text))
     if " " in text:
-        text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+        text = re.sub(_BEARER, rf"\1 {HIDDEN}", text)
     return text
 
 
 def redacted_url(url: str) -> str:
     """A text that is one URL as a whole, also where it holds spaces or quotes, without its secrets."""
-    encoded = _WHOLE_ENCODED.match(url)
+    encoded = re.match(_WHOLE_ENCODED, url)
     if encoded is not None:
         return f"{encoded[1]}{HIDDEN}"
-    found = _WHOLE.match(url)
+    found = re.match(_WHOLE, url)
     return redacted(url) if found is None else redacted(f"{found[1]}://{_hide(found[1].lower(), found[2])}")
 
 
@@ -93,13 +94,14 @@ def _hide(scheme: str, rest: str) -> str:
     if at:
         name = head.partition(":")[0]
         user = f"{HIDDEN}@" if web else f"{name}:{HIDDEN}@" if ":" in head else f"{name}@"
-    if _PORT.fullmatch(host) is None or ("@" in tail and (at or ":" in authority or not _VERSIONS.fullmatch(tail))):
+    users = "@" in tail and (at or ":" in authority or not re.fullmatch(_VERSIONS, tail))
+    if users or not re.fullmatch(_PORT, host):
         return HIDDEN  # such as a password that holds a slash
     place = _end(tail, "?#")
     path, query = tail[:place], tail[place:]
     bare, parameters, _ = path.partition(";")
     if web:
-        bare = "/".join(HIDDEN if _KEY.fullmatch(part) else part for part in bare.split("/"))
+        bare = "/".join(HIDDEN if re.fullmatch(_KEY, part) else part for part in bare.split("/"))
     return user + host + bare + (f";{HIDDEN}" if parameters else "") + (f"{query[0]}{HIDDEN}" if query[1:] else query)
 
 

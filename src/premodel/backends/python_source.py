@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -140,11 +139,15 @@ def _names(tree: ast.AST) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _distributions() -> Mapping[str, list[str]]:
+    from importlib import metadata  # here and below: a device that runs no callable need not wait for it
+
     return metadata.packages_distributions()
 
 
 def _distribution(name: str) -> str | None:
     """The distribution that brings a package, as pip has it."""
+    from importlib import metadata
+
     try:
         return str(metadata.distribution(name).metadata["Name"])
     except (metadata.PackageNotFoundError, ValueError, KeyError):
@@ -153,6 +156,8 @@ def _distribution(name: str) -> str | None:
 
 def _version(name: str) -> str:
     """Version of a package, or a digest of its sources; empty if there is none."""
+    from importlib import metadata
+
     place = find_module(name)
     dist = _distribution(name)
     if dist is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -28,7 +27,6 @@ FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 """How long a candidate that could not be opened is left alone; twice as long after every attempt, up to the last."""
 ROOM_S = 60.0
 """How long a run waits for others to end, where the memory budget has no room beside them."""
-logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -203,11 +201,11 @@ class LazyCandidates:
             self._marks[index] = marks
             if not reason and index in self._moved:
                 self._moved.remove(index)
-                logger.warning("the file of %s is back", candidate.name)
+                _warn("the file of %s is back", candidate.name)
             elif reason and index not in self._moved:
                 self._moved.add(index)
                 self.losses[index] += 1
-                logger.warning("%s; %s answers on from memory", reason, candidate.name)
+                _warn("%s; %s answers on from memory", reason, candidate.name)
 
     def loaded_mb(self) -> float:
         """What the networks that are open now take together, by measurement or by their files."""
@@ -292,7 +290,7 @@ class LazyCandidates:
         """Note that a candidate cannot be opened, and say so unless its model is known to be lost."""
         name = self._candidates[index].model.name
         if all(self._candidates[other].model.name != name for other in self._lost):
-            logger.warning("%s is left out, and tried again: %s", self._candidates[index].name, error)
+            _warn("%s is left out, and tried again: %s", self._candidates[index].name, error)
         self._note_loss(index, error)
 
     def _note_loss(self, index: int, error: PremodelError) -> None:
@@ -317,7 +315,7 @@ class LazyCandidates:
         for other in lost:
             del self._lost[other]
         if lost:
-            logger.warning("%s is back", self._candidates[index].name)
+            _warn("%s is back", self._candidates[index].name)
 
     def _marks_of(self, candidate: Candidate) -> tuple[FileMark | None, ...]:
         return tuple(file_mark(file) for file in candidate.model.all_files())
@@ -399,3 +397,10 @@ class LazyCandidates:
         slot.network = opened.network
         self._opened[index] = opened
         return opened
+
+
+def _warn(message: str, *about: object) -> None:
+    """One line in the log; a device where nothing is lost need not wait for what logs."""
+    import logging
+
+    logging.getLogger(__name__).warning(message, *about)
