@@ -12,7 +12,7 @@ import premodel
 from reader import make_reader
 
 PACKAGE = Path(premodel.__file__).parent
-LEAST_EXAMPLES = 50
+MIN_EXAMPLES = 50
 """Examples that ran when this was written, less a few: a docstring that loses its examples is noticed."""
 
 
@@ -30,7 +30,7 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
         result = doctest.testmod(importlib.import_module(name))
         ran, failed = ran + result.attempted, failed + result.failed
     assert failed == 0, capsys.readouterr().out
-    assert ran >= LEAST_EXAMPLES
+    assert ran >= MIN_EXAMPLES
 
 
 def test_a_wrong_example_fails() -> None:

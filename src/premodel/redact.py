@@ -6,7 +6,7 @@ import re
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "***"
-LEAST_SECRET = 4
+MIN_SECRET_LENGTH = 4
 """Characters of a password below which it is not searched for in other texts: it would be found everywhere."""
 MAX_KNOWN = 256
 WEB = ("http", "https", "ftp", "ftps", "ws", "wss", "git", "ssh", "s3", "gs", "hf")
@@ -72,10 +72,10 @@ def redacted_url(url: str) -> str:
 
 def remember(secret: str | None) -> None:
     """Hide a password in every text from now on, such as the errors of a driver that was given it."""
-    if secret is None or len(secret) < LEAST_SECRET or len(_known) >= MAX_KNOWN:
+    if secret is None or len(secret) < MIN_SECRET_LENGTH or len(_known) >= MAX_KNOWN:
         return
     forms = (secret, unquote(secret), unquote_plus(secret), quote(secret, safe=""), quote(secret), quote_plus(secret))
-    _known.update(dict.fromkeys(form for form in forms if len(form) >= LEAST_SECRET))
+    _known.update(dict.fromkeys(form for form in forms if len(form) >= MIN_SECRET_LENGTH))
 
 
 def _hide_in_text(found: re.Match[str]) -> str:

@@ -28,7 +28,7 @@ none could be is the exit code not 0.
 """
 STDIN = "-"
 SHOWN = 5
-LEAST_SHOWN = 0.0005
+MIN_SHOWN = 0.0005
 """A label of a lower probability would read 0.0 %; it is left out, unless it is the answer."""
 
 
@@ -120,7 +120,7 @@ def _show(path: str, answer: Answer, candidates: tuple[str, ...], first: Sequenc
     if math.isfinite(answer.confidence):
         print(f"  {100 * answer.confidence:5.1f} %  confidence, as calibrated: how often such an answer is right")
     for rank, line in enumerate(answer.probabilities[:SHOWN]):
-        if rank and line.probability < LEAST_SHOWN:
+        if rank and line.probability < MIN_SHOWN:
             break
         print(f"  {100 * line.probability:5.1f} %  {line.class_name}")
     cold = f" (a cold call: it opened {', '.join(first)}, later calls are faster)" if first else ""

@@ -34,7 +34,7 @@ from premodel.zoo.candidate import Candidate, Model
 
 FAMILY = "imported:1"
 TEXT_FEATURES = ("characters", "words", "word_length", "lines", "digits", "punctuation", "capitals")
-LEAST_COST = 1e-9
+MIN_COST = 1e-9
 """What decoding and features are charged, which the table does not say: nothing, as near as a timing may be."""
 YES_NO = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
@@ -172,7 +172,7 @@ def _samples(rows: Sequence[Mapping[str, Any]], table: Path, options: ImportOpti
                 raise OptionError(
                     "no cost is known", given=name, do="name a column of costs, or one cost for all samples"
                 )
-            one.answers.setdefault(name, (score, sure, max(cost, LEAST_COST)))
+            one.answers.setdefault(name, (score, sure, max(cost, MIN_COST)))
     return found
 
 
@@ -267,12 +267,12 @@ def _write_costs(
 
     answers = [one.answers for one in samples.values()]
     rows = [row(one.timing_key, [of[one.name][2] for of in answers if one.name in of]) for one in candidates]
-    rows.append(row(decode_subject(1), [LEAST_COST] * len(samples)))
+    rows.append(row(decode_subject(1), [MIN_COST] * len(samples)))
     version, costs = domain_of(MEASURED_TASK).features_version, []
     if featured:
-        rows.append(row(features_subject(version, 1), [LEAST_COST] * len(samples)))
+        rows.append(row(features_subject(version, 1), [MIN_COST] * len(samples)))
         key = {"device": device, "version": version, "threads": 1, "part": FAMILY.partition(":")[0]}
-        costs.append({**key, "count": len(samples), "mean_ms": LEAST_COST})
+        costs.append({**key, "count": len(samples), "mean_ms": MIN_COST})
     write_timings(store, rows, costs)
 
 

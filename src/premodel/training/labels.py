@@ -49,7 +49,7 @@ def optimum(score: NDArray[Any], latency_ms: NDArray[np.float64]) -> NDArray[np.
 
 
 def oracle(score: NDArray[Any], latency_ms: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The candidate that the oracle runs, which knows the truth: the optimum, the cheapest where there is none.
+    """The candidate that the oracle, given the truth, runs: the optimum, the cheapest where there is none.
 
     Parameters
     ----------
