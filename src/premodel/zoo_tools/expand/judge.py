@@ -16,7 +16,7 @@ from premodel.stats import paired_bootstrap
 
 WARMUP_ROUNDS = 3
 MIN_ROUNDS, MAX_ROUNDS = 40, 200
-ENOUGH_MS = 3_000.0
+MIN_MEASURING_MS = 3_000.0
 """Measuring ends after MIN_ROUNDS once it has taken so long."""
 Z_95 = 1.959963984540054
 
@@ -113,7 +113,7 @@ def measure(opened: Sequence[OpenedCandidate], images: Sequence[object], seed: i
             spent[index] = now_ms() - begun_ms
         if number >= WARMUP_ROUNDS:
             rows.append(spent)
-        if len(rows) >= MIN_ROUNDS and now_ms() - start_ms > ENOUGH_MS:
+        if len(rows) >= MIN_ROUNDS and now_ms() - start_ms > MIN_MEASURING_MS:
             break
     return np.array(rows)
 
