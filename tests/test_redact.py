@@ -66,7 +66,7 @@ def test_no_secret_is_left_in_what_is_known_to_be_a_url(form: str, secret: str) 
     "text",
     [
         "https://host/models/m.onnx", "https://cdn.example/npm/pkg@1.0/m.onnx", "http://127.0.0.1:8080", "http://[::1]:80/v2",
-        "sqlite:////home/me/a_long_name_0123456789_0123456789/s.db", "postgresql://me@host/profiles", "a = b; c: d",
+        "sqlite:////srv/a_long_name_0123456789_0123456789/s.db", "postgresql://me@host/profiles", "a = b; c: d",
         "send the header Authorization: Bearer TOKEN", "photos/what?.png", "given: 3; allowed: 1 to 2",
         "premodel profile zoo.toml photos --store s.db", "https://host:443/a/b.onnx, https://other/c.onnx",
     ],

@@ -28,7 +28,7 @@ REPLACED = {
     r"\bparcels?\b": "batch",
     r"\bowed\b": "pending",
     r"\bfrom_parts\b": "from_components",
-    r"\b[Ss]ays\b|\bwants\b|\btold\b": "states, reports, requires, distinguished",
+    r"\b[Ss]ays\b|\bwants\b|\b[Tt]old\b": "states, reports, requires, distinguished",
     r"\bis no (floor|budget|seed|weight|number|bundle|label\"|such (zoo|store)|truth value)\b": "must be ..., got ...",
     r"\b(LEAST|MOST|ENOUGH|CLOSE|DOUBT|HOPELESS|SWAP|OWN)\b *=": "a name that says what the number is",
     r"\bWon:|\bNothing won\b": "the verdict's own sentence",

@@ -188,7 +188,7 @@ def train_and_test(
     Parameters
     ----------
     tell:
-        Told what is being done.
+        Called with what is being done.
     advise:
         Look, where one candidate alone is chosen, at what the most accurate policy would reach.
 

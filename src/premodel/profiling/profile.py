@@ -198,7 +198,7 @@ def profile(
     options:
         What to measure and how.
     progress:
-        Told how far each pass is.
+        Called with how far each pass is.
 
     Raises
     ------

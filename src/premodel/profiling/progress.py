@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of one pass after the other."""
+    """Is given one pass after the other."""
 
     def begin(self, what: str, total: int, unit: str) -> None:
         """A pass of `total` units begins."""

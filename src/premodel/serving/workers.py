@@ -1,4 +1,4 @@
-"""A pool of threads that knows whether it moves, and ends whatever its threads do."""
+"""A pool of threads that reports whether it moves, and ends whatever its threads do."""
 
 from __future__ import annotations
 

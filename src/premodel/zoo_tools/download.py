@@ -132,7 +132,7 @@ class ResumingDownloader:
     stop:
         Set from outside to end it; the part is kept.
     advance:
-        Told of the bytes at hand, whenever some came.
+        Called with the bytes at hand, whenever some came.
     pause_s:
         Before the second attempt; doubled with every attempt that brings nothing.
     """

@@ -90,7 +90,7 @@ def pull(
     max_bytes:
         Bytes that one file may have.
     advance:
-        Told of a model's name and the bytes of it at hand; called from several threads.
+        Called with a model's name and the bytes of it at hand, from several threads.
     pause_s:
         Before a cut download is tried again; doubled each time.
 

@@ -75,7 +75,7 @@ def draft_models(
     threads:
         Threads of every runtime.
     progress:
-        Told of the search.
+        Called with how far the search is.
     orders:
         Further orders that the labels may be meant in; images decide.
     fixed_labels:

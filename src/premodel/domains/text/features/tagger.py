@@ -1,6 +1,6 @@
 """A small tagger of English parts of speech: closed classes by a list, the others by their endings and neighbours.
 
-No model and no data: what a sentence costs is microseconds. It knows English only; of a text in another language most
+No model and no data: what a sentence costs is microseconds. It is for English only; of a text in another language most
 words count as nouns, and the features of `parts_of_speech` say little. docs/texts.md has how often it agrees with a
 tagger of the field.
 """
