@@ -66,7 +66,21 @@ def test_one_alone_is_chosen_where_nothing_tells() -> None:
     assert "chosen: single, no premodel does better than one candidate alone" in found.summary
 
 
-def test_select_is_chosen_where_a_feature_tells_and_sureness_does_not() -> None:
+def test_one_alone_is_chosen_and_a_policy_named_that_misses_the_floor_by_chance() -> None:
+    """The small candidate is wrong on a tenth, and confident of a few of those: too few to tell what is lost."""
+    rng = np.random.default_rng(0)
+    small = rng.random(300) < 0.9
+    confident = np.where(rng.random(300) < 0.04, ~small, small)
+    tables = without_features(telling_tables(np.stack([small, np.ones(300)], axis=1), latency_ms=(1.0, 9.0)))
+    probabilities = tables.top_probabilities.copy()
+    high, low = probabilities[small, 0][0].copy(), probabilities[~small, 0][0].copy()
+    probabilities[:, 0] = np.where(confident[:, None], high, low)
+    found = auto(dataclasses.replace(tables, top_probabilities=probabilities))
+    assert chosen(found) == SINGLE
+    assert "the samples cannot decide, --policy cascade-routing takes it" in "\n".join(found.summary)
+
+
+def test_select_is_chosen_where_a_feature_tells_and_confidence_does_not() -> None:
     """Four groups of inputs, a feature names the group; the cheap candidate is right on all but the last group."""
     rng = np.random.default_rng(2)
     group = rng.integers(0, 4, 400)

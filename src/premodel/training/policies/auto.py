@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from premodel.errors import OptionError
-from premodel.stats import best_single, paired_bootstrap
+from premodel.stats import Z_95, best_single, paired_bootstrap
 from premodel.training.folds import Fold, stratified_folds, stratified_subsample
 from premodel.training.objective import Objective
 from premodel.training.options import DEFAULT_POLICY, TrainOptions
@@ -230,7 +230,7 @@ def _choose(single: Entrant, others: list[Entrant], judge: _Judge, meets: bool) 
             if lead > ERRORS_TOLERATED * error:
                 better.append(one)
         if not better:
-            return single, "no premodel does better than one candidate alone"
+            return single, "no premodel does better than one candidate alone" + _near(single, racing, judge)
         return max(better, key=lambda one: float(judge.value(one).mean())), "it beats one candidate alone"
     if keeping:
         return max(keeping, key=lambda one: float(judge.value(one).mean())), "one candidate alone misses the objective"
@@ -242,6 +242,26 @@ def _choose(single: Entrant, others: list[Entrant], judge: _Judge, meets: bool) 
     latency_ms = np.array([np.concatenate(one.latency_ms).mean() for one in served])
     nearest = served[judge.objective.nearest(accuracy, latency_ms)]
     return nearest, "nothing meets the objective, this comes nearest"
+
+
+def _near(single: Entrant, racing: list[Entrant], judge: _Judge) -> str:
+    """The nearest of those that miss the floor by no more than chance may do, and how to have it; "" if there is none.
+
+    Another cross-fit, as that of `premodel doctor`, may find the same policy to keep the floor.
+    """
+    found = []
+    for one in racing:
+        (margin, error), (lead, lead_error) = judge.margin(one), judge.lead(one, single)
+        if -Z_95 * error <= margin < -ERRORS_TOLERATED * error and lead > ERRORS_TOLERATED * lead_error:
+            speedup = float(np.concatenate(single.latency_ms).mean() / np.concatenate(one.latency_ms).mean())
+            found.append((margin / error, one.name, speedup, margin, error))
+    if not found:
+        return ""
+    _, name, speedup, margin, error = max(found)
+    return (
+        f" at this floor; {name} is {speedup:.2f}x faster and {-100 * margin:.2f} points below it, standard error "
+        f"{100 * error:.2f}, of which one is tolerated: the samples cannot decide, --policy {name} takes it"
+    )
 
 
 def _more_accurate(single: Entrant, others: list[Entrant]) -> str | None:
