@@ -24,7 +24,16 @@ from policy_makers import MAKERS
 from premodel.arrays import pack_arrays, unpack_arrays
 from premodel.container import DIGITS, SEAL, open_sealed, write_members
 from premodel.errors import BundleError, ModelError
-from premodel.runtime.bundle import ARRAYS, HEADER, MODELS, SCHEMA, copy_embedded, read_bundle, write_bundle
+from premodel.runtime.bundle import (
+    ARRAYS,
+    HEADER,
+    MODELS,
+    PLAIN_SCHEMA,
+    SCHEMA,
+    copy_embedded,
+    read_bundle,
+    write_bundle,
+)
 from premodel.training.simulate import simulate
 
 PAPER = MAKERS["select, the paper's chain"]
@@ -92,7 +101,7 @@ def test_it_is_a_plain_zip_without_pickle(made: Made) -> None:
         header = json.loads(archive.read(HEADER))
         with np.load(io.BytesIO(archive.read(ARRAYS)), allow_pickle=False) as arrays:
             assert "selector.rows" in arrays
-    assert header["schema"] == SCHEMA
+    assert header["schema"] == PLAIN_SCHEMA
     assert header["folder"] == "zoo"
     assert header["candidates"][0]["file"] == "models/m0.npz"
 
@@ -190,7 +199,7 @@ def put(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ("change", "message"),
     [
         (put("format", "something else"), "wrong format"),
-        (put("schema", SCHEMA - 1), "is of another version.*make it anew from its profile: premodel train STORE --out"),
+        (put("schema", SCHEMA - 2), "is of another version.*make it anew from its profile: premodel train STORE --out"),
         (put("schema", SCHEMA + 1), "is of another version of premodel.*update premodel"),
         (put("extractor_version", "0"), "features are of another version.*retrain"),
         (put("features", ["contrast"]), "wrong features"),

@@ -97,6 +97,9 @@ class Domain(ABC):
         for one definition: another definition has another name.
     latency_varies:
         Does the time of a candidate depend on the input: then tables have a latency for each sample.
+    lengths:
+        Names of features that state how long an input is, in measures that `length` gives at once: where a latency
+        depends on the input, it is learned as a function of one of them.
     """
 
     task: ClassVar[str]
@@ -110,6 +113,7 @@ class Domain(ABC):
     answers_labels: ClassVar[bool] = True
     graded: ClassVar[tuple[str, ...]] = ()
     latency_varies: ClassVar[bool] = False
+    lengths: ClassVar[tuple[str, ...]] = ()
 
     def read_file(self, path: Path) -> bytes:
         """The bytes of an input's file; SampleError naming it if it cannot be read."""
@@ -139,6 +143,10 @@ class Domain(ABC):
     @abstractmethod
     def size(self, sample: Any) -> Mapping[str, int]:
         """How large a decoded input is, such as its width and height."""
+
+    def length(self, sample: Any, measure: str) -> float:
+        """How long a decoded input is, in a measure of `lengths`: the feature of that name."""
+        raise NotImplementedError
 
     def check_encoded(self, data: bytes, max_size: int, where: str) -> None:
         """Refuse an encoded input that a server may not decode, as its header states; SampleError if it is too large.

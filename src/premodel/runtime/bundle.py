@@ -24,8 +24,11 @@ from premodel.zoo.candidate import Candidate
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 
 FORMAT = "premodel bundle"
-SCHEMA = 3
-"""Raised whenever a reader of the old schema would misread the new one. 3: the names of what training learned."""
+SCHEMA = 4
+"""Raised whenever a reader of the old schema would misread the new one. 3: the names of what training learned. 4:
+latencies by the length of an input."""
+PLAIN_SCHEMA = 3
+"""Of a bundle without them, which is the same in both."""
 
 HEADER = "bundle.json"
 ARRAYS = "arrays.npz"
@@ -205,7 +208,7 @@ def _header(
     policy = bundle.policy
     return {
         "format": FORMAT,
-        "schema": SCHEMA,
+        "schema": SCHEMA if policy.latency_curves is not None else PLAIN_SCHEMA,
         "made_by": bundle.made_by,
         "candidates": [candidate_to_json(candidate, folder) for candidate in bundle.candidates],
         "folder": None if folder is None else _relative(folder.resolve(), bundle_folder.resolve()),
@@ -257,14 +260,14 @@ def _check_schema(fields: Fields) -> None:
     if fields.value("format") != FORMAT:
         raise fields.fail("format", FORMAT)
     schema = fields.value("schema")
-    if schema != SCHEMA:
+    if schema not in (PLAIN_SCHEMA, SCHEMA):
         made_by = fields.value("made_by")
-        old = isinstance(schema, int) and schema < SCHEMA
+        old = isinstance(schema, int) and schema < PLAIN_SCHEMA
         raise BundleError(
             "the bundle is of another version of premodel",
             where=fields.where,
             given=f"schema {shown(schema)}, made by premodel {shown(made_by)}",
-            allowed=f"schema {SCHEMA}",
+            allowed=f"schema {PLAIN_SCHEMA} or {SCHEMA}",
             do=f"make it anew from its profile: premodel train STORE --out {Path(fields.where).name}"
             if old
             else "update premodel",
@@ -302,6 +305,7 @@ def _bundle(fields: Fields, arrays: Mapping[str, NDArray[Any]], embedded: frozen
             "the policy must be of as many labels as the bundle", where=fields.where, given=policy.n_labels,
             allowed=len(labels),
         )  # fmt: skip
+    _check_curves(fields, policy, domain)
     bundle = Bundle(
         policy=policy,
         candidates=candidates,
@@ -360,6 +364,18 @@ def _criterion(fields: Fields, domain: Domain) -> Criterion:
     if criterion not in allowed and not domain.grades(criterion):
         raise fields.fail("criterion", ", ".join(allowed))
     return criterion
+
+
+def _check_curves(fields: Fields, policy: Policy, domain: Domain) -> None:
+    """Refuse latencies by a length that this release does not measure, or in a bundle that states there are none."""
+    curves = policy.latency_curves
+    if curves is not None and curves.measure not in domain.lengths:
+        raise BundleError(
+            "the bundle's latencies are by an unknown length", where=fields.where, given=shown(curves.measure),
+            allowed=", ".join(domain.lengths) or "none", do="update premodel, or train it again",
+        )  # fmt: skip
+    if curves is not None and fields.value("schema") != SCHEMA:
+        raise fields.fail("schema", f"{SCHEMA}, as it has latencies by length")
 
 
 def _extractor_version(fields: Fields, policy: Policy, domain: Domain) -> str | None:

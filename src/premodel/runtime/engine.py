@@ -125,6 +125,7 @@ class Premodel:
         self._domain = self.bundle.domain
         # A policy without features does not pay for importing them.
         self._extractor = self._domain.extractor(self.policy.features) if self.policy.features else None
+        self._by_length = self.policy.latency_curves
         self._domain.set_threads(threads or 1)
 
     def __enter__(self) -> Self:
@@ -292,6 +293,8 @@ class Premodel:
         decoded = self._domain.decode(image)
         decoded_ms = now_ms()
         so_far = AnswersSoFar(features=None if self._extractor is None else self._extractor.extract(decoded))
+        if (curves := self._by_length) is not None:
+            so_far.latency_ms = curves.at(self._domain.length(decoded, curves.measure))
         return _Input(so_far, decoded, self._domain.shared(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
 
     def _run(self, item: _Input, candidate: int) -> Prediction:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from premodel.records import Criterion
 from premodel.runtime.fusion import log_scores
 from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.latency_curve import LatencyCurves
+from premodel.training.latency_curves import learn_latency_curves, lengths_of
 from premodel.training.tables import Tables
 
 COLUMNS = 28
@@ -47,6 +49,10 @@ class LogScoreTable:
         Labels there are; an answer is its N = `top_n` top labels.
     sample_ms:
         float64 (n, m), preprocess + run on each sample; None where a candidate takes the same for all.
+    curves:
+        What each candidate takes by the length of an input; None where that makes no difference.
+    predicted_ms:
+        float64 (n, m), what they state of each sample.
     """
 
     log_scores: NDArray[np.float32]
@@ -61,6 +67,8 @@ class LogScoreTable:
     n_labels: int
     top_n: int
     sample_ms: NDArray[np.float64] | None = None
+    curves: LatencyCurves | None = None
+    predicted_ms: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -74,7 +82,11 @@ class LogScoreTable:
     @property
     def costs(self) -> Costs:
         """The same for a policy over these candidates."""
-        return Costs(tuple(self.latency_ms.tolist()), self.before_ms)
+        return Costs(tuple(self.latency_ms.tolist()), self.before_ms, by_length=self.curves)
+
+    def saved_ms(self) -> NDArray[np.float64] | None:
+        """float64 (n, m): how much less than on average each candidate is expected to take on each sample."""
+        return None if self.predicted_ms is None else self.latency_ms - self.predicted_ms
 
     def take(self, rows: Rows) -> LogScoreTable:
         """The same on some samples."""
@@ -91,6 +103,8 @@ class LogScoreTable:
             self.n_labels,
             self.top_n,
             None if self.sample_ms is None else self.sample_ms[rows],
+            self.curves,
+            None if self.predicted_ms is None else self.predicted_ms[rows],
         )
 
     def take_candidates(self, columns: Sequence[int]) -> LogScoreTable:
@@ -109,6 +123,8 @@ class LogScoreTable:
             self.n_labels,
             self.top_n,
             None if self.sample_ms is None else self.sample_ms[:, chosen],
+            None if self.curves is None else self.curves.take(chosen),
+            None if self.predicted_ms is None else self.predicted_ms[:, chosen],
         )
 
 
@@ -134,6 +150,8 @@ def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, colu
         for start in range(0, len(tables), CHUNK)
     ]
     scores, log_count, truth, own = zip(*chunks, strict=True)
+    curves = learn_latency_curves(tables)
+    lengths = None if curves is None else lengths_of(tables, curves.measure)
     return LogScoreTable(
         np.concatenate(scores, axis=1),
         np.concatenate(log_count),
@@ -147,6 +165,8 @@ def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, colu
         len(tables.label_names),
         depth,
         tables.sample_ms,
+        curves,
+        None if curves is None or lengths is None else curves.of(lengths),
     )
 
 

@@ -84,16 +84,28 @@ class CrossFitted:
         return self.mean_ms if self.own_ms is None else np.maximum(self.mean_ms, self.own_ms)
 
 
-def falling(values: Floats) -> Floats:
-    """The nearest sequence in least squares that never rises (pool adjacent violators)."""
+def falling(values: Floats, sizes: NDArray[np.integer] | None = None) -> Floats:
+    """The nearest sequence in least squares that never rises (pool adjacent violators).
+
+    Parameters
+    ----------
+    values:
+        (k,).
+    sizes:
+        What each counts, above 0; None for the same.
+    """
     blocks: list[list[float]] = []
-    for value in values.tolist():
-        blocks.append([value, 1.0])
+    weights = [1.0] * len(values) if sizes is None else sizes.tolist()
+    lasts: list[int] = []
+    for place, (value, weight) in enumerate(zip(values.tolist(), weights, strict=True)):
+        blocks.append([value, weight])
+        lasts.append(place)
         while len(blocks) > 1 and blocks[-1][0] > blocks[-2][0]:
             last = blocks.pop()
             mean, size = blocks[-1]
             blocks[-1] = [(mean * size + last[0] * last[1]) / (size + last[1]), size + last[1]]
-    return np.repeat([mean for mean, _ in blocks], [int(size) for _, size in blocks])
+            lasts[-2:] = lasts[-1:]
+    return np.repeat([mean for mean, _ in blocks], np.diff([-1, *lasts]))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from premodel.errors import OptionError, RunError
 from premodel.records import Criterion, Prediction
 from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Policy, Trace, serve
 from premodel.runtime.selectors.base import Features, Scores
+from premodel.training.latency_curves import lengths_of
 from premodel.training.tables import Tables
 
 NOBODY = -2
@@ -94,12 +95,13 @@ def simulate(policy: Policy, tables: Tables, options: CallOptions = TRAINED, *, 
     features = tables.features[:, _columns("feature", policy.features, tables.feature_names)]
     features_ms = tables.feature_costs.of(policy.features) if policy.features else 0.0
     served = _empty(policy, tables)
+    predicted_ms = _predicted_ms(policy, tables)
     scores = policy.score_batch(features) if policy.features and not one_by_one else None
     for row in range(len(tables)):
-        so_far = _answers_so_far(policy, features, scores, row)
+        so_far = _answers_so_far(policy, features, scores, predicted_ms, row)
         _record(served, row, *_serve_row(policy, tables, columns, row, so_far, options))
     used = np.full(len(tables), bool(policy.features))
-    select_ms = _select_ms(policy, tables, columns, features, options)
+    select_ms = _select_ms(policy, tables, columns, features, predicted_ms, options)
     latency_ms = tried_ms(tables, served)
     latency_ms += tables.decode_ms + select_ms + np.where(used, features_ms, 0.0)
     return replace(served, features_used=used, select_ms=select_ms, latency_ms=latency_ms)
@@ -133,10 +135,21 @@ def served_score(tables: Tables, criterion: Criterion, served: Simulation) -> ND
     return score
 
 
-def _answers_so_far(policy: Policy, features: Features, scores: Scores | None, row: int) -> AnswersSoFar:
+def _predicted_ms(policy: Policy, tables: Tables) -> NDArray[np.float64] | None:
+    """float64 (n, p): what the policy's candidates are expected to take for inputs of these lengths; None for means."""
+    curves = policy.latency_curves
+    lengths = None if curves is None else lengths_of(tables, curves.measure)
+    return None if curves is None or lengths is None else curves.of(lengths)
+
+
+def _answers_so_far(
+    policy: Policy, features: Features, scores: Scores | None, predicted_ms: NDArray[np.float64] | None, row: int
+) -> AnswersSoFar:
     """What is known before the first step; policies write to it, so scores are not shared."""
     return AnswersSoFar(
-        features=features[row] if policy.features else None, scores=None if scores is None else scores[row]
+        features=features[row] if policy.features else None,
+        scores=None if scores is None else scores[row],
+        latency_ms=None if predicted_ms is None else predicted_ms[row],
     )
 
 
@@ -197,7 +210,12 @@ def _empty(policy: Policy, tables: Tables) -> Simulation:
 
 
 def _select_ms(
-    policy: Policy, tables: Tables, columns: NDArray[np.intp], features: Features, options: CallOptions
+    policy: Policy,
+    tables: Tables,
+    columns: NDArray[np.intp],
+    features: Features,
+    predicted_ms: NDArray[np.float64] | None,
+    options: CallOptions,
 ) -> float:
     """Mean time of all decisions of a sample, over some samples spread evenly, the first served twice to warm up.
 
@@ -210,7 +228,7 @@ def _select_ms(
     rows = np.unique(np.linspace(0, n - 1, min(n, TIMED_SAMPLES)).astype(np.intp))
     times_ms: dict[int, list[float]] = {}
     for position, row in enumerate((rows[0], *rows)):
-        so_far = _answers_so_far(policy, features, None, int(row))
+        so_far = _answers_so_far(policy, features, None, predicted_ms, int(row))
         _, trace = _serve_row(policy, tables, columns, int(row), so_far, options)
         if trace is not None and position:
             times_ms.setdefault(len(trace.ran), []).append(trace.select_ms)

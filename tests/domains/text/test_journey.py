@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import premodel
 from premodel.cli.main import main
+from premodel.container import open_sealed, write_sealed
 from premodel.domains.text.scores import corpus_chrf
+from premodel.errors import BundleError, OptionError
+from premodel.runtime.bundle import HEADER
 from premodel.training.load import load_tables
 from text_models import make_languages, make_translations
 
@@ -112,6 +116,47 @@ def test_a_bundle_translates(translated: Path) -> None:
         assert answer["outcome"].split()[0] == reference.split()[0]
     assert {one["candidate"] for one in answers} <= {"short", "all"}
     assert corpus_chrf(zip((one["outcome"] for one in answers), references, strict=False)) > 0.3
+
+
+def test_a_budget_is_kept_sentence_by_sentence(translated: Path) -> None:
+    sources = sorted((translated / "source.en").read_text().splitlines(), key=lambda text: len(text.split()))
+    with premodel.load(translated / "t.premodel") as loaded:
+        curves, costs = loaded.policy.latency_curves, loaded.policy.costs
+        assert curves is not None
+        slow = loaded.candidates.index("all")
+        lengths = [loaded.bundle.domain.length(text, curves.measure) for text in sources]
+        budget = costs.before_ms + float(curves.at(lengths[len(sources) // 2])[slow])
+        for text, length in zip(sources, lengths, strict=True):
+            fits = costs.before_ms + float(curves.at(length)[slow]) <= budget
+            answer = loaded.predict(text, max_latency_ms=budget, cost_weight=0)
+            assert fits or answer.candidate == "short"
+        assert loaded.predict(sources[0], max_latency_ms=100, cost_weight=100).candidate == "short"
+        with pytest.raises(OptionError, match="the cheapest candidate is short"):
+            loaded.predict("und " * 100_000, max_latency_ms=budget)
+
+
+def test_a_bundle_of_latencies_by_an_unknown_length_is_refused(translated: Path) -> None:
+    assert reseal(translated / "t.premodel", '"n_words"', '"n_words"')["schema"] == 4
+    for old, new, reason in (
+        ('"measure": "n_', '"measure": "no_', "by an unknown length; given: 'no_.*allowed: n_words, n_chars"),
+        ('"schema": 4', '"schema": 3', "wrong schema; given: 3; allowed: 4, as it has latencies by length"),
+    ):
+        file = translated / "changed.premodel"
+        reseal(translated / "t.premodel", old, new, file)
+        with pytest.raises(BundleError, match=reason):
+            premodel.load(file)
+
+
+def reseal(bundle: Path, old: str, new: str, file: Path | None = None) -> dict[str, Any]:
+    """The header of a bundle with a change, written to a file under a right seal."""
+    with open_sealed(bundle) as container:
+        members = {name: container.read(name) for name in container.sizes}
+    header = members[HEADER].decode().replace(old, new)
+    if file is not None:
+        assert header != members[HEADER].decode()
+        write_sealed(file, {**members, HEADER: header.encode()})
+    found: dict[str, Any] = json.loads(header)
+    return found
 
 
 @pytest.fixture(scope="module")

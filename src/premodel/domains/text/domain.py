@@ -37,6 +37,7 @@ class TextDomain(Domain):
     suffixes = frozenset({".txt"})
     inline = TEXT_COLUMNS
     latency_varies = True
+    lengths = ("n_words", "n_chars")
 
     def read_file(self, path: Path) -> bytes:
         """See `decode.read_file`."""
@@ -49,6 +50,10 @@ class TextDomain(Domain):
     def size(self, sample: str) -> Mapping[str, int]:
         """Characters and UTF-8 bytes."""
         return {"characters": len(sample), "bytes": len(sample.encode())}
+
+    def length(self, sample: str, measure: str) -> float:
+        """Words or characters, of all the text: a feature of that name reads its beginning."""
+        return float(len(sample.split()) if measure == "n_words" else len(sample))
 
     def check_encoded(self, data: bytes, max_size: int, where: str) -> None:
         """By its bytes."""

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from premodel.errors import OptionError, RunError
 from premodel.records import Prediction
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays, Features, Scores
+
+if TYPE_CHECKING:
+    from premodel.runtime.policies.latency_curve import LatencyCurves
 
 MAX_COST_WEIGHT = 1e100
 """Of a bundle: accuracy that one ms is worth. Its product with any latency is a number."""
@@ -98,6 +101,9 @@ class AnswersSoFar:
         none is ever unloaded. It counts to the call's budget, not to what a candidate is worth.
     loaded_ms:
         What opening networks has taken for this input.
+    latency_ms:
+        float64 (m,), what each candidate is expected to take for an input of this length; None where a policy's
+        `costs` hold for every input.
     """
 
     features: Features | None = None
@@ -107,6 +113,7 @@ class AnswersSoFar:
     kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     load_ms: NDArray[np.float64] | None = None
     loaded_ms: float = 0.0
+    latency_ms: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,12 @@ class Policy(ABC):
         OptionError
             The call's budget is below the cheapest candidate, which the message names.
         """
+
+    @property
+    def latency_curves(self) -> LatencyCurves | None:
+        """Of its costs: what each candidate takes by the length of an input; None where that makes no difference."""
+        costs: Costs | None = getattr(self, "costs", None)
+        return None if costs is None else costs.by_length
 
     def score_batch(self, features: Features) -> Scores | None:
         """Scores that depend on nothing but the features, for many inputs at once: (n, F) -> (n, scores).

@@ -6,13 +6,16 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError, OptionError
 from premodel.fields import shown
+
+if TYPE_CHECKING:
+    from premodel.runtime.policies.latency_curve import LatencyCurves
 
 MAX_MS = 1e9
 """Of one latency in a bundle, eleven days: sums and products with weights stay far within a float."""
@@ -32,12 +35,15 @@ class Costs:
         Extraction of the policy's features; 0 if it asks for none.
     select_ms:
         Estimate of the decision itself.
+    by_length:
+        What each candidate takes as a function of the input's length; None where it is the same for every input.
     """
 
     latency_ms: tuple[float, ...]
     decode_ms: float
     features_ms: float = 0.0
     select_ms: float = 0.0
+    by_length: LatencyCurves | None = None
 
     @cached_property
     def _all(self) -> NDArray[np.bool_]:
@@ -54,6 +60,7 @@ class Costs:
         max_latency_ms: float | None,
         load_ms: NDArray[np.float64] | None = None,
         failed: Collection[int] = (),
+        predicted_ms: NDArray[np.float64] | None = None,
     ) -> NDArray[np.bool_]:
         """Bool (m,), not to be written to: candidates whose answer, end to end, keeps the budget; all if there is none.
 
@@ -67,6 +74,8 @@ class Costs:
             What opening each one takes now; it counts.
         failed:
             Those that cannot answer this input.
+        predicted_ms:
+            What each takes for this input; None for `latency_ms`.
 
         Notes
         -----
@@ -80,7 +89,7 @@ class Costs:
         """
         if max_latency_ms is None:
             return self._all
-        end_to_end_ms = np.asarray(self.latency_ms) + self.before_ms
+        end_to_end_ms = np.asarray(self.latency_ms if predicted_ms is None else predicted_ms) + self.before_ms
         kept: NDArray[np.bool_] = end_to_end_ms <= max_latency_ms
         if not kept.any():
             cheapest = int(np.argmin(end_to_end_ms))
@@ -101,7 +110,9 @@ class Costs:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-serialisable; `from_json` makes equal costs of it."""
-        return asdict(self) | {"latency_ms": list(self.latency_ms)}
+        data = asdict(self) | {"latency_ms": list(self.latency_ms)}
+        del data["by_length"]
+        return data if self.by_length is None else data | {"by_length": self.by_length.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], count: int) -> Costs:
@@ -110,21 +121,31 @@ class Costs:
         Raises
         ------
         BundleError
-            A value is missing, or no finite latency of 0 ms or more; or there is not one per candidate.
+            A value is missing, or no finite latency of 0 ms or more; there is not one per candidate, or the curves of
+            latency over length are none.
         """
         try:
             latency_ms = tuple(float(value) for value in data["latency_ms"])
-            others = {name: float(data[name]) for name in ("decode_ms", "features_ms", "select_ms")}
+            decode_ms, features_ms, select_ms = (
+                float(data[name]) for name in ("decode_ms", "features_ms", "select_ms")
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError("the policy's costs are incomplete", given=f"{type(error).__name__}: {error}") from error
-        values = np.asarray([*latency_ms, *others.values()])
+        values = np.asarray([*latency_ms, decode_ms, features_ms, select_ms])
         if len(latency_ms) != count or not ((values >= 0) & (values <= MAX_MS)).all():
             raise BundleError(
                 "the policy's costs are wrong",
                 given=shown(dict(data)),
                 allowed=f"{count} latencies, 0 to {MAX_MS:g} ms",
             )
-        return cls(latency_ms, **others)
+        curves = data.get("by_length")
+        if curves is None:
+            return cls(latency_ms, decode_ms, features_ms, select_ms)
+        # Only where there are any: images have no use for the code.
+        from premodel.runtime.policies.latency_curve import LatencyCurves
+
+        by_length = LatencyCurves.from_json(curves, count)
+        return cls(latency_ms, decode_ms, features_ms, select_ms, by_length)
 
 
 def rounded_up(latency_ms: float) -> str:

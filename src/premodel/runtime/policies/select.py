@@ -61,6 +61,9 @@ class Select(Policy):
     budget by itself.
 
     `cost_weight` at call time takes the highest score - cost_weight * latency of those that say yes.
+
+    Where latencies depend on the input's length (`Costs.by_length`), latency is that of an input as long as this one,
+    in budgets and in utilities; ties go by the mean.
     """
 
     kind = "select"
@@ -103,7 +106,9 @@ class Select(Policy):
         for candidate, prediction in so_far.predictions.items():
             reason = f"{self.candidates[candidate]} answered"
             return Stop(prediction, candidate, self._confidence(candidate, so_far.scores), reason)
-        within = self.costs.within(self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed)
+        within = self.costs.within(
+            self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed, so_far.latency_ms
+        )
         if so_far.scores is None:
             if so_far.features is None:
                 raise ValueError("policy select needs features")
@@ -113,7 +118,9 @@ class Select(Policy):
         if so_far.failed:
             usable = within.copy()
             usable[list(so_far.failed)] = False
-        chosen, why = self._choose(scores, usable[: len(self.chain)], options.cost_weight)
+        length = len(self.chain)
+        latency_ms = self._latency_ms if so_far.latency_ms is None else so_far.latency_ms[:length]
+        chosen, why = self._choose(scores, usable[:length], options.cost_weight, latency_ms)
         if chosen is None:
             chosen, instead = self._without_yes(scores, usable, bool(so_far.failed))
             why = f"{why}: {instead}"
@@ -125,7 +132,9 @@ class Select(Policy):
         """The selector's scores, (n, F) -> (n, length of the chain)."""
         return self.selector.score_batch(features)
 
-    def _choose(self, scores: Scores, usable: NDArray[np.bool_], weight: float | None) -> tuple[int | None, str]:
+    def _choose(
+        self, scores: Scores, usable: NDArray[np.bool_], weight: float | None, latency_ms: NDArray[np.float64]
+    ) -> tuple[int | None, str]:
         """The chain's candidate that the rule picks, None if none predicts yes; and why."""
         if self.rule == "highest-class":
             share = max(0.0, 1.0 - float(scores.sum()))
@@ -139,7 +148,7 @@ class Select(Policy):
             return chosen, f"first yes: score {scores[chosen]:.3f} above {self.threshold:g}"
         if weight is None:
             weight = self.cost_weight if self.rule == "utility" else 0.0
-        utility = scores - weight * self._latency_ms
+        utility = scores - weight * latency_ms
         chosen = self._best(utility, yes)
         if weight == 0:
             return chosen, f"highest score: {scores[chosen]:.3f}"

@@ -51,11 +51,14 @@ class Single(Policy):
         """Run the candidate, or its stand-in; serve what it states."""
         for candidate, prediction in so_far.predictions.items():
             return Stop(prediction, candidate, self.accuracy[candidate], f"{self.candidates[candidate]} answered")
-        within = self.costs.within(self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed)
+        within = self.costs.within(
+            self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed, so_far.latency_ms
+        )
         order, why = (0, *self._by_accuracy), "always this candidate"
         if options.cost_weight is not None:
             weight = options.cost_weight
-            order = self._ranked(np.asarray(self.accuracy) - weight * np.asarray(self.costs.latency_ms))
+            latency_ms = self.costs.latency_ms if so_far.latency_ms is None else so_far.latency_ms
+            order = self._ranked(np.asarray(self.accuracy) - weight * np.asarray(latency_ms))
             why = f"highest accuracy less {weight:g} per ms"
         for candidate in order:
             if not within[candidate]:

@@ -173,6 +173,10 @@ class StoppingPolicy(Policy):
     A candidate that failed is left out, and the values of the set without it apply; its time counts as spent. Should
     nothing have answered yet, the best start among the others is run, if it would keep the budget by itself: a late
     answer is preferred to none. Ties go to the lower latency, then to the order of `candidates`.
+
+    Where latencies depend on the input's length (`Costs.by_length`), every budget is kept by the latencies of an input
+    as long as this one, and the value of a candidate is less what it takes longer than on average, at the cost weight
+    of the point; what those behind it take longer is left out of account.
     """
 
     kind: ClassVar[str]
@@ -211,6 +215,7 @@ class StoppingPolicy(Policy):
         self._calibration = components.calibration.tolist()
         self._continuation = [[self._allowed(rows) for rows in sets] for sets in components.continuation.tolist()]
         self._log_weights = np.log(np.maximum(components.cost_weight, 1e-12))
+        self._cost_weight = components.cost_weight.tolist()
 
     def _allowed(self, rows: list[list[float]]) -> list[tuple[int, float, float, float]]:
         """Continuation values of the candidates that may run next, the cheapest first, so that it wins a tie."""
@@ -224,8 +229,11 @@ class StoppingPolicy(Policy):
         ran, distribution, top_probability = self._state(so_far)
         sure = confidence_logit(top_probability)
         best, highest = -1, 0.0
+        saved = None if so_far.latency_ms is None else self._saved(so_far.latency_ms, point).tolist()
         for candidate, constant, slope, curve in self._continuation[point][ran]:
             value = constant + sure * (slope + sure * curve)
+            if saved is not None:
+                value += saved[candidate]
             if value > highest and candidate not in so_far.failed and self._fits(so_far, candidate, options):
                 best, highest = candidate, value
         if best >= 0:
@@ -234,27 +242,46 @@ class StoppingPolicy(Policy):
             )
         return self._stop(so_far, ran, distribution, top_probability)
 
+    def _saved(self, latency_ms: NDArray[np.float64], point: int) -> NDArray[np.float64]:
+        """What it is worth that each candidate takes less for this input than on average."""
+        saved: NDArray[np.float64] = self._cost_weight[point] * (np.asarray(self.costs.latency_ms) - latency_ms)
+        return saved
+
     def _point(self, cost_weight: float) -> int:
         """The operating point whose weight is nearest in ratio; weight 0 is nearest to the lowest."""
         return int(np.abs(self._log_weights - math.log(max(cost_weight, 1e-12))).argmin())
 
     def _first(self, so_far: AnswersSoFar, options: CallOptions, point: int) -> Run | Stop:
         """The best start within the budget, of those that have not failed."""
-        within = self.costs.within(self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed)
-        values = self._starts(so_far.load_ms, options, point)
+        predicted_ms = so_far.latency_ms
+        within = self.costs.within(self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed, predicted_ms)
+        values: NDArray[Any] = self._starts(so_far.load_ms, options, point, predicted_ms)
+        if predicted_ms is not None:
+            values = values + self._saved(predicted_ms, point)
         usable = [j for j in self._by_cost if within[j] and j not in so_far.failed]
         if not usable:
             return Stop(None, None, reason="every candidate that fits has failed")
         chosen = max(usable, key=values.__getitem__)
         return Run(chosen, self._scores, f"highest value as a start: {values[chosen]:.4f}")
 
-    def _starts(self, load_ms: NDArray[np.float64] | None, options: CallOptions, point: int) -> NDArray[np.float32]:
-        """Value of starting with each candidate, of what is left of the budget once it is open."""
+    def _starts(
+        self,
+        load_ms: NDArray[np.float64] | None,
+        options: CallOptions,
+        point: int,
+        predicted_ms: NDArray[np.float64] | None,
+    ) -> NDArray[np.float32]:
+        """Value of starting with each candidate, of what is left of the budget once it is open.
+
+        Budgets are those of inputs of mean latency: where all candidates together take twice as long, half is left.
+        """
         start, budgets = self.components.start, self.components.budgets
         if options.max_latency_ms is None:
             found: NDArray[np.float32] = start[-1, point]
             return found
         left_ms = options.max_latency_ms - self.costs.before_ms
+        if predicted_ms is not None:
+            left_ms *= sum(self.costs.latency_ms) / max(float(predicted_ms.sum()), 1e-9)
         if load_ms is None or not load_ms.any():
             found = start[max(0, int(np.searchsorted(budgets, left_ms, side="right")) - 1), point]
             return found
@@ -266,7 +293,7 @@ class StoppingPolicy(Policy):
         """Does one more candidate keep the call's budget, end to end."""
         if options.max_latency_ms is None:
             return True
-        latency_ms = self.costs.latency_ms
+        latency_ms = self.costs.latency_ms if so_far.latency_ms is None else so_far.latency_ms.tolist()
         spent_ms = sum(latency_ms[ran] for ran in (*so_far.predictions, *so_far.failed)) + so_far.loaded_ms
         if so_far.load_ms is not None:
             spent_ms += float(so_far.load_ms[candidate])

@@ -266,7 +266,12 @@ def _trained(plan: _Plan, found: _Learned, point: OperatingPoint) -> Trained:
         components,
         point=point.index,
         accuracy=found.table.correct.mean(axis=0).tolist(),
-        costs=Costs(tuple(found.table.latency_ms.tolist()), tables.decode_ms, select_ms=SELECT_MS),
+        costs=Costs(
+            tuple(found.table.latency_ms.tolist()),
+            tables.decode_ms,
+            select_ms=SELECT_MS,
+            by_length=found.table.curves,
+        ),
         n_labels=found.table.n_labels,
         top_n=found.table.top_n,
     )
@@ -333,7 +338,7 @@ def _walk(
     """Is the answer right, and the latency end to end, of a table's rows at every cost weight: each (n, q)."""
     solved = solve_sets(learned.table, learned.fit, cost_weight, learned.allowed)
     states = compute_states(table, learned.fit.weights, learned.fit.member)
-    right, spent_ms = walk(states, states.basis, solved.continuation, table.latency())
+    right, spent_ms = walk(states, states.basis, solved.continuation, table.latency(), cost_weight, table.saved_ms())
     return right, spent_ms + table.before_ms
 
 

@@ -16,6 +16,7 @@ from premodel.training.ceilings import check_together
 from premodel.training.feature_selection import FeatureSelection, SelectionSettings, select_features
 from premodel.training.folds import stratified_folds
 from premodel.training.labels import LabelScheme, make_labels
+from premodel.training.latency_curves import learn_latency_curves, lengths_of
 from premodel.training.operating_point import OperatingPoint
 from premodel.training.options import ABSTAIN, TrainOptions
 from premodel.training.record import Trained, TrainedOn, TrainingRecord, plain
@@ -138,12 +139,16 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     features = tables.features[:, list(kept.columns)]
     fit = technique.load()
     scores = np.empty(correct.shape)
+    predicted_ms = np.repeat(tables.latency_ms[None, :], len(tables), axis=0)
     for fold in stratified_folds(tables.truth, right_counts, FOLDS, options.seed):
         selector = fit(features[fold.train], labels[fold.train], kept.names, options.seed)
         scores[fold.test] = selector.score_batch(features[fold.test])
+        curves = learn_latency_curves(tables.take(fold.train))
+        if curves is not None and (lengths := lengths_of(tables, curves.measure)) is not None:
+            predicted_ms[fold.test] = curves.of(lengths[fold.test])
     threshold = ALWAYS if options.fallback is None else YES
     before_ms = tables.decode_ms + tables.feature_costs.of(kept.names)
-    point = _operating_point(tables, correct, scores, before_ms, fallback, threshold, options)
+    point = _operating_point(tables, correct, scores, predicted_ms, before_ms, fallback, threshold, options)
     selector = fit(features, labels, kept.names, options.seed)
     every = tuple(range(len(tables.candidates)))
     policy = select_policy(tables, options, every, selector, "utility", fallback, scheme, threshold, point.cost_weight)
@@ -197,7 +202,13 @@ def select_policy(
         [tables.candidates[column] for column in chain],
         selector,
         rule=rule,
-        costs=Costs(latency_ms, tables.decode_ms, features_ms, _select_ms(selector)),
+        costs=Costs(
+            latency_ms,
+            tables.decode_ms,
+            features_ms,
+            _select_ms(selector),
+            learn_latency_curves(tables.take_candidates(runnable)),
+        ),
         fallback=None if fallback is None else tables.candidates[fallback],
         threshold=threshold,
         cost_weight=cost_weight,
@@ -215,18 +226,19 @@ def _operating_point(
     tables: Tables,
     correct: NDArray[np.float64],
     scores: Scores,
+    predicted_ms: NDArray[np.float64],
     before_ms: float,
     fallback: int | None,
     threshold: float,
     options: TrainOptions,
 ) -> OperatingPoint:
-    """The cost weight for the objective, from out-of-fold scores (n, m), and what it gives on them."""
+    """The cost weight for the objective, from out-of-fold scores and latencies (n, m), and what it gives."""
     given, alone = options.objective.cost_weight, options.objective.weight_alone
     scale = 1.0 / max(float(np.ptp(tables.latency_ms)), 1e-9)
     grid = np.array([0.0, *np.geomspace(1e-3, 10, WEIGHTS - 1) * scale]) if alone is None else np.array([alone])
     if given is not None:
         grid = np.unique([*grid, given])
-    points = [_served(tables, correct, scores, fallback, threshold, weight) for weight in grid]
+    points = [_served(tables, correct, scores, predicted_ms, fallback, threshold, weight) for weight in grid]
     accuracy, mean_ms = np.array([share for share, _ in points]), before_ms + np.array([ms for _, ms in points])
     best_accuracy = float(correct.mean(axis=0).max())
     chosen, met = options.objective.choose_or_nearest(accuracy, mean_ms, best_accuracy)
@@ -246,13 +258,14 @@ def _served(
     tables: Tables,
     correct: NDArray[np.float64],
     scores: Scores,
+    predicted_ms: NDArray[np.float64],
     fallback: int | None,
     threshold: float,
     weight: float,
 ) -> tuple[float, float]:
     """Accuracy, and mean latency of the candidates run, of the rule with this weight on scores (n, m)."""
     above = scores > threshold
-    choice = np.where(above, scores - weight * tables.latency_ms, -np.inf).argmax(axis=1)
+    choice = np.where(above, scores - weight * predicted_ms, -np.inf).argmax(axis=1)
     rows = np.arange(len(scores))
     right, ran_ms = correct[rows, choice], tables.latency()[rows, choice]
     none = ~above.any(axis=1)

@@ -10,6 +10,7 @@ import numpy as np
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
 from premodel.training.ceilings import together
+from premodel.training.latency_curves import learn_latency_curves
 from premodel.training.options import TrainOptions
 from premodel.training.record import Trained, TrainingRecord
 from premodel.training.tables import Tables
@@ -80,7 +81,11 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     policy = Single(
         [tables.candidates[candidate] for candidate in order],
         accuracy[order].tolist(),
-        Costs(tuple(tables.latency_ms[order].tolist()), tables.decode_ms),
+        Costs(
+            tuple(tables.latency_ms[order].tolist()),
+            tables.decode_ms,
+            by_length=learn_latency_curves(tables.take_candidates(order)),
+        ),
     )
     record = SingleRecord(
         options.objective.describe(),

@@ -211,7 +211,12 @@ class ContinuationValues:
 
 
 def backward_induction(
-    basis: Floats32, reward: Floats32, latency_ms: Floats, cost_weight: Floats, allowed: Bools
+    basis: Floats32,
+    reward: Floats32,
+    latency_ms: Floats,
+    cost_weight: Floats,
+    allowed: Bools,
+    saved_ms: Floats | None = None,
 ) -> ContinuationValues:
     """Continuation values of every candidate after every set, from the largest sets down.
 
@@ -227,6 +232,9 @@ def backward_induction(
         (q,), accuracy per ms.
     allowed:
         bool (2 ** p, p).
+    saved_ms:
+        (n, p), how much less than `latency_ms` each candidate is expected to take on each sample; None for nothing. The
+        policy adds what it is worth to the regressed values, so these are those of a sample of mean latencies.
 
     Notes
     -----
@@ -239,6 +247,7 @@ def backward_induction(
     continuation[:, :, :, 0] = NOT_ALLOWED
     values: list[Floats32 | None] = [None] * sets
     price = (cost_weight[:, None] * latency_ms).astype(np.float32)
+    saved = _saved(saved_ms, cost_weight)
     penalty = RIDGE * n * np.diag([0.0, 1.0, 1.0]) + 1e-9 * np.eye(3)
     for number in sorted(range(1, sets), key=lambda one: -one.bit_count()):
         following = [j for j in range(count) if allowed[number, j] and values[number | 1 << j] is not None]
@@ -257,6 +266,8 @@ def backward_induction(
             coefficients = product(project, then - reward[number][:, None]).astype(np.float32)
             continuation[:, number, j] = coefficients.T
             gain = product(own, coefficients)
+            if saved is not None:
+                gain, then = gain + saved[:, :, j], then + saved[:, :, j]
             better = gain > best
             best[better] = gain[better]
             stay[better] = then[better]
@@ -268,13 +279,29 @@ def backward_induction(
     return ContinuationValues(continuation, start)
 
 
-def walk(states: States, basis: Floats32, found: ContinuationValues, latency_ms: Floats) -> tuple[Bools, Floats]:
+def _saved(saved_ms: Floats | None, cost_weight: Floats) -> Floats32 | None:
+    """float32 (n, q, p), what it is worth that candidates take less than on average; None where they never do."""
+    if saved_ms is None:
+        return None
+    return np.asarray(cost_weight[None, :, None] * saved_ms[:, None, :], np.float32)
+
+
+def walk(
+    states: States,
+    basis: Floats32,
+    found: ContinuationValues,
+    latency_ms: Floats,
+    cost_weight: Floats | None = None,
+    saved_ms: Floats | None = None,
+) -> tuple[Bools, Floats]:
     """Serve n samples at every operating point, as the policy would without a budget.
 
     Parameters
     ----------
     latency_ms:
         (p,), of each candidate; or (n, p), on each sample.
+    cost_weight, saved_ms:
+        As of `backward_induction`; both, or none.
 
     Returns
     -------
@@ -283,14 +310,20 @@ def walk(states: States, basis: Floats32, found: ContinuationValues, latency_ms:
     latency_ms = np.broadcast_to(latency_ms, (basis.shape[1], latency_ms.shape[-1]))
     n, count = latency_ms.shape
     rows = np.arange(n)[:, None]
-    first = found.start.argmax(axis=1)
-    at = np.repeat((1 << first)[None, :], n, axis=0)
-    spent = latency_ms[rows, first[None, :]]
+    saved = None if cost_weight is None else _saved(saved_ms, cost_weight)
+    if saved is None:
+        first = np.repeat(found.start.argmax(axis=1)[None, :], n, axis=0)
+    else:
+        first = (found.start + saved).argmax(axis=2)
+    at = 1 << first
+    spent = latency_ms[rows, first]
     for number in sorted(range(1, 2**count), key=int.bit_count):
         here = at == number
         if not here.any() or number == 2**count - 1:
             continue
         gain = np.einsum("nb,qjb->nqj", basis[number], found.continuation[:, number], optimize=True)
+        if saved is not None:
+            gain = gain + saved
         chosen = gain.argmax(axis=2)
         go = here & (np.take_along_axis(gain, chosen[:, :, None], axis=2)[:, :, 0] > 0)
         spent[go] += np.take_along_axis(latency_ms, chosen, axis=1)[go]
@@ -320,7 +353,9 @@ def solve_sets(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: 
     table = table.take(thinned(np.arange(len(table))))
     states = compute_states(table, fit.weights, fit.member)
     basis, reward = states.basis, fit.reward(states.teacher.T).T.astype(np.float32)
-    return Solved(basis, reward, backward_induction(basis, reward, table.latency_ms, cost_weight, allowed))
+    return Solved(
+        basis, reward, backward_induction(basis, reward, table.latency_ms, cost_weight, allowed, table.saved_ms())
+    )
 
 
 def stopping_components(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> StoppingComponents:

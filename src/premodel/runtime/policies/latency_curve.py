@@ -1,0 +1,115 @@
+"""What each candidate takes by the length of an input, known before any runs: of texts, words or characters."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.errors import BundleError
+from premodel.fields import shown
+
+MAX_MS = 1e9
+"""Of one latency, as of the costs of a bundle."""
+MAX_LENGTH = 1e9
+MAX_KNOTS = 1000
+
+
+@dataclass(frozen=True)
+class LatencyCurves:
+    """Latency of each of m candidates over the length of an input: lines between k points, never falling.
+
+    Below the first point a latency is that of the first; beyond the last it rises as it does from the first to the
+    last. A candidate whose time does not depend on the length has one latency at all points.
+
+    Attributes
+    ----------
+    measure:
+        What the length is, one of `Domain.lengths`.
+    lengths:
+        Of the points, k, rising.
+    latency_ms:
+        m by k, each row never falling.
+
+    Examples
+    --------
+    >>> curves = LatencyCurves("n_words", (2.0, 4.0), ((1.0, 2.0), (5.0, 5.0)))
+    >>> [curves.at(length).tolist() for length in (1, 3, 8)]
+    [[1.0, 5.0], [1.5, 5.0], [4.0, 5.0]]
+    """
+
+    measure: str
+    lengths: tuple[float, ...]
+    latency_ms: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        points, values = np.asarray(self.lengths), np.asarray(self.latency_ms)
+        if not 2 <= points.size <= MAX_KNOTS or values.shape != (len(self.latency_ms), points.size):
+            raise ValueError(f"latency curves must have 2 to {MAX_KNOTS} points, and one latency at each")
+        if not ((points >= 0) & (points <= MAX_LENGTH)).all() or (np.diff(points) <= 0).any():
+            raise ValueError(f"lengths of latency curves must rise, from 0 to {MAX_LENGTH:g}")
+        if not ((values >= 0) & (values <= MAX_MS)).all() or (np.diff(values, axis=1) < 0).any():
+            raise ValueError(f"latency curves must not fall, from 0 to {MAX_MS:g} ms")
+
+    @cached_property
+    def _columns(self) -> NDArray[np.float64]:
+        """(k, m), latency at each point."""
+        return np.ascontiguousarray(np.asarray(self.latency_ms, np.float64).T)
+
+    @cached_property
+    def _slopes(self) -> NDArray[np.float64]:
+        """(k + 1, m), ms for each unit of length below the first point, between points, and beyond the last."""
+        columns, points = self._columns, np.asarray(self.lengths)
+        inside = np.diff(columns, axis=0) / np.diff(points)[:, None]
+        beyond = (columns[-1:] - columns[:1]) / (points[-1] - points[0])
+        return np.concatenate([np.zeros_like(beyond), inside, beyond])
+
+    def at(self, length: float) -> NDArray[np.float64]:
+        """float64 (m,): what each candidate takes for an input of that length, at most MAX_MS."""
+        place = bisect_right(self.lengths, length)
+        known = max(place - 1, 0)
+        value: NDArray[np.float64] = self._columns[known] + self._slopes[place] * (length - self.lengths[known])
+        return np.minimum(value, MAX_MS) if place == len(self.lengths) else value
+
+    def of(self, lengths: NDArray[np.floating]) -> NDArray[np.float64]:
+        """float64 (n, m): the same for many inputs, to the bit."""
+        values = lengths.tolist()
+        return np.stack([self.at(one) for one in values]) if values else np.empty((0, len(self.latency_ms)))
+
+    def take(self, candidates: Sequence[int]) -> LatencyCurves:
+        """The curves of some candidates, in this order."""
+        return LatencyCurves(self.measure, self.lengths, tuple(self.latency_ms[one] for one in candidates))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-serialisable; `from_json` makes equal curves of it."""
+        return {
+            "measure": self.measure,
+            "lengths": list(self.lengths),
+            "latency_ms": [list(row) for row in self.latency_ms],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, count: int) -> LatencyCurves:
+        """Make the curves of `count` candidates again.
+
+        Raises
+        ------
+        BundleError
+            Something is missing or unknown, or they are no curves of so many candidates.
+        """
+        if not isinstance(data, Mapping) or set(data) != {"measure", "lengths", "latency_ms"}:
+            raise BundleError("latency curves must have measure, lengths and latency_ms", given=shown(data))
+        try:
+            measure = data["measure"]
+            lengths = tuple(float(value) for value in data["lengths"])
+            latency_ms = tuple(tuple(float(value) for value in row) for row in data["latency_ms"])
+            if not isinstance(measure, str) or len(latency_ms) != count:
+                raise ValueError(f"a measure and {count} curves are wanted")
+            return cls(measure, lengths, latency_ms)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BundleError("the policy's latency curves are wrong", given=error) from error
