@@ -20,6 +20,7 @@ from premodel.clock import now_ms
 from premodel.errors import OptionError, RunError
 from premodel.records import Prediction
 from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.decision_tables import DecisionTables
 from premodel.runtime.selectors.base import Arrays, Features, Scores
 
 if TYPE_CHECKING:
@@ -210,6 +211,10 @@ class Policy(ABC):
             given=f"cost weight {cost_weight:g}",
             allowed="a policy that was trained at several cost weights",
         )
+
+    def decision_tables(self) -> DecisionTables | None:
+        """The numbers its decisions rest on, for a program in another language; None if it reads the input."""
+        return None
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError
 from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop, check_accuracy
 from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.decision_tables import DecisionTables
 from premodel.runtime.selectors.base import Arrays
 
 
@@ -68,6 +69,13 @@ class Single(Policy):
             else:
                 return Run(candidate, reason=why)
         return Stop(None, None, reason="every candidate failed")
+
+    def decision_tables(self) -> DecisionTables | None:
+        """Accuracy and latency of each candidate; None where latencies are by the input's length."""
+        if self.costs.by_length is not None:
+            return None
+        arrays = {"latency_ms": np.asarray(self.costs.latency_ms), "accuracy": np.asarray(self.accuracy)}
+        return DecisionTables("single", False, {"before_ms": float(self.costs.before_ms)}, arrays)
 
     def settings(self) -> dict[str, Any]:
         """Candidates, their accuracy and their costs."""

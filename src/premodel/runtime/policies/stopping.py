@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError
 from premodel.records import Prediction
 from premodel.runtime.fusion import (
+    FLOOR,
+    SAFE,
     fused_distribution,
     fused_prediction,
     fused_top_probability,
@@ -39,6 +41,7 @@ from premodel.runtime.policies.base import (
     check_accuracy,
 )
 from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.decision_tables import DecisionTables
 from premodel.runtime.selectors.base import Arrays
 
 MAX_CANDIDATES = 8
@@ -57,6 +60,8 @@ DTYPES = {
     "start": np.dtype(np.float32),
 }
 MAX_CALIBRATION = 1e6
+MIN_COST_WEIGHT = 1e-12
+"""Operating points are compared by ratio, in which 0 counts as this."""
 NOT_ALLOWED = -1e30
 """First number of the continuation value of a candidate that may not run next; finite: no product with it is NaN."""
 
@@ -214,7 +219,7 @@ class StoppingPolicy(Policy):
         self._member = components.member.tolist()
         self._calibration = components.calibration.tolist()
         self._continuation = [[self._allowed(rows) for rows in sets] for sets in components.continuation.tolist()]
-        self._log_weights = np.log(np.maximum(components.cost_weight, 1e-12))
+        self._log_weights = np.log(np.maximum(components.cost_weight, MIN_COST_WEIGHT))
         self._cost_weight = components.cost_weight.tolist()
 
     def _allowed(self, rows: list[list[float]]) -> list[tuple[int, float, float, float]]:
@@ -249,7 +254,7 @@ class StoppingPolicy(Policy):
 
     def _point(self, cost_weight: float) -> int:
         """The operating point whose weight is nearest in ratio; weight 0 is nearest to the lowest."""
-        return int(np.abs(self._log_weights - math.log(max(cost_weight, 1e-12))).argmin())
+        return int(np.abs(self._log_weights - math.log(max(cost_weight, MIN_COST_WEIGHT))).argmin())
 
     def _first(self, so_far: AnswersSoFar, options: CallOptions, point: int) -> Run | Stop:
         """The best start within the budget, of those that have not failed."""
@@ -343,6 +348,40 @@ class StoppingPolicy(Policy):
         """See `Policy.at_cost_weight`; the trained point nearest to it, in ratio."""
         settings = {**self.settings(), "point": self._point(cost_weight)}
         return type(self).from_components(settings, self.arrays())
+
+    def decision_tables(self) -> DecisionTables | None:
+        """What was learned, of the continuation values those that may be asked for; None with latencies by length."""
+        if self.costs.by_length is not None:
+            return None
+        learned, rows = self.components, [rows for sets in self._continuation for rows in sets]
+        following = [entry for row in rows for entry in row] or [(0, 0.0, 0.0, 0.0)]
+        numbers: dict[str, int | float] = {
+            "point": self.point,
+            "points": learned.cost_weight.size,
+            "levels": learned.budgets.size,
+            "sets": len(learned.member),
+            "top_n": self.top_n,
+            "before_ms": float(self.costs.before_ms),
+            "safe_weight": SAFE,
+            "min_top_probability": MIN_TOP_PROBABILITY,
+            "logit_scale": SCALE,
+            "min_cost_weight": MIN_COST_WEIGHT,
+        }
+        arrays: Arrays = {
+            "score_scale": np.array([1 / FLOOR], np.float32),
+            "latency_ms": np.asarray(self.costs.latency_ms, np.float64),
+            "by_cost": np.array(self._by_cost, np.int8),
+            "weights": learned.weights,
+            "member": learned.member,
+            "calibration": learned.calibration,
+            "log_cost_weight": self._log_weights,
+            "budgets": learned.budgets,
+            "start": learned.start.reshape(-1, len(self.candidates)),
+            "next_from": np.cumsum([0, *map(len, rows)], dtype=np.uint32),
+            "next_candidate": np.array([entry[0] for entry in following], np.uint8),
+            "next_value": np.array([entry[1:] for entry in following], np.float32),
+        }
+        return DecisionTables("stopping", True, numbers, arrays)
 
     def settings(self) -> dict[str, Any]:
         """Everything but what was learned for sets."""
