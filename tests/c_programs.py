@@ -10,13 +10,14 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from premodel.domains.image.spec import InputSpec
 from premodel.domains.image.views import View
-from premodel.domains.text.spec import TextSpec
+from premodel.domains.text.spec import TextSpec, TextView
 from premodel.runtime.bundle import Bundle, write_bundle
 from premodel.runtime.policies.base import CallOptions, Policy
 from premodel.serving.c_export import CFiles, export_c
@@ -59,11 +60,12 @@ def compile_c(sources: list[Path], goal: Path, *options: str) -> Path:
 def write_policy(path: Path, policy: Policy, tables: Tables, task: str = "image-classification") -> Path:
     """A bundle of a policy on tables that no network was run for."""
     image = InputSpec((8, 8), "NHWC", "uint8", "RGB", "center-crop", 0.875, "bilinear")
+    view: Any = TextView() if task.startswith("text") else View()
     spec = TextSpec("bytes", "int64", 256) if task.startswith("text") else image
     names = tables.label_names
     files = [path.parent / f"{name}.npz" for name in policy.candidates]
     models = [Model(file.stem, file, "replay", spec, "softmax", sha256="0" * 64, task=task) for file in files]
-    candidates = tuple(Candidate(model, View(), len(names)) for model in models)
+    candidates = tuple(Candidate(model, view, len(names)) for model in models)
     version = candidates[0].domain.features_version if policy.features else None
     write_bundle(path, Bundle(policy, candidates, names, "top1", version), folder=path.parent)
     return path
