@@ -11,7 +11,8 @@ from typing import Any
 from premodel.cli.common import TerminalProgress, add_seed, format_rows
 from premodel.cli.data_options import add_data_options, data_notes, read_data
 from premodel.cli.trust import add_trust
-from premodel.evaluation.bench import DEFAULT_MAX_SECONDS, Bench, bench
+from premodel.evaluation.bench import Bench, bench
+from premodel.evaluation.side_by_side import DEFAULT_MAX_SECONDS
 from premodel.runtime.conditions import OtherLoad, busy_note, device_name, measure_conditions
 from premodel.runtime.engine import Premodel
 
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             )
         finally:
             progress.end()
-        conditions = _conditions(args, load)
+        conditions = conditions_here(args, load)
     for note in (*data_notes(dataset), *_notes(result, conditions)):
         progress.note(note)
     if args.json:
@@ -84,19 +85,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _conditions(args: argparse.Namespace, load: OtherLoad) -> dict[str, Any]:
+def conditions_here(args: argparse.Namespace, load: OtherLoad) -> dict[str, Any]:
+    """Where and under what load it was measured."""
     conditions = asdict(measure_conditions(device_name(), args.threads or 1, args.seed))
     return {**conditions, "other_cores_busy": load.cores(), "other_processes": load.processes()}
 
 
-def _notes(result: Bench, conditions: dict[str, Any]) -> list[str]:
-    """What a reader of the figures should know."""
-    notes = [f"{name}: {reason}" for name, reason in list(result.unreadable.items())[:5]]
-    if result.unreadable:
-        notes.append(f"{len(result.unreadable)} images could not be read and are left out")
+def figure_notes(unreadable: dict[str, str], conditions: dict[str, Any]) -> list[str]:
+    """What a reader of the figures should know: inputs left out, and a busy machine."""
+    notes = [f"{name}: {reason}" for name, reason in list(unreadable.items())[:5]]
+    if unreadable:
+        notes.append(f"{len(unreadable)} images could not be read and are left out")
     busy = busy_note(conditions["other_cores_busy"], conditions["other_processes"])
     if busy:
         notes.append(f"{busy}; latencies may be too high: run it again on an idle machine")
+    return notes
+
+
+def _notes(result: Bench, conditions: dict[str, Any]) -> list[str]:
+    """The same, and where latencies are others than in the profile."""
+    notes = figure_notes(result.unreadable, conditions)
     for row in result.rows:
         profiled_ms = row.extra.get("profiled_latency_ms")
         if profiled_ms and abs(row.latency_ms / profiled_ms - 1) > DRIFT:

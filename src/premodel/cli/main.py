@@ -29,9 +29,10 @@ COMMANDS = {
     "report": "one HTML page about a profile: what was won, lost, and on which pictures",
     "predict": "answer images or texts with a premodel",
     "serve": "answer images or texts over HTTP: Open Inference Protocol, metrics and a page",
-    "export": "write a premodel as a model repository of Triton or KServe",
+    "export": "write a premodel as a model repository of Triton or KServe, or its decision as C99",
     "agent": "offer a board's models for remote profiling",
     "bench": "run a premodel and every single candidate end to end on real images or texts",
+    "compare": "two premodels on the same images or texts: accuracy and latency, paired, with intervals",
     "store": "show or export a profile",
 }
 """Command name -> one line. A command is one file of this package with `register(parser)` and `run(args) -> int`."""

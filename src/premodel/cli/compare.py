@@ -1,0 +1,104 @@
+"""`premodel compare`: two premodels on the same labelled inputs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+
+from premodel.cli.bench import QUICK_IMAGES, conditions_here, figure_notes
+from premodel.cli.common import TerminalProgress, add_seed
+from premodel.cli.data_options import add_data_options, data_notes, read_data
+from premodel.cli.trust import add_trust
+from premodel.evaluation.compare import Comparison, Side, compare_premodels
+from premodel.evaluation.side_by_side import DEFAULT_MAX_SECONDS
+from premodel.runtime.conditions import OtherLoad
+from premodel.runtime.engine import Premodel
+
+EXAMPLE = """example:
+  premodel compare old.premodel new.premodel images --labels labels.csv
+
+Both answer every image, in random order, from encoded bytes to the answer. The difference of accuracy and the speed-up
+are paired, image by image, with 95 % intervals, and what is stated is stated of the second premodel. Give images that
+neither was trained on: on its own a premodel looks better than it is.
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("first", metavar="A.premodel", help="the premodel that the other is compared with")
+    parser.add_argument("second", metavar="B.premodel", help="the premodel that is judged")
+    parser.add_argument("data", metavar="DATA", help="labelled images, as for profile")
+    parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
+    add_trust(parser)
+    parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
+    parser.add_argument("--limit", type=int, metavar="N", help="so many images, drawn at random, the same every time")
+    parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
+    parser.add_argument(
+        "--max-seconds", type=float, default=DEFAULT_MAX_SECONDS, metavar="X", help="no further pass after this"
+    )
+    add_data_options(parser)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"one pass over at most {QUICK_IMAGES} images: a first look, mostly INVALID",
+    )
+    add_seed(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run both, then show the difference, its verdict first."""
+    progress = TerminalProgress()
+    given = {"threads": args.threads, "zoo": args.zoo, "trust_python": args.trust_python}
+    with Premodel(args.first, **given) as first, Premodel(args.second, **given) as second:
+        bundle = first.bundle
+        dataset = read_data(args, args.data, args.labels, bundle.label_names, bundle.domain.task)
+        load = OtherLoad()
+        limit = min(args.limit or QUICK_IMAGES, QUICK_IMAGES) if args.quick and args.limit != 0 else args.limit
+        try:
+            result = compare_premodels(
+                first,
+                second,
+                dataset,
+                limit=limit,
+                seed=args.seed,
+                max_seconds=math.ulp(0.0) if args.quick else args.max_seconds,
+                progress=progress,
+            )
+        finally:
+            progress.end()
+        conditions = conditions_here(args, load)
+    for note in (*data_notes(dataset), *figure_notes(result.unreadable, conditions)):
+        progress.note(note)
+    if args.json:
+        print(json.dumps({**result.to_json(), "conditions": conditions}))
+    else:
+        print("\n".join(_lines(result, dataset.domain.plural, conditions["device"])))
+    return 0
+
+
+def _lines(result: Comparison, inputs: str, device: str) -> list[str]:
+    """For people."""
+    n = result.verdict.samples
+    lines = [
+        result.sentence,
+        "",
+        f"{n} {inputs}, {result.criterion}, {result.passes} passes, {device}",
+        f"right in {result.second.name} alone: {result.gained}; right in {result.first.name} alone: {result.lost}; "
+        f"another answer: {result.changed}",
+    ]
+    width = max(len(side.name) for side in (result.first, result.second))
+    return [*lines, *(_side(side, width) for side in (result.first, result.second))]
+
+
+def _side(side: Side, width: int) -> str:
+    low, high = (100 * bound for bound in side.accuracy_ci)
+    shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in side.share.items() if share > 0)
+    verdict = "VALID" if side.timing.valid else f"INVALID: {side.timing.reason}"
+    coverage = f"; coverage {100 * side.coverage:.1f} %" if side.coverage < 1 else ""
+    return (
+        f"{side.name.ljust(width)}  {100 * side.accuracy:.1f} [{low:.1f}, {high:.1f}] %  "
+        f"{side.timing.mean_ms:.2f} ms {verdict}; {side.policy}: {shares}{coverage}"
+    )
