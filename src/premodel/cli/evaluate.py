@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from premodel.cli.class_floors import class_json, class_lines
 from premodel.cli.common import TerminalProgress, format_rows, guarantee_json, guarantee_lines
 from premodel.cli.picture import Point, terminal_picture
-from premodel.cli.train_options import add_train_options, judged, policy_help, train_options
+from premodel.cli.train_options import add_train_options, class_floors, judged, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
 from premodel.evaluation.final_test import ENGINE, SINGLE
@@ -28,7 +29,7 @@ EXAMPLE = """example:
 Everything a premodel fits is fitted on the training folds alone. Speed-up and accuracy difference are against the most
 accurate single candidate, with a 95 % paired bootstrap interval; the verdict also compares with the random mix of
 single candidates at the premodel's own latency. An abstention counts as wrong. A fold whose samples do not allow the
-guarantee asked for is served by its best single candidate alone, and counted.
+guarantee or floor of a class asked for is served by its best single candidate alone, and counted.
 """
 DEFAULT_POLICIES = (DEFAULT_POLICY,)
 
@@ -85,18 +86,17 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.end()
     if args.json:
-        print(json.dumps(evaluation.to_json() | guarantee_json(evaluation, args.guarantee)))
+        floors_json = class_json(evaluation, tables, class_floors(args))
+        print(json.dumps(evaluation.to_json() | guarantee_json(evaluation, args.guarantee) | floors_json))
     else:
         points = [
             Point(row.name, row.latency_ms, row.accuracy, row.kind == "premodel")
             for row in evaluation.rows
             if row.kind != "baseline"
         ]
-        print(
-            "\n".join(
-                [format_evaluation(evaluation), *terminal_picture(points), *guarantee_lines(evaluation, args.guarantee)]
-            )
-        )
+        promised = guarantee_lines(evaluation, args.guarantee)
+        of_classes = class_lines(evaluation, tables, class_floors(args))
+        print("\n".join([format_evaluation(evaluation), *terminal_picture(points), *promised, *of_classes]))
     return 0
 
 

@@ -6,8 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
+from premodel.cli.class_floors import class_json, class_lines
 from premodel.cli.common import TerminalProgress, guarantee_json, guarantee_lines, output_file
-from premodel.cli.train_options import add_train_options, judged, policy_help, train_options
+from premodel.cli.train_options import add_train_options, class_floors, judged, policy_help, train_options
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.peer_curves import peer_curves
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     size = write_report(report, out)
     verdict, sentence = verdicts(evaluation.rows, objective)[0]
     peer = report.best_peer
+    floors = class_floors(args)
     if args.json:
         written = {
             "report": str(out),
@@ -86,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
             "verdict": sentence,
             "best_peer": peer,
         }
-        print(json.dumps({**written, **evaluation.to_json(), **guarantee_json(evaluation, args.guarantee)}))
+        promised = {**guarantee_json(evaluation, args.guarantee), **class_json(evaluation, tables, floors)}
+        print(json.dumps({**written, **evaluation.to_json(), **promised}))
     else:
         said = [f"warning: {warning}" for warning in evaluation.warnings]
         said += [
@@ -95,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
             *evaluation.originals,
             *([peer] if peer else []),
         ]
-        print("\n".join([*said, *guarantee_lines(evaluation, args.guarantee)]))
+        said += [*guarantee_lines(evaluation, args.guarantee), *class_lines(evaluation, tables, floors)]
+        print("\n".join(said))
         print(f"wrote {out} ({size:,} bytes)")
     return 0

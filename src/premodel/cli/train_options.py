@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from premodel.cli.common import add_criterion, add_seed
+from premodel.training.class_floor import ClassFloor
 from premodel.training.labels import LABEL_SCHEMES
 from premodel.training.model_selection import THETA
 from premodel.training.objective import FLOOR_FORMS, Floor, Objective
@@ -36,6 +37,14 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
             "%", "%%"
         ),
     )
+    for measure, meaning in (
+        ("recall", "of its inputs, the share answered with it"),
+        ("precision", "of answers with it"),
+    ):
+        objective.add_argument(
+            f"--min-{measure}", action="append", default=[], metavar="CLASS=S",
+            help=f"floor of one class, shown on half of the samples ({meaning}); may repeat",
+        )  # fmt: skip
     add_criterion(parser)
     parser.add_argument(
         "--fallback", metavar="NAME", help="candidate that answers when none is predicted right, or: abstain"
@@ -71,6 +80,18 @@ def policies_epilog() -> str:
     return "".join(["\npolicies:\n", *(f"  {name:{width}}  {one.summary}\n" for name, one in TRAINERS.items())])
 
 
+def class_floors(args: argparse.Namespace) -> tuple[ClassFloor, ...]:
+    """Floors on classes, those of recall first.
+
+    Raises
+    ------
+    OptionError
+        One is of no known form.
+    """
+    recall = [ClassFloor.parse("recall", text) for text in args.min_recall]
+    return (*recall, *(ClassFloor.parse("precision", text) for text in args.min_precision))
+
+
 def train_options(args: argparse.Namespace, policy: str) -> TrainOptions:
     """What the options say, for one policy.
 
@@ -90,5 +111,6 @@ def train_options(args: argparse.Namespace, policy: str) -> TrainOptions:
         fallback=args.fallback,
         seed=args.seed,
         guarantee=None if args.guarantee is None else Guarantee.parse(args.guarantee),
+        class_floors=class_floors(args),
     )
     return options if args.features is None else options.with_features(args.features)

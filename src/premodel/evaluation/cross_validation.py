@@ -121,7 +121,8 @@ def premodel_method(
     policy:
         Gives the policy of a fold's training rows; picklable. By default what `train` trains.
     """
-    instead = None if options.guarantee is None else partial(_fit_alone, options=options)
+    promised = options.guarantee is not None or options.class_floors
+    instead = partial(_fit_alone, options=options) if promised else None
     return Method(name, "premodel", options.policy, partial(_fit, options=options, policy=policy), instead=instead)
 
 

@@ -222,7 +222,10 @@ def train_and_test(
         return trained, None
     if found.passed or options.policy != AUTO or not _one_meets(tables, options):
         return trained, found
-    alone = train(tables, replace(options, policy=SINGLE))
+    try:
+        alone = train(tables, replace(options, policy=SINGLE))
+    except GuaranteeError:  # of classes: no candidate alone keeps their floors
+        return trained, found
     why = "it is not shown to be better than one candidate alone in the final test"
     if found.verdict.too_few:
         why = f"{found.verdict.short}"
@@ -257,7 +260,7 @@ def _most_accurate(tables: Tables, options: TrainOptions, tell: Callable[[str], 
         return []
     if tell is not None:
         tell(f"looking at what {quick.name} reaches at any latency")
-    wanted = replace(options, policy=quick.name, objective=Objective(cost_weight=0.0), guarantee=None)
+    wanted = replace(options, policy=quick.name, objective=Objective(cost_weight=0.0), guarantee=None, class_floors=())
     try:
         found = final_test(tables, wanted, train(tables, wanted))
     except OptionError:

@@ -47,7 +47,7 @@ Floats = NDArray[np.float64]
 
 
 class GuaranteeError(OptionError):
-    """The samples do not allow the guarantee that was asked for; `reference_alone` can be served instead."""
+    """The samples do not allow what was to be guaranteed; `reference_alone` can be served instead, without it."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,9 @@ def reference_alone(tables: Tables, options: TrainOptions) -> Trained:
     OptionError
         No candidate meets the objective or keeps its ceilings.
     """
-    alone = replace(options, policy=single.TRAINER.name, guarantee=None, technique=None, labels=None, fallback=None)
+    alone = replace(
+        options, policy=single.TRAINER.name, guarantee=None, class_floors=(), technique=None, labels=None, fallback=None
+    )
     return single.TRAINER.fit(within_ceilings(tables, options.objective), alone)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from premodel.errors import OptionError
 from premodel.records import MAX_SEED, Criterion
+from premodel.training.class_floor import ClassFloor
 from premodel.training.feature_selection import SUBSAMPLE, TARGET
 from premodel.training.labels import LABEL_SCHEMES, LabelScheme
 from premodel.training.model_selection import THETA
@@ -93,6 +94,8 @@ class TrainOptions:
         A loss of accuracy to be kept with some confidence; None for no promise.
     feature_samples:
         Most samples that features are scored on in their selection; `auto` takes fewer while it compares.
+    class_floors:
+        Least recall or precision of single classes, to be shown on samples kept apart.
     """
 
     policy: str = DEFAULT_POLICY
@@ -106,6 +109,7 @@ class TrainOptions:
     seed: int = 0
     guarantee: Guarantee | None = None
     feature_samples: int = SUBSAMPLE
+    class_floors: tuple[ClassFloor, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels is not None and self.labels not in LABEL_SCHEMES:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from premodel.errors import OptionError
 from premodel.training.ceilings import check_latency, within_ceilings
+from premodel.training.class_floors import check_class_floors, train_with_class_floors
 from premodel.training.guarantee import check_guarantee, train_guaranteed
 from premodel.training.options import TrainOptions
 from premodel.training.policies.registry import trainer_of
@@ -23,7 +24,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     OptionError
         The policy is unknown, an option cannot be met or makes no sense for the policy, or the tables hold too little.
     GuaranteeError
-        The samples do not allow the guarantee that was asked for.
+        The samples do not allow the guarantee, or the floors on classes, that were asked for.
     MissingExtraError
         A package that training needs is not installed.
     """
@@ -33,7 +34,9 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
         raise OptionError("the profile holds no sample with all predictions", given=0, do="profile some images first")
     tables = within_ceilings(tables, options.objective)
     check_latency(tables, options.objective)
-    if options.guarantee is None:
+    if options.class_floors:
+        trained = train_with_class_floors(tables, options, trainer)
+    elif options.guarantee is None:
         trained = trainer.fit(tables, options)
     else:
         trained = train_guaranteed(tables, options, options.guarantee, trainer)
@@ -46,9 +49,10 @@ def check_options(options: TrainOptions) -> None:
     Raises
     ------
     OptionError
-        The policy is unknown, or the guarantee makes no sense for it or beside the other options.
+        The policy is unknown, or a guarantee or floor makes no sense for it or beside the other options.
     """
     check_guarantee(options, trainer_of(options.policy))
+    check_class_floors(options)
 
 
 def _warnings(tables: Tables, trained: Trained) -> tuple[str, ...]:
