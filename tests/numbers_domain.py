@@ -89,14 +89,14 @@ class NumberFeatures:
         if unknown := [name for name in self.names if name not in self.ALL]:
             raise OptionError("unknown feature", given=", ".join(unknown), allowed=", ".join(self.ALL))
 
-    def parts(self) -> tuple[str, ...]:
+    def cost_items(self) -> tuple[str, ...]:
         return self.names
 
     def extract(self, sample: Numbers) -> NDArray[np.float32]:
         values = {"count": float(len(sample)), "mean": float(sample.mean())}
         return np.array([values[name] for name in self.names], np.float32)
 
-    def time_parts(self, sample: Numbers) -> dict[str, float]:
+    def time_cost_items(self, sample: Numbers) -> dict[str, float]:
         spent = {}
         for name in self.names:
             start = now_ms()

@@ -126,8 +126,8 @@ def conditions(images: Sequence[bytes], source: str, repeats: int) -> dict[str, 
 def run_bench(images: Sequence[bytes], source: str, repeats: int) -> dict[str, Any]:
     report: dict[str, Any] = {"conditions": conditions(images, source, repeats)}
     everything = Extractor()
-    rows = measured(images, repeats, everything.time_parts)
-    parts = {part: [row[part] for row in rows] for part in everything.parts()}
+    rows = measured(images, repeats, everything.time_cost_items)
+    parts = {part: [row[part] for row in rows] for part in everything.cost_items()}
     report["parts"] = {part: summary(samples) for part, samples in parts.items()}
     median_ms = {part: float(np.median(samples)) for part, samples in parts.items()}
     report["subsets"] = {}

@@ -22,8 +22,6 @@ Every message is one line: what is wrong, where, what was given, what is allowed
 
 from __future__ import annotations
 
-from premodel.redact import redacted, redacted_url
-
 
 def sentence(
     what: str,
@@ -42,6 +40,8 @@ def sentence(
     >>> sentence("wrong number of threads", given=0, allowed="a whole number from 1")
     'wrong number of threads; given: 0; allowed: a whole number from 1'
     """
+    from premodel.redact import redacted, redacted_url  # here: it is only needed when something goes wrong
+
     parts = [what if where is None else f"{redacted_url(str(where))}: {what}"]
     if given is not None:
         parts.append(f"given: {redacted_url(str(given))}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,9 @@ from typing import Any
 from premodel.errors import InputError, ZooError
 from premodel.files import read_regular
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 MAX_MANIFEST_BYTES = 16 << 20
+_PUNCTUATION = str.maketrans("", "", "._+-")
+"""Of names: left out before the rest is tested."""
 
 
 class Fields:
@@ -73,7 +71,7 @@ class Fields:
     def name(self, name: str) -> str:
         """A name that is safe in commands, tables and file names."""
         value = self.text(name)
-        if not NAME.fullmatch(value):
+        if not is_name(value):
             raise self.fail(name, "letters, digits and . _ + -, starting with a letter or digit")
         return value
 
@@ -126,7 +124,7 @@ class Fields:
         value = self.value(name, None)
         if value is None:
             return None
-        if not isinstance(value, str) or len(value) != characters or set(value.lower()) - set("0123456789abcdef"):
+        if not isinstance(value, str) or not is_hexadecimal(value, characters):
             raise self.fail(name, f"{characters} hexadecimal digits")
         return value.lower()
 
@@ -165,7 +163,23 @@ def is_number(value: object) -> bool:
 
 def is_text(value: str) -> bool:
     """Text that a file can hold and a system call take: no zero character, no half of a surrogate pair."""
-    return UNWRITABLE.search(value) is None
+    if "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_name(value: str) -> bool:
+    """A name that is safe in commands, tables and files: ASCII letters and digits, and behind the first . _ + - too."""
+    return value.isascii() and value[:1].isalnum() and value.translate(_PUNCTUATION).isalnum()
+
+
+def is_hexadecimal(value: str, characters: int) -> bool:
+    """A number of so many hexadecimal digits."""
+    return len(value) == characters and not set(value.lower()) - set("0123456789abcdef")
 
 
 def shown(value: object) -> str:
@@ -188,6 +202,8 @@ def is_json(value: object) -> bool:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """A manifest as parsed; ZooError if it cannot be read."""
+    import tomllib  # here: a device that opens a bundle reads no manifest
+
     try:
         return tomllib.loads(read_regular(path, MAX_MANIFEST_BYTES).decode("utf-8-sig"))
     except OSError as error:

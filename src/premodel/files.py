@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from premodel.errors import ModelError, OptionError
 
@@ -53,6 +53,13 @@ def is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return False
+
+
+def is_inside(name: str) -> bool:
+    """Does a relative name stay beneath the folder it is relative to, on every platform."""
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    leads_out = posix.is_absolute() or windows.drive or windows.root or ".." in (*posix.parts, *windows.parts)
+    return bool(posix.parts) and "\0" not in name and not leads_out
 
 
 FileMark = tuple[int, int, int, int]

@@ -113,7 +113,7 @@ def test_times_of_decoding_and_of_every_part_of_the_features(client: TestClient,
     assert (list(answer["parameters"]), output.tolist()) == (["decode_ms"], [14.0, 18.0])
     answer, output = read(client.post("/v2/models/@features/infer", content=body, headers=headers))
     extractor = Extractor()
-    assert set(answer["parameters"]) == {f"{part}_ms" for part in extractor.parts()}
+    assert set(answer["parameters"]) == {f"{part}_ms" for part in extractor.cost_items()}
     np.testing.assert_array_equal(output, extractor.extract(decode(small.images[0]).rgb))
 
 

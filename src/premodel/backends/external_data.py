@@ -8,10 +8,11 @@ import struct
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from premodel.errors import ModelError
+from premodel.files import is_inside
 
 MAX_DEPTH = 64
 MAX_FILES = 1000
@@ -31,13 +32,6 @@ _MESSAGES: dict[str, dict[int, str]] = {
     _TENSOR: {},
 }
 """The messages of ONNX's protobuf that can hold a tensor: field -> message."""
-
-
-def is_inside(name: str) -> bool:
-    """Does a relative name stay beneath the folder it is relative to, on every platform."""
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
-    leads_out = posix.is_absolute() or windows.drive or windows.root or ".." in (*posix.parts, *windows.parts)
-    return bool(posix.parts) and "\0" not in name and not leads_out
 
 
 @contextmanager

@@ -56,11 +56,11 @@ class FeatureExtractor(Protocol):
         """float32 (F,), always finite, in the order in which the features were named."""
         ...
 
-    def parts(self) -> tuple[str, ...]:
+    def cost_items(self) -> tuple[str, ...]:
         """Names of the cost items."""
         ...
 
-    def time_parts(self, sample: Any) -> dict[str, float]:
+    def time_cost_items(self, sample: Any) -> dict[str, float]:
         """Milliseconds of each cost item on one input."""
         ...
 

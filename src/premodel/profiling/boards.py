@@ -133,7 +133,7 @@ class BoardFeatureWork(FeatureWork):
         """Do it once."""
         del sample
         times_ms = self._backend.ask(FEATURES_MODEL, _draw(self._images, self._rng))
-        return {part: stage_ms(times_ms, part) for part in self._extractor.parts()}
+        return {part: stage_ms(times_ms, part) for part in self._extractor.cost_items()}
 
 
 class BoardDecodeWork:

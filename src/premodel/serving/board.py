@@ -179,11 +179,11 @@ class Board:
         return np.array([size[name] for name in sorted(size)], np.float32), {DECODE: spent_ms}
 
     def _features(self, given: bytes | NDArray[np.uint8]) -> tuple[Tensor, Stages]:
-        """The features, and what each part of them took: `time_parts` computes them anew to time them."""
+        """The features, and what each part of them took: `time_cost_items` computes them anew to time them."""
         if self._extractor is None:
             raise InputError(f"{self._domain.task} has no features")
         sample, _ = _decoded(given, self._domain)
-        return self._extractor.extract(sample), self._extractor.time_parts(sample)
+        return self._extractor.extract(sample), self._extractor.time_cost_items(sample)
 
 
 def _own_file(candidate: Candidate) -> Path:

@@ -128,7 +128,7 @@ def _tables(bundle: Bundle, path: Path) -> DecisionTables:
             given=bundle.policy.latency_curves.measure, allowed="latencies that are the same for every input",
         )  # fmt: skip
     if tables is None:
-        kinds = [kind for kind, policy in POLICIES.items() if policy.decision_tables is not Policy.decision_tables]
+        kinds = [kind for kind, load in POLICIES.items() if load().decision_tables is not Policy.decision_tables]
         raise OptionError(
             f"policy {bundle.policy.kind} reads the input before it decides, and has no form in C", where=path,
             allowed=", ".join(kinds), do=f"train one of these: premodel train STORE --policy {kinds[-1]}",

@@ -14,7 +14,7 @@ from typing import Any
 from premodel.backends.onnx import DEFAULT_PROVIDERS, GPU_PROVIDERS, OnnxBackend
 from premodel.backends.registry import EXPORTED_RUNTIMES
 from premodel.errors import ModelError, OptionError
-from premodel.fields import NAME
+from premodel.fields import is_name
 from premodel.records import TOP_K
 from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
 from premodel.runtime.model_files import ModelFiles
@@ -154,7 +154,7 @@ def _networks(candidates: list[Candidate]) -> dict[str, str]:
 
 def _check_names(path: Path, networks: Mapping[str, str]) -> None:
     """The premodel's name must be one, and its own."""
-    if not NAME.fullmatch(path.stem) or path.stem in networks.values():
+    if not is_name(path.stem) or path.stem in networks.values():
         raise OptionError(
             "the bundle's name cannot be its model's name", where=path, given=path.stem,
             allowed="letters, digits and . _ + -, and no candidate's name", do="rename the file",

@@ -170,7 +170,7 @@ def read_single_runs(store: Store, device: str) -> dict[str, list[float]]:
         }
 
 
-def read_part_costs(connection: Connection, device: str, version: str, opencv_threads: int) -> Mapping[str, float]:
+def read_item_costs(connection: Connection, device: str, version: str, opencv_threads: int) -> Mapping[str, float]:
     """Mean ms of each part of the features; StoreError if they are damaged, or are not those of the whole's record."""
     c, t = FEATURE_COSTS.c, TIMINGS.c
     query = select(c.part, c.mean_ms, c.count).where(

@@ -26,7 +26,7 @@ from premodel.store.measurements import (
     decode_subject,
     features_subject,
     read_energy,
-    read_part_costs,
+    read_item_costs,
     read_timings,
     timed_devices,
 )
@@ -141,7 +141,7 @@ def _load(
     rows = _complete_rows(store, chosen, answers, featured if featuring else None, partial)
     timings = read_timings(store, device)
     with store.reading() as connection:
-        parts_ms = read_part_costs(connection, device, version, opencv_threads)
+        cost_items_ms = read_item_costs(connection, device, version, opencv_threads)
     energy = read_energy(store, device).conditions
     if "timings" in passes:
         subjects = {one.name: one.timing_key for one in chosen} | {
@@ -149,7 +149,7 @@ def _load(
         }
         if "features" in passes and extractor.families:
             subjects["features"] = features_subject(version, opencv_threads)
-            _refuse_unknown_parts(store, extractor, parts_ms, features_subject(version, opencv_threads) in timings)
+            _refuse_unknown_items(store, extractor, cost_items_ms, features_subject(version, opencv_threads) in timings)
         _refuse_untimed(store, device, subjects, timings)
     records = [timings.get(one.timing_key, _UNTIMED) for one in chosen]
     decoding = timings.get(decode_subject(opencv_threads, first.model.detail), _UNTIMED)
@@ -170,7 +170,7 @@ def _load(
         timings=tuple(record.timing for record in records),
         features=features[rows],
         feature_names=extractor.names,
-        feature_costs=FeatureCosts(parts_ms, extractor.needs),
+        feature_costs=FeatureCosts(cost_items_ms, extractor.needs),
         memory_mb=np.array([record.footprint.memory_mb for record in records]),
         load_ms=np.array([record.footprint.load_ms for record in records]),
         energy_mj=np.array([record.energy_mj for record in records]),
@@ -265,12 +265,14 @@ def _refuse_other_features(domain: Domain, extractor: StoredExtractor) -> None:
             raise damaged("extractors", family.key, shown(family.names), shown(group.names))
 
 
-def _refuse_unknown_parts(store: Store, extractor: StoredExtractor, parts_ms: Mapping[str, float], timed: bool) -> None:
+def _refuse_unknown_items(
+    store: Store, extractor: StoredExtractor, cost_items_ms: Mapping[str, float], timed: bool
+) -> None:
     needed = {part for parts in extractor.needs.values() for part in parts}
-    if timed and not needed <= set(parts_ms):
-        lacking = ", ".join(sorted(needed - set(parts_ms)))
+    if timed and not needed <= set(cost_items_ms):
+        lacking = ", ".join(sorted(needed - set(cost_items_ms)))
         raise StoreError(
-            "parts of the features have no cost", where=store.name, given=f"none of {lacking}",
+            "cost items of the features have no cost", where=store.name, given=f"none of {lacking}",
             do=profile_command(store, "timings") + " --retime all",
         )  # fmt: skip
 

@@ -16,23 +16,23 @@ from premodel.records import CRITERIA, Criterion, Prediction, Timing, split_crit
 
 @dataclass(frozen=True, eq=False)
 class FeatureCosts:
-    """Measured cost of the features, additive over shared parts.
+    """Measured cost of the features, additive over shared cost items.
 
     Attributes
     ----------
-    parts_ms:
-        Cost of each part (a shared intermediate or a feature family) in ms.
+    cost_items_ms:
+        Cost of each item (a shared intermediate or a feature family) in ms.
     needs:
-        Parts that each feature needs, by feature name.
+        Cost items that each feature needs, by feature name.
     """
 
-    parts_ms: Mapping[str, float] = field(default_factory=dict)
+    cost_items_ms: Mapping[str, float] = field(default_factory=dict)
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, names: Sequence[str]) -> float:
-        """Cost in ms of extracting these features together: every part they need, once."""
-        parts = {part for name in names for part in self.needs[name]}
-        return float(sum(self.parts_ms[part] for part in sorted(parts)))
+        """Cost in ms of extracting these features together: every item they need, once."""
+        items = {item for name in names for item in self.needs[name]}
+        return float(sum(self.cost_items_ms[item] for item in sorted(items)))
 
 
 @dataclass(frozen=True, eq=False)

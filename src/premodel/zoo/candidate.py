@@ -16,12 +16,13 @@ from premodel.domains.registry import domain_of
 from premodel.errors import ModelError
 from premodel.files import file_git_blob_sha1, file_sha256, is_regular
 from premodel.zoo.call import Call, WholeInput
-from premodel.zoo.label_files import WAITING
 
 ACTIVATIONS = ("softmax", "none", "sigmoid", "percent")
 MAX_DETAIL = 1 << 16
 WHOLE = "whole"
 """What keys hold as the input of a candidate that takes the decoded input itself."""
+WAITING = ("timeout_s", "patience_s")
+"""Settings of a remote runtime that change no answer."""
 WEIGHTS = "weights_sha256"
 """The setting of an OpenVINO `.xml` that holds the digest of its `.bin`."""
 

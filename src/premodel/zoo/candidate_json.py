@@ -10,13 +10,14 @@ from premodel.domains.base import IMAGE_TASK
 from premodel.domains.registry import tasks
 from premodel.errors import InputError, ZooError
 from premodel.fields import Fields
-from premodel.redact import redacted_url
 from premodel.zoo.candidate import MAX_DETAIL, Candidate
-from premodel.zoo.manifest import lies_beneath, read_model
+from premodel.zoo.model_fields import lies_beneath, read_model
 
 
 def candidate_to_json(candidate: Candidate, folder: Path | None = None) -> dict[str, Any]:
     """A candidate as plain JSON types; its file relative to `folder` if beneath it, through links too."""
+    from premodel.redact import redacted_url  # here: who only reads candidates does not wait for it
+
     model = candidate.model
     file = model.file.absolute()
     if folder is not None and file.is_relative_to(folder.absolute()) and lies_beneath(file, folder):

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from premodel.backends.external_data import MAX_FILES, is_inside
-from premodel.backends.registry import BACKENDS, CODE_RUNTIMES, EXPORTED_RUNTIMES, REMOTE_RUNTIMES
-from premodel.domains.base import IMAGE_TASK, Domain
+from premodel.backends.registry import BACKENDS, EXPORTED_RUNTIMES
+from premodel.domains.base import Domain
 from premodel.domains.registry import domain_of, tasks
 from premodel.errors import ZooError
-from premodel.fields import Fields, is_json, is_text, read_toml, shown
+from premodel.fields import Fields, read_toml, shown
 from premodel.zoo.calibration import read_calibration
-from premodel.zoo.call import Call, WholeInput, completed, read_call
-from premodel.zoo.candidate import ACTIVATIONS, MAX_DETAIL, Candidate, Model, Origin, check_further_files, require_file
-from premodel.zoo.label_files import MIN_LABELS, check_remote, read_label_file
+from premodel.zoo.candidate import MAX_DETAIL, Candidate, check_further_files, require_file
+from premodel.zoo.label_files import MIN_LABELS, read_label_file
+from premodel.zoo.model_fields import path_beneath, read_model
 
-MAX_THREADS = 1024
 FULL = "full"
 """What a manifest states of `decode` for every pixel."""
-SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,9 @@ def read_zoo(path: str | Path, require_files: bool = False, trust_python: bool =
     name = fields.text("name")
     task = fields.text("task", allowed=tasks())
     labels = _labels(fields, path, domain_of(task))
-    calibration = read_calibration(_inside(fields, "calibration", path.parent)) if fields.has("calibration") else ()
+    calibration: frozenset[str] = frozenset()
+    if fields.has("calibration"):
+        calibration = frozenset(read_calibration(path_beneath(fields, "calibration", path.parent)))
     detail = _detail(fields)
     entries = fields.tables("models")
     fields.done()
@@ -112,7 +109,7 @@ def read_zoo(path: str | Path, require_files: bool = False, trust_python: bool =
         detail = candidates[0].domain.detail([candidate.input for candidate in candidates])
     models = {id(one.model): replace(one.model, detail=detail) for one in candidates}
     detailed = tuple(replace(one, model=models[id(one.model)]) for one in candidates)
-    return Zoo(name, task, labels, detailed, path, frozenset(calibration))
+    return Zoo(name, task, labels, detailed, path, calibration)
 
 
 def _detail(fields: Fields) -> int | None:
@@ -134,25 +131,7 @@ def _labels(fields: Fields, path: Path, domain: Domain) -> tuple[str, ...]:
         if len(labels) < MIN_LABELS:
             raise fields.fail("labels", f"{MIN_LABELS} names or more, or the path of a label file")
         return labels
-    return read_label_file(_inside(fields, "labels", path.parent))
-
-
-def lies_beneath(path: Path, folder: Path) -> bool:
-    """Does a path lie beneath a folder, even through symbolic links."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # a loop of links
-        return False
-
-
-def _inside(fields: Fields, name: str, folder: Path) -> Path:
-    """A path of the manifest: absolute, or beneath the manifest's folder even through symbolic links."""
-    path = Path(fields.text(name))
-    if path.is_absolute():
-        return path
-    if not lies_beneath(folder / path, folder):
-        raise fields.fail(name, f"a path beneath {folder.resolve()}, or an absolute one")
-    return folder / path
+    return read_label_file(path_beneath(fields, "labels", path.parent))
 
 
 def _entry(entry: Any, where: str, folder: Path, labels: tuple[str, ...], task: str) -> list[Candidate]:
@@ -166,6 +145,8 @@ def _entry(entry: Any, where: str, folder: Path, labels: tuple[str, ...], task: 
     if model.runtime in EXPORTED_RUNTIMES:
         raise fields.fail("runtime", ", ".join(name for name in BACKENDS if name not in EXPORTED_RUNTIMES))
     if model.call is not None:
+        from premodel.zoo.call_fields import completed
+
         model = replace(model, call=completed(model.call, labels, model.file, fields))
     n_labels = len(labels)
     candidates = [Candidate(model, domain.plain_view(), n_labels)]
@@ -185,80 +166,6 @@ def _entry(entry: Any, where: str, folder: Path, labels: tuple[str, ...], task: 
         candidates.append(Candidate(model, view, n_labels))
     fields.done()
     return candidates
-
-
-def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
-    """The model of an entry, its views left to be read; the error class of `fields` if a field is wrong."""
-    name = fields.name("name")
-    activation = "none"
-    if fields.value("runtime", None) in CODE_RUNTIMES and not fields.has("output"):
-        activation = "softmax"
-    elif domain_of(task).answers_labels or fields.has("output"):
-        output = fields.table("output")
-        activation = output.text("activation", allowed=ACTIVATIONS)
-        output.done()
-    settings = fields.value("settings", {})
-    files = fields.value("files", {})
-    if not isinstance(files, Mapping) or len(files) > MAX_FILES or not all(map(_is_further_file, files.items())):
-        raise fields.fail("files", "a table: file beneath the model's folder = its SHA-256 in 64 hexadecimal digits")
-    if not isinstance(settings, Mapping) or not is_json(settings):
-        raise fields.fail("settings", "a table of strings, numbers, booleans, lists and tables")
-    runtime = fields.text("runtime", allowed=tuple(BACKENDS))
-    remote = runtime in REMOTE_RUNTIMES
-    call = read_call(fields) if runtime in CODE_RUNTIMES else None
-    whole = call is not None and not fields.has("input")
-    model = Model(
-        name=name,
-        file=_file(fields, folder, name if remote else None, call),
-        runtime=runtime,
-        input=WholeInput() if whole else domain_of(task).read_spec(fields.table("input")),
-        activation=activation,
-        sha256=fields.digest("sha256", 64),
-        git_blob_sha1=fields.digest("git_blob_sha1", 40),
-        url=fields.text("url", ""),
-        license=fields.text("license", ""),
-        label_offset=fields.integer("label_offset", 0, 1 << 16, 0),
-        dropped_last=fields.integer("dropped_last", 0, 1 << 16, 0),
-        threads=fields.integer("threads", 1, MAX_THREADS, 1),
-        providers=fields.texts("providers"),
-        settings=dict(settings),
-        task=task,
-        files={PurePosixPath(name).as_posix(): digest.lower() for name, digest in files.items()},
-        origin=_origin(fields.table("origin")) if fields.has("origin") else None,
-        call=call,
-    )
-    if remote:
-        check_remote(fields, runtime, model.url, model.sha256, model.settings)
-    return model
-
-
-def _file(fields: Fields, folder: Path, remote: str | None, call: Call | None) -> Path:
-    """The file of a model: stated, the name of a remote one, or the source of a callable."""
-    if fields.has("file"):
-        return _inside(fields, "file", folder)
-    if call is None:
-        return _inside(fields, "file", folder) if remote is None else folder / remote
-    file = call.locate(folder)
-    stated = Path(call.target.rpartition(":")[0])
-    if call.module is None and not stated.is_absolute() and not lies_beneath(file, folder):
-        raise fields.fail("callable", f"a file beneath {folder.resolve()}")
-    return file
-
-
-def _is_further_file(entry: tuple[Any, Any]) -> bool:
-    name, digest = entry
-    named = isinstance(name, str) and is_text(name) and is_inside(name)
-    return named and isinstance(digest, str) and SHA256.fullmatch(digest) is not None
-
-
-def _origin(fields: Fields) -> Origin:
-    sha256 = fields.digest("sha256", 64)
-    if sha256 is None:
-        raise fields.fail("sha256", "64 hexadecimal digits")
-    samples = fields.integer("calibration_samples", 0, 1 << 31, 0)
-    origin = Origin(sha256, fields.text("kind"), fields.text("tool"), samples)
-    fields.done()
-    return origin
 
 
 def _refuse_twins(candidates: list[Candidate], path: Path) -> None:

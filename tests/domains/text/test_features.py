@@ -110,8 +110,8 @@ def test_each_subset_computes_and_pays_for_nothing_else() -> None:
     for names in (["n_words"], ["avg_noun", "n_chars"], ["word3", "n_bpe_chars"], list(FEATURE_NAMES)):
         extractor = domain.extractor(names)
         assert extractor.extract("Ein kurzer Satz, mehr nicht.").tolist() == [whole[name] for name in names]
-        assert set(extractor.parts()) == {part for name in names for part in needs[name]}
-        assert set(extractor.time_parts("Ein Satz.")) == set(extractor.parts())
+        assert set(extractor.cost_items()) == {part for name in names for part in needs[name]}
+        assert set(extractor.time_cost_items("Ein Satz.")) == set(extractor.cost_items())
 
 
 def test_refuses_features_that_are_unknown_or_named_twice() -> None:

@@ -120,7 +120,7 @@ def fingerprint(tables: Tables) -> list[Any]:
     )  # fmt: skip
     plain = (
         tables.samples, tables.label_names, tables.candidates, tables.networks, tables.feature_names,
-        sorted(tables.feature_costs.parts_ms.items()),
+        sorted(tables.feature_costs.cost_items_ms.items()),
         sorted((name, tuple(parts)) for name, parts in tables.feature_costs.needs.items()),
         [one.valid for one in tables.timings],
     )  # fmt: skip

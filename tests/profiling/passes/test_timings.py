@@ -199,7 +199,7 @@ def test_tables_carry_the_timings(slow: SmallZoo, timed: Path) -> None:
     costs = tables.feature_costs
     names = tables.feature_names
     assert set(costs.needs) == set(names) == set(Extractor().names)
-    assert set(costs.parts_ms) == set(Extractor().parts())
+    assert set(costs.cost_items_ms) == set(Extractor().cost_items())
     whole = next(record for subject, record in found.items() if subject.startswith("features:"))
     assert costs.of(names) == pytest.approx(whole.timing.mean_ms, rel=1e-6)
     assert 0 < costs.of(names[:1]) < costs.of(names)
@@ -268,7 +268,7 @@ def test_a_record_broken_off_is_continued(slow: SmallZoo, tmp_path: Path, monkey
     assert second.timing.count > len(runs)
     assert not second.unfinished
     with Store(tmp_path / "s.db") as store, store.reading() as connection:
-        assert len(connection.execute(select(FEATURE_COSTS)).all()) == len(Extractor().parts())
+        assert len(connection.execute(select(FEATURE_COSTS)).all()) == len(Extractor().cost_items())
 
 
 def test_energy_survives_another_timing(slow: SmallZoo, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from premodel.domains.base import MAX_FILE_BYTES, MAX_PIXELS
 from premodel.domains.image.header import FORMATS, Header, avif_turn, read_header
-from premodel.domains.image.recovery import jpeg_without_end, png_without_end
 from premodel.errors import ImageError
 from premodel.files import read_regular
 from premodel.signatures import kind_of_file
@@ -162,6 +161,8 @@ def _decode_bytes(data: bytes, where: str, short_side: int) -> Image:
 
 def _without_end(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
     """The pixels of a file without the mark of its end; ImageError if some of them are missing as well."""
+    from premodel.domains.image.recovery import jpeg_without_end, png_without_end  # here: hardly any file needs it
+
     if header.format == "JPEG":
         rgb = jpeg_without_end(data, lambda whole: _imdecode(whole, header, where))
     elif header.format == "PNG":

@@ -46,13 +46,13 @@ class ImageFeatures:
         """See `Extractor.extract`."""
         return self._extractor.extract(sample.rgb)
 
-    def parts(self) -> tuple[str, ...]:
-        """See `Extractor.parts`."""
-        return self._extractor.parts()
+    def cost_items(self) -> tuple[str, ...]:
+        """See `Extractor.cost_items`."""
+        return self._extractor.cost_items()
 
-    def time_parts(self, sample: Image) -> dict[str, float]:
-        """See `Extractor.time_parts`."""
-        return self._extractor.time_parts(sample.rgb)
+    def time_cost_items(self, sample: Image) -> dict[str, float]:
+        """See `Extractor.time_cost_items`."""
+        return self._extractor.time_cost_items(sample.rgb)
 
 
 MARGIN = 1.4
@@ -198,11 +198,11 @@ class ImageDomain(Domain):
     @property
     def feature_groups(self) -> tuple[FeatureGroup, ...]:
         """The families of the paper's features."""
-        from premodel.domains.image.features.costs import parts_of
+        from premodel.domains.image.features.costs import cost_items_of
         from premodel.domains.image.features.registry import FAMILIES
 
         named = [(family.key() + self._mark, tuple(feature.name for feature in family.features)) for family in FAMILIES]
-        return tuple(FeatureGroup(key, names, {name: parts_of([name]) for name in names}) for key, names in named)
+        return tuple(FeatureGroup(key, names, {name: cost_items_of([name]) for name in names}) for key, names in named)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec
-from premodel.domains.image import antialias
 from premodel.domains.image.decode import Image
 from premodel.domains.image.spec import CHANNELS, OPENCV_INTERPOLATIONS, InputSpec
 from premodel.errors import ModelError
@@ -154,6 +153,8 @@ def _resized(image: Image, spec: InputSpec) -> NDArray[np.uint8]:
     elif (how := OPENCV_INTERPOLATIONS.get(spec.interpolation)) is not None:
         inner = cv2.resize(crop, (width, height), interpolation=how)  # type: ignore[assignment]
     else:
+        from premodel.domains.image import antialias  # here: most inputs are resized by OpenCV
+
         inner = antialias.resize(crop, (height, width), spec.interpolation)
     if (height, width) == spec.size:
         return inner

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import cv2
 
-from premodel.domains.image.antialias import KERNELS
 from premodel.fields import Fields, is_number
 
 MAX_SIDE = 4096
@@ -22,7 +21,8 @@ OPENCV_INTERPOLATIONS = {
     "area": cv2.INTER_AREA,
     "bicubic": cv2.INTER_CUBIC,
 }
-INTERPOLATIONS = (*OPENCV_INTERPOLATIONS, *KERNELS)
+ANTIALIASED = ("bilinear-antialias", "bicubic-antialias", "lanczos-antialias")
+INTERPOLATIONS = (*OPENCV_INTERPOLATIONS, *ANTIALIASED)
 """As OpenCV computes them, and as Pillow does."""
 
 

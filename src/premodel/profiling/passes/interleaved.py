@@ -55,7 +55,7 @@ class FeatureWork:
 
     def __call__(self, sample: Any) -> dict[str, float]:
         """Do it once."""
-        return self._extractor.time_parts(sample)
+        return self._extractor.time_cost_items(sample)
 
 
 @dataclass

@@ -20,10 +20,10 @@ from premodel.clock import now_ms
 from premodel.errors import OptionError, RunError
 from premodel.records import Prediction
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.decision_tables import DecisionTables
 from premodel.runtime.selectors.base import Arrays, Features, Scores
 
 if TYPE_CHECKING:
+    from premodel.runtime.policies.decision_tables import DecisionTables
     from premodel.runtime.policies.latency_curve import LatencyCurves
 
 MAX_COST_WEIGHT = 1e100

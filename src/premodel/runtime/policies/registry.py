@@ -1,19 +1,33 @@
-"""Every policy a bundle may name: kind -> class. A new policy is one file of this package and one line here."""
+"""Every policy a bundle may name. A new one is one file of this package and one line here.
+
+A policy's module is loaded when it is first asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError, OptionError
 from premodel.runtime.policies.base import Policy
-from premodel.runtime.policies.select import Select
-from premodel.runtime.policies.single import Single
-from premodel.runtime.policies.stopping import Cascade, CascadeRouting
 
-POLICIES: dict[str, type[Policy]] = {policy.kind: policy for policy in (Single, Select, Cascade, CascadeRouting)}
+
+def _load(module: str, name: str) -> type[Policy]:
+    found: type[Policy] = getattr(import_module(module), name)
+    return found
+
+
+POLICIES: dict[str, Callable[[], type[Policy]]] = {
+    "single": partial(_load, "premodel.runtime.policies.single", "Single"),
+    "select": partial(_load, "premodel.runtime.policies.select", "Select"),
+    "cascade": partial(_load, "premodel.runtime.policies.stopping", "Cascade"),
+    "cascade-routing": partial(_load, "premodel.runtime.policies.stopping", "CascadeRouting"),
+}
+"""Kind -> what gives its class."""
 
 
 def register(policy: type[Policy]) -> None:
@@ -24,7 +38,7 @@ def register(policy: type[Policy]) -> None:
     OptionError
         Another policy is of that kind.
     """
-    if POLICIES.setdefault(policy.kind, policy) is not policy:
+    if POLICIES.setdefault(policy.kind, lambda: policy)() is not policy:
         raise OptionError("kind of policy must be a new one", given=policy.kind, allowed="a name of its own")
 
 
@@ -39,4 +53,4 @@ def policy_from_components(kind: object, settings: Mapping[str, Any], arrays: Ma
     if not isinstance(kind, str) or kind not in POLICIES:
         do = "use the premodel version that made the bundle"
         raise BundleError("unknown policy", given=kind, allowed=", ".join(POLICIES), do=do)
-    return POLICIES[kind].from_components(settings, arrays)
+    return POLICIES[kind]().from_components(settings, arrays)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError
 from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop, check_accuracy
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.decision_tables import DecisionTables
 from premodel.runtime.selectors.base import Arrays
+
+if TYPE_CHECKING:
+    from premodel.runtime.policies.decision_tables import DecisionTables
 
 
 class Single(Policy):
@@ -72,6 +74,8 @@ class Single(Policy):
 
     def decision_tables(self) -> DecisionTables | None:
         """Accuracy and latency of each candidate; None where latencies are by the input's length."""
+        from premodel.runtime.policies.decision_tables import DecisionTables  # here: only exports need it
+
         if self.costs.by_length is not None:
             return None
         arrays = {"latency_ms": np.asarray(self.costs.latency_ms), "accuracy": np.asarray(self.accuracy)}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,10 @@ from premodel.runtime.policies.base import (
     check_accuracy,
 )
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.decision_tables import DecisionTables
 from premodel.runtime.selectors.base import Arrays
+
+if TYPE_CHECKING:
+    from premodel.runtime.policies.decision_tables import DecisionTables
 
 MAX_CANDIDATES = 8
 """Sets of candidates are written out, 2 ** candidates of them."""
@@ -351,6 +353,8 @@ class StoppingPolicy(Policy):
 
     def decision_tables(self) -> DecisionTables | None:
         """What was learned, of the continuation values those that may be asked for; None with latencies by length."""
+        from premodel.runtime.policies.decision_tables import DecisionTables  # here: only exports need it
+
         if self.costs.by_length is not None:
             return None
         learned, rows = self.components, [rows for sets in self._continuation for rows in sets]

@@ -18,14 +18,19 @@ MAX_STEP = 0.5
 """Longest step of one weight."""
 HALVINGS = 8
 """Of a step that would make the truth less likely."""
-MIN_STEP = 2e-3
-"""A step below this is the last."""
+MIN_STEP = 0.01
+"""A step below this is the last: what is left after it is a small part of it."""
+PART = 4
+"""Of many samples, every fourth finds where to begin, and gives the curvature on all."""
+MIN_PART = 500
+"""Samples below which no part is taken."""
 MAX_WEIGHT = 4.0
 
 Floats = NDArray[np.float32]
+Weights = NDArray[np.float64]
 
 
-def fused(log_scores: Sequence[Floats], log_count: Floats, weights: NDArray[np.float64]) -> Floats:
+def fused(log_scores: Sequence[Floats], log_count: Floats, weights: Weights) -> Floats:
     """The fused distribution of many samples: float32 (n, K + 1), sum 1; the last column is all other labels together.
 
     Parameters
@@ -46,16 +51,8 @@ def fused(log_scores: Sequence[Floats], log_count: Floats, weights: NDArray[np.f
     return scores
 
 
-def fit_weights(
-    log_scores: Sequence[Floats],
-    log_count: Floats,
-    truth: NDArray[np.intp],
-    *,
-    ridge: float = RIDGE,
-    start: NDArray[np.float64] | None = None,
-    steps: int = STEPS,
-) -> NDArray[np.float64]:
-    """One weight per candidate: the most likely ones, drawn toward TOTAL / j by a ridge.
+class WeightFit:
+    """Fits the weights of any of some candidates on the same samples.
 
     Parameters
     ----------
@@ -65,76 +62,105 @@ def fit_weights(
         intp (n,), column of the truth; K where it has none.
     ridge:
         Half of it times the squared distance is the penalty, beside a sum over samples.
-    start:
-        Where to begin.
-    steps:
-        Newton steps at most.
 
-    Returns
-    -------
-    float64 (j,), in [0, MAX_WEIGHT]: a candidate's yes is never held against a label.
+    Notes
+    -----
+    Of many samples a part is fitted first. On all of them only the slope is computed from there on: the curvature of
+    the part, as far as there are more samples, is close enough for steps that are short, and an inexact curvature
+    changes how fast the most likely weights are found, not which they are.
 
     Source
     ------
     McFadden, "Conditional logit analysis of qualitative choice behavior", 1974, section III.
     """
-    j = len(log_scores)
-    toward = np.full(j, TOTAL / j)
-    weights = toward.copy() if start is None else start.copy()
-    known = np.flatnonzero(truth < log_scores[0].shape[1])
-    of_truth = np.array([own[known, truth[known]].sum(dtype=np.float64) for own in log_scores])
-    share, value = _shares(log_scores, log_count, truth, weights, ridge, toward)
-    for _ in range(steps):
-        mean, bend = _moments(log_scores, np.ascontiguousarray(share[:, :-1]))
-        slope = of_truth - mean.sum(axis=0) - ridge * (weights - toward)
-        bend += ridge * np.eye(j)
-        # A weight at 0 that would fall further stays there; the others move as if it were not.
-        free = (weights > 0) | (slope > 0)
-        step = np.zeros(j)
-        step[free] = np.linalg.solve(bend[np.ix_(free, free)], slope[free])
-        step *= min(1.0, MAX_STEP / max(float(np.abs(step).max()), 1e-12))
-        for _ in range(HALVINGS):
-            tried = np.clip(weights + step, 0.0, MAX_WEIGHT)
-            share, reached = _shares(log_scores, log_count, truth, tried, ridge, toward)
-            if reached >= value:
+
+    def __init__(
+        self, log_scores: Sequence[Floats], log_count: Floats, truth: NDArray[np.intp], *, ridge: float = RIDGE
+    ) -> None:
+        # Labels first: what is done for each sample is then done for many beside one another.
+        self._scores = [np.ascontiguousarray(own.T) for own in log_scores]
+        self._count = np.ascontiguousarray(log_count.T)
+        self._truth, self._samples = truth, np.arange(len(truth))
+        self._ridge = ridge
+        known = np.flatnonzero(truth < len(self._count) - 1)
+        self._of_truth = np.array([own[truth[known], known].sum(dtype=np.float64) for own in self._scores])
+        self._part: WeightFit | None = None
+        if len(truth) >= PART * MIN_PART:
+            some = slice(None, None, PART)
+            few = [own[some] for own in log_scores]
+            self._part = WeightFit(few, log_count[some], truth[some], ridge=ridge / PART)
+
+    def fit(self, members: Sequence[int], steps: int = STEPS) -> Weights:
+        """One weight per member: the most likely ones, drawn toward TOTAL / members by the ridge.
+
+        Parameters
+        ----------
+        members:
+            Which of the candidates.
+        steps:
+            Newton steps at most, on a part of many samples and then on all.
+
+        Returns
+        -------
+        float64 (j,), in [0, MAX_WEIGHT]: a candidate's yes is never held against a label.
+        """
+        toward = np.full(len(members), TOTAL / len(members))
+        return self._fit(list(members), toward, steps)[0]
+
+    def _fit(self, members: list[int], toward: Weights, steps: int) -> tuple[Weights, NDArray[np.float64]]:
+        """The weights, and the curvature of the log likelihood there or close by."""
+        weights, bend, curvature = toward, None, np.zeros((len(members), len(members)))
+        if self._part is not None:
+            weights, bend = self._part._fit(members, toward, steps)
+            bend = bend * PART
+        share, value = self._shares(members, weights, toward)
+        for _ in range(steps):
+            expected = np.array([float(np.vdot(share[:-1], self._scores[j])) for j in members])
+            slope = self._of_truth[members] - expected - self._ridge * (weights - toward)
+            curvature = self._curvature(share, members) if bend is None else bend
+            # A weight at 0 that would fall further stays there; the others move as if it were not.
+            free = (weights > 0) | (slope > 0)
+            step = np.zeros(len(members))
+            penalised = curvature + self._ridge * np.eye(len(members))
+            step[free] = np.linalg.solve(penalised[np.ix_(free, free)], slope[free])
+            step *= min(1.0, MAX_STEP / max(float(np.abs(step).max()), 1e-12))
+            for _ in range(HALVINGS):
+                tried = np.clip(weights + step, 0.0, MAX_WEIGHT)
+                share, reached = self._shares(members, tried, toward)
+                if reached >= value:
+                    break
+                step /= 2
+            if reached < value:
                 break
-            step /= 2
-        moved = float(np.abs(tried - weights).max())
-        if reached < value:
-            break
-        weights, value = tried, reached
-        if moved < MIN_STEP:
-            break
-    return weights
+            moved = float(np.abs(tried - weights).max())
+            weights, value = tried, reached
+            if moved < MIN_STEP:
+                break
+        return weights, curvature
+
+    def _shares(self, members: list[int], weights: Weights, toward: Weights) -> tuple[Floats, float]:
+        """The fused distributions, (K + 1, n), and the penalised log likelihood of the truth."""
+        share = self._count.copy()
+        for j, weight in zip(members, weights.tolist(), strict=True):
+            share[:-1] += self._scores[j] * np.float32(weight)
+        share -= share.max(axis=0)
+        np.exp(share, out=share)
+        share /= share.sum(axis=0)
+        likely = np.maximum(share[self._truth, self._samples], 1e-30, dtype=np.float64)
+        return share, float(np.log(likely).sum()) - self._ridge / 2 * float(((weights - toward) ** 2).sum())
+
+    def _curvature(self, share: Floats, members: list[int]) -> NDArray[np.float64]:
+        """Covariance of the log scores under the fused distributions, summed over samples: (j, j)."""
+        j = len(members)
+        products, mean = np.empty((j, j)), np.empty((j, len(self._truth)))
+        for a in range(j):
+            weighted = share[:-1] * self._scores[members[a]]
+            mean[a] = weighted.sum(axis=0)
+            for b in range(a, j):
+                products[a, b] = products[b, a] = np.vdot(weighted, self._scores[members[b]])
+        return np.asarray(products - product(mean, mean.T))
 
 
-def _shares(
-    log_scores: Sequence[Floats],
-    log_count: Floats,
-    truth: NDArray[np.intp],
-    weights: NDArray[np.float64],
-    ridge: float,
-    toward: NDArray[np.float64],
-) -> tuple[Floats, float]:
-    """The fused distributions, and the penalised log likelihood of the truth."""
-    share = fused(log_scores, log_count, weights)
-    likely = np.log(np.maximum(share[np.arange(len(truth)), truth], 1e-30, dtype=np.float64)).sum()
-    return share, float(likely) - ridge / 2 * float(((weights - toward) ** 2).sum())
-
-
-def _moments(log_scores: Sequence[Floats], share: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected log scores of each sample, (n, j), and its covariance summed over samples, (j, j)."""
-    j = len(log_scores)
-    products = np.empty((j, j))
-    mean, ones = np.empty((len(share), j)), np.ones(share.shape[1], np.float32)
-    for a in range(j):
-        weighted = share * log_scores[a]
-        mean[:, a] = product(weighted, ones)
-        for b in range(a, j):
-            products[a, b] = products[b, a] = np.vdot(weighted, log_scores[b])
-    return mean, products - product(mean.T, mean)
-
-
-def fit_set(table: LogScoreTable, members: list[int], steps: int = STEPS) -> NDArray[np.float64]:
-    """Weights of some of the table's candidates."""
-    return fit_weights([table.log_scores[j] for j in members], table.log_count, table.truth, steps=steps)
+def weight_fit(table: LogScoreTable) -> WeightFit:
+    """What fits the weights of any of a table's candidates."""
+    return WeightFit(list(table.log_scores), table.log_count, table.truth)

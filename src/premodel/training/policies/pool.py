@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from premodel.runtime.policies.stopping import SCALE
 from premodel.training.calibration import Calibration, fit_calibration, logit
 from premodel.training.log_scores import LogScoreTable
-from premodel.training.policies.fusion import fit_weights, fused
+from premodel.training.policies.fusion import WeightFit, fused, weight_fit
 from premodel.training.policies.stopping import allowed_after, backward_induction, members_of, top_columns
 
 MIN_POOL_SIZE = 2
@@ -68,7 +68,8 @@ class PoolSearch:
 
     def __init__(self, table: LogScoreTable) -> None:
         self.table = table
-        self._teacher, self._calibration = _teacher_of(table)
+        self._fit = weight_fit(table)
+        self._teacher, self._calibration = _teacher_of(table, self._fit)
         self._sets: dict[tuple[int, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def choose(
@@ -129,8 +130,7 @@ class PoolSearch:
         if own not in self._sets:
             table = self.table
             log_scores = [table.log_scores[j] for j in own]
-            weights = fit_weights(log_scores, table.log_count, table.truth, steps=NEWTON)
-            shares = fused(log_scores, table.log_count, weights)
+            shares = fused(log_scores, table.log_count, self._fit.fit(own, NEWTON))
             shares[:, -1] = 0
             answer = table.own[:, own[0]] if len(own) == 1 else top_columns(shares, table.top_n)
             top_probability = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
@@ -163,10 +163,9 @@ def search_rows(n: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, n - 1, min(n, SEARCH_ROWS)).astype(np.intp))
 
 
-def _teacher_of(table: LogScoreTable) -> tuple[NDArray[np.float32], Calibration]:
+def _teacher_of(table: LogScoreTable, fit: WeightFit) -> tuple[NDArray[np.float32], Calibration]:
     """The fused distribution of all candidates, and the calibration of what it states."""
-    weights = fit_weights(list(table.log_scores), table.log_count, table.truth)
-    teacher = fused(list(table.log_scores), table.log_count, weights)
+    teacher = fused(list(table.log_scores), table.log_count, fit.fit(range(len(table.names))))
     teacher[:, -1] = 0
     answers = [table.own[:, j] for j in range(len(table.names))] + [top_columns(teacher, table.top_n)]
     right = [*table.correct.T, ((answers[-1] == table.truth[:, None]) & (answers[-1] < teacher.shape[1] - 1)).any(1)]

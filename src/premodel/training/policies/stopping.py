@@ -16,7 +16,7 @@ from premodel.runtime.policies.stopping import NOT_ALLOWED, SCALE, StoppingCompo
 from premodel.training.calibration import Calibration, fit_calibration, logit
 from premodel.training.folds import Fold
 from premodel.training.log_scores import LogScoreTable
-from premodel.training.policies.fusion import fit_set, fused
+from premodel.training.policies.fusion import fused, weight_fit
 from premodel.training.product import product
 
 RIDGE = 1e-4
@@ -65,10 +65,10 @@ class States:
 def fit_all_weights(table: LogScoreTable) -> Floats:
     """float64 (2 ** p, p): fusion weights of every set."""
     count = len(table.names)
-    weights = np.zeros((2**count, count))
+    weights, fit = np.zeros((2**count, count)), weight_fit(table)
     for number, members in enumerate(members_of(count)):
         if members:
-            weights[number, list(members)] = fit_set(table, list(members))
+            weights[number, list(members)] = fit.fit(members)
     return weights
 
 
@@ -256,7 +256,8 @@ def backward_induction(
         if not following:
             continue
         own = basis[number]
-        project = np.linalg.solve(product(own.T, own).astype(np.float64) + penalty, own.T.astype(np.float64))
+        inverse = np.linalg.inv(product(own.T, own).astype(np.float64) + penalty)
+        project = product(inverse, own.T)
         best = np.zeros((n, points), np.float32)
         for j in following:
             then = values[number | 1 << j]
@@ -269,8 +270,8 @@ def backward_induction(
             if saved is not None:
                 gain, then = gain + saved[:, :, j], then + saved[:, :, j]
             better = gain > best
-            best[better] = gain[better]
-            stay[better] = then[better]
+            np.copyto(best, gain, where=better)
+            np.copyto(stay, then, where=better)
     start = np.full((points, count), -np.inf, np.float32)
     for j in range(count):
         first = values[1 << j]

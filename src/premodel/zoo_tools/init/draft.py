@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from premodel.fields import NAME
+from premodel.fields import is_name
 from premodel.zoo.candidate import toml_table
-from premodel.zoo.manifest import lies_beneath
+from premodel.zoo.model_fields import lies_beneath
 from premodel.zoo_tools.init.conventions import Convention, stated
 from premodel.zoo_tools.init.inspect import Inspected
 from premodel.zoo_tools.init.labels import LabelMapping
@@ -110,7 +110,7 @@ def safe_name(text: str, taken: Sequence[str] = ()) -> str:
     name = re.sub(r"[^A-Za-z0-9._+-]+", "_", text).lstrip("._+-") or "model"
     number = 2
     unique = name
-    while unique in taken or not NAME.fullmatch(unique):
+    while unique in taken or not is_name(unique):
         unique = f"{name}-{number}"
         number += 1
     return unique

@@ -1,7 +1,7 @@
-"""What a subset of features costs: the sum of the parts it needs, each part measured once and paid once.
+"""What a subset of features costs: the sum of the parts it needs, each cost item measured once and paid once.
 
 A part is the check of the image, an intermediate, a family, or the assembly of the vector. Because every part is
-computed at most once per image and apart from the others, the cost of any subset is the sum over its parts; a
+computed at most once per image and apart from the others, the cost of any subset is the sum over its cost items; a
 subset is priced without being run.
 """
 
@@ -34,8 +34,8 @@ def intermediates_of(families: Sequence[type[FeatureFamily]]) -> tuple[str, ...]
     return tuple(name for name in order if name in wanted)
 
 
-def parts_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Name the parts that a subset of features needs, in the order in which they are computed.
+def cost_items_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Name the cost items that a subset of features needs, in the order in which they are computed.
 
     Raises
     ------
@@ -46,27 +46,27 @@ def parts_of(names: Sequence[str]) -> tuple[str, ...]:
     return (CHECK, *intermediates_of(families), *(family.name for family in families), ASSEMBLY)
 
 
-def cost_ms(names: Sequence[str], part_ms: Mapping[str, float]) -> float:
-    """Price a subset of features from the measured parts.
+def cost_ms(names: Sequence[str], item_ms: Mapping[str, float]) -> float:
+    """Price a subset of features from the measured cost items.
 
     Parameters
     ----------
     names:
         The features.
-    part_ms:
-        Milliseconds of each part, as `Extractor.time_parts` gives them, or their means over many images.
+    item_ms:
+        Milliseconds of each cost item, as `Extractor.time_cost_items` gives them, or their means over many images.
 
     Raises
     ------
     OptionError
-        A feature is unknown or named twice, or the cost of a part that it needs was not measured.
+        A feature is unknown or named twice, or a cost item that it needs was not measured.
     """
-    parts = parts_of(names)
-    missing = [part for part in parts if part not in part_ms]
+    items = cost_items_of(names)
+    missing = [item for item in items if item not in item_ms]
     if missing:
         raise OptionError(
-            "the cost of a part of the features was not measured",
+            "a cost item of the features was not measured",
             given=", ".join(missing),
             do="profile the features again",
         )
-    return sum(part_ms[part] for part in parts)
+    return sum(item_ms[item] for item in items)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.clock import now_ms
-from premodel.domains.image.features.costs import ASSEMBLY, CHECK, intermediates_of, parts_of
+from premodel.domains.image.features.costs import ASSEMBLY, CHECK, cost_items_of, intermediates_of
 from premodel.domains.image.features.intermediates import Intermediates, Pixels
 from premodel.domains.image.features.registry import FAMILIES, FEATURE_NAMES, families_of
 from premodel.errors import OptionError
@@ -84,11 +84,11 @@ class Extractor:
             values.extend(family.compute(shared))
         return self._assemble(values)
 
-    def parts(self) -> tuple[str, ...]:
+    def cost_items(self) -> tuple[str, ...]:
         """Name the parts that are paid for, in the order in which they are computed (see `costs`)."""
-        return parts_of(self.names)
+        return cost_items_of(self.names)
 
-    def time_parts(self, image: Pixels) -> dict[str, float]:
+    def time_cost_items(self, image: Pixels) -> dict[str, float]:
         """Measure the milliseconds of each part on one image; the names are those of `parts`.
 
         One measurement of one image, without warm-up: average over many images.

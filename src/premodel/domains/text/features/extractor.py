@@ -49,7 +49,7 @@ class Extractor:
         computed = [feature.name for family in chosen for feature in family.features]
         self._order = [computed.index(name) for name in self.names]
 
-    def parts(self) -> tuple[str, ...]:
+    def cost_items(self) -> tuple[str, ...]:
         """Names of the cost items."""
         return (*self._shared, *(family.name for family in self._families), ASSEMBLY)
 
@@ -61,7 +61,7 @@ class Extractor:
             values += family.compute(parts)
         return self._assemble(values)
 
-    def time_parts(self, sample: str) -> dict[str, float]:
+    def time_cost_items(self, sample: str) -> dict[str, float]:
         """Milliseconds of each cost item on one text, measured once, without warm-up."""
         spent: dict[str, float] = {}
         values: list[float] = []
