@@ -16,13 +16,13 @@ from premodel.domains.base import IMAGE_TASK
 from premodel.errors import PremodelError, RunError, SampleError
 from premodel.profiling.datasets.base import Dataset
 from premodel.runtime.candidate import NetworkPool, OpenedCandidate
-from premodel.runtime.prediction import rank_of
+from premodel.runtime.prediction import BINARY_LABELS, rank_of
 from premodel.stats import wilson
 from premodel.store.runs import unrepeatable_note
 from premodel.zoo.candidate import Candidate
 from premodel.zoo.manifest import Zoo
 from premodel.zoo_tools.init.notes import read_notes
-from premodel.zoo_tools.label_fit import other_labels
+from premodel.zoo_tools.label_fit import backward_words, is_backward, other_labels
 
 DEFAULT_LIMIT = 200
 MIN_ONE_ANSWER = 10
@@ -158,13 +158,15 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
     failures: list[str] = []
     ran: list[int] = []
     answers: list[int] = []
+    lowest: list[int] = []
     truths: list[int] = []
     repeats: list[tuple[Tensor, int]] = []
     domain = opened.candidate.domain
     for one, label in zip(samples.inputs, samples.labels, strict=True):
         try:
             tensor = opened.prepare(one, domain.shared(one))
-            distribution = opened.distribution(tensor)
+            raw = opened.network.backend.predict(tensor)
+            distribution = opened.read(raw)
         except UnknownAnswerError:  # counts as wrong, and is among the notes
             ran.append(label)
             continue
@@ -177,6 +179,7 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
         check.top5 += rank < 5
         answer = int(distribution.argmax())
         answers.append(answer)
+        lowest.append(_lowest(opened, raw))
         truths.append(label)
         if len(repeats) < REPEATS:
             repeats.append((tensor, answer))
@@ -189,11 +192,18 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
         check.warnings.append(unrepeatable_note(opened.candidate.name, differ, len(repeats)))
     if answers:  # of those that are labels
         answered, truth = np.array(answers, np.int32), np.array(truths, np.int32)
-        check.warnings.extend(_label_warning(opened.candidate, answered, truth, names))
+        check.warnings.extend(_label_warning(opened.candidate, answered, truth, names, np.array(lowest, np.int32)))
     if len(set(answers)) == 1 and len(ran) >= MIN_ONE_ANSWER and len(set(ran)) > 1:
         name = f": {names[answers[0]]!r}" if answers[0] < len(names) else ""
         text = f"answers only one label, number {answers[0]}, on all {len(ran)} {domain.plural}{name}"
         check.warnings.append(text)
+
+
+def _lowest(opened: OpenedCandidate, raw: Tensor) -> int:
+    """The label of the lowest of a network's numbers; -1 where it gives none, or one for two labels."""
+    if raw.dtype == object or raw.size <= BINARY_LABELS:
+        return -1
+    return int(raw.reshape(-1).argmin()) - opened.candidate.model.label_offset
 
 
 def _again(opened: OpenedCandidate, tensor: Tensor) -> int | None:
@@ -205,7 +215,11 @@ def _again(opened: OpenedCandidate, tensor: Tensor) -> int | None:
 
 
 def _label_warning(
-    candidate: Candidate, answers: NDArray[np.int32], truth: NDArray[np.int32], names: Sequence[str]
+    candidate: Candidate,
+    answers: NDArray[np.int32],
+    truth: NDArray[np.int32],
+    names: Sequence[str],
+    lowest: NDArray[np.int32],
 ) -> Iterator[str]:
     """A warning if the answers go with the truth under other labels, or no better than chance.
 
@@ -217,6 +231,10 @@ def _label_warning(
     text = f"accuracy {100 * right / n:.1f} % on {n} {plural}" + (
         "" if above else f" is not above chance ({100 * chance:.1f} %)"
     )
+    hits = int((lowest == truth).sum())
+    if is_backward(hits, n, max(chance, wilson(right, n)[1])):
+        yield f"{text}; {backward_words(hits, n)}"
+        return
     fit = other_labels(answers, truth, names, _own_names(candidate))
     # An answer one below the truth means that one output too many was dropped, and the other way round.
     offset = candidate.model.label_offset - (fit.shift if fit is not None else 0)

@@ -18,6 +18,10 @@ SWAP_P = 0.001
 """Of that by which classes are answered under the names of others."""
 MIN_OF_CLASS = 4
 """Samples of a class from which its commonest answer counts."""
+BACKWARD_P = 1e-6
+"""Of the exact binomial test by which the lowest output is the label."""
+MIN_BACKWARD_Z = 6.0
+"""Of very many samples, standard errors above chance."""
 MAX_EXACT = 1000
 NAMED = 3
 """Classes that a sentence names."""
@@ -127,6 +131,35 @@ def shifted(answers: Labels, truth: Labels) -> Fit | None:
     if sign_test(hits[best], answers == truth) >= ORDER_P / len(hits):
         return None
     return Fit(f"every answer {best:+d}", int(hits[best].sum()), best)
+
+
+def is_backward(hits: int, samples: int, chance: float, tried: int = 1) -> bool:
+    """Is the lowest output the true label far more often than by chance: do the answers run backward.
+
+    Parameters
+    ----------
+    hits:
+        Samples whose lowest output is that of the true label.
+    chance:
+        The share that guessing would reach.
+    tried:
+        Ways in which it was looked at, of which this is one.
+    """
+    if samples == 0 or hits * 2 <= samples or hits <= chance * samples:
+        return False
+    spread = sqrt(chance * (1 - chance) / samples)
+    if samples > MAX_EXACT:
+        return spread > 0 and (hits / samples - chance) / spread > MIN_BACKWARD_Z
+    tail = sum(comb(samples, k) * chance**k * (1 - chance) ** (samples - k) for k in range(hits, samples + 1))
+    return tail * tried < BACKWARD_P
+
+
+def backward_words(hits: int, samples: int) -> str:
+    """What such answers mean, and what to do."""
+    return (
+        f"the answers run backward: the lowest output is the right label on {hits} of {samples} (distances, or logits "
+        "with the wrong sign); negate the output in the model file (ONNX: a Neg node behind it)"
+    )
 
 
 def sign_test(better: NDArray[np.bool_], worse: NDArray[np.bool_]) -> float:

@@ -45,6 +45,12 @@ FURTHER_VALUES: dict[str, MeanAndStd] = {
     "-2..2": ((0.5,), (0.25,)),
 }
 """Tried where the usual ones leave a doubt; all of them inverted as well."""
+GREY_PICTURE_VALUES: dict[str, MeanAndStd] = {
+    "MNIST mean and std": ((0.1307,), (0.3081,)),
+    "Fashion-MNIST mean and std": ((0.2860,), (0.3530,)),
+    "ImageNet mean and std, averaged over channels": ((0.449,), (0.226,)),
+}
+"""For networks that take colour where all pictures are grey: what grey networks take, the same for every channel."""
 INVERTED = ", inverted"
 
 AS_PIXELS = "pixels as they are"
@@ -142,7 +148,7 @@ def mean_and_std(values: str, channels: str) -> MeanAndStd:
     """Those that a name stands for, for RGB or for grey."""
     name = values.removesuffix(INVERTED)
     table = GREY_VALUES if channels == "GRAY" else VALUES
-    mean, std = table.get(name) or FURTHER_VALUES.get(name, (None, None))
+    mean, std = table.get(name) or FURTHER_VALUES.get(name) or GREY_PICTURE_VALUES.get(name, (None, None))
     if name == values:
         return mean, std
     # 1 - x in place of x: (1 - x - mean) / std = (x - (1 - mean)) / -std.
@@ -195,13 +201,21 @@ def _alike(one: Numbers, other: Numbers) -> bool:
     return np.allclose(np.broadcast_to(one, 3), np.broadcast_to(other, 3), rtol=0.005, atol=1e-6)
 
 
-def colours(inspected: Inspected) -> Iterator[Convention]:
-    """Every way to make a pixel's values, with the usual crop; the most usual first, each once."""
+def colours(inspected: Inspected, *, grey: bool = False) -> Iterator[Convention]:
+    """Every way to make a pixel's values, with the usual crop; the most usual first, each once.
+
+    Parameters
+    ----------
+    grey:
+        The pictures have no colour: values of grey networks and inverted ones are among them, and channels in another
+        order only where their values differ.
+    """
     seen: list[tuple[str, int, Any]] = []
-    for convention in _colours(inspected):
+    for convention in _colours(inspected, grey):
         table = _table(convention, inspected)
         for channels, layout, other in seen:
-            if (channels, layout) == (convention.channels, convention.layout) and _same(table, other, inspected):
+            alike = layout == convention.layout and (grey or channels == convention.channels)
+            if alike and _same(table, other, inspected):
                 break
         else:
             seen.append((convention.channels, convention.layout, table))
@@ -221,10 +235,17 @@ def further_colours(inspected: Inspected, taken: Convention) -> Iterator[Convent
             yield replace(taken, values=name + INVERTED, fitted=None)
 
 
-def crops(colour: Convention, inspected: Inspected | None = None) -> Iterator[Convention]:
-    """Every part of the image, for the colour of one convention, each once; what the exporter states comes first."""
+def crops(colour: Convention, inspected: Inspected | None = None, *, whole_first: bool = False) -> Iterator[Convention]:
+    """Every part of the image, for the colour of one convention, each once; what the exporter states comes first.
+
+    Parameters
+    ----------
+    whole_first:
+        All of the image comes before the usual central crop: where images have the size of the input.
+    """
     said = None if inspected is None else stated(inspected)
     parts: list[tuple[str, float, int | None]] = [] if said is None else [said.crop]
+    parts += [("center-crop", 1.0, None)] if whole_first else []
     parts += [("center-crop", fraction, None) for fraction in CROPS]
     parts.append(("squash", 1.0, None))
     if inspected is not None and len(set(inspected.shapes[colour.layout].size)) > 1:
@@ -240,14 +261,21 @@ def interpolations(convention: Convention) -> Iterator[Convention]:
         yield replace(convention, interpolation=name)
 
 
-def _colours(inspected: Inspected) -> Iterator[Convention]:
+def scale_of(convention: Convention, inspected: Inspected) -> float:
+    """The range of the input's values from black to white, the mean over channels; 0 for pixels as they are."""
+    table = _table(convention, inspected)
+    return 0.0 if table is None else float(np.mean(table.max(axis=1) - table.min(axis=1)))
+
+
+def _colours(inspected: Inspected, grey: bool) -> Iterator[Convention]:
     first = usual(inspected)
     yield first
     if first.fitted is not None and first.channels != "GRAY":
         yield replace(first, channels="BGR" if first.channels == "RGB" else "RGB")
     for layout, shape in enumerate(inspected.shapes):
         table = VALUES if shape.depth == 3 else GREY_VALUES
-        names = list(table) + ([name + INVERTED for name in table] if shape.depth == 1 else [])
+        names = [*table, *(GREY_PICTURE_VALUES if grey and shape.depth == 3 else [])]
+        names += [name + INVERTED for name in names] if shape.depth == 1 or grey else []
         if inspected.is_integer:
             names = [AS_PIXELS, *(names if inspected.backend.input.scale else [])]
         for channels in ("RGB", "BGR") if shape.depth == 3 else ("GRAY",):

@@ -13,9 +13,9 @@ from premodel.fields import is_name
 from premodel.zoo.candidate import toml_table
 from premodel.zoo.model_fields import lies_beneath
 from premodel.zoo_tools.init.conventions import Convention, stated
+from premodel.zoo_tools.init.found import Decision, Found
 from premodel.zoo_tools.init.inspect import Inspected
 from premodel.zoo_tools.init.labels import LabelMapping
-from premodel.zoo_tools.init.search import Decision, Found
 from premodel.zoo_tools.init.trial import Rival
 
 UNKNOWN_LICENCE = "unknown"
@@ -100,6 +100,7 @@ class Draft:
                 "runs": found.runs,
                 "decisions": [decision.to_json() for decision in found.decisions],
                 "outputs_and_labels": found.labels and found.labels.to_json(),
+                "guessed": list(found.guessed),
                 "warnings": list(found.warnings),
             }
         return data
@@ -163,6 +164,7 @@ def findings(draft: Draft) -> list[str]:
         lines.append(f"{_source(inspected)} states {said.describe('colour')}: tried, and not what fits best")
     for decision in (*found.decisions, *([found.labels] if found.labels is not None else [])):
         lines.extend(_decision_lines(decision, found))
+    lines.extend(found.guessed)
     lines.extend(f"warning: {text}" for text in found.warnings)
     return lines
 
@@ -217,7 +219,7 @@ def _decision_lines(decision: Decision, found: Found) -> list[str]:
     """The verdict on one aspect, then the choices that it could not rule out."""
     name, images = f"{ASPECT_NAMES[decision.aspect]}: {decision.chosen}", found.images
     if not decision.others:
-        return [name]
+        return [name if decision.clear else f"{name}, not clear: not compared with others"]
     rivals = decision.rivals
     if decision.clear:
         behind = [other for other in decision.others if other not in rivals]

@@ -18,6 +18,8 @@ KEPT_BYTES = 512_000_000
 
 KEPT_CROPS_BYTES = 256_000_000
 """Resized crops kept for the networks to come."""
+MAX_TINT = 4
+"""Difference of two channels up to which a pixel is grey: what storing as JPEG may leave."""
 
 
 def made_up_image() -> Image:
@@ -28,6 +30,11 @@ def made_up_image() -> Image:
     return Image(np.ascontiguousarray(np.clip(smooth + noise, 0, 255).astype(np.uint8)))
 
 
+def _is_grey(image: Image) -> bool:
+    red, green, blue = (image.rgb[:, :, channel].astype(np.int16) for channel in range(3))
+    return bool(max(np.abs(red - green).max(), np.abs(green - blue).max()) <= MAX_TINT)
+
+
 class TrialImages:
     """Up to `limit` readable images of a data set, drawn and ordered at random with a fixed seed.
 
@@ -35,6 +42,8 @@ class TrialImages:
     ----------
     labels:
         int32 (n,), the truth.
+    grey:
+        No image has a colour.
     unreadable:
         What could not be read, and why.
     """
@@ -53,8 +62,10 @@ class TrialImages:
         self._crop_bytes: dict[int, int] = {}
         self._kept: dict[int, Image] = {}
         self.unreadable: list[str] = []
-        rows = []
+        rows: list[int] = []
         kept = 0
+        self.grey = True
+        self._sizes: dict[int, tuple[int, int]] = {}
         for payload in dataset.read(dataset.draw(limit, seed)):
             try:
                 if payload.data is None:
@@ -64,6 +75,8 @@ class TrialImages:
                 self.unreadable.append(f"{dataset.names[payload.row]}: {error}")
                 continue
             rows.append(payload.row)
+            self.grey = self.grey and _is_grey(image)
+            self._sizes[payload.row] = image.rgb.shape[0], image.rgb.shape[1]
             kept += image.rgb.nbytes
             if kept <= kept_bytes:
                 self._kept[payload.row] = image
@@ -76,6 +89,10 @@ class TrialImages:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def are_of(self, size: tuple[int, int]) -> bool:
+        """Do most images have this (height, width)."""
+        return 2 * sum(one == size for one in self._sizes.values()) > len(self._sizes)
 
     def name(self, label: int) -> str:
         """The name of a label, or its number."""

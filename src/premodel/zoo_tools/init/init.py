@@ -16,6 +16,7 @@ from premodel.runtime.candidate import check_against_manifest
 from premodel.zoo.manifest import read_zoo
 from premodel.zoo_tools.init.conventions import Convention, usual
 from premodel.zoo_tools.init.draft import UNKNOWN_LICENCE, Draft, manifest_text, safe_name
+from premodel.zoo_tools.init.found import Found
 from premodel.zoo_tools.init.images import TrialImages, made_up_image
 from premodel.zoo_tools.init.inspect import Inspected, activation_of, inspect_model, label_offset, numbers_given
 from premodel.zoo_tools.init.labels import (
@@ -30,7 +31,7 @@ from premodel.zoo_tools.init.labels import (
     with_placeholder,
 )
 from premodel.zoo_tools.init.notes import read_notes
-from premodel.zoo_tools.init.search import Found, find_preprocessing
+from premodel.zoo_tools.init.search import find_preprocessing
 from premodel.zoo_tools.init.trial import Trial
 
 DEFAULT_LIMIT = 300

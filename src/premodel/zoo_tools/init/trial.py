@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import comb, sqrt
 from typing import Any
@@ -16,7 +16,7 @@ from premodel.errors import RunError
 from premodel.profiling.progress import Progress, Silent
 from premodel.runtime.prediction import BINARY_LABELS, to_distribution
 from premodel.stats import paired_bootstrap
-from premodel.zoo_tools.init.conventions import Convention
+from premodel.zoo_tools.init.conventions import Convention, colours, crops, stated
 from premodel.zoo_tools.init.images import TrialImages
 from premodel.zoo_tools.init.inspect import Inspected
 from premodel.zoo_tools.init.labels import GIVEN, NO_LABEL, SHIFT, LabelMapping
@@ -90,11 +90,14 @@ class _Score:
         float32 (n, mappings): probability of the true label under each mapping.
     confidence:
         float32 (n,): the highest probability.
+    lowest:
+        int32 (n,): the output of the lowest number, FAILED or NOT_RUN.
     """
 
     top: NDArray[np.int32]
     truth: NDArray[np.float32]
     confidence: NDArray[np.float32]
+    lowest: NDArray[np.int32]
 
     def ran(self) -> NDArray[np.bool_]:
         return self.top[:, 0] > NOT_RUN
@@ -152,13 +155,14 @@ class Trial:
                     np.full((n, self._kept), NOT_RUN, np.int32),
                     np.zeros((n, len(self.mappings)), np.float32),
                     np.zeros(n, np.float32),
+                    np.full(n, NOT_RUN, np.int32),
                 )
         todo = [i for i in range(count) if any(not self._scores[one].ran()[i] for one in conventions)]
         self.progress.begin(what, len(todo), "images")
         specs = {convention: convention.spec(self.inspected) for convention in conventions}
         for index, image in self.images.read(todo):
             pyramid = self.images.pyramid(index, image)
-            seen: dict[Any, tuple[NDArray[np.int32], NDArray[np.float32], float]] = {}
+            seen: dict[Any, tuple[NDArray[np.int32], NDArray[np.float32], float, int]] = {}
             for convention, spec in specs.items():
                 score = self._scores[convention]
                 if score.top[index, 0] > NOT_RUN:
@@ -168,25 +172,25 @@ class Trial:
                 if key not in seen:
                     tensor = preprocess(image, spec, pyramid=pyramid, quantisation=self.inspected.backend.input)
                     seen[key] = self._answer(tensor, int(self.images.labels[index]))
-                score.top[index], score.truth[index], score.confidence[index] = seen[key]
+                score.top[index], score.truth[index], score.confidence[index], score.lowest[index] = seen[key]
             self.progress.advance()
         self.progress.end()
 
-    def _answer(self, tensor: NDArray[Any], label: int) -> tuple[NDArray[np.int32], NDArray[np.float32], float]:
+    def _answer(self, tensor: NDArray[Any], label: int) -> tuple[NDArray[np.int32], NDArray[np.float32], float, int]:
         self.runs += 1
         try:
             raw = self.inspected.backend.predict(tensor)
             distribution = to_distribution(raw, self.inspected.backend.output, self.activation, 0, self.n_outputs)
         except RunError as error:
             self.failures[str(error)] = self.failures.get(str(error), 0) + 1
-            return np.full(self._kept, FAILED, np.int32), np.zeros(len(self.mappings), np.float32), 0.0
+            return np.full(self._kept, FAILED, np.int32), np.zeros(len(self.mappings), np.float32), 0.0, FAILED
         if self._kept < self.n_outputs:
             top = np.argpartition(-distribution, self._kept - 1)[: self._kept]
         else:
             top = np.arange(self.n_outputs)
         top = top[np.lexsort((top, -distribution[top]))]
         truth = np.append(distribution, np.float32(0))[self._columns[:, label]]
-        return top.astype(np.int32), truth, float(distribution[top[0]])
+        return top.astype(np.int32), truth, float(distribution[top[0]]), int(raw.reshape(-1).argmin())
 
     def answers(self, convention: Convention, mapping: int | None = None) -> NDArray[np.int32]:
         """int32 (n,): the label answered; FAILED where it failed, NOT_RUN where it was not run."""
@@ -204,6 +208,12 @@ class Trial:
         """float64 (n,): 1 where it was right; meaningless where it was not run."""
         hits: NDArray[np.bool_] = self.answers(convention, mapping) == self.images.labels
         return hits.astype(np.float64)
+
+    def lowest_right(self, convention: Convention) -> float:
+        """Share of its images whose label is that of the output with the lowest number."""
+        lowest, ran = self._scores[convention].lowest, self.ran(convention)
+        known = np.where(lowest < 0, lowest, self._labels[0][np.maximum(lowest, 0)])
+        return float((known == self.images.labels)[ran].mean())
 
     def ran(self, convention: Convention) -> NDArray[np.bool_]:
         """Bool (n,): the images it was run on."""
@@ -247,6 +257,14 @@ class Trial:
             [self._scores[pair[side]].truth[both, self.mapping].astype(np.float64) for pair in pairs] for side in (0, 1)
         )
         difference = np.mean(ours, axis=0) - np.mean(theirs, axis=0)
+        spread = float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
+        return 0.0 if spread == 0 else float(difference.mean()) * sqrt(len(difference)) / spread
+
+    def likelihood_t(self, one: Convention, other: Convention) -> float:
+        """Student's t of the paired differences of the log probability of the truth, on the images that both ran on."""
+        both = self.ran(one) & self.ran(other)
+        n = len(both)
+        difference = (self._log_truth(one, n, self.mapping) - self._log_truth(other, n, self.mapping))[both]
         spread = float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
         return 0.0 if spread == 0 else float(difference.mean()) * sqrt(len(difference)) / spread
 
@@ -305,6 +323,27 @@ class Trial:
     def _same_truth(self, rows: NDArray[np.bool_], one: Convention, other: Convention) -> bool:
         mine, theirs = self._scores[one], self._scores[other]
         return np.array_equal(mine.truth[rows], theirs.truth[rows])
+
+    def usual_colours(self) -> list[Convention]:
+        """Every way to make a pixel's values for these images, with the usual part of them."""
+        found = list(colours(self.inspected, grey=self.images.grey))
+        if stated(self.inspected) is None and self.whole_first:
+            found = [replace(one, crop_fraction=1.0) for one in found]
+        return found
+
+    def every_crop(self, colour: Convention) -> list[Convention]:
+        """Every part of these images, for the colour of one convention."""
+        return list(crops(colour, self.inspected, whole_first=self.whole_first))
+
+    @property
+    def whole_first(self) -> bool:
+        """The images have the size of the input: all of each is the most usual part."""
+        return self.images.are_of(self.inspected.size)
+
+    @property
+    def only_one_colour(self) -> bool:
+        """There is one way to make a pixel's values."""
+        return len(self.usual_colours()) == 1
 
     @property
     def pace(self) -> float:
