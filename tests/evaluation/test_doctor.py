@@ -192,7 +192,9 @@ def reached(speedup: float, *, gain: float = 0.0, mix: float = 1.0) -> Reached:
 def test_what_no_option_trains_is_shown_and_not_advised(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = make_tables(drawn(100, [0.5, 0.9]))
     routing, plain = "cascade-routing", Reachable(PLAIN, reached(1.5), None)
-    monkeypatch.setattr(doctor, "reachable", lambda *_, **__: [Reachable(routing, reached(1.2), reached(1)), plain])
+    monkeypatch.setattr(
+        doctor, "reachable", lambda *_, **__: [Reachable(routing, reached(1.2), reached(1), packaged=True), plain]
+    )
     both = diagnose(tables)
     assert both.policy == routing
     assert f"The baseline {PLAIN} is faster: 1.50x faster" in both.advice
@@ -204,7 +206,9 @@ def test_what_no_option_trains_is_shown_and_not_advised(monkeypatch: pytest.Monk
     assert "The nearest is cascade-routing" in only_plain.advice
     assert f"The baseline {PLAIN} is faster: 1.50x faster" in only_plain.advice
     slower = Reachable(PLAIN, reached(1.1), None)
-    monkeypatch.setattr(doctor, "reachable", lambda *_, **__: [Reachable(routing, reached(1.2), None), slower])
+    monkeypatch.setattr(
+        doctor, "reachable", lambda *_, **__: [Reachable(routing, reached(1.2), None, packaged=True), slower]
+    )
     assert PLAIN not in diagnose(tables).advice
 
 
@@ -222,22 +226,24 @@ def test_two_experts_of_equal_cost_are_not_replaced_by_one_alone() -> None:
     assert "For the lowest latency" in found.advice
 
 
-def test_a_subsample_is_compared_with_the_best_of_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_subsample_for_signals_changes_neither_the_best_candidate_nor_what_is_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tables = sure_where_right(make_tables(drawn(600, [0.80, 0.80], 5), latency_ms=[1, 10], decode_ms=0))
     monkeypatch.setattr(doctor, "MAX_SAMPLES", 100)
     correct = tables.correct("top1")
     best = Singles.of(tables, "top1").best
-    seed, taken = next(
-        (seed, taken)
+    seed = next(
+        seed
         for seed in range(100)
-        if Singles.of(tables.take(taken := stratified_subsample(tables.truth, correct.sum(1), 100, seed)), "top1").best
-        != best
+        if Singles.of(tables.take(stratified_subsample(tables.truth, correct.sum(1), 100, seed)), "top1").best != best
     )
     found = diagnose(tables, seed=seed)
     assert (found.best, found.used) == (f"c{best}", 100)
     for one in found.reachable:
+        assert one.no_loss.samples == 600
         assert one.no_loss.speedup == pytest.approx(tables.latency_ms[best] / one.no_loss.latency_ms)
-        gain = 100 * (one.no_loss.accuracy - correct[taken, best].mean())
+        gain = 100 * (one.no_loss.accuracy - correct[:, best].mean())
         assert one.no_loss.gain == pytest.approx(gain)
 
 
@@ -273,7 +279,7 @@ def test_json_and_text(won: Diagnosis) -> None:
         "better_views", "reachable", "sample_size", "invalid", "conditions", "warnings", "doubts",
     }  # fmt: skip
     assert set(data) == keys
-    assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time", "most_accurate"}
+    assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time", "most_accurate", "packaged"}
     assert {"speedup", "speedup_ci", "gain", "gain_ci", "mix_gain", "mix_ci"} <= set(data["reachable"][0]["no_loss"])
     lines = format_diagnosis(won)
     assert lines[0] == won.advice

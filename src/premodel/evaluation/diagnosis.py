@@ -106,7 +106,7 @@ class Diagnosis:
     best:
         The most accurate single candidate.
     used:
-        Samples that confidence, features and policies were looked at on.
+        Samples that confidence and features were looked at on.
     reachable:
         By policy; empty with one candidate.
     sample_size:
@@ -167,7 +167,7 @@ def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
         f"{d.samples} samples, {counted}, {d.criterion}",
     ]
     if d.used < d.samples:
-        lines.append(f"confidence, features and policies: on a stratified subsample of {d.used}")
+        lines.append(f"confidence and features: on a stratified subsample of {d.used}")
     lines += [f"INVALID timing of {one}" for one in d.invalid]
     if len(d.candidates) > 1:
         lines += ["", *_oracle_lines(d), "", *_reachable_lines(d)]

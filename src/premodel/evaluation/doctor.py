@@ -32,12 +32,11 @@ from premodel.training.tables import Tables
 from premodel.verdict import MIN_SAMPLES, interval, points
 
 MAX_SAMPLES = 3_000
-"""Confidence, features and policies are looked at on a stratified subsample of so many; counts are of all samples."""
+"""Confidence and features are looked at on a stratified subsample of so many; the rest is of all samples."""
 FAST_MS = 1.0
 """A best single candidate that answers sooner leaves little to win beside the cost of the engine."""
 LITTLE = 0.1
 """A policy that is faster than one sibling alone by less than this share adds little."""
-FOLDS = 5
 MIN_AUC = 0.7
 """An area of the image features above this is worth a policy that reads them."""
 
@@ -70,15 +69,15 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
     singles = Singles.of(tables, criterion)
     sample = tables.take(stratified_subsample(tables.truth, tables.right_counts(criterion), MAX_SAMPLES, seed))
     several = len(tables.candidates) > 1
-    found = tuple(reachable(sample, criterion, best=singles.best, folds=FOLDS, seed=seed)) if several else ()
+    found = tuple(reachable(tables, criterion, seed=seed)) if several else ()
     candidates = _candidates(tables, sample, criterion, singles, seed)
     policy, advice = _advise(tables, singles, found, candidates)
     sample_size = None
     if found:
         chosen = next((one for one in found if one.policy == policy), found[0]).no_loss
         width = chosen.gain_ci[1] - chosen.gain_ci[0]
-        needed = math.ceil(len(sample) * (width / WIDTH_POINTS) ** 2)
-        sample_size = SampleSize(width, len(sample), needed, needed <= len(tables))
+        needed = math.ceil(chosen.samples * (width / WIDTH_POINTS) ** 2)
+        sample_size = SampleSize(width, chosen.samples, needed, needed <= len(tables))
     best = tables.candidates[singles.best]
     return Diagnosis(
         advice=advice,
@@ -174,9 +173,9 @@ def _advise(
 ) -> tuple[str, str]:
     """The policy to use, and the words that say so.
 
-    A policy that can be trained is advised by its verdict, the same as in every report: if it is better when trained
-    for no loss; else if its accuracy is higher at no more time; else if its accuracy is higher at any latency, with
-    what that costs. Of several, the fastest at no loss, or the most accurate.
+    What `premodel train` packages with its default options is advised, by its own test. Where that is one candidate
+    alone, a policy is advised whose accuracy is higher at no more time; else one whose accuracy is higher at any
+    latency, with what that costs.
     """
     name, at = tables.candidates[singles.best], _at(singles, singles.best)
     best = f"{name} {at}"
@@ -190,10 +189,11 @@ def _advise(
     invalid = invalid_note([*names, *(["decode"] if tables.conditions.get("decode_valid") is False else [])])
     doubt = invalid
     trainable = [one for one in found if one.policy in TRAINERS]
-    faster = [one for one in trainable if _faster(one.no_loss)]
-    if faster:
-        chosen = max(faster, key=lambda one: one.no_loss.speedup)
-        more = f" At equal time: {_difference(chosen.equal_time)}." if chosen.equal_time else ""
+    chosen = next((one for one in trainable if one.packaged), None)
+    if chosen is not None:
+        equal = next((one.equal_time for one in (chosen, *trainable) if one.equal_time), None)
+        more = "" if equal is None else f" At equal time: {_difference(equal)}"
+        more += "" if equal is None else "." if equal.policy == chosen.policy else f" by {equal.policy}."
         advice = f"use policy {chosen.policy}: {_said(chosen.no_loss, best)}{more}"
         return chosen.policy, advice + _baseline(found, chosen.no_loss.speedup) + doubt
     better = [

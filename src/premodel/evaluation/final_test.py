@@ -80,8 +80,8 @@ class FinalTest:
         one, else in folds of the test.
     accuracy, latency_ms:
         Of whole answers, the engine included.
-    verdict:
-        Against the best single candidate, and of the choice per input.
+    verdict, speedup_ci:
+        Against the best single candidate, and of the choice per input; with the interval of the speed-up.
     best:
         Name of that candidate.
     floor_gap, floor_ci:
@@ -105,6 +105,7 @@ class FinalTest:
     floor_ci: Interval | None
     rivals: tuple[Rival, ...]
     objective: str
+    speedup_ci: Interval
     taken_back: bool = False
 
     @property
@@ -329,12 +330,13 @@ def _compared(sample: Tables, singles: Singles, right: Floats, latency_ms: Float
     objective, seed = options.objective, options.seed
     mean_ms, accuracy = float(latency_ms.mean()), float(right.mean())
     best = singles.best
-    best_accuracy = float(singles.accuracy[best])
+    best_accuracy, best_ms = float(singles.accuracy[best]), float(singles.latency_ms[best])
+    low_ms, high_ms = paired_bootstrap(latency_ms, seed=seed)
     against = right - singles.correct[:, best]
     over = right - singles.mix(mean_ms)[0]
     verdict = Verdict(
         len(sample),
-        float(singles.latency_ms[best]) / mean_ms,
+        best_ms / mean_ms,
         100 * float(against.mean()),
         _interval(against, seed),
         100 * float(over.mean()),
@@ -361,7 +363,7 @@ def _compared(sample: Tables, singles: Singles, right: Floats, latency_ms: Float
         )  # fmt: skip
     return FinalTest(
         options.policy, len(sample), FOLDS, accuracy, mean_ms, verdict, singles.names[best], floor_gap, floor_ci,
-        tuple(rivals), objective.describe(),
+        tuple(rivals), objective.describe(), (best_ms / high_ms, best_ms / low_ms),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a policy reaches on a profile by cross-validation, for the doctor."""
+"""What can be reached on a profile, out of fold, for the doctor."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.errors import OptionError
 from premodel.evaluation.baselines import fit_max_probability
 from premodel.evaluation.complementarity import Points, points_with_interval
-from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
+from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
+from premodel.evaluation.final_test import FOLDS, FinalTest, final_test, train_and_test
 from premodel.evaluation.rows import Singles
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
+from premodel.runtime.policies.costs import rounded_up
 from premodel.runtime.policies.stopping import Cascade
 from premodel.stats import Z_95, paired_bootstrap
 from premodel.training.folds import stratified_folds
-from premodel.training.objective import Floor, Objective
+from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.registry import quick_trainer
 from premodel.training.tables import Tables
+from premodel.training.train import train
 from premodel.verdict import Verdict
 
 PLAIN = "max-probability cascade"
@@ -82,76 +86,91 @@ class Reachable:
     no_loss:
         Trained for least latency at the accuracy of the best single candidate.
     equal_time:
-        Trained for most accuracy at the mean latency of the best single candidate; None for the plain cascade, which
-        has no such option, and where no candidate keeps to it in every fold, as latencies may differ by sample.
+        Trained for most accuracy at the mean latency of the best single candidate; None where it was not looked at, or
+        no candidate keeps to it in every fold, as latencies may differ by sample.
     most_accurate:
-        Trained for most accuracy at any latency; None for the plain cascade.
+        Trained for most accuracy at any latency; None where it was not looked at.
+    packaged:
+        What `premodel train` with its default options packages.
     """
 
     policy: str
     no_loss: Reached
     equal_time: Reached | None
     most_accurate: Reached | None = None
+    packaged: bool = False
 
 
-def reachable(tables: Tables, criterion: Criterion, *, best: int, folds: int, seed: int) -> list[Reachable]:
-    """Cross-validate the first policy that reads no features, and the plain max-probability cascade, on the same folds.
+def reachable(tables: Tables, criterion: Criterion, *, seed: int = 0) -> list[Reachable]:
+    """What `premodel train` chooses with its default options, what its quick policy reaches otherwise, and a baseline.
 
     Parameters
     ----------
     tables:
-        The profile, or a subsample of it.
-    best:
-        Column of the best single candidate of the whole profile, which need not be the best of the subsample.
-    folds, seed:
-        Of the cross-validation.
+        The profile.
+    seed:
+        Of the training and of the cross-validation of the baseline.
+
+    Notes
+    -----
+    Trained and tested by the very functions of `premodel train`: the same folds, floor and final test, so that both
+    rest on one estimate. The baseline is the plain max-probability cascade, cross-validated.
     """
     singles = Singles.of(tables, criterion)
-    best_ms = float(singles.latency_ms[best])
-    objectives = {
-        "no loss": Objective(Floor.parse("best")),
-        "equal time": Objective(max_latency_ms=best_ms),
-        "most accurate": Objective(cost_weight=0.0),
-    }
-    in_time = _in_time(tables, criterion, best_ms, folds, seed)
-    if not in_time:
-        del objectives["equal time"]
+    found = []
+    _, test = train_and_test(tables, TrainOptions(criterion=criterion, seed=seed), advise=False)
+    if test is not None:
+        found.append(Reachable(test.policy, _of_test(test), None, packaged=not test.taken_back))
     quick = quick_trainer(graded=criterion in tables.graded, has_features=bool(tables.feature_names))
-    policies = [] if quick is None else [quick.name]
-    methods = [
-        premodel_method(f"{policy}, {name}", TrainOptions(policy, criterion, objective, seed=seed))
-        for policy in policies
-        for name, objective in objectives.items()
-    ]
+    if quick is not None:
+        asked = TrainOptions(quick.name, criterion, seed=seed)
+        same = next((one for one in found if one.policy == quick.name), None)
+        no_loss = _tested(tables, asked) if same is None else same.no_loss
+        if no_loss is not None:
+            found = [one for one in found if one is not same]
+            ceiling = Objective(max_latency_ms=float(rounded_up(float(singles.latency_ms[singles.best]))))
+            in_time = _in_time(tables, criterion, float(singles.latency_ms[singles.best]), seed)
+            equal_time = _tested(tables, replace(asked, objective=ceiling)) if in_time else None
+            most_accurate = _tested(tables, replace(asked, objective=Objective(cost_weight=0.0)))
+            packaged = same is not None and same.packaged
+            found.append(Reachable(quick.name, no_loss, equal_time, most_accurate, packaged))
 
     def plain(train_tables: Tables, seed: int) -> Policy:
         return fit_max_probability(train_tables, seed, criterion=criterion)
 
-    methods.append(Method(PLAIN, "baseline", Cascade.kind, plain))
-    outcomes = cross_validate(tables, methods, criterion=criterion, folds=folds, seed=seed)
-    reached = {one.method.name: _reached(one, singles, best, seed) for one in outcomes}
-    found = [
-        Reachable(
-            policy,
-            replace(reached[f"{policy}, no loss"], policy=policy),
-            replace(reached[f"{policy}, equal time"], policy=policy) if in_time else None,
-            replace(reached[f"{policy}, most accurate"], policy=policy),
-        )
-        for policy in policies
-    ]
-    return [*found, Reachable(PLAIN, reached[PLAIN], None)]
+    method = Method(PLAIN, "baseline", Cascade.kind, plain)
+    (outcome,) = cross_validate(tables, [method], criterion=criterion, folds=FOLDS, seed=seed)
+    return [*found, Reachable(PLAIN, _reached(outcome, singles, seed), None)]
 
 
-def _in_time(tables: Tables, criterion: Criterion, ceiling_ms: float, folds: int, seed: int) -> bool:
+def _tested(tables: Tables, options: TrainOptions) -> Reached | None:
+    """A policy that is named, trained and tested; None where it cannot be."""
+    try:
+        return _of_test(final_test(tables, options, train(tables, options)))
+    except OptionError:
+        return None
+
+
+def _of_test(test: FinalTest) -> Reached:
+    verdict = test.verdict
+    if verdict.mix_gain is None or verdict.mix_ci is None:
+        raise AssertionError("the final test compares with the random mix")
+    return Reached(
+        test.policy, test.samples, test.accuracy, test.latency_ms, verdict.speedup, test.speedup_ci, verdict.gain,
+        verdict.gain_ci, verdict.mix_gain, verdict.mix_ci,
+    )  # fmt: skip
+
+
+def _in_time(tables: Tables, criterion: Criterion, ceiling_ms: float, seed: int) -> bool:
     """Is there a candidate within the ceiling on the training part of every fold."""
     if tables.sample_ms is None:
         return True
-    division = stratified_folds(tables.truth, tables.right_counts(criterion), folds, seed)
+    division = stratified_folds(tables.truth, tables.right_counts(criterion), FOLDS, seed)
     return all(tables.take(fold.train).end_to_end_ms().min() <= ceiling_ms for fold in division)
 
 
-def _reached(outcome: Outcome, singles: Singles, best: int, seed: int) -> Reached:
-    right = outcome.score
+def _reached(outcome: Outcome, singles: Singles, seed: int) -> Reached:
+    right, best = outcome.score, singles.best
     mean_ms = float(outcome.latency_ms.mean())
     best_ms = float(singles.latency_ms[best])
     gain, gain_ci = points_with_interval(right - singles.correct[:, best], seed)

@@ -215,7 +215,7 @@ def _of_likelier_scale(trial: Trial, best: Convention) -> Convention:
     found = best
     for one in others:
         ratio = scale_of(one, trial.inspected) / scale
-        if 1 / OTHER_SCALE < ratio < OTHER_SCALE or trial.is_clearly_ahead(best, one):
+        if 1 / OTHER_SCALE < ratio < OTHER_SCALE or trial.likelihood_t(one, found) <= 0:
             continue
         trial.run([best, one], n, "scale of the values")
         if not trial.is_clearly_ahead(best, one) and trial.likelihood_t(one, found) > PREFERRED_T:
