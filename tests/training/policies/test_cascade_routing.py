@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +20,7 @@ from premodel.training.record import Trained
 from premodel.training.simulate import simulate
 from premodel.training.tables import Tables
 from premodel.training.train import train
+from profiles import make_tables
 from telling import noisy_tables, telling_tables
 
 TABLES = noisy_tables(600, 4)
@@ -234,3 +236,21 @@ def test_a_pool_whose_point_misses_the_ceiling_takes_no_other_ones_place() -> No
     assert not _better(misses, keeps, options)
     assert _better(keeps, misses, options)
     assert _better(OperatingPoint(2, 0.01, 0.82, 0.82, 4.9, True, 0.75), keeps, options)
+
+
+def overconfident_tables(seed: int) -> Tables:
+    """A fast candidate that is sure of everything and right on three of four, and a timid one that is always right."""
+    rng = np.random.default_rng(seed)
+    right = np.stack([rng.random(144) < 0.77, np.ones(144, bool)], axis=1)
+    tables = make_tables(right, latency_ms=[1.0, 4.0], n_labels=12, seed=seed)
+    top = np.stack([np.full(144, 0.9999), rng.uniform(0.18, 0.22, 144)], axis=1)
+    rest = (1 - top)[:, :, None] * rng.dirichlet(np.full(11, 3.0), (144, 2))
+    rest = -np.sort(-np.minimum(rest, 0.98 * top[:, :, None]), axis=2)
+    return replace(tables, top_probabilities=np.concatenate([top[:, :, None], rest], axis=2).astype(np.float32))
+
+
+@each_policy
+def test_an_overconfident_candidate_does_not_stop_a_cascade_that_accuracy_alone_counts_for(policy: str) -> None:
+    found = trained(policy, overconfident_tables(0), cost_weight=0.0)
+    assert found.out_of_fold is not None
+    assert found.out_of_fold.score.mean() > 0.97

@@ -125,6 +125,8 @@ def reordered(fit: SetFit, order: Sequence[int]) -> SetFit:
     place = np.argsort(np.asarray(order))
     member = fit.member[old]
     member = np.where(member >= 0, place[member], -1).astype(np.int8)
-    own = fit.confidence.own[old]
-    confidence = type(fit.confidence)(fit.confidence.intercept, fit.confidence.slope, own)
-    return SetFit(fit.weights[old][:, list(order)], member, fit.reward, confidence)
+    confidence, reward = (
+        type(one)(one.intercept, one.slope, one.own if len(one.own) == 1 else one.own[old])
+        for one in (fit.confidence, fit.reward)
+    )
+    return SetFit(fit.weights[old][:, list(order)], member, reward, confidence)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.runtime.policies.stopping import NOT_ALLOWED, SCALE, StoppingComponents
-from premodel.training.calibration import Calibration, fit_calibration, logit
+from premodel.training.calibration import PRIOR_SAMPLES, Calibration, fit_calibration, logit
 from premodel.training.folds import Fold
 from premodel.training.log_scores import LogScoreTable
 from premodel.training.policies.fusion import fused, weight_fit
@@ -178,7 +178,11 @@ def fit_sets(table: LogScoreTable, folds: Sequence[Fold]) -> SetFit:
     member = who_answers(crossed.right, table.correct)
     weights = fit_all_weights(table.take(thinned(np.arange(len(table)))))
     right, teacher, top_probability = crossed.right[1:].T, crossed.teacher[1:].T, crossed.top_probability[1:].T
-    reward = fit_calibration(teacher, right, own=None)
+    # Where all together are less accurate than one of them, what they state of an answer is biased: how often each
+    # set is right says more.
+    reward = fit_calibration(teacher, right, own=None if member[-1] < 0 else PRIOR_SAMPLES)
+    if member[-1] >= 0:
+        reward = Calibration(reward.intercept, reward.slope, np.concatenate([[0.0], reward.own]))
     confidence = fit_calibration(top_probability, right)
     own = np.concatenate([[0.0], confidence.own])
     return SetFit(weights, member, reward, Calibration(confidence.intercept, confidence.slope, own))
