@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -28,6 +29,28 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes")
     return data
+
+
+UTF16_SEEN = 32
+"""Bytes by which the encoding of a text is recognised."""
+
+
+def encoding_of(raw: bytes) -> str:
+    """UTF-16 by its byte order mark, or by the zero bytes of its first, Latin letters; else UTF-8.
+
+    Examples
+    --------
+    >>> encoding_of("cat".encode("utf-16")), encoding_of("cat".encode("utf-16-le")), encoding_of(b"cat")
+    ('utf-16', 'utf-16-le', 'utf-8-sig')
+    """
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    first, second = raw[:UTF16_SEEN:2], raw[1:UTF16_SEEN:2]
+    if second and not any(second) and any(first):
+        return "utf-16-le"
+    if first and not any(first) and any(second):
+        return "utf-16-be"
+    return "utf-8-sig"
 
 
 def wrong_byte(error: UnicodeDecodeError) -> str:

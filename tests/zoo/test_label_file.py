@@ -22,7 +22,7 @@ def test_line_i_names_label_i(tmp_path: Path) -> None:
         (b"a\n\nb\n", "empty line in the label file"),
         (b"a\n", r"too few labels; given: 1; allowed: 2 or more"),
         (b"", "too few labels; given: 0"),
-        (b"\xff\xfea\n", "not UTF-8"),
+        (b"a\n\xffb\n", "not UTF-8"),
     ],
 )
 def test_wrong_files(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from premodel.errors import ZooError
-from premodel.files import read_regular
+from premodel.files import encoding_of, read_regular
 
 MIN_LABELS = 2
 NUMBERED = re.compile(r"(\d{1,9})\s*[:,;.)\s]\s*(\S.*)")
@@ -23,14 +23,15 @@ def read_label_file(path: Path) -> tuple[str, ...]:
     Raises
     ------
     ZooError
-        The file cannot be read, is not UTF-8, has an empty line before its end or fewer than two labels.
+        The file cannot be read, is neither UTF-8 nor UTF-16, has an empty line before its end or fewer than two labels.
     """
     try:
-        text = read_regular(path, MAX_LABEL_BYTES).decode("utf-8-sig")
+        raw = read_regular(path, MAX_LABEL_BYTES)
+        text = raw.decode(encoding_of(raw))
     except OSError as error:
         raise ZooError(f"label file cannot be read ({error.strerror})", where=path) from error
     except UnicodeDecodeError as error:
-        raise ZooError("label file is not UTF-8 text", where=path) from error
+        raise ZooError("label file is not UTF-8 or UTF-16 text", where=path, do="save it as UTF-8") from error
     lines = _from_json(text) or [line.strip() for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()

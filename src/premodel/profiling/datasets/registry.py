@@ -165,7 +165,7 @@ def _read_folder(root: Path, labels: LabelList, options: DatasetOptions) -> Data
         refuse_columns(options, root, "a folder per class")
         return folders.read(root, labels, options.split, options.task)
     within = options if folder == root else replace(options, split=None)
-    if not folders.has_folders_of_inputs(folder, options.domain) or table.has_labels(metadata, within):
+    if not folders.has_folders_of_inputs(folder, options.domain) or table.has_labels(metadata, labels, within):
         found = table.read(metadata, folder, labels, within)
         left = folders.count_inputs(folder, options.domain) - len(set(found.paths or ()))
         note = f"{left} {options.domain.plural} of the folder are not in {metadata.name}, or of another split"

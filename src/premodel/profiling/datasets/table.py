@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from premodel.errors import DatasetError
-from premodel.files import wrong_byte
+from premodel.files import encoding_of, wrong_byte
 from premodel.profiling.datasets.base import Dataset, FileSource, Source, TextSource
 from premodel.profiling.datasets.columns import (
     NO_OPTIONS,
@@ -26,13 +25,13 @@ from premodel.profiling.datasets.columns import (
     split_column,
 )
 from premodel.profiling.datasets.consistency import NAMES_TAKEN, names_beside_numbers, several_labels
+from premodel.profiling.datasets.elsewhere import FilesBelow
 from premodel.profiling.datasets.labels import LabelList
 from premodel.profiling.datasets.parquet import ARROW_SUFFIXES, open_parquet
 from premodel.profiling.datasets.schema import label_values, only_one
+from premodel.profiling.datasets.wide import class_columns, class_of, columns_without_names, has_no_names
 
 DELIMITERS = ",;\t|"
-UTF16_SEEN = 32
-"""Bytes by which the encoding is recognised."""
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 GZIP_SUFFIX, GZIP_MAGIC = ".gz", b"\x1f\x8b"
 MAX_UNPACKED = 1 << 30
@@ -56,7 +55,8 @@ def read(table: Path, root: Path, labels: LabelList, options: DatasetOptions = N
     """Read a table of paths, or of inputs themselves, and labels; further columns are left alone, but one of splits.
 
     A relative path is looked for beside the table first, then below `root`; where it is there with slashes in place of
-    backslashes, or with its letters composed in another way, that file is taken.
+    backslashes, or with its letters composed in another way, that file is taken. An absolute path of another machine is
+    the file below them whose path has the longest end in common.
 
     Raises
     ------
@@ -68,8 +68,10 @@ def read(table: Path, root: Path, labels: LabelList, options: DatasetOptions = N
     -----
     Columns are found by `find_column`. The text is UTF-8, or UTF-16, as spreadsheets write it; the columns are
     separated by the one of , ; tab | that gives the columns, or the most columns. A line "sep=;" before the first is
-    passed over. A domain whose inputs stand in tables (`Domain.inline`) has a column of them before one of paths; rows
-    whose input is empty are left out then, and counted in a note.
+    passed over. Without a line of names, the column of file names holds the paths, and the only other one, or the only
+    one of labels, the labels; where labels have no column, columns named as labels, of 0 and 1, state the class. What
+    was guessed is in a note. A domain whose inputs stand in tables (`Domain.inline`) has a column of them before one of
+    paths; rows whose input is empty are left out then, and counted in a note.
     """
     return read_tables([table], root, labels, options)
 
@@ -103,7 +105,9 @@ def read_tables(tables: Sequence[Path], root: Path, labels: LabelList, options: 
         names = [f"{table.name}, {row.place}" for table, row in rows]
     else:
         suffixes = sorted(options.domain.suffixes)
-        paths = [_find(row.path, table, root, row.place, suffixes) for table, row in rows]
+        below = FilesBelow(list(dict.fromkeys([*(table.parent for table in tables), root])))
+        paths = [_find(row.path, table, root, row.place, suffixes, below) for table, row in rows]
+        notes += below.note()
         source = FileSource(paths, options.task)
         notes += several_labels(paths, truth.tolist(), labels, options.domain.plural)
         names = [row.path for _, row in rows]
@@ -114,7 +118,9 @@ def _rows(table: Path, labels: LabelList, options: DatasetOptions, notes: list[s
     suffix = form_of(table)
     if suffix in (".parquet", *ARROW_SUFFIXES):
         return _parquet_rows(table, labels, options, notes)
-    return list(_json_rows(table, options) if suffix in JSON_SUFFIXES else _csv_rows(table, options))
+    if suffix in JSON_SUFFIXES:
+        return list(_json_rows(table, options))
+    return list(_csv_rows(table, labels, options, notes))
 
 
 def _row_of(options: DatasetOptions) -> str:
@@ -122,8 +128,8 @@ def _row_of(options: DatasetOptions) -> str:
     return f"{options.domain.inline[0]},{options.label_names[0]}" if options.domain.inline else "path,label"
 
 
-def has_labels(table: Path, options: DatasetOptions = NO_OPTIONS) -> bool:
-    """Tell whether the table has a column of labels."""
+def has_labels(table: Path, labels: LabelList, options: DatasetOptions = NO_OPTIONS) -> bool:
+    """Tell whether the table has a column of labels, or one per class."""
     suffix = form_of(table)
     if suffix in (".parquet", *ARROW_SUFFIXES):
         given = open_parquet(table).schema_arrow.names
@@ -131,6 +137,8 @@ def has_labels(table: Path, options: DatasetOptions = NO_OPTIONS) -> bool:
         given = next((list(record) for _, record in _json_records(table)), [])
     else:
         given = _csv_reader(table, options)[0].fieldnames or []
+        if options.label_column is None and class_columns(given, labels):
+            return True
     paths = [name for name in given if has_column([name], options.input_names, options.image_column)]
     return has_column([name for name in given if name not in paths[:1]], options.label_names, options.label_column)
 
@@ -154,7 +162,7 @@ def read_text(file: Path, allowed: str) -> str:
     """The text of a file in UTF-8 or UTF-16, also one that gzip packed; DatasetError if it is in neither."""
     raw = _unpacked(file)
     try:
-        return raw.decode(encoding := _encoding(raw))
+        return raw.decode(encoding := encoding_of(raw))
     except UnicodeDecodeError as error:
         given = wrong_byte(error) if encoding == "utf-8-sig" else str(error)
         raise DatasetError(
@@ -185,18 +193,6 @@ def _unpacked(file: Path) -> bytes:
     return raw
 
 
-def _encoding(raw: bytes) -> str:
-    """UTF-16 by its byte order mark, or by the zero bytes of its first, Latin letters; else UTF-8."""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    first, second = raw[:UTF16_SEEN:2], raw[1:UTF16_SEEN:2]
-    if second and not any(second) and any(first):
-        return "utf-16-le"
-    if first and not any(first) and any(second):
-        return "utf-16-be"
-    return "utf-8-sig"
-
-
 def spellings(name: str) -> tuple[str, ...]:
     """The name, with the slashes of other systems, and with its letters composed or decomposed."""
     names = (name, name.replace("\\", "/"))
@@ -205,7 +201,7 @@ def spellings(name: str) -> tuple[str, ...]:
     )
 
 
-def _find(name: str, table: Path, root: Path, place: str, suffixes: Sequence[str]) -> Path:
+def _find(name: str, table: Path, root: Path, place: str, suffixes: Sequence[str], below: FilesBelow) -> Path:
     bases = dict.fromkeys((table.parent, root))
     for base in bases:
         for one in spellings(name):
@@ -216,6 +212,8 @@ def _find(name: str, table: Path, root: Path, place: str, suffixes: Sequence[str
     found = {path for base in bases for suffix in suffixes if _is_file(path := base / f"{name}{suffix}")}
     if len(found) == 1:
         return found.pop()
+    if (moved := below.find(name, f"{table}, {place}")) is not None:
+        return moved
     folders = " or ".join(dict.fromkeys((str(table.parent), str(root))))
     raise DatasetError(
         "the file is not there", where=f"{table}, {place}", given=name[:200], allowed=f"a file below {folders}"
@@ -295,10 +293,17 @@ def _delimiter(first: str, options: DatasetOptions) -> str:
     return max(DELIMITERS, key=fit)
 
 
-def _csv_rows(table: Path, options: DatasetOptions) -> Iterator[Row]:
+def _csv_rows(table: Path, labels: LabelList, options: DatasetOptions, notes: list[str]) -> Iterator[Row]:
     try:
         reader, before = _csv_reader(table, options)
         given = list(reader.fieldnames or [])
+        if has_no_names(given, options):
+            yield from _rows_without_names(table, reader, before, labels, options, notes)
+            return
+        has_truths = has_column(given, options.label_names, options.label_column)
+        if classes := class_columns(given, labels) if not (has_truths or options.label_column) else []:
+            yield from _rows_of_classes(table, reader, before, classes, options, notes)
+            return
         path, label = _columns(given, table, options)
         split = split_column([name for name in given if name not in (path, label)])
         inline, further = _is_inline(path, options), _further(given, (path, label, split), options)
@@ -311,6 +316,47 @@ def _csv_rows(table: Path, options: DatasetOptions) -> Iterator[Row]:
     except csv.Error as error:
         allowed = f"UTF-8 text with {_row_of(options)}"
         raise DatasetError(f"not a CSV table: {error}", where=table, allowed=allowed) from error
+
+
+def _rows_without_names(
+    table: Path,
+    reader: csv.DictReader[str],
+    before: int,
+    labels: LabelList,
+    options: DatasetOptions,
+    notes: list[str],
+) -> Iterator[Row]:
+    """The rows of a table whose first line is a row."""
+    numbered = [(1 + before, list(reader.fieldnames or []))]
+    numbered += [(reader.reader.line_num + before, row) for row in reader.reader if row]
+    path, label = columns_without_names([row for _, row in numbered], table, labels, options)
+    notes.append(f"{table.name} has no line of names: column {path + 1} holds the paths, column {label + 1} the labels")
+    for line, row in numbered:
+        found, truth = (row[column].strip() if column < len(row) else "" for column in (path, label))
+        yield Row(f"line {line}", found, truth, None)
+
+
+def _rows_of_classes(
+    table: Path,
+    reader: csv.DictReader[str],
+    before: int,
+    classes: Sequence[str],
+    options: DatasetOptions,
+    notes: list[str],
+) -> Iterator[Row]:
+    """The rows of a table with one column of 0 and 1 per class."""
+    given = list(reader.fieldnames or [])
+    rest = [name for name in given if name not in classes]
+    path = find_column(
+        rest, options.input_names, options.image_column, what=options.inputs, where=table, option=options.input_option
+    )
+    split = split_column([name for name in rest if name != path])
+    notes.append(f"{table.name} has a column per class: the one that holds 1 is the label, of {len(classes)}")
+    for record in reader:
+        place = f"line {reader.line_num + before}"
+        truth = class_of([record[name] or "" for name in classes], classes, f"{table}, {place}")
+        of_split = None if split is None else (record[split] or "").strip()
+        yield Row(place, (record[path] or "").strip(), truth, of_split)
 
 
 def _json_records(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -179,7 +179,7 @@ def fit_sets(table: LogScoreTable, folds: Sequence[Fold]) -> SetFit:
     weights = fit_all_weights(table.take(thinned(np.arange(len(table)))))
     right, teacher, top_probability = crossed.right[1:].T, crossed.teacher[1:].T, crossed.top_probability[1:].T
     # Where all together are less accurate than one of them, what they state of an answer is biased: how often each
-    # set is right says more.
+    # set is right shows more.
     reward = fit_calibration(teacher, right, own=None if member[-1] < 0 else PRIOR_SAMPLES)
     if member[-1] >= 0:
         reward = Calibration(reward.intercept, reward.slope, np.concatenate([[0.0], reward.own]))
