@@ -31,6 +31,30 @@ def test_a_feature_that_tells_all_sends_the_hard_half_first() -> None:
     assert found.accuracy[6] > 0.98
 
 
+def test_the_random_line_and_the_calls_for_a_part_of_the_gap_are_stated_beside_it() -> None:
+    tables = two(np.random.default_rng(1).random(400))
+    found = routing_curve(tables, "top1", folds=4, seed=0)
+    assert found is not None
+    weak = tables.correct("top1")[:, 0].mean()
+    assert found.random == pytest.approx([weak + share * (1 - weak) for share in found.shares])
+    # Every strong call among the hard half recovers one error of the weak one.
+    assert found.calls == pytest.approx([q * (1 - weak) for q in (0.2, 0.5, 0.8)], abs=0.03)
+    assert "random 0.500" in str(found)
+    assert "by 3 features alone" in str(found)
+
+
+def test_words_that_tell_who_is_right_are_found_among_many_that_do_not() -> None:
+    rng = np.random.default_rng(5)
+    hardness = rng.random(600)
+    tables = two(hardness)
+    words = rng.random((600, 200))
+    words[:, 17] = hardness + rng.normal(0, 0.2, 600)
+    many = replace(tables, features=words.astype(np.float32), feature_names=tuple(f"word{k}" for k in range(200)))
+    found = routing_curve(many, "top1", folds=5, seed=0)
+    assert found is not None
+    assert found.apgr_ci[0] > 0.6
+
+
 def test_features_that_tell_nothing_are_a_random_choice() -> None:
     tables = two(np.random.default_rng(1).random(400))
     blind = replace(tables, features=np.random.default_rng(2).random(tables.features.shape).astype(np.float32))

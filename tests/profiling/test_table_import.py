@@ -53,6 +53,24 @@ def test_columns_of_right_and_wrong_are_candidates_and_a_text_has_features(tmp_p
     assert sorted(tables.features[:, tables.feature_names.index("characters")].tolist()) == [6.0, 19.0]
 
 
+def test_the_words_of_a_text_are_hashed_into_as_many_features_as_wanted(tmp_path: Path) -> None:
+    text = (
+        "prompt,weak,strong\nDogs bark dogs,True,True\nProve it,False,True\nbark! DOGS dogs,False,True\n---,True,True\n"
+    )
+    options = ImportOptions(scores=("weak", "strong"), costs={"weak": 1, "strong": 40}, text="prompt", words=64)
+    tables = load_tables(imported(tmp_path, text, options))
+    names = [f"word{place}" for place in range(1, 65)]
+    found = tables.features[:, [tables.feature_names.index(name) for name in names]]
+    lengths = np.linalg.norm(found, axis=1)
+    assert sorted(lengths.tolist()) == pytest.approx([0, 1, 1, 1], abs=1e-6)
+    same = [(a, b) for a in range(4) for b in range(a) if np.allclose(found[a], found[b])]
+    assert len(same) == 1  # of the two texts with the same words
+    for words, column in ((5000, "prompt"), (-1, "prompt"), (10, None)):
+        wrong = ImportOptions(scores=("weak", "strong"), costs={"weak": 1, "strong": 4}, text=column, words=words)
+        with pytest.raises(OptionError, match="words must be a number of features"):
+            imported(tmp_path, text, wrong)
+
+
 def test_a_choice_is_learned_from_the_columns_given(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     hard = rng.random(200)

@@ -71,6 +71,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     into.add_argument("--unit", default="ms", metavar="U", help="of the costs: ms, mJ, cents, tokens (default: ms)")
     into.add_argument("--features", metavar="COLUMNS", help="numbers that are known before a candidate runs")
     into.add_argument("--text", metavar="COLUMN", help="text of the sample, of which plain features are taken")
+    into.add_argument("--words", type=int, default=0, metavar="N", help="N features of a bag of words of that text")
     into.add_argument("--device", metavar="NAME", help="name that the costs are kept under (default: this machine)")
     into.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -113,6 +114,7 @@ def _import(args: argparse.Namespace) -> int:
         costs=dict(_cost(one) for one in args.cost or () if "=" in one),
         features=_names(args.features),
         text=args.text,
+        words=args.words,
         unit=args.unit,
         device=args.device,
     )

@@ -2,7 +2,13 @@
 
 Source: Ong et al., "RouteLLM: Learning to route LLMs with preference data", 2024, section 2: the performance gap
 recovered (PGR) is what of the difference of accuracy between both is reached, and its average (APGR) that over all
-shares of strong calls. A random choice has an APGR of 0.5.
+shares of strong calls; the call-performance threshold CPT(q) is the least share of strong calls that recovers q of it.
+A random choice has an APGR of 0.5 and a CPT(q) of q.
+
+Notes
+-----
+That paper takes thresholds of a router's score at some ten shares, and the area under the curve by the trapezium rule;
+here every sample is a threshold. Its routers are trained on other data; here all is fitted out of fold.
 """
 
 from __future__ import annotations
@@ -13,14 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.records import Criterion
+from premodel.runtime.selectors.base import Features
 from premodel.training.folds import stratified_folds
-from premodel.training.labels import make_labels
-from premodel.training.selectors.logistic import fit
+from premodel.training.product import product
 from premodel.training.tables import Tables
 
 RESAMPLES = 500
 SHARES = 11
 """Points of the curve that are shown, from no strong call to all."""
+QUALITIES = (0.2, 0.5, 0.8)
+"""Of the gap, for which the share of strong calls is stated."""
+PENALTIES = np.geomspace(1e-4, 1e2, 25)
+"""Of the ridge regression, per sample."""
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +47,12 @@ class Routing:
         Average performance gap recovered, with its 95 % bootstrap interval; 0.5 is that of a random choice.
     shares, accuracy:
         Shares of strong calls, and the accuracy at each.
+    random:
+        Accuracy of a random choice at each of these shares.
+    calls:
+        Least share of strong calls that recovers 20, 50 and 80 % of the gap: CPT.
+    features:
+        How many features the choice reads.
     """
 
     weak: str
@@ -45,18 +61,29 @@ class Routing:
     apgr_ci: tuple[float, float]
     shares: tuple[float, ...]
     accuracy: tuple[float, ...]
+    random: tuple[float, ...] = ()
+    calls: tuple[float, ...] = ()
+    features: int = 0
 
     def __str__(self) -> str:
         low, high = self.apgr_ci
-        at = ", ".join(f"{100 * s:.0f} %: {100 * a:.1f}" for s, a in zip(self.shares, self.accuracy, strict=True))
+        points = zip(self.shares, self.accuracy, self.random, strict=True)
+        at = ", ".join(f"{100 * s:.0f} %: {100 * a:.1f} (random {100 * r:.1f})" for s, a, r in points)
+        calls = ", ".join(f"{100 * q:.0f} %: {100 * share:.0f}" for q, share in zip(QUALITIES, self.calls, strict=True))
         return (
-            f"{self.strong} against {self.weak} by features alone: APGR {self.apgr:.3f} [{low:.3f}, {high:.3f}], "
-            f"random 0.500; accuracy in % by share of calls to {self.strong}: {at}"
+            f"{self.strong} against {self.weak} by {self.features} features alone: APGR {self.apgr:.3f} "
+            f"[{low:.3f}, {high:.3f}], random 0.500; accuracy in % by share of calls to {self.strong}: {at}; share of "
+            f"calls in % by what is recovered of the gap (CPT): {calls}"
         )
 
 
 def routing_curve(tables: Tables, criterion: Criterion, *, folds: int, seed: int) -> Routing | None:
-    """The curve of two candidates; None if there are more or fewer, no features, or both are equally accurate."""
+    """The curve of two candidates; None if there are more or fewer, no features, or both are equally accurate.
+
+    What the strong one gains on a sample is learned by ridge regression on the features and their logarithms, without
+    the fold of that sample; the penalty is chosen on the same training rows by generalised cross-validation (Golub,
+    Heath and Wahba, "Generalized cross-validation as a method for choosing a good ridge parameter", 1979).
+    """
     score = tables.score(criterion)
     if len(tables.candidates) != 2 or not tables.feature_names:
         return None
@@ -65,10 +92,8 @@ def routing_curve(tables: Tables, criterion: Criterion, *, folds: int, seed: int
         return None
     gain = np.empty(len(tables))
     for fold in stratified_folds(tables.truth, tables.right_counts(criterion), folds, seed):
-        labels = make_labels("right", score[fold.train], tables.latency_ms)
-        selector = fit(tables.features[fold.train], labels, tables.feature_names)
-        expected = selector.score_batch(tables.features[fold.test])
-        gain[fold.test] = expected[:, strong] - expected[:, weak]
+        gained = score[fold.train, strong] - score[fold.train, weak]
+        gain[fold.test] = _ridge(tables.features[fold.train], gained, tables.features[fold.test])
     first = np.argsort(-gain, kind="stable")  # the samples that are sent to the strong one first
     ordered, rng = score[first], np.random.default_rng(seed)
     n = len(first)
@@ -77,6 +102,9 @@ def routing_curve(tables: Tables, criterion: Criterion, *, folds: int, seed: int
     low, high = np.quantile(areas, (0.025, 0.975))
     curve = _curve(ordered[:, weak], ordered[:, strong])
     at = np.round(np.linspace(0, n, SHARES)).astype(np.intp)
+    gap = curve[-1] - curve[0]
+    wanted = curve[0] + np.array(QUALITIES) * gap
+    calls = [float(np.flatnonzero(curve >= one - 1e-12)[0]) / n for one in wanted]
     return Routing(
         tables.candidates[weak],
         tables.candidates[strong],
@@ -84,7 +112,31 @@ def routing_curve(tables: Tables, criterion: Criterion, *, folds: int, seed: int
         (float(low), float(high)),
         tuple((at / n).tolist()),
         tuple(curve[at].tolist()),
+        tuple((curve[0] + gap * at / n).tolist()),
+        tuple(calls),
+        len(tables.feature_names),
     )
+
+
+def _ridge(train: Features, gained: Floats, test: Features) -> Floats:
+    """Expected gains of the test rows, by ridge regression on the training rows; see `routing_curve`."""
+    both = [np.concatenate([one, np.sign(one) * np.log1p(np.abs(one))], axis=1).astype(np.float64)
+            for one in (train, test)]  # fmt: skip
+    mean, spread = both[0].mean(axis=0), both[0].std(axis=0)
+    known, asked = ((one[:, spread > 0] - mean[spread > 0]) / spread[spread > 0] for one in both)
+    rest, n = gained - gained.mean(), len(known)
+    values, vectors = np.linalg.eigh(product(known.T, known))
+    values = np.maximum(values, 0.0)
+    along = product(vectors.T, product(known.T, rest[:, None]))[:, 0]
+    total, best, least = float(rest @ rest), np.zeros(len(values)), np.inf
+    for penalty in (PENALTIES * n).tolist():
+        weights = along / (values + penalty)
+        error = total - 2 * float(weights @ along) + float(weights**2 @ values)
+        freedom = float((values / (values + penalty)).sum())
+        score = n * error / max(n - freedom, 1e-9) ** 2
+        if score < least:
+            best, least = weights, score
+    return np.asarray(product(asked, product(vectors, best[:, None]))[:, 0] + gained.mean())
 
 
 def _curve(weak: Floats, strong: Floats) -> Floats:

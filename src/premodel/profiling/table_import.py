@@ -6,11 +6,13 @@ import csv
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -36,6 +38,8 @@ FAMILY = "imported:1"
 TEXT_FEATURES = ("characters", "words", "word_length", "lines", "digits", "punctuation", "capitals")
 MIN_COST = 1e-9
 """What decoding and features are charged, which the table does not say: nothing, as near as a timing may be."""
+MAX_WORDS = 4096
+WORD = re.compile(r"[^\W\d_]+|\d+")
 YES_NO = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
 
@@ -58,6 +62,8 @@ class ImportOptions:
         Columns of numbers that are known before a candidate runs.
     text:
         Column of texts whose length and signs are taken as features besides.
+    words:
+        Features of a bag of words of that text, into which all its words are hashed; 0 for none.
     unit:
         Of the costs; shown as ms everywhere else.
     device:
@@ -73,6 +79,7 @@ class ImportOptions:
     costs: Mapping[str, float] = field(default_factory=dict)
     features: tuple[str, ...] = ()
     text: str | None = None
+    words: int = 0
     unit: str = "ms"
     device: str | None = None
 
@@ -108,6 +115,11 @@ def import_table(table: Path, store: Store, options: ImportOptions) -> ImportRep
     OptionError
         No cost is known of a candidate.
     """
+    if not 0 <= options.words <= MAX_WORDS or (options.words and options.text is None):
+        raise OptionError(
+            "words must be a number of features, of a text", given=options.words, allowed=f"1 to {MAX_WORDS}",
+            do="name the column of the text with --text",
+        )  # fmt: skip
     rows = _read(table)
     if not rows:
         raise DatasetError("the table has no rows", where=table)
@@ -115,7 +127,8 @@ def import_table(table: Path, store: Store, options: ImportOptions) -> ImportRep
     names = tuple(dict.fromkeys(name for one in samples.values() for name in one.answers))
     digest = file_sha256(table)
     candidates = [_candidate(name, digest, table) for name in names]
-    features = (*options.features, *(TEXT_FEATURES if options.text else ()))
+    bag = tuple(f"word{place + 1}" for place in range(options.words))
+    features = (*options.features, *(TEXT_FEATURES if options.text else ()), *bag)
     register_zoo(store, (), candidates, 1)
     device = options.device or device_name()
     run = _begin(store, table, options, device, candidates)
@@ -159,7 +172,9 @@ def _samples(rows: Sequence[Mapping[str, Any]], table: Path, options: ImportOpti
         one = found.setdefault(hashlib.sha256(text.encode()).hexdigest(), _Sample(text, number))
         if one.row == number:
             numbers = [_number(row[name], name, where) for name in options.features]
-            one.features = (*numbers, *(_of_text(str(row[options.text])) if options.text else ()))
+            text_numbers = _of_text(str(row[options.text])) if options.text else ()
+            bag = _bag_of_words(str(row[options.text]), options.words) if options.text and options.words else ()
+            one.features = (*numbers, *text_numbers, *bag)
         pairs = [(name, row[name]) for name in options.scores] or [(str(row[options.candidate]), row[options.score])]
         for name, value in pairs:
             score = _number(value, "score", where, 0, 1)
@@ -203,6 +218,18 @@ def _of_text(text: str) -> tuple[float, ...]:
         float(signs),
         float(sum(one.isupper() for one in text)),
     )
+
+
+def _bag_of_words(text: str, size: int) -> tuple[float, ...]:
+    """Logarithms of how often words of each hash occur, of length 1 together: texts of all lengths are comparable.
+
+    The hash is the CRC-32 of the word in small letters, so that nothing is learned from the table.
+    """
+    counts = np.zeros(size)
+    for word in WORD.findall(text.lower()):
+        counts[crc32(word.encode("utf-8", "replace")) % size] += 1
+    found = np.log1p(counts)
+    return tuple((found / max(float(np.linalg.norm(found)), 1e-9)).tolist())
 
 
 def _candidate(name: str, digest: str, table: Path) -> Candidate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +25,9 @@ FOLDS = 10
 """Of the cross-validation in which features are scored."""
 SUBSAMPLE = 5_000
 """Most samples that features are scored on."""
+CONSIDERED = 64
+"""Most features that pruning begins with; of more, such as those of a large bag of words, the ones most related to who
+is right."""
 
 
 @dataclass(frozen=True)
@@ -380,13 +383,31 @@ def select_features(
     Notes
     -----
     A KNN premodel stands for every technique: the paper uses the same features for all, and it is the quickest to
-    score many subsets with. An abstention counts as wrong.
+    score many subsets with. An abstention counts as wrong. Of more than 64 features only those are looked at whose
+    correlation with a candidate's success, or with its lead over the others, is highest.
     """
-    pruning = prune_correlated(tables.features, tables.feature_names, tables.feature_costs, settings.correlation)
+    columns = _most_related(tables.features, correct)
+    names = [tables.feature_names[column] for column in columns]
+    pruning = prune_correlated(tables.features[:, columns], names, tables.feature_costs, settings.correlation)
+    pruning = replace(pruning, kept=tuple(columns[column] for column in pruning.kept))
     right_counts = np.rint(correct.sum(axis=1)).astype(np.intp)
     rows = stratified_subsample(tables.truth, right_counts, settings.subsample, settings.seed)
     folds = stratified_folds(tables.truth[rows], right_counts[rows], settings.folds, settings.seed)
     accuracy = KnnAccuracy(tables.features[rows], labels[rows], correct[rows], decide, folds, K)
     removal = remove_greedily(pruning.kept, tables.feature_names, accuracy, settings.target, settings.max_loss_points)
-    names = tuple(tables.feature_names[column] for column in removal.kept)
-    return FeatureSelection(removal.kept, names, pruning, removal, len(rows)), accuracy
+    kept = tuple(tables.feature_names[column] for column in removal.kept)
+    return FeatureSelection(removal.kept, kept, pruning, removal, len(rows)), accuracy
+
+
+def _most_related(features: Features, correct: NDArray[Any]) -> list[int]:
+    """Columns to begin with, in list order: all, or CONSIDERED of more."""
+    count = features.shape[1]
+    if count <= CONSIDERED:
+        return list(range(count))
+    success = np.asarray(correct, np.float64)
+    told = np.concatenate([success, success - success.mean(axis=1, keepdims=True)], axis=1)
+    values = features.astype(np.float64)
+    values, told = values - values.mean(axis=0), told - told.mean(axis=0)
+    spread = np.sqrt(np.square(values).sum(axis=0))[:, None] * np.sqrt(np.square(told).sum(axis=0))
+    related = np.abs(product(values.T, told)) / np.where(spread > 0, spread, np.inf)
+    return sorted(np.argsort(-related.max(axis=1), kind="stable")[:CONSIDERED].tolist())
