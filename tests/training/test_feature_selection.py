@@ -8,14 +8,35 @@ import pytest
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
-from premodel.training.feature_selection import Dropped, Importance, prune_correlated, remove_greedily
+from premodel.training.feature_selection import (
+    Dropped,
+    Importance,
+    SelectionSettings,
+    prune_correlated,
+    remove_greedily,
+    select_features,
+)
 from premodel.training.tables import FeatureCosts
+from profiles import make_tables
 
 # Four samples. b = 2a + 1 (correlation 1), c = -a (correlation -1), d is constant, e with a: +0.6 by hand below.
 A = [1.0, 2.0, 3.0, 4.0]
 E = [2.0, 1.0, 4.0, 3.0]
 NAMES = ("a", "b", "c", "d", "e")
 FEATURES = np.float32([A, [3, 5, 7, 9], [-1, -2, -3, -4], [7, 7, 7, 7], E]).T
+
+
+def test_of_very_many_features_those_related_to_who_is_right_are_looked_at() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.random((300, 150)).astype(np.float32)
+    right = np.stack([features[:, 120] < 0.5, features[:, 120] >= 0.3], axis=1)
+    tables = make_tables(right, features=features, feature_names=tuple(f"word{k}" for k in range(150)))
+    found, _ = select_features(
+        tables, right, right, lambda scores: scores.argmax(axis=1), SelectionSettings(target=3, folds=3)
+    )
+    assert "word120" in found.names
+    assert [tables.feature_names[column] for column in found.columns] == list(found.names)
+    assert len(found.pruning.kept) + len(found.pruning.dropped) == 64
 
 
 def test_pruning_by_hand() -> None:
