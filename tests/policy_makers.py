@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.costs import Costs
@@ -52,6 +53,13 @@ def make_stopping(tables: Tables, policy: str, floor: str = "best") -> Policy:
     return train(tables, TrainOptions(policy, objective=Objective(Floor.parse(floor)))).policy
 
 
+def make_graded(tables: Tables, policy: str) -> Policy:
+    """A trained cascade of the two cheapest, over answers that a criterion grades: 1 where the candidate was right."""
+    tables = tables.take_candidates([0, 1])
+    graded = replace(tables, graded={"grade": tables.correct("top1").astype(float)})
+    return train(graded, TrainOptions(policy, criterion="grade", objective=Objective(Floor.parse("best")))).policy
+
+
 MAKERS: dict[str, Callable[[Tables], Policy]] = {
     "single": make_single,
     "select, the paper's chain": lambda t: make_select(t, "first-yes", "knn", "optimum", t.candidates[-1]),
@@ -64,5 +72,7 @@ MAKERS: dict[str, Callable[[Tables], Policy]] = {
     "cascade, cheap": lambda t: make_stopping(t, "cascade", "best-20pt"),
     "cascade-routing": lambda t: make_stopping(t, "cascade-routing"),
     "cascade-routing, beyond the best": lambda t: make_stopping(t, "cascade-routing", "best+20pt"),
+    "graded-cascade": lambda t: make_graded(t, "cascade"),
+    "graded-cascade-routing": lambda t: make_graded(t, "cascade-routing"),
 }
 """Name -> maker; the part before the comma is the kind."""

@@ -36,7 +36,7 @@ class MeasuredDomain(Domain):
     answers_labels = False
     graded = ("score",)
     latency_varies = True
-    lengths = ("n_words", "n_chars")
+    lengths = ("words", "characters")
 
     def decode(self, source: Any) -> Any:
         """Refused."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from premodel.domains.registry import domain_of
 from premodel.runtime.policies.costs import MAX_MS
 from premodel.runtime.policies.latency_curve import LatencyCurves
-from premodel.training.operating_point import falling
+from premodel.training.isotonic import curve_points, rising_means
 from premodel.training.tables import Tables
 
 POINTS = 12
@@ -36,11 +36,6 @@ def learn_latency_curves(tables: Tables) -> LatencyCurves | None:
     Curves whose mean over these samples is the candidate's mean latency. A candidate whose curve does not predict
     held-out samples better than its mean has that mean at every length.
 
-    Source
-    ------
-    Barlow, Bartholomew, Bremner and Brunk, "Statistical inference under order restrictions", 1972, chapter 1, for the
-    nearest sequence that never falls.
-
     Notes
     -----
     Of several measures of length the one is taken that predicts held-out latencies best, all candidates together.
@@ -60,11 +55,11 @@ def learn_latency_curves(tables: Tables) -> LatencyCurves | None:
     lengths = None if best is None else lengths_of(tables, chosen)
     if best is None or lengths is None:
         return None
-    points = _points(lengths)
+    points = curve_points(lengths, POINTS)
     rows = []
     for depends, column in zip(best.tolist(), tables.sample_ms.T, strict=True):
         mean_ms = float(column.mean())
-        curve = _fit(lengths, column, points) if depends else np.full(len(points), mean_ms)
+        curve = rising_means(lengths, column, points, CLIP) if depends else np.full(len(points), mean_ms)
         curve = curve * (mean_ms / _at(points, curve, lengths).mean()) if depends else curve
         rows.append(tuple(np.clip(curve, 0.0, MAX_MS).tolist()))
     return LatencyCurves(chosen, tuple(points.tolist()), tuple(rows))
@@ -86,27 +81,11 @@ def _explained(lengths: Floats, took_ms: Floats) -> float:
         train, test = halves != half, halves == half
         if np.ptp(lengths[train]) == 0:
             return 0.0
-        points = _points(lengths[train])
-        predicted = _at(points, _fit(lengths[train], took_ms[train], points), lengths[test])
+        points = curve_points(lengths[train], POINTS)
+        predicted = _at(points, rising_means(lengths[train], took_ms[train], points, CLIP), lengths[test])
         errors += float(((took_ms[test] - predicted) ** 2).sum())
         spread += float(((took_ms[test] - took_ms[train].mean()) ** 2).sum())
     return 1 - errors / spread if spread > 0 else 0.0
-
-
-def _points(lengths: Floats) -> Floats:
-    """(k,), rising: quantiles of the lengths, two at least."""
-    return np.unique(np.quantile(lengths, np.linspace(0, 1, POINTS), method="nearest"))
-
-
-def _fit(lengths: Floats, took_ms: Floats, points: Floats) -> Floats:
-    """(k,), never falling: the mean latency of the samples nearest to each point."""
-    nearest = np.abs(lengths[:, None] - points).argmin(axis=1)
-    sizes = np.bincount(nearest, minlength=len(points))
-    means = np.empty(len(points))
-    for point in range(len(points)):
-        own = took_ms[nearest == point]
-        means[point] = np.minimum(own, np.quantile(own, CLIP)).mean()
-    return falling(means[::-1], sizes[::-1])[::-1]
 
 
 def _at(points: Floats, curve: Floats, lengths: Floats) -> Floats:

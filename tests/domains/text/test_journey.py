@@ -118,6 +118,21 @@ def test_a_bundle_translates(translated: Path) -> None:
     assert corpus_chrf(zip((one["outcome"] for one in answers), references, strict=False)) > 0.3
 
 
+def test_a_cascade_of_translators_reads_what_each_states_of_its_own_answer(translated: Path) -> None:
+    store, bundle = translated / "s.db", translated / "cascade.premodel"
+    found = json.loads(run("train", store, "--out", bundle, "--policy", "cascade", "--cost-weight", "0.001", "--json"))
+    assert "serves the answer of the highest expected grade, by what its candidate states of it" in found["summary"]
+    sources = (translated / "source.en").read_text().splitlines()
+    short = {text: len(text.split()) <= 5 for text in sources}
+    with premodel.load(bundle) as loaded:
+        answers = {text: loaded.predict(text) for text in sources[:30]}
+    for text, answer in answers.items():
+        assert answer.ran[0] == "short"
+        assert (answer.candidate == "short") == short[text]  # it states 0.3 of what it loses words of
+        assert 0 <= (answer.confidence or 0.0) <= 1
+    assert run("predict", bundle, "--text", sources[0])
+
+
 def test_a_budget_is_kept_sentence_by_sentence(translated: Path) -> None:
     sources = sorted((translated / "source.en").read_text().splitlines(), key=lambda text: len(text.split()))
     with premodel.load(translated / "t.premodel") as loaded:

@@ -13,7 +13,7 @@ from premodel.training.folds import stratified_folds
 from premodel.training.log_scores import log_score_table
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
-from premodel.training.policies.learner import SELECT_MS, learner_of, reordered
+from premodel.training.policies.learner import SELECT_MS, learner_of
 from premodel.training.policies.pool import PoolSearch
 from premodel.training.policies.stopping import compute_states, fit_sets
 from premodel.training.train import train
@@ -73,7 +73,7 @@ def test_another_order_is_another_numbering(order: tuple[int, ...]) -> None:
     table = log_score_table(TABLES.take_candidates((0, 1, 2)), "top1", 0.3)
     fit = fit_sets(table, stratified_folds(TABLES.truth, table.correct.sum(axis=1), 2))
     plain = compute_states(table, fit.weights, fit.member)
-    other = reordered(fit, order)
+    other = fit.reordered(order)
     states = compute_states(table.take_candidates(order), other.weights, other.member)
     for number in range(1, 8):
         old = sum(1 << order[j] for j in range(3) if number >> j & 1)

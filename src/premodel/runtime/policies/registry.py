@@ -26,6 +26,8 @@ POLICIES: dict[str, Callable[[], type[Policy]]] = {
     "select": partial(_load, "premodel.runtime.policies.select", "Select"),
     "cascade": partial(_load, "premodel.runtime.policies.stopping", "Cascade"),
     "cascade-routing": partial(_load, "premodel.runtime.policies.stopping", "CascadeRouting"),
+    "graded-cascade": partial(_load, "premodel.runtime.policies.graded_stopping", "GradedCascade"),
+    "graded-cascade-routing": partial(_load, "premodel.runtime.policies.graded_stopping", "GradedCascadeRouting"),
 }
 """Kind -> what gives its class."""
 

@@ -213,7 +213,8 @@ class StoppingPolicy(Policy):
         self.point = point
         self.accuracy = tuple(float(value) for value in accuracy)
         self.costs = costs
-        self.n_labels: int = n_labels
+        self.n_labels = n_labels
+        self._label_count = n_labels
         self.top_n = top_n
         self._scores = np.asarray(self.accuracy)
         self._by_cost = tuple(int(index) for index in np.argsort(np.asarray(costs.latency_ms), kind="stable"))
@@ -313,7 +314,7 @@ class StoppingPolicy(Policy):
             ((only, prediction),) = predictions.items()
             gained = so_far.kept[only] = log_scores(prediction.probabilities)
             weight = self._weights[1 << only][only]
-            return 1 << only, None, own_top_probability(gained, weight, self.n_labels, self.top_n)
+            return 1 << only, None, own_top_probability(gained, weight, self._label_count, self.top_n)
         ran, kept = 0, so_far.kept
         for index, prediction in predictions.items():
             ran |= 1 << index
@@ -324,7 +325,7 @@ class StoppingPolicy(Policy):
             [predictions[index].labels for index in members],
             [kept[index] for index in members],
             [weights[index] for index in members],
-            self.n_labels,
+            self._label_count,
         )
         member = self._member[ran]
         if member < 0:
@@ -420,6 +421,13 @@ class StoppingPolicy(Policy):
             raise BundleError(f"policy {cls.kind} is incomplete", given=f"{type(error).__name__}: {error}") from error
 
 
+def check_order(components: StoppingComponents, candidates: int) -> None:
+    """Raise ValueError where a candidate may follow a later one."""
+    for ran in range(1, 2**candidates):
+        if (components.continuation[:, ran, : ran.bit_length(), 0] > NOT_ALLOWED / 2).any():
+            raise ValueError("a cascade does not go back in its order")
+
+
 class Cascade(StoppingPolicy):
     """After each run, stop or run a later candidate of one fixed order; `candidates` is that order.
 
@@ -436,9 +444,7 @@ class Cascade(StoppingPolicy):
 
     def __init__(self, candidates: Sequence[str], components: StoppingComponents, **more: Any) -> None:
         super().__init__(candidates, components, **more)
-        for ran in range(1, 2 ** len(self.candidates)):
-            if (components.continuation[:, ran, : ran.bit_length(), 0] > NOT_ALLOWED / 2).any():
-                raise ValueError("a cascade does not go back in its order")
+        check_order(components, len(self.candidates))
 
 
 class CascadeRouting(StoppingPolicy):

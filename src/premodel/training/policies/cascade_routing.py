@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.graded_stopping import GradedCascade, GradedCascadeRouting
 from premodel.runtime.policies.stopping import Cascade, CascadeRouting, StoppingComponents, StoppingPolicy
 from premodel.stats import best_single
 from premodel.training.folds import Fold, stratified_folds
@@ -25,16 +26,19 @@ from premodel.training.operating_point import (
     weights_around,
 )
 from premodel.training.options import TrainOptions
-from premodel.training.policies.learner import SELECT_MS, Learner, learner_of, reordered
+from premodel.training.policies.fitted import Fit, PoolTable
+from premodel.training.policies.graded import GradedFit, GradedLearner
+from premodel.training.policies.learner import SELECT_MS, Learner, learner_of
 from premodel.training.policies.pool import PoolChoice
 from premodel.training.policies.stopping import (
     SetFit,
     Solved,
+    States,
     allowed_after,
     backward_induction,
-    compute_states,
     members_of,
     solve_sets,
+    starts_by_budget,
     stopping_components,
     walk,
 )
@@ -96,7 +100,7 @@ class _Learned:
     Attributes
     ----------
     table:
-        Log scores of its candidates on the rows learned from; for a cascade in its order.
+        Log scores of its candidates, or grades, on the rows learned from; for a cascade in its order.
     columns:
         The candidates' columns in the profile, in that order.
     choice:
@@ -105,10 +109,10 @@ class _Learned:
         What was fitted, and which candidate may follow which set.
     """
 
-    table: LogScoreTable
+    table: PoolTable
     columns: tuple[int, ...]
     choice: PoolChoice
-    fit: SetFit
+    fit: Fit
     allowed: NDArray[np.bool_]
 
 
@@ -139,12 +143,13 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
     options.refuse(technique=outputs, labels=outputs, fallback=outputs)
     if len(tables) < 2 * FOLDS:
         raise OptionError("too few samples to cross-fit a cascade", given=len(tables), allowed=f"{2 * FOLDS} or more")
-    correct = tables.correct(options.criterion)
-    folds = stratified_folds(tables.truth, correct.sum(axis=1), FOLDS, options.seed)
-    best = best_single(correct.mean(axis=0), tables.latency_ms)
+    score = tables.score(options.criterion)
+    folds = stratified_folds(tables.truth, tables.right_counts(options.criterion), FOLDS, options.seed)
+    best = best_single(score.mean(axis=0), tables.latency_ms)
     base_ms, given = float(tables.end_to_end_ms()[best]) + SELECT_MS, options.objective.weight_alone
     searched_at = np.array(SEARCH) / base_ms if given is None else np.array([given])
-    learner, grid = learner_of(tables, options), weight_grid(base_ms, options.objective.cost_weight)
+    kind = GradedLearner if options.criterion in tables.graded else Learner
+    learner, grid = learner_of(tables, options, kind), weight_grid(base_ms, options.objective.cost_weight)
     plan = _Plan(tables, learner, options, ordered, grid, searched_at)
     everything = np.arange(len(tables))
     found = _learn(plan, everything, FOLDS)
@@ -201,7 +206,7 @@ class StoppingRecord(TrainingRecord):
     pool, names:
         How the pool was found, and its candidates; for a cascade in its order.
     sets:
-        Of the pool, each but the empty one.
+        Of the pool, each but the empty one; none where answers are graded, which are not fused.
     reward:
         Intercept and slope that calibrate what all candidates together say of an answer.
     point:
@@ -227,7 +232,9 @@ class StoppingRecord(TrainingRecord):
             *self.trained_on.lines(),
             "pool, by accuracy less the price of latency",
             *(f"  {step}" for step in self.pool.steps),
-            "weights of the candidates in each set's fused answer",
+            "weights of the candidates in each set's fused answer"
+            if self.sets
+            else "serves the answer of the highest expected grade, by what its candidate states of it",
         ]
         for one in self.sets:
             if len(one.candidates) > 1:
@@ -258,31 +265,35 @@ class StoppingRecord(TrainingRecord):
 
 def _trained(plan: _Plan, found: _Learned, point: OperatingPoint) -> Trained:
     """The policy with its record."""
-    tables, names = plan.tables, found.table.names
-    components = stopping_components(found.table, found.fit, plan.grid, found.allowed)
-    kind: type[StoppingPolicy] = Cascade if plan.ordered else CascadeRouting
-    policy = kind(
-        names,
-        components,
-        point=point.index,
-        accuracy=found.table.correct.mean(axis=0).tolist(),
-        costs=Costs(
-            tuple(found.table.latency_ms.tolist()),
-            tables.decode_ms,
-            select_ms=SELECT_MS,
-            by_length=found.table.curves,
-        ),
-        n_labels=found.table.n_labels,
-        top_n=found.table.top_n,
-    )
+    tables, table, fit = plan.tables, found.table, found.fit
+    names = table.names
+    more: dict[str, Any] = {
+        "point": point.index,
+        "accuracy": table.correct.mean(axis=0).tolist(),
+        "costs": Costs(tuple(table.latency_ms.tolist()), tables.decode_ms, select_ms=SELECT_MS, by_length=table.curves),
+    }
+    sets: tuple[SetRecord, ...] = ()
+    reward = (0.0, 1.0)
+    policy: StoppingPolicy
+    if isinstance(fit, GradedFit):
+        graded = GradedCascade if plan.ordered else GradedCascadeRouting
+        values = starts_by_budget(table, fit, plan.grid, found.allowed)
+        policy = graded(names, {"cost_weight": plan.grid, **vars(values)}, fit.grades, **more)
+    elif isinstance(table, LogScoreTable) and isinstance(fit, SetFit):
+        kind: type[StoppingPolicy] = Cascade if plan.ordered else CascadeRouting
+        components = stopping_components(table, fit, plan.grid, found.allowed)
+        policy = kind(names, components, n_labels=table.n_labels, top_n=table.top_n, **more)
+        sets, reward = _set_records(names, components), (fit.reward.intercept, fit.reward.slope)
+    else:
+        raise TypeError("a pool is of labels, or of grades")
     record = StoppingRecord(
         TrainedOn.of(tables, plan.options),
         found.choice,
         names,
-        _set_records(names, components),
-        (found.fit.reward.intercept, found.fit.reward.slope),
+        sets,
+        reward,
         point,
-        names[int(components.start[-1, point.index].argmax())],
+        names[int(policy.components.start[-1, point.index].argmax())],
         plan.ordered,
     )
     return Trained(policy, record)
@@ -309,7 +320,7 @@ def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
     if plan.ordered:
         order = _best_order(pool, fit, plan.searched_at)
         columns = tuple(columns[j] for j in order)
-        pool, fit = pool.take_candidates(order), reordered(fit, order)
+        pool, fit = pool.take_candidates(order), fit.reordered(order)
         allowed = allowed_after(len(order), range(len(order)))
     return _Learned(pool, columns, choice, fit, allowed)
 
@@ -320,7 +331,7 @@ def _cross_fit(plan: _Plan, folds: Sequence[Fold], found: _Learned, grid: Floats
     Under a ceiling of latency also what it does in the policy that was found, on the rows that was fitted on.
     """
     n = len(plan.learner.correct)
-    right, latency_ms = np.zeros((n, len(grid)), np.bool_), np.zeros((n, len(grid)))
+    right, latency_ms = np.zeros((n, len(grid)), plan.learner.correct.dtype), np.zeros((n, len(grid)))
     for fold in folds:
         learned = _learn(plan, fold.train, INNER)
         pool = learned.choice.candidates
@@ -332,12 +343,10 @@ def _cross_fit(plan: _Plan, folds: Sequence[Fold], found: _Learned, grid: Floats
     return CrossFitted(right, latency_ms, _walk(found, found.table, grid)[1].mean(axis=0))
 
 
-def _walk(
-    learned: _Learned, table: LogScoreTable, cost_weight: Floats
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _walk(learned: _Learned, table: PoolTable, cost_weight: Floats) -> tuple[NDArray[Any], Floats]:
     """Is the answer right, and the latency end to end, of a table's rows at every cost weight: each (n, q)."""
     solved = solve_sets(learned.table, learned.fit, cost_weight, learned.allowed)
-    states = compute_states(table, learned.fit.weights, learned.fit.member)
+    states: States = learned.fit.states(table)
     right, spent_ms = walk(states, states.basis, solved.continuation, table.latency(), cost_weight, table.saved_ms())
     return right, spent_ms + table.before_ms
 
@@ -385,7 +394,7 @@ def _merged(one: CrossFitted, grid: Floats, other: CrossFitted, weights: Floats)
     return CrossFitted(right, latency_ms, own_ms), both
 
 
-def _best_order(pool: LogScoreTable, fit: SetFit, cost_weight: NDArray[np.float64]) -> tuple[int, ...]:
+def _best_order(pool: PoolTable, fit: Fit, cost_weight: NDArray[np.float64]) -> tuple[int, ...]:
     """The order of the highest value, of all there are; ties go to the one nearest to rising latency."""
     solved: Solved = solve_sets(pool, fit, cost_weight, allowed_after(len(pool.names)))
     best, value = tuple(range(len(pool.names))), -np.inf
@@ -431,7 +440,7 @@ def train_cascade(tables: Tables, options: TrainOptions) -> Trained:
     return train_stopping(tables, options, ordered=True)
 
 
-TRAINER = Trainer("cascade-routing", "after each run stop, or run any other candidate", train, labels_only=True)
+TRAINER = Trainer("cascade-routing", "after each run stop, or run any other candidate", train)
 CASCADE_TRAINER = Trainer(
-    "cascade", "candidates in one learned order, until the answer is probable enough", train_cascade, labels_only=True
+    "cascade", "candidates in one learned order, until the answer is probable enough", train_cascade
 )

@@ -8,8 +8,8 @@ give.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from premodel.training.ceilings import together
 from premodel.training.folds import stratified_folds
-from premodel.training.log_scores import LogScoreTable, log_score_table
+from premodel.training.log_scores import log_score_table
 from premodel.training.options import TrainOptions
 from premodel.training.policies.pool import PoolChoice, PoolSearch, search_rows
 from premodel.training.policies.stopping import SetFit, fit_sets
@@ -41,6 +41,8 @@ T = TypeVar("T")
 class Learner:
     """Log scores, pools and fitted sets of one profile, for one criterion, seed and pair of ceilings.
 
+    A subclass learns of other answers than labels: its log scores are any `PoolTable`, its fits any `Fit`.
+
     The tables are given to every method and not kept: kept here they would keep themselves alive.
 
     Parameters
@@ -53,14 +55,14 @@ class Learner:
 
     def __init__(self, tables: Tables, options: TrainOptions) -> None:
         self.truth = tables.truth
-        self.correct = tables.correct(options.criterion)
+        self.correct = self._correct_of(tables, options)
         self._options = options
-        self._log_scores: OrderedDict[tuple[int, ...], LogScoreTable] = OrderedDict()
+        self._log_scores: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._searches: OrderedDict[bytes, PoolSearch] = OrderedDict()
         self._choices: dict[Hashable, PoolChoice] = {}
         self._fits: dict[Hashable, SetFit] = {}
 
-    def log_scores(self, tables: Tables, columns: tuple[int, ...]) -> LogScoreTable:
+    def log_scores(self, tables: Tables, columns: tuple[int, ...]) -> Any:
         """Log scores of some of the candidates on all rows."""
         return _last_used(
             self._log_scores, columns, lambda: self._log_scores_of(tables.take_candidates(columns)), POOLS_KEPT
@@ -70,7 +72,7 @@ class Learner:
         """The pool found on these rows."""
 
         def begin() -> PoolSearch:
-            return PoolSearch(self._log_scores_of(tables.take(rows[search_rows(len(rows))])))
+            return self._search_of(tables.take(rows[search_rows(len(rows))]))
 
         def choose() -> PoolChoice:
             search = _last_used(self._searches, rows.tobytes(), begin, SEARCHES_KEPT)
@@ -78,7 +80,7 @@ class Learner:
 
         return _kept(self._choices, (rows.tobytes(), cost_weight.tobytes()), choose)
 
-    def fit(self, tables: Tables, columns: tuple[int, ...], rows: Rows, folds: int) -> SetFit:
+    def fit(self, tables: Tables, columns: tuple[int, ...], rows: Rows, folds: int) -> Any:
         """All sets of a pool, fitted on these rows, calibrated by cross-fitting in so many folds of them."""
 
         def fit() -> SetFit:
@@ -87,18 +89,24 @@ class Learner:
 
         return _kept(self._fits, (columns, rows.tobytes(), folds), fit)
 
-    def _log_scores_of(self, tables: Tables) -> LogScoreTable:
+    def _correct_of(self, tables: Tables, options: TrainOptions) -> NDArray[Any]:
+        return tables.correct(options.criterion)
+
+    def _search_of(self, tables: Tables) -> PoolSearch:
+        return PoolSearch(self._log_scores_of(tables))
+
+    def _log_scores_of(self, tables: Tables) -> Any:
         return log_score_table(tables, self._options.criterion, tables.decode_ms + SELECT_MS)
 
 
 _LEARNERS: WeakKeyDictionary[Tables, dict[Hashable, Learner]] = WeakKeyDictionary()
 
 
-def learner_of(tables: Tables, options: TrainOptions) -> Learner:
-    """The learner of these very tables, kept as long as they live."""
+def learner_of(tables: Tables, options: TrainOptions, kind: type[Learner] = Learner) -> Learner:
+    """The learner of these very tables, kept as long as they live; its kind goes by the criterion."""
     objective = options.objective
     key = (options.criterion, options.seed, objective.max_memory_mb, objective.max_energy_mj)
-    return _kept(_LEARNERS.setdefault(tables, {}), key, lambda: Learner(tables, options))
+    return _kept(_LEARNERS.setdefault(tables, {}), key, lambda: kind(tables, options))
 
 
 def _last_used(store: OrderedDict[K, T], key: K, make: Callable[[], T], most: int) -> T:
@@ -115,18 +123,3 @@ def _kept(store: dict[Hashable, T], key: Hashable, make: Callable[[], T]) -> T:
     if key not in store:
         store[key] = make()
     return store[key]
-
-
-def reordered(fit: SetFit, order: Sequence[int]) -> SetFit:
-    """The same fit for the pool with candidate `order[j]` at place j."""
-    count = len(order)
-    # Bit j of a new number is bit order[j] of the old one.
-    old = np.array([sum(1 << order[j] for j in range(count) if number >> j & 1) for number in range(2**count)])
-    place = np.argsort(np.asarray(order))
-    member = fit.member[old]
-    member = np.where(member >= 0, place[member], -1).astype(np.int8)
-    confidence, reward = (
-        type(one)(one.intercept, one.slope, one.own if len(one.own) == 1 else one.own[old])
-        for one in (fit.confidence, fit.reward)
-    )
-    return SetFit(fit.weights[old][:, list(order)], member, reward, confidence)

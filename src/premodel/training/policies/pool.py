@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class PoolSearch:
     """
 
     def __init__(self, table: LogScoreTable) -> None:
-        self.table = table
+        self.table: Any = table
         self._fit = weight_fit(table)
         self._teacher, self._calibration = _teacher_of(table, self._fit)
         self._sets: dict[tuple[int, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}

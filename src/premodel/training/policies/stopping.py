@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from premodel.runtime.policies.stopping import NOT_ALLOWED, SCALE, StoppingCompo
 from premodel.training.calibration import PRIOR_SAMPLES, Calibration, fit_calibration, logit
 from premodel.training.folds import Fold
 from premodel.training.log_scores import LogScoreTable
+from premodel.training.policies.fitted import Fit, PoolTable
 from premodel.training.policies.fusion import fused, weight_fit
 from premodel.training.product import product
 
@@ -48,12 +50,12 @@ class States:
     teacher:
         float32 (2 ** p, n), probability that the distribution of all p together gives to that answer.
     right:
-        bool (2 ** p, n), was that answer right.
+        bool (2 ** p, n), was that answer right; float64 where it is graded.
     """
 
     top_probability: Floats32
     teacher: Floats32
-    right: Bools
+    right: NDArray[Any]
 
     @property
     def basis(self) -> Floats32:
@@ -170,6 +172,28 @@ class SetFit:
     member: NDArray[np.int8]
     reward: Calibration
     confidence: Calibration
+
+    def states(self, table: LogScoreTable) -> States:
+        """Every set on every sample."""
+        return compute_states(table, self.weights, self.member)
+
+    def rewards(self, states: States) -> Floats32:
+        """float32 (2 ** p, n), probability that the answer of each state is right."""
+        return self.reward(states.teacher.T).T.astype(np.float32)
+
+    def reordered(self, order: Sequence[int]) -> SetFit:
+        """The same fit for the pool with candidate `order[j]` at place j."""
+        count = len(order)
+        # Bit j of a new number is bit order[j] of the old one.
+        old = np.array([sum(1 << order[j] for j in range(count) if number >> j & 1) for number in range(2**count)])
+        place = np.argsort(np.asarray(order))
+        member = self.member[old]
+        member = np.where(member >= 0, place[member], -1).astype(np.int8)
+        confidence, reward = (
+            Calibration(one.intercept, one.slope, one.own if len(one.own) == 1 else one.own[old])
+            for one in (self.confidence, self.reward)
+        )
+        return SetFit(self.weights[old][:, list(order)], member, reward, confidence)
 
 
 def fit_sets(table: LogScoreTable, folds: Sequence[Fold]) -> SetFit:
@@ -298,7 +322,7 @@ def walk(
     latency_ms: Floats,
     cost_weight: Floats | None = None,
     saved_ms: Floats | None = None,
-) -> tuple[Bools, Floats]:
+) -> tuple[NDArray[Any], Floats]:
     """Serve n samples at every operating point, as the policy would without a budget.
 
     Parameters
@@ -310,7 +334,7 @@ def walk(
 
     Returns
     -------
-    bool (n, q), was the answer right; float64 (n, q), latency of the candidates run.
+    As `States.right` (n, q), was the answer right; float64 (n, q), latency of the candidates run.
     """
     latency_ms = np.broadcast_to(latency_ms, (basis.shape[1], latency_ms.shape[-1]))
     n, count = latency_ms.shape
@@ -353,18 +377,27 @@ class Solved:
     continuation: ContinuationValues
 
 
-def solve_sets(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> Solved:
+def solve_sets(table: PoolTable, fit: Fit, cost_weight: Floats, allowed: Bools) -> Solved:
     """Backward induction for a fitted pool, on at most FIT_ROWS of its training rows."""
     table = table.take(thinned(np.arange(len(table))))
-    states = compute_states(table, fit.weights, fit.member)
-    basis, reward = states.basis, fit.reward(states.teacher.T).T.astype(np.float32)
+    states: States = fit.states(table)
+    basis, reward = states.basis, fit.rewards(states)
     return Solved(
         basis, reward, backward_induction(basis, reward, table.latency_ms, cost_weight, allowed, table.saved_ms())
     )
 
 
-def stopping_components(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> StoppingComponents:
-    """All that the policy needs, with the best starts under every budget that makes a difference."""
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Continuation values, and the best starts under every budget that makes a difference; as of the components."""
+
+    continuation: Floats32
+    budgets: Floats
+    start: Floats32
+
+
+def starts_by_budget(table: PoolTable, fit: Fit, cost_weight: Floats, allowed: Bools) -> Starts:
+    """Solve a fitted pool, once without a budget and once for each."""
     solved = solve_sets(table, fit, cost_weight, allowed)
     basis, reward, found = solved.basis, solved.reward, solved.continuation
     count = len(table.names)
@@ -381,7 +414,20 @@ def stopping_components(table: LogScoreTable, fit: SetFit, cost_weight: Floats, 
         within = allowed & fits[np.arange(2**count)[:, None] | (1 << np.arange(count))[None, :]]
         limited = backward_induction(few, their, table.latency_ms, cost_weight, within).start
         start[level] = np.where(fits[1 << np.arange(count)], limited, -np.inf)
+    return Starts(found.continuation, budgets, start)
+
+
+def stopping_components(table: LogScoreTable, fit: SetFit, cost_weight: Floats, allowed: Bools) -> StoppingComponents:
+    """All that the policy needs."""
+    count = len(table.names)
+    found = starts_by_budget(table, fit, cost_weight, allowed)
     calibration = np.stack([fit.confidence.intercept + fit.confidence.own, np.full(2**count, fit.confidence.slope)], 1)
     return StoppingComponents(
-        fit.weights.astype(np.float32), fit.member, calibration, cost_weight, found.continuation, budgets, start
+        fit.weights.astype(np.float32),
+        fit.member,
+        calibration,
+        cost_weight,
+        found.continuation,
+        found.budgets,
+        found.start,
     )

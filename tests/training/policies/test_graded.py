@@ -1,0 +1,144 @@
+"""Cascades over graded answers: what a candidate states of its own answer becomes the grade expected of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from premodel.errors import BundleError, OptionError
+from premodel.runtime.policies.base import CallOptions
+from premodel.runtime.policies.graded_stopping import ExpectedGrades, GradedCascade, GradedStopping
+from premodel.training.objective import Floor, Objective
+from premodel.training.options import TrainOptions
+from premodel.training.simulate import served_score, simulate
+from premodel.training.tables import Tables
+from premodel.training.train import train
+from profiles import make_tables
+
+N = 600
+
+
+def translators(seed: int = 0, *, informative: bool = True) -> Tables:
+    """A quick translator whose grades lie around what it states, and a slow one that is good on the average.
+
+    What the third, slower still, states is on another scale and tells nothing.
+    """
+    rng = np.random.default_rng(seed)
+    stated = np.stack([rng.uniform(0.1, 0.9, N), rng.uniform(0.1, 0.9, N), rng.uniform(0, 0.01, N)], axis=1)
+    if not informative:
+        stated[:] = 1.0
+    quick = np.clip(stated[:, 0] + rng.normal(0, 0.1, N), 0, 1)
+    slow = np.clip(0.55 + 0.3 * stated[:, 1] + rng.normal(0, 0.1, N), 0, 1)
+    grade = np.stack([quick, slow, np.clip(rng.normal(0.72, 0.1, N), 0, 1)], axis=1)
+    tables = make_tables(np.ones((N, 3), bool), latency_ms=(1.0, 8.0, 9.0), names=("quick", "slow", "slower"))
+    return replace(
+        tables,
+        task="translation",
+        label_names=(),
+        truth=np.full(N, -1, np.int32),
+        top_labels=np.zeros((N, 3, 1), np.int32),
+        top_probabilities=stated[:, :, None].astype(np.float32),
+        graded={"chrf": grade},
+    )
+
+
+def trained(tables: Tables, policy: str = "cascade", **objective: Any) -> GradedStopping:
+    found = train(tables, TrainOptions(policy, criterion="chrf", objective=Objective(**objective))).policy
+    assert isinstance(found, GradedStopping)
+    return found
+
+
+@pytest.mark.parametrize("policy", ["cascade", "cascade-routing"])
+def test_it_beats_the_random_mix_on_sentences_not_trained_on(policy: str) -> None:
+    tables, unseen = translators(), translators(seed=1)
+    served = simulate(trained(tables, policy, cost_weight=0.02), unseen)
+    score, spent = (
+        served_score(unseen, "chrf", served),
+        served.ran @ np.array([1.0, 8.0, 9.0])[[unseen.candidates.index(name) for name in served.candidates]],
+    )
+    means = unseen.score("chrf").mean(axis=0)
+    share = (spent.mean() - 1.0) / 7.0
+    assert 0.1 < share < 0.95
+    assert score.mean() > means[0] + share * (means[1] - means[0]) + 0.03
+
+
+def test_it_goes_on_where_the_first_is_expected_to_be_bad_and_serves_the_best_of_what_ran() -> None:
+    tables = translators()
+    policy = trained(tables, cost_weight=0.01)
+    assert isinstance(policy, GradedCascade)
+    assert policy.candidates[0] == "quick"
+    served = simulate(policy, tables)
+    stated = tables.top_probabilities[:, 0, 0]
+    went_on = served.ran.sum(axis=1) > 1
+    assert stated[went_on].max() < stated[~went_on].min() + 0.05
+    expected = np.stack(
+        [policy.grades.of(j, tables.top_probabilities[:, tables.candidates.index(name), 0])
+         for j, name in enumerate(policy.candidates)], axis=1,
+    )  # fmt: skip
+    best = np.where(served.ran, expected, -1.0).argmax(axis=1)
+    assert (served.source == best).all()
+    assert served.confidence == pytest.approx(expected[np.arange(N), best])
+    assert np.abs(served.confidence.mean() - served_score(tables, "chrf", served).mean()) < 0.03
+
+
+def test_expected_grades_never_fall_and_are_the_mean_where_nothing_is_told() -> None:
+    tables = translators()
+    policy = trained(tables, "cascade-routing", cost_weight=0.0)
+    grades = policy.grades
+    assert (np.diff(grades.grade, axis=1) >= 0).all()
+    quick = policy.candidates.index("quick")
+    for stated in (0.3, 0.5, 0.7):
+        assert grades.of(quick, np.array([stated]))[0] == pytest.approx(stated, abs=0.07)
+    if "slower" in policy.candidates:
+        assert np.ptp(grades.grade[policy.candidates.index("slower")]) < 0.08
+
+
+def test_what_training_estimates_is_what_the_policy_does() -> None:
+    tables = translators()
+    options = TrainOptions("cascade", criterion="chrf", objective=Objective(Floor.parse("best-2pt")))
+    found = train(tables, options)
+    assert found.out_of_fold is not None
+    served = simulate(found.policy, tables)
+    assert served_score(tables, "chrf", served).mean() == pytest.approx(found.out_of_fold.score.mean(), abs=0.01)
+    assert "serves the answer of the highest expected grade" in "\n".join(found.summary)
+    within = simulate(found.policy, tables, CallOptions(max_latency_ms=7.0))
+    assert within.order.max(axis=1).max() >= 0
+    assert (within.ran[:, found.policy.candidates.index("quick")]).all()
+
+
+def test_a_threshold_makes_the_grade_a_probability_of_being_good_enough() -> None:
+    tables = translators()
+    options = TrainOptions("cascade", criterion="chrf>=0.6", objective=Objective(cost_weight=0.01))
+    served = simulate(train(tables, options).policy, tables)
+    assert served_score(tables, "chrf>=0.6", served).mean() == pytest.approx(served.confidence.mean(), abs=0.04)
+
+
+@pytest.mark.parametrize("policy", ["cascade", "cascade-routing"])
+def test_candidates_without_a_score_of_their_own_are_refused_in_one_line(policy: str) -> None:
+    with pytest.raises(OptionError, match=r"candidates that give their answers a score of their own.*--policy select"):
+        trained(translators(informative=False), policy)
+
+
+def test_auto_compares_it_and_takes_part_without_features() -> None:
+    tables = translators()
+    bare = replace(tables, feature_names=(), features=tables.features[:, :0])
+    found = train(bare, TrainOptions("auto", criterion="chrf", objective=Objective(cost_weight=0.02)))
+    assert isinstance(found.policy, GradedStopping)
+
+
+def test_curves_that_are_none_are_refused() -> None:
+    policy = trained(translators(), cost_weight=0.01)
+    arrays = dict(policy.arrays())
+    for name, change in (
+        ("grade", arrays["grade"][:, ::-1].copy()),
+        ("stated", arrays["stated"][:1]),
+        ("grade", np.where(arrays["grade"] > 0.5, np.nan, arrays["grade"])),
+        ("stated", arrays["stated"].astype(np.float32)),
+    ):
+        with pytest.raises(BundleError, match="graded-cascade is incomplete"):
+            GradedCascade.from_components(policy.settings(), {**arrays, name: change})
+    with pytest.raises(ValueError, match="as many points"):
+        ExpectedGrades(np.zeros((1, 2)), np.zeros((1, 3))).check(1)
