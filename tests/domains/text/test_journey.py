@@ -147,7 +147,7 @@ def test_a_budget_is_kept_sentence_by_sentence(translated: Path) -> None:
             assert fits or answer.candidate == "short"
         assert loaded.predict(sources[0], max_latency_ms=100, cost_weight=100).candidate == "short"
         with pytest.raises(OptionError, match="the cheapest candidate is short"):
-            loaded.predict("und " * 100_000, max_latency_ms=budget)
+            loaded.predict(sources[-1], max_latency_ms=costs.before_ms)
 
 
 def test_a_bundle_of_latencies_by_an_unknown_length_is_refused(translated: Path) -> None:
