@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from premodel.runtime.policies.stopping import (
     check_order,
 )
 from premodel.runtime.selectors.base import Arrays
+
+if TYPE_CHECKING:
+    from premodel.runtime.policies.decision_tables import DecisionTables
 
 VALUES = ("cost_weight", "continuation", "budgets", "start")
 """The arrays of `StoppingComponents` that are learned where nothing is fused."""
@@ -122,6 +125,10 @@ class GradedStopping(StoppingPolicy):
         best, _ = self._best(so_far)
         reason = f"no continuation value above 0 at an expected grade of {top_probability:.3f}"
         return Stop(so_far.predictions[best], best, top_probability, reason)
+
+    def decision_tables(self) -> DecisionTables | None:
+        """None: what a candidate states of its own answer is no label's probability."""
+        return None
 
     def settings(self) -> dict[str, Any]:
         """Everything but what was learned."""
