@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor, TensorSpec, check_tensor
+from premodel.backends.texts import pack_answer
 from premodel.clock import now_ms
 from premodel.domains.base import Domain
 from premodel.errors import InputError, RunError
@@ -121,8 +122,17 @@ class Board:
         )
         return {
             **about,
-            "inputs": [_entry(TENSOR_INPUT, _datatype(given), _sides(given))],
-            "outputs": [_entry(OUTPUT, _datatype(taken), _sides(taken))],
+            # A callable without an input table takes encoded inputs alone; what answers texts gives them packed.
+            "inputs": [
+                _entry(self._domain.noun, "BYTES", [1])
+                if candidate.model.takes_whole
+                else _entry(TENSOR_INPUT, _datatype(given), _sides(given))
+            ],
+            "outputs": [
+                _entry(OUTPUT, "UINT8", [1, -1])
+                if taken.dtype == "object"
+                else _entry(OUTPUT, _datatype(taken), _sides(taken))
+            ],
             AGENT: table.to_json(),
         }
 
@@ -204,11 +214,15 @@ def _run_encoded(opened: OpenedCandidate, given: bytes | NDArray[np.uint8], doma
     prepared = now_ms()
     raw = opened.network.backend.predict(tensor)
     opened.answer(raw)
+    raw = pack_answer(*raw) if raw.dtype == object else raw
     return raw, {DECODE: decode_ms, PREPROCESS: prepared - start, INFERENCE: now_ms() - prepared}
 
 
 def _run_tensor(opened: OpenedCandidate, tensor: Tensor) -> tuple[Tensor, Stages]:
     backend = opened.network.backend
+    if opened.candidate.model.takes_whole:
+        noun = opened.candidate.domain.noun
+        raise InputError("a callable without an input table takes no tensor", given=TENSOR_INPUT, allowed=noun)
     try:
         check_tensor(tensor, backend.input)
     except RunError as error:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import re
 import shlex
+import urllib.error
 import urllib.request
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from agents import agent
+from premodel.backends.texts import unpack_answer
 from premodel.cli.main import build_parser, main
+from premodel.errors import OptionError
 from premodel.zoo.manifest import read_zoo
 from serving_client import running
 from text_models import WORDS, say, sentences
@@ -125,6 +131,61 @@ def test_a_csv_and_two_callables_become_a_served_premodel(folder: Path) -> None:
         with urllib.request.urlopen(request) as response:
             outputs: dict[str, Any] = {one["name"]: one["data"] for one in json.load(response)["outputs"]}
     assert outputs["class"] == ["de"]
+
+
+def test_bench_runs_callables_that_are_trusted(folder: Path) -> None:
+    words = ["bench", folder / "language.premodel", folder / "messages.csv", "--quick", "--json"]
+    assert "--trust-python" in run(*words, code=2)
+    found = json.loads(run(*words, "--trust-python"))
+    rows = {row["name"]: row for row in found["rows"]}
+    assert rows["words"]["accuracy"] == 1.0
+    assert {"letters", "words"} < set(rows)
+
+
+def post(url: str, text: str) -> tuple[dict[str, Any], bytes]:
+    """Header and binary data of an agent's answer to a text."""
+    request = urllib.request.Request(url, text.encode(), {"Inference-Header-Content-Length": "0"})
+    with urllib.request.urlopen(request) as response:
+        body, length = response.read(), int(response.headers["Inference-Header-Content-Length"])
+    return json.loads(body[:length]), body[length:]
+
+
+def test_an_agent_offers_callables_that_are_trusted(folder: Path) -> None:
+    with agent(folder / "zoo.toml", trust_python=True) as url:
+        with urllib.request.urlopen(f"{url}/v2/models/letters") as response:
+            about = json.load(response)
+        assert about["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [1]}]
+        _, data = post(f"{url}/v2/models/letters/infer", "ein hund läuft")
+        assert np.frombuffer(data, "<f4").tolist() == pytest.approx([0.95, 0.0])
+        header = b'{"inputs":[{"name":"input","datatype":"FP32","shape":[1],"data":[1]}]}'
+        request = urllib.request.Request(f"{url}/v2/models/letters/infer", header, {"Content-Type": "application/json"})
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        assert "takes no tensor" in json.load(refused.value)["error"]
+
+
+def test_an_agent_gives_the_texts_of_callables_packed(folder: Path) -> None:
+    with agent(folder / "translators.toml", trust_python=True) as url:
+        with urllib.request.urlopen(f"{url}/v2/models/whole") as response:
+            assert json.load(response)["outputs"] == [{"name": "output", "datatype": "UINT8", "shape": [1, -1]}]
+        _, data = post(f"{url}/v2/models/whole/infer", "the dog walks")
+    answer = unpack_answer(np.frombuffer(data, np.uint8))
+    assert answer.text.split()[-1] == "geht"
+    assert answer.probability == pytest.approx(0.9)
+
+
+def test_a_replica_of_ray_serve_answers_where_it_is_trusted(folder: Path) -> None:
+    pytest.importorskip("ray.serve", reason="Ray is not installed: pip install 'premodel[cluster]'")
+    from premodel.serving.ray_serve import Asked, Replica
+
+    bundle = str(folder / "language.premodel")
+    with pytest.raises(OptionError, match="not trusted"):
+        Replica({"bundle": bundle})
+    headers = ((b"content-type", b"text/plain"),)
+    asked = Asked("POST", "/v2/models/language/infer", b"", headers, "ein hund läuft".encode())
+    reply = asyncio.run(Replica({"bundle": bundle, "trust_python": True}).answer(asked))
+    assert reply.status == 200
+    assert {one["name"]: one["data"] for one in json.loads(reply.body)["outputs"]}["class"] == ["de"]
 
 
 def test_the_page_of_documentation_names_a_manifest_that_is_read(tmp_path: Path) -> None:
