@@ -405,9 +405,9 @@ def _most_related(features: Features, correct: NDArray[Any]) -> list[int]:
     if count <= CONSIDERED:
         return list(range(count))
     success = np.asarray(correct, np.float64)
-    told = np.concatenate([success, success - success.mean(axis=1, keepdims=True)], axis=1)
+    known = np.concatenate([success, success - success.mean(axis=1, keepdims=True)], axis=1)
     values = features.astype(np.float64)
-    values, told = values - values.mean(axis=0), told - told.mean(axis=0)
-    spread = np.sqrt(np.square(values).sum(axis=0))[:, None] * np.sqrt(np.square(told).sum(axis=0))
-    related = np.abs(product(values.T, told)) / np.where(spread > 0, spread, np.inf)
+    values, known = values - values.mean(axis=0), known - known.mean(axis=0)
+    spread = np.sqrt(np.square(values).sum(axis=0))[:, None] * np.sqrt(np.square(known).sum(axis=0))
+    related = np.abs(product(values.T, known)) / np.where(spread > 0, spread, np.inf)
     return sorted(np.argsort(-related.max(axis=1), kind="stable")[:CONSIDERED].tolist())
