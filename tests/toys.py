@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from premodel.backends import registry as backends
 from premodel.backends.replay import ReplayBackend
 from premodel.cli.main import COMMANDS
+from premodel.domains.features import Feature, FeatureFamily
 from premodel.domains.image.features import registry as features
-from premodel.domains.image.features.base import Feature, FeatureFamily
 from premodel.domains.image.features.intermediates import Intermediates
 from premodel.profiling.datasets import registry as datasets
 from premodel.profiling.datasets.base import Dataset, FileSource

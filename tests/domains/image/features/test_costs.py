@@ -70,8 +70,8 @@ def test_timed_parts_are_the_parts_of_the_subset(picture: Pixels) -> None:
 
 def test_a_part_is_timed_apart_from_what_it_reads(picture: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that ticks once per intermediate or family computed, every part lasts one tick, none more."""
+    from premodel.domains.features import FeatureFamily
     from premodel.domains.image.features import extractor as module
-    from premodel.domains.image.features.base import FeatureFamily
     from premodel.domains.image.features.intermediates import Intermediate, Intermediates
     from premodel.domains.image.features.registry import FAMILIES
 

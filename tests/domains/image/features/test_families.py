@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from premodel.domains.image.features.base import FeatureFamily
+from premodel.domains.features import FeatureFamily
 from premodel.domains.image.features.costs import ASSEMBLY, CHECK
 from premodel.domains.image.features.intermediates import Intermediates, declared
 from premodel.domains.image.features.registry import FAMILIES, FEATURE_NAMES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from premodel.domains.image.features.base import Feature, FeatureFamily
+from premodel.domains.features import Feature, FeatureFamily
 from premodel.domains.image.features.intermediates import Intermediates
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from premodel.domains.image.features.base import Feature, FeatureFamily
+from premodel.domains.features import Feature, FeatureFamily
 from premodel.domains.image.features.intermediates import Intermediates
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from premodel.domains.image.features.base import FeatureFamily
+from premodel.domains.features import FeatureFamily
 from premodel.domains.image.features.intermediates import declared
 from premodel.domains.image.features.registry import families_of
 from premodel.errors import OptionError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from premodel.domains.image.features.base import FeatureFamily, histogram
+from premodel.domains.features import FeatureFamily, histogram
 from premodel.domains.image.features.intermediates import Intermediates
 
 BINS = 7

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 
-from premodel.domains.image.features.base import Feature, FeatureFamily
+from premodel.domains.features import Feature, FeatureFamily
 from premodel.domains.image.features.intermediates import LONG_SIDE, Intermediates
 
 THRESHOLD = 20

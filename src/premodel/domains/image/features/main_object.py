@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.domains.image.features.base import Feature, FeatureFamily
+from premodel.domains.features import Feature, FeatureFamily
 from premodel.domains.image.features.intermediates import Intermediates, Pixels, shrink
 
 LONG_SIDE = 32

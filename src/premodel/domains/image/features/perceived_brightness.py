@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from premodel.domains.image.features.base import Feature, FeatureFamily
+from premodel.domains.features import Feature, FeatureFamily
 from premodel.domains.image.features.intermediates import Intermediates
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from premodel.domains.image.features.base import FeatureFamily
+from premodel.domains.features import FeatureFamily
 from premodel.domains.image.features.brightness import Brightness
 from premodel.domains.image.features.contrast import Contrast
 from premodel.domains.image.features.edge_angles import EdgeAngles

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from premodel.clock import now_ms
 from premodel.domains.base import FeatureGroup
-from premodel.domains.text.features.base import TextFeatureFamily
+from premodel.domains.features import FeatureFamily
 from premodel.domains.text.features.families import FAMILIES
 from premodel.domains.text.features.parts import TextParts, shared_of
 from premodel.errors import OptionError
@@ -83,7 +83,7 @@ class Extractor:
         return np.array([values[index] for index in self._order], np.float32)
 
 
-def families_of(names: Sequence[str]) -> tuple[type[TextFeatureFamily], ...]:
+def families_of(names: Sequence[str]) -> tuple[type[FeatureFamily], ...]:
     """The families that give the features named; OptionError if one is unknown or named twice."""
     if unknown := [name for name in names if name not in FEATURE_NAMES]:
         raise OptionError("unknown feature", given=", ".join(unknown), allowed=", ".join(FEATURE_NAMES))

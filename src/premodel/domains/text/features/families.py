@@ -11,7 +11,7 @@ import string
 from collections.abc import Sequence
 from zlib import crc32
 
-from premodel.domains.text.features.base import TextFeature, TextFeatureFamily
+from premodel.domains.features import Feature, FeatureFamily
 from premodel.domains.text.features.parts import MAX_CHARACTERS, TextParts
 from premodel.domains.text.features.tagger import ADJECTIVE, ADVERB, DESCRIPTIVE, NOUN, VERB
 
@@ -19,7 +19,7 @@ BUCKETS = 16
 """Of the bag of words."""
 
 
-class Lengths(TextFeatureFamily):
+class Lengths(FeatureFamily):
     """How long the text and its words are.
 
     `n_words`: what white space separates. `avg_word_length`: characters of a word without punctuation at its ends; a
@@ -28,8 +28,8 @@ class Lengths(TextFeatureFamily):
 
     name = "lengths"
     features = (
-        TextFeature("n_words", "words", 0, MAX_CHARACTERS),
-        TextFeature("avg_word_length", "characters", 0, MAX_CHARACTERS),
+        Feature("n_words", "words", 0, MAX_CHARACTERS),
+        Feature("avg_word_length", "characters", 0, MAX_CHARACTERS),
     )
     needs = ("words",)
 
@@ -40,7 +40,7 @@ class Lengths(TextFeatureFamily):
         return len(words), characters / max(1, len(words))
 
 
-class Subwords(TextFeatureFamily):
+class Subwords(FeatureFamily):
     """How many pieces the words fall into: rare words into many.
 
     `n_bpe_chars`: pieces of the text. `avg_bpe`: pieces of a word.
@@ -53,8 +53,8 @@ class Subwords(TextFeatureFamily):
 
     name = "subword_counts"
     features = (
-        TextFeature("n_bpe_chars", "pieces", 0, MAX_CHARACTERS),
-        TextFeature("avg_bpe", "pieces a word", 0, MAX_CHARACTERS),
+        Feature("n_bpe_chars", "pieces", 0, MAX_CHARACTERS),
+        Feature("avg_bpe", "pieces a word", 0, MAX_CHARACTERS),
     )
     needs = ("words", "subwords")
 
@@ -63,7 +63,7 @@ class Subwords(TextFeatureFamily):
         return parts.subwords, parts.subwords / max(1, len(parts.words))
 
 
-class Tokens(TextFeatureFamily):
+class Tokens(FeatureFamily):
     """Tokens, and how much of the text is punctuation.
 
     `n_tokens`: words, numbers, the endings of contracted words, other signs. `avg_punc`: ASCII
@@ -72,8 +72,8 @@ class Tokens(TextFeatureFamily):
 
     name = "token_counts"
     features = (
-        TextFeature("n_tokens", "tokens", 0, MAX_CHARACTERS),
-        TextFeature("avg_punc", "signs a word", 0, MAX_CHARACTERS),
+        Feature("n_tokens", "tokens", 0, MAX_CHARACTERS),
+        Feature("avg_punc", "signs a word", 0, MAX_CHARACTERS),
     )
     needs = ("words", "tokens")
 
@@ -83,7 +83,7 @@ class Tokens(TextFeatureFamily):
         return len(parts.tokens), signs / max(1, len(parts.words))
 
 
-class PartsOfSpeech(TextFeatureFamily):
+class PartsOfSpeech(FeatureFamily):
     """Share of the tokens that are nouns, verbs, adjectives, descriptive adjectives and adverbs, in English.
 
     `avg_sat_adj` stands in for the satellite adjectives of WordNet, which the name means: adjectives derived from nouns
@@ -96,7 +96,7 @@ class PartsOfSpeech(TextFeatureFamily):
 
     name = "parts_of_speech"
     features = tuple(
-        TextFeature(name, "fraction of tokens", 0, 1)
+        Feature(name, "fraction of tokens", 0, 1)
         for name in ("avg_noun", "avg_verb", "avg_adj", "avg_sat_adj", "avg_adverb")
     )
     needs = ("tokens", "tags")
@@ -112,7 +112,7 @@ class PartsOfSpeech(TextFeatureFamily):
         )  # fmt: skip
 
 
-class BagOfWords(TextFeatureFamily):
+class BagOfWords(FeatureFamily):
     """Tokens by the hash of their small letters: `word1` .. `word16`, fractions of the tokens.
 
     Notes
@@ -122,7 +122,7 @@ class BagOfWords(TextFeatureFamily):
     """
 
     name = "bag_of_words"
-    features = tuple(TextFeature(f"word{number}", "fraction of tokens", 0, 1) for number in range(1, BUCKETS + 1))
+    features = tuple(Feature(f"word{number}", "fraction of tokens", 0, 1) for number in range(1, BUCKETS + 1))
     needs = ("tokens",)
 
     def compute(self, parts: TextParts) -> Sequence[float]:
@@ -134,7 +134,7 @@ class BagOfWords(TextFeatureFamily):
         return [count / total for count in counts]
 
 
-class Letters(TextFeatureFamily):
+class Letters(FeatureFamily):
     """Which signs the text is written with: what tells scripts, and short or shouted messages.
 
     `n_chars`: characters. `avg_capital`, `avg_digit`: shares of capital letters and of digits. `avg_accented`: share of
@@ -144,9 +144,9 @@ class Letters(TextFeatureFamily):
 
     name = "letters"
     features = (
-        TextFeature("n_chars", "characters", 0, MAX_CHARACTERS),
+        Feature("n_chars", "characters", 0, MAX_CHARACTERS),
         *(
-            TextFeature(name, "fraction of characters", 0, 1)
+            Feature(name, "fraction of characters", 0, 1)
             for name in ("avg_capital", "avg_digit", "avg_accented", "avg_foreign")
         ),
     )
@@ -163,5 +163,5 @@ class Letters(TextFeatureFamily):
         return len(text), capitals / count, digits / count, accented / count, foreign / count
 
 
-FAMILIES: tuple[type[TextFeatureFamily], ...] = (Lengths, Subwords, Tokens, PartsOfSpeech, Letters, BagOfWords)
+FAMILIES: tuple[type[FeatureFamily], ...] = (Lengths, Subwords, Tokens, PartsOfSpeech, Letters, BagOfWords)
 """All of them, in the order of a full vector."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from premodel.domains.image.features.intermediates import Intermediates
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Feature:
     unit:
         Unit in words, such as "grey levels" or "fraction of edge pixels".
     low, high:
-        Closed range that the value never leaves, whatever the image.
+        Closed range that the value never leaves, whatever the input.
     """
 
     name: str
@@ -33,19 +31,20 @@ class Feature:
 class FeatureFamily(ABC):
     """Features that are computed together, and are therefore paid for together.
 
-    A family is made once per extractor: what is worth keeping between images (a detector, a table) is made in
-    its constructor. It keeps nothing of an image: `compute` may be called from several threads at once.
+    A family is made once per extractor: what is worth keeping between inputs (a detector, a table) is made in
+    its constructor. It keeps nothing of an input: `compute` may be called from several threads at once.
 
     Attributes
     ----------
     name:
-        Name of the family as a part of the cost; unique among families and intermediates.
+        Name of the family as a cost item; unique among its domain's families and what they share.
     features:
         The numbers, in the order in which `compute` gives them.
     needs:
-        The intermediates that `compute` reads; it may read no others.
+        What it reads of that which its domain's families share: the intermediates of an image, the parts of a text; it
+        may read nothing else of it.
     version:
-        Raised whenever a value changes for any image, also because of an intermediate: values of two versions are
+        Raised whenever a value changes for any input, also because of what is shared: values of two versions are
         never compared. A store computes anew the family whose version was raised, and keeps the others.
     """
 
@@ -60,8 +59,14 @@ class FeatureFamily(ABC):
         return f"{cls.name}:{cls.version}"
 
     @abstractmethod
-    def compute(self, shared: Intermediates) -> Sequence[float]:
-        """Compute the numbers of one image, one per entry of `features`, finite for every image."""
+    def compute(self, shared: Any) -> Sequence[float]:
+        """Compute the numbers of one input, one per entry of `features`, finite for every input.
+
+        Parameters
+        ----------
+        shared:
+            `Intermediates` of an image, `TextParts` of a text.
+        """
 
 
 def histogram(name: str, bins: int, unit: str) -> tuple[Feature, ...]:
