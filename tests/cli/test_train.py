@@ -52,6 +52,9 @@ def test_json(profiled: Any, tmp_path: Path, capsys: Any) -> None:
     assert "m2" in report["candidates"]
     assert any(line.startswith("decides: ") for line in report["summary"])
     assert report["training"]["models"]["steps"]
+    tables = load_tables(profiled.store)
+    needed = dict(zip(tables.candidates, tables.memory_mb.tolist(), strict=True))
+    assert report["resident_mb"] == pytest.approx(sum(needed[name] for name in report["candidates"]))
 
 
 def test_equal_training_is_equal_bytes(profiled: Any, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_models_are_opened_when_needed_and_once(made: Made, monkeypatch: pytest.
     from premodel.runtime.candidate import NetworkPool
 
     original = NetworkPool.open
-    monkeypatch.setattr(NetworkPool, "open", lambda pool, c: opened.append(c.name) or original(pool, c))
+    monkeypatch.setattr(NetworkPool, "open", lambda pool, c, **more: opened.append(c.name) or original(pool, c))
     with premodel.load(made.path) as clf:
         assert opened == []
         answers = [clf.predict(image) for image in made.small.images]

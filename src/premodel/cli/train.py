@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from premodel.cli.train_options import add_train_options, judged, policies_epilo
 from premodel.evaluation.final_test import FinalTest, train_and_test
 from premodel.runtime.bundle import Bundle
 from premodel.store.store import Store
+from premodel.training.ceilings import resident_mb
 from premodel.training.load import load_candidates, load_tables
 from premodel.training.options import DEFAULT_POLICY
 from premodel.training.package import package
@@ -68,8 +70,25 @@ def run(args: argparse.Namespace) -> int:
         points = [Point(one.name, one.latency_ms, one.accuracy) for one in test.rivals]
         points.append(Point(test.policy, test.latency_ms, test.accuracy, premodel=True))
         print("".join(f"{line}\n" for line in terminal_picture(points)), end="")
+    print("".join(f"{line}\n" for line in _memory(bundle.policy.candidates, tables)), end="")
     print(f"wrote {out} ({out.stat().st_size:,} bytes); decisions checked on {len(tables)} samples")
     return 0
+
+
+def _memory(names: tuple[str, ...], tables: Tables) -> list[str]:
+    """What the bundle needs to keep all its networks open, and what it costs below that; nothing if not measured."""
+    needed_mb = resident_mb(tables, names)
+    columns = [tables.candidates.index(name) for name in names]
+    load_ms = [] if tables.load_ms is None else [float(tables.load_ms[column]) for column in columns]
+    if math.isnan(needed_mb) or len(names) < 2:
+        return []
+    line = f"memory: {needed_mb:.1f} MB with every network open"
+    if load_ms and not any(map(math.isnan, load_ms)):
+        line += (
+            f"; in less (memory_budget_mb) one is opened for another where that is worth it, {min(load_ms):.1f} to "
+            f"{max(load_ms):.1f} ms each"
+        )
+    return [line]
 
 
 def _report(out: Path, bundle: Bundle, trained: Trained, tables: Tables, test: FinalTest | None) -> dict[str, Any]:
@@ -83,7 +102,13 @@ def _report(out: Path, bundle: Bundle, trained: Trained, tables: Tables, test: F
         "features": list(bundle.policy.features),
         "embedded": len(bundle.embedded),
         "samples": len(tables),
+        "resident_mb": _known(resident_mb(tables, bundle.policy.candidates)),
         "summary": list(trained.summary),
         "training": bundle.training_record["training"],
         "test": None if test is None else test.to_json(),
     }
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN, which is what was not measured."""
+    return None if math.isnan(value) else value

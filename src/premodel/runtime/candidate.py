@@ -39,8 +39,13 @@ class Network:
         self.backend.close()
 
 
-def open_network(candidate: Candidate) -> Network:
+def open_network(candidate: Candidate, *, verified: bool = False) -> Network:
     """Verify and open a candidate's model file and check what it states against the manifest.
+
+    Parameters
+    ----------
+    verified:
+        The digests of its files were compared before, and the files were not written to since.
 
     Raises
     ------
@@ -59,7 +64,8 @@ def open_network(candidate: Candidate) -> Network:
     """
     model = candidate.model
     require_trust([candidate], None)
-    verify(model)
+    if not verified:
+        verify(model)
     try:
         backend = open_backend(candidate)
     except MemoryError as error:
@@ -230,16 +236,21 @@ class NetworkPool:
     def __init__(self) -> None:
         self._networks: dict[str, Network] = {}
 
-    def open(self, candidate: Candidate) -> OpenedCandidate:
-        """Open a candidate; raises as `open_network` does."""
+    def open(self, candidate: Candidate, *, verified: bool = False) -> OpenedCandidate:
+        """Open a candidate; `verified` and what it raises are those of `open_network`."""
         key = f"{candidate.network_key}/{candidate.n_labels}"
         network = self._networks.get(key)
         if network is None:
-            network = open_network(candidate)
+            network = open_network(candidate, verified=verified)
             self._networks[key] = network
         elif candidate.model != network.model:  # another entry of the same file
             verify(candidate.model)
             check_against_manifest(candidate, network.backend.input, network.backend.output)
+        return OpenedCandidate(candidate, network)
+
+    def adopt(self, candidate: Candidate, network: Network) -> OpenedCandidate:
+        """Take in a network that was opened elsewhere for this candidate, of which none is open here."""
+        self._networks[f"{candidate.network_key}/{candidate.n_labels}"] = network
         return OpenedCandidate(candidate, network)
 
     def drop(self, network: Network) -> None:

@@ -67,9 +67,11 @@ class Premodel:
     zoo:
         Folder or manifest where the model files are, if they are no longer where they were (see `ModelFiles`).
     memory_budget_mb:
-        What the opened networks may take together, in 10^6 bytes: the one used longest ago is unloaded to make room,
-        and opened again when it is needed. A network takes what the profile measured, else twice its file. What
-        opening takes counts to `max_latency_ms`. None for no bound.
+        What the opened networks may take together, in 10^6 bytes, as `--max-memory-mb` of training: one is unloaded
+        to make room for another, and opened again when that is worth its time. A network takes what the profile
+        measured, else twice its file. What opening takes counts to `max_latency_ms`, and at the operating point's cost
+        weight to what running a candidate is worth: one that is open is preferred where opening another does not pay.
+        None for no bound.
     trust_python:
         Python callables that the bundle names may be imported and run; without it such a bundle is refused.
 
@@ -126,6 +128,8 @@ class Premodel:
         # A policy without features does not pay for importing them.
         self._extractor = self._domain.extractor(self.policy.features) if self.policy.features else None
         self._by_length = self.policy.latency_curves
+        latency_ms = self.policy.costs.latency_ms
+        self._cheapest = min(range(len(latency_ms)), key=latency_ms.__getitem__)
         self._domain.set_threads(threads or 1)
 
     def __enter__(self) -> Self:
@@ -192,6 +196,8 @@ class Premodel:
         item = self._read(image)
         self._note_loading(item, options)
         trace = serve(self.policy, partial(self._run, item), item.so_far, options)
+        if item.so_far.load_price_ms is not None:
+            self._candidates.note_worth(item.so_far.worth_ms, None if max_latency_ms is None else self._cheapest)
         return self._answer(trace, item, start_ms)
 
     def predict_batch(
@@ -300,11 +306,11 @@ class Premodel:
     def _run(self, item: _Input, candidate: int) -> Prediction:
         """Preprocess and run, timed; whatever goes wrong is a RunError."""
         start_ms = now_ms()
-        load_ms = item.so_far.load_ms
+        load_ms, price_ms = item.so_far.load_ms, item.so_far.load_price_ms
         if load_ms is not None:
             item.so_far.loaded_ms += float(load_ms[candidate])
         try:
-            with self._candidates.use(candidate) as opened:
+            with self._candidates.use(candidate, None if load_ms is None else self._cheapest) as opened:
                 return opened.predict(item.sample, item.shared)
         except RunError:
             raise
@@ -313,10 +319,13 @@ class Premodel:
         finally:
             if load_ms is not None:
                 item.so_far.load_ms = self._candidates.load_ms(len(self.candidates))
+            if price_ms is not None:
+                item.so_far.load_price_ms = self._candidates.load_price_ms(len(self.candidates))
             item.predict_ms += now_ms() - start_ms
 
     def _note_loading(self, item: _Input, options: CallOptions) -> None:
-        """With both budgets, what would have to be opened first costs that too."""
+        """With a memory budget, what would have to be opened first costs that too."""
+        item.so_far.load_price_ms = self._candidates.load_price_ms(len(self.candidates))
         if options.max_latency_ms is not None:
             item.so_far.load_ms = self._candidates.load_ms(len(self.candidates))
 

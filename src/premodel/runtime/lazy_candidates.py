@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,16 +14,21 @@ from numpy.typing import NDArray
 from premodel.clock import now_ms
 from premodel.errors import InputError, OptionError, PremodelError, RemoteError, RunError
 from premodel.files import FileMark, file_mark
-from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
+from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate, open_network
+from premodel.runtime.residency import OpeningTimes, Worth, needless
 from premodel.zoo.candidate import Candidate, verify
 
 FILE_FACTOR = 2.0
 """Memory of an opened network over the size of its file, where it was not measured: its weights once more as the
 runtime lays them out, and what it computes with. An assumption on the safe side, not a measurement."""
+LEAST_MB = 0.01
+"""Of a network that takes nothing by its measurement."""
 UNKNOWN_MB = 0.0
 """For a network that has no file here, such as one on a server."""
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 """How long a candidate that could not be opened is left alone; twice as long after every attempt, up to the last."""
+BUSY_MS = 1e6
+"""What opening a network counts while another is being opened beside the answers: it would wait, and take its room."""
 ROOM_S = 60.0
 """How long a run waits for others to end, where the memory budget has no room beside them."""
 
@@ -40,6 +44,13 @@ class _Slot:
     """When it was used last, in uses."""
     stays: bool = False
     """Someone holds it for good."""
+    opening: bool = False
+    """It is being opened beside the answers, and takes its room already."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Does it take room."""
+        return self.opening or self.network is not None
 
 
 @dataclass(eq=False)
@@ -66,8 +77,8 @@ class LazyCandidates:
     threads:
         Threads of every runtime; None for what each candidate was profiled with.
     memory_budget_mb:
-        What the opened networks may take together, in 10^6 bytes; the one used longest ago is unloaded to make room.
-        None for no bound.
+        What the opened networks may take together, in 10^6 bytes; to make room, that is unloaded which was worth least
+        to the last inputs for the room it takes, then what was used longest ago (`residency`). None for no bound.
     measured_mb:
         What each candidate's network takes, by name; for the others it is FILE_FACTOR times their file.
     measured_load_ms:
@@ -84,9 +95,12 @@ class LazyCandidates:
     until a run has ended, so the budget holds at every moment, but for what one run itself allocates.
 
     A candidate that cannot be opened is left alone for FIRST_RETRY_S, then tried again by whoever asks for it, after
-    ever longer waits of up to LAST_RETRY_S: its file may come back. Files are compared with their digests whenever
-    they are opened. One line is logged when a model is lost, and one when it is back. A server that is away is asked
-    every time.
+    ever longer waits of up to LAST_RETRY_S: its file may come back. Files are compared with their digests when they
+    are opened, and again whenever they were written to since (`FileMark`). One line is logged when a model is lost, and
+    one when it is back. A server that is away is asked every time.
+
+    With a budget that does not hold all, a network that was worth more to the last inputs than those in its way, by the
+    time of opening it, is opened by a thread of its own, beside the next answers.
     """
 
     def __init__(
@@ -104,8 +118,10 @@ class LazyCandidates:
         self._budget_mb = memory_budget_mb
         self._measured_mb = dict(measured_mb or {})
         profiled = measured_load_ms or {}
-        self._load_ms = [profiled.get(candidate.name, 0.0) for candidate in self._candidates]
-        self._opened_in_ms = [math.inf] * len(self._candidates)
+        self._times = OpeningTimes([profiled.get(candidate.name, 0.0) for candidate in self._candidates])
+        self._worth = Worth(len(self._candidates))
+        self._prefetching = False
+        self._all_fit: bool | None = None
         self._pool = NetworkPool()
         self._changed = threading.Condition()
         self._closed = False
@@ -142,14 +158,17 @@ class LazyCandidates:
             return opened
 
     @contextmanager
-    def use(self, index: int) -> Generator[OpenedCandidate]:
-        """The candidate, opened and kept so for the time of the `with`; raises RunError as indexing does."""
+    def use(self, index: int, keep: int | None = None) -> Generator[OpenedCandidate]:
+        """The candidate, opened and kept so for the time of the `with`; raises RunError as indexing does.
+
+        `keep` is one that is not unloaded for it, unless nothing else makes room.
+        """
         if self._budget_mb is None:
             opened = self._opened[index]
             yield self[index] if opened is None else opened
             return
         with self._changed:
-            opened = self._take(index)
+            opened = self._take(index, keep)
         try:
             yield opened
         finally:
@@ -157,21 +176,125 @@ class LazyCandidates:
                 self._release(index)
 
     def load_ms(self, count: int) -> NDArray[np.float64] | None:
-        """float64 (count,): what opening each of the first candidates would take now; None without a budget.
+        """float64 (count,): what opening each of the first candidates may take now; None without a budget.
 
-        The profile's, or the quickest opening here, which counts digests too, where that took longer.
+        The slowest of the last openings here, which count digests too, and never less than the profile's.
         """
         if self._budget_mb is None:
             return None
         with self._changed:
-            return np.array([self._load_now_ms(index) for index in range(count)])
+            return np.array([0.0 if self._is_open(index) else self._bound_ms(index) for index in range(count)])
 
-    def _load_now_ms(self, index: int) -> float:
+    def _bound_ms(self, index: int) -> float:
+        busy = any(slot.opening for slot in self._slots.values())
+        return BUSY_MS if busy else self._times.bound_ms(index)
+
+    def load_price_ms(self, count: int) -> NDArray[np.float64] | None:
+        """float64 (count,): what opening each of the first counts in what it is worth to run; None where all fit.
+
+        The usual time of opening, less what it was worth more to the last inputs than those it would take the place of.
+        """
+        if self._budget_mb is None:
+            return None
+        with self._changed:
+            if self._all_fit is None:
+                self._all_fit = self._fit_together(count)
+            if self._all_fit:
+                return None
+            return np.array([self._price_ms(index) for index in range(count)])
+
+    def _price_ms(self, index: int) -> float:
+        if self._is_open(index):
+            return 0.0
+        if any(slot.opening for slot in self._slots.values()):
+            return BUSY_MS
+        with suppress(RunError):
+            slot = self._slot(index)
+            ahead_ms = self._worth_ms(slot) - sum(self._worth_ms(other) for other in self._in_the_way(slot, None))
+            return max(0.0, self._times.usual_ms(index) - ahead_ms)
+        return self._times.usual_ms(index)
+
+    def note_worth(self, worth_ms: Mapping[int, float], keep: int | None = None) -> None:
+        """One input was answered, to which these candidates were worth so much more than others, in ms.
+
+        What is worth opening now is opened by another thread; `keep` is one that is not unloaded for it.
+        """
+        with self._changed:
+            self._worth.note(worth_ms)
+            if not worth_ms or self._prefetching or self._closed or self._most_wanted(keep) is None:
+                return
+            self._prefetching = True
+        threading.Thread(target=self._prefetch, args=(keep,), name="premodel-prefetch", daemon=True).start()
+
+    def _most_wanted(self, keep: int | None) -> int | None:
+        """The candidate that is not open and worth most, of those that are worth their opening and have room."""
+        found = [
+            (self._worth_ms(slot), index)
+            for index, slot in enumerate(self._slot_of)
+            if slot is not None and not slot.in_memory and index not in self._lost and self._has_room(slot, keep)
+            and self._price_ms(index) == 0
+        ]  # fmt: skip
+        return max(found)[1] if found else None
+
+    def _has_room(self, wanted: _Slot, keep: int | None) -> bool:
+        """Is there room for a network once what is in its way is unloaded, and one is kept."""
+        kept = None if keep is None else self._slot_of[keep]
+        gone = self._in_the_way(wanted, kept)
+        left_mb = sum(slot.memory_mb for slot in self._slots.values() if slot.in_memory and slot not in gone)
+        return kept not in gone and left_mb + wanted.memory_mb <= (self._budget_mb or 0.0)
+
+    def _prefetch(self, keep: int | None) -> None:
+        """Open the most wanted candidate; the lock is free meanwhile."""
+        try:
+            with self._changed:
+                index = None if self._closed else self._most_wanted(keep)
+                if index is None:
+                    return
+                slot = self._slot(index)
+                for other in self._in_the_way(slot, None if keep is None else self._slot_of[keep]):
+                    self._unload(other)
+                prepared, start_ms = self._prepared(index), now_ms()
+                marks = self._marks_of(prepared)
+                verified, slot.opening = self._is_verified(index, marks), True
+            try:
+                network = open_network(prepared, verified=verified)
+            except PremodelError as error:
+                with self._changed:
+                    if not isinstance(error, RemoteError):
+                        self._lose(index, error)
+                return
+            finally:
+                with self._changed:
+                    slot.opening = False
+                    self._changed.notify_all()
+            with self._changed:
+                if self._closed or slot.network is not None or marks != self._marks_of(prepared):
+                    network.close()
+                    return
+                self._settle(index, self._pool.adopt(prepared, network), marks, now_ms() - start_ms)
+                self._changed.notify_all()
+        except PremodelError:  # it is reported when it is asked
+            return
+        finally:
+            self._prefetching = False
+
+    def _is_verified(self, index: int, marks: tuple[FileMark | None, ...]) -> bool:
+        """Were the files of a candidate compared with their digests, and not written to since."""
+        return index not in self._moved and None not in marks and self._marks.get(index) == marks
+
+    def _is_open(self, index: int) -> bool:
         with suppress(RunError):  # one that cannot be opened is reported when it is asked
-            if self._opened[index] is not None or self._slot(index).network is not None:
-                return 0.0
-        seen = self._opened_in_ms[index]
-        return max(self._load_ms[index], 0.0 if math.isinf(seen) else seen)
+            return self._opened[index] is not None or self._slot(index).network is not None
+        return False
+
+    def _fit_together(self, count: int) -> bool:
+        """Have the networks of the first candidates room beside each other."""
+        slots: dict[int, float] = {}
+        for index in range(count):
+            with suppress(RunError):
+                slot = self._slot(index)
+                slots[id(slot)] = slot.memory_mb
+        return self._budget_mb is None or sum(slots.values()) <= self._budget_mb
 
     def look_again(self) -> None:
         """Try what is due to be tried, and see whether the files of open networks are still what they were.
@@ -210,7 +333,7 @@ class LazyCandidates:
     def loaded_mb(self) -> float:
         """What the networks that are open now take together, by measurement or by their files."""
         with self._changed:
-            return sum(slot.memory_mb for slot in self._slots.values() if slot.network is not None)
+            return sum(slot.memory_mb for slot in self._slots.values() if slot.in_memory)
 
     def memory_mb(self, index: int) -> float:
         """What a candidate's network takes: measured, else by the size of its file; 0 where there is none."""
@@ -247,7 +370,7 @@ class LazyCandidates:
             self._pool.close()
             self._changed.notify_all()
 
-    def _take(self, index: int) -> OpenedCandidate:
+    def _take(self, index: int, keep: int | None = None) -> OpenedCandidate:
         """The candidate opened, and one user more; the lock is held."""
         until_ms = now_ms() + 1e3 * ROOM_S
         while True:
@@ -256,7 +379,7 @@ class LazyCandidates:
             if index in self._lost:
                 self._check_lost(index)
             opened = self._opened[index]
-            if opened is None and self._make_room(index):
+            if opened is None and self._make_room(index, keep):
                 opened = self._open(index)
             if opened is not None:
                 slot = self._slot(index)
@@ -343,18 +466,17 @@ class LazyCandidates:
         candidate = candidate.with_file(self._find(candidate))
         return candidate if self._threads is None else candidate.with_threads(self._threads)
 
-    def _make_room(self, index: int) -> bool:
-        """Unload what was used longest ago until the candidate fits; False if it has to wait for a run to end."""
+    def _make_room(self, index: int, keep: int | None) -> bool:
+        """Unload by rank until the candidate fits; False if it has to wait for a run to end."""
         wanted = self._slot(index)
+        if wanted.opening:
+            return False
         if self._budget_mb is None or wanted.network is not None:
             return True
-        loaded = [slot for slot in self._slots.values() if slot.network is not None]
-        for slot in sorted(loaded, key=lambda slot: slot.used):
-            if sum(slot.memory_mb for slot in loaded) + wanted.memory_mb <= self._budget_mb:
-                break
-            if slot.users == 0:
-                self._unload(slot)
-                loaded.remove(slot)
+        loaded = [slot for slot in self._slots.values() if slot.in_memory]
+        for slot in self._in_the_way(wanted, None if keep is None else self._slot_of[keep]):
+            self._unload(slot)
+            loaded.remove(slot)
         if not loaded or sum(slot.memory_mb for slot in loaded) + wanted.memory_mb <= self._budget_mb:
             return True  # one alone is let in whatever it takes: `check_budget` is where that is refused
         if all(slot.stays for slot in loaded):
@@ -364,6 +486,31 @@ class LazyCandidates:
                 given=f"{wanted.memory_mb:.1f} MB and {taken_mb:.1f} MB", allowed=f"{self._budget_mb:g} MB",
             )  # fmt: skip
         return False
+
+    def _in_the_way(self, wanted: _Slot, kept: _Slot | None) -> list[_Slot]:
+        """What would be unloaded, of what no one runs, for a network to fit; `kept` only if nothing else makes room."""
+        loaded = [slot for slot in self._slots.values() if slot.in_memory]
+        too_much_mb = sum(slot.memory_mb for slot in loaded) + wanted.memory_mb - (self._budget_mb or 0.0)
+        chosen: list[_Slot] = []
+        idle = [slot for slot in loaded if slot.users == 0 and not slot.opening]
+        for slot in sorted(idle, key=lambda slot: self._rank(slot, kept)):
+            if sum(one.memory_mb for one in chosen) >= too_much_mb:
+                break
+            chosen.append(slot)
+        stay = needless([slot.memory_mb for slot in chosen], too_much_mb)
+        return [slot for place, slot in enumerate(chosen) if place not in stay]
+
+    def _rank(self, slot: _Slot, kept: _Slot | None) -> tuple[bool, float, int]:
+        """Whose room is given up first: what was worth least for it, then what was used longest ago."""
+        return slot is kept, self._worth_ms(slot) / max(slot.memory_mb, LEAST_MB), slot.used
+
+    def _worth_ms(self, slot: _Slot) -> float:
+        """What the candidates of a network were worth to the last inputs together."""
+        return self._worth.of(self._sharing(slot))
+
+    def _sharing(self, slot: _Slot) -> list[int]:
+        """The candidates of a network."""
+        return [index for index, own in enumerate(self._slot_of) if own is slot]
 
     def _unload(self, slot: _Slot) -> None:
         network, slot.network = slot.network, None
@@ -379,7 +526,7 @@ class LazyCandidates:
         try:
             prepared = self._prepared(index)
             marks = self._marks_of(prepared)
-            opened = self._pool.open(prepared)
+            opened = self._pool.open(prepared, verified=self._is_verified(index, marks))
             if not was_open and marks != self._marks_of(prepared):
                 self._pool.drop(opened.network)
                 raise RunError(f"model file of {prepared.model.name} changed while it was opened")
@@ -388,15 +535,23 @@ class LazyCandidates:
         except PremodelError as error:
             self._lose(index, error)
             raise RunError(str(error)) from error
+        self._settle(index, opened, marks, None if was_open else now_ms() - start_ms)
+        return opened
+
+    def _settle(
+        self, index: int, opened: OpenedCandidate, marks: tuple[FileMark | None, ...], took_ms: float | None
+    ) -> None:
+        """Note that a candidate is open, and how long it took; None where its network was open before."""
+        slot = self._slot(index)
         self._find_again(index)
         self._marks[index] = marks
         self._moved.discard(index)
         opened.network.backend.hurry()
-        if not was_open:
-            self._opened_in_ms[index] = min(self._opened_in_ms[index], now_ms() - start_ms)
+        if took_ms is not None:
+            for other in self._sharing(slot):
+                self._times.note(other, took_ms)
         slot.network = opened.network
         self._opened[index] = opened
-        return opened
 
 
 def _warn(message: str, *about: object) -> None:

@@ -97,6 +97,11 @@ def check_together(tables: Tables, objective: Objective, names: Sequence[str], p
             )
 
 
+def resident_mb(tables: Tables, names: Sequence[str]) -> float:
+    """What the networks of these candidates take, all open, in 10^6 bytes; NaN where one was not measured."""
+    return _total(tables, tables.memory_mb, [tables.candidates.index(name) for name in names], "memory")
+
+
 def _ceilings(tables: Tables, objective: Objective) -> list[tuple[str, str, float, NDArray[np.float64]]]:
     both = (
         ("memory", "MB", objective.max_memory_mb, tables.memory_mb),

@@ -99,7 +99,13 @@ class AnswersSoFar:
         By candidate index, what the policy has computed of a prediction; kept by the policy between its steps.
     load_ms:
         float64 (m,), what opening each candidate's network would take now, 0 where it is open; None where all are, or
-        none is ever unloaded. It counts to the call's budget, not to what a candidate is worth.
+        none is ever unloaded. It counts to the call's budget.
+    load_price_ms:
+        float64 (m,), what opening each candidate's network counts in what running it is worth; None where nothing is
+        ever unloaded.
+    worth_ms:
+        Where `load_price_ms` is given: of candidates that ran, or would have run if opening them counted nothing, how
+        much more that is worth than to do without them, in ms; kept by the policy.
     loaded_ms:
         What opening networks has taken for this input.
     latency_ms:
@@ -113,6 +119,8 @@ class AnswersSoFar:
     scores: Scores | None = None
     kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     load_ms: NDArray[np.float64] | None = None
+    load_price_ms: NDArray[np.float64] | None = None
+    worth_ms: dict[int, float] = field(default_factory=dict)
     loaded_ms: float = 0.0
     latency_ms: NDArray[np.float64] | None = None
 

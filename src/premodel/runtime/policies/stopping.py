@@ -183,7 +183,8 @@ class StoppingPolicy(Policy):
 
     Where latencies depend on the input's length (`Costs.by_length`), every budget is kept by the latencies of an input
     as long as this one, and the value of a candidate is less what it takes longer than on average, at the cost weight
-    of the point; what those behind it take longer is left out of account.
+    of the point; what those behind it take longer is left out of account. So is the value of one whose network would
+    have to be opened (`AnswersSoFar.load_price_ms`), where memory does not hold all.
     """
 
     kind: ClassVar[str]
@@ -238,12 +239,20 @@ class StoppingPolicy(Policy):
         sure = confidence_logit(top_probability)
         best, highest = -1, 0.0
         saved = None if so_far.latency_ms is None else self._saved(so_far.latency_ms, point).tolist()
+        price = self._price(so_far, point)
+        values: dict[int, float] = {}
         for candidate, constant, slope, curve in self._continuation[point][ran]:
             value = constant + sure * (slope + sure * curve)
             if saved is not None:
                 value += saved[candidate]
+            if price is not None:
+                if value > 0 and candidate not in so_far.failed and self._fits(so_far, candidate, options, opened=True):
+                    values[candidate] = value
+                value -= price[candidate]
             if value > highest and candidate not in so_far.failed and self._fits(so_far, candidate, options):
                 best, highest = candidate, value
+        if price is not None and values:
+            self._note_worth(so_far, point, values, price, best)
         if best >= 0:
             return Run(
                 best, reason=f"continuation value {highest:.4f} above 0 at a probability of {top_probability:.3f}"
@@ -254,6 +263,28 @@ class StoppingPolicy(Policy):
         """What it is worth that each candidate takes less for this input than on average."""
         saved: NDArray[np.float64] = self._cost_weight[point] * (np.asarray(self.costs.latency_ms) - latency_ms)
         return saved
+
+    def _price(self, so_far: AnswersSoFar, point: int) -> list[float] | None:
+        """What opening each candidate's network counts at the point's cost weight; None where nothing has to be."""
+        if so_far.load_price_ms is None or not self._cost_weight[point]:
+            return None
+        price: list[float] = (self._cost_weight[point] * so_far.load_price_ms).tolist()
+        return price
+
+    def _note_worth(
+        self, so_far: AnswersSoFar, point: int, values: Mapping[int, float], price: Sequence[float], chosen: int
+    ) -> None:
+        """How much more the candidate of the highest value is worth than what would run, or be served, without it.
+
+        It is the one chosen, or one that is passed over because opening it takes too long.
+        """
+        wanted = max(values, key=values.__getitem__)
+        others = [value - price[one] for one, value in values.items() if one != wanted]
+        without = values.get(chosen, 0.0) if wanted != chosen else max(others, default=0.0)
+        if so_far.predictions:
+            without = max(without, 0.0)
+        worth_ms = (values[wanted] - without) / self._cost_weight[point]
+        so_far.worth_ms[wanted] = so_far.worth_ms.get(wanted, 0.0) + worth_ms
 
     def _point(self, cost_weight: float) -> int:
         """The operating point whose weight is nearest in ratio; weight 0 is nearest to the lowest."""
@@ -269,8 +300,22 @@ class StoppingPolicy(Policy):
         usable = [j for j in self._by_cost if within[j] and j not in so_far.failed]
         if not usable:
             return Stop(None, None, reason="every candidate that fits has failed")
-        chosen = max(usable, key=values.__getitem__)
+        price = self._price(so_far, point)
+        if price is None:
+            chosen = max(usable, key=values.__getitem__)
+        else:
+            chosen = max(usable, key=lambda j: values[j] - price[j])
+            self._note_worth(so_far, point, self._start_values(so_far, options, point), price, chosen)
         return Run(chosen, self._scores, f"highest value as a start: {values[chosen]:.4f}")
+
+    def _start_values(self, so_far: AnswersSoFar, options: CallOptions, point: int) -> dict[int, float]:
+        """Value as a start of every candidate that would keep the budget if it were open."""
+        predicted_ms = so_far.latency_ms
+        within = self.costs.within(self.candidates, options.max_latency_ms, None, so_far.failed, predicted_ms)
+        values: NDArray[Any] = self._starts(None, options, point, predicted_ms)
+        if predicted_ms is not None:
+            values = values + self._saved(predicted_ms, point)
+        return {j: float(values[j]) for j in self._by_cost if within[j] and j not in so_far.failed}
 
     def _starts(
         self,
@@ -297,13 +342,13 @@ class StoppingPolicy(Policy):
         found = start[levels, point, np.arange(len(levels))]
         return found
 
-    def _fits(self, so_far: AnswersSoFar, candidate: int, options: CallOptions) -> bool:
-        """Does one more candidate keep the call's budget, end to end."""
+    def _fits(self, so_far: AnswersSoFar, candidate: int, options: CallOptions, *, opened: bool = False) -> bool:
+        """Does one more candidate keep the call's budget, end to end, or would it if it were open."""
         if options.max_latency_ms is None:
             return True
         latency_ms = self.costs.latency_ms if so_far.latency_ms is None else so_far.latency_ms.tolist()
         spent_ms = sum(latency_ms[ran] for ran in (*so_far.predictions, *so_far.failed)) + so_far.loaded_ms
-        if so_far.load_ms is not None:
+        if so_far.load_ms is not None and not opened:
             spent_ms += float(so_far.load_ms[candidate])
         return self.costs.before_ms + (spent_ms + latency_ms[candidate]) <= options.max_latency_ms
 
