@@ -6,7 +6,6 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bundles import Made, make_bundle, small_zoo
@@ -14,14 +13,8 @@ from policy_makers import make_stopping
 from premodel.runtime.bundle import read_bundle, write_bundle
 from premodel.runtime.engine import Premodel
 from premodel.runtime.lazy_candidates import LazyCandidates
-from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop, serve
 from premodel.runtime.residency import OpeningTimes, Worth, needless
-from premodel.training.objective import Objective
-from premodel.training.options import TrainOptions
-from premodel.training.tables import Tables
-from premodel.training.train import train
 from premodel.zoo.manifest import read_zoo
-from profiles import predictable_tables
 from zoos import SmallZoo
 
 WAIT_S = 20.0
@@ -30,12 +23,6 @@ WAIT_S = 20.0
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SmallZoo:
     return small_zoo(tmp_path_factory.mktemp("zoo"))
-
-
-@pytest.fixture(scope="module")
-def profiled() -> tuple[Tables, Policy]:
-    tables = predictable_tables(n=120, m=3)
-    return tables, train(tables, TrainOptions("cascade-routing", objective=Objective(cost_weight=0.001))).policy
 
 
 def lazy(small: SmallZoo, budget_mb: float, load_ms: float = 10.0) -> LazyCandidates:
@@ -141,47 +128,6 @@ def test_closing_while_a_network_is_opened_leaves_nothing_open(small: SmallZoo) 
             if thread.name == "premodel-prefetch":
                 thread.join(WAIT_S)
         assert candidates.loaded_mb() == 0
-
-
-def test_a_policy_runs_what_is_open_where_opening_does_not_pay(profiled: tuple[Tables, Policy]) -> None:
-    tables, policy = profiled
-    count = len(policy.candidates)
-    assert count > 1
-
-    def served(price_ms: float) -> set[int]:
-        ran: set[int] = set()
-        for row in range(len(tables)):
-            so_far = AnswersSoFar(load_price_ms=np.array([0.0] + [price_ms] * (count - 1)))
-
-            def run(index: int, row: int = row) -> object:
-                ran.add(index)
-                return tables.prediction(row, tables.candidates.index(policy.candidates[index]))
-
-            serve(policy, run, so_far)  # type: ignore[arg-type]
-        return ran
-
-    assert len(served(0.0)) > 1
-    assert served(1e9) == {0}
-
-
-def test_what_was_passed_over_is_stated_with_what_it_would_have_been_worth(profiled: tuple[Tables, Policy]) -> None:
-    _, policy = profiled
-    free = policy.next(AnswersSoFar(), CallOptions())
-    assert isinstance(free, Run)
-    price_ms = np.zeros(len(policy.candidates))
-    price_ms[free.candidate] = 1e9
-    so_far = AnswersSoFar(load_price_ms=price_ms)
-    other = policy.next(so_far, CallOptions())
-    assert isinstance(other, Run)
-    assert other.candidate != free.candidate
-    assert set(so_far.worth_ms) == {free.candidate}
-    assert so_far.worth_ms[free.candidate] > 0
-    open_ = AnswersSoFar(load_price_ms=np.zeros(len(policy.candidates)))
-    again = policy.next(open_, CallOptions())
-    assert isinstance(again, Run)
-    assert again.candidate == free.candidate
-    assert open_.worth_ms == pytest.approx(so_far.worth_ms)
-    assert not isinstance(again, Stop)
 
 
 @pytest.fixture(scope="module")

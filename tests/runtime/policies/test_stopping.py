@@ -268,3 +268,59 @@ def test_learned_values_that_run_a_candidate_again_are_refused(ran: int, again: 
 def test_numbers_that_no_training_gives_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"accuracy|top_n|weights|calibration"):
         policy(**wrong)
+
+
+def priced(*ran: tuple[int, Prediction], price_ms: tuple[float, float] = (0.0, 0.0)) -> AnswersSoFar:
+    so_far = after(*ran)
+    so_far.load_price_ms = np.asarray(price_ms)
+    return so_far
+
+
+def test_a_start_that_has_to_be_opened_counts_that_too() -> None:
+    """0.9 and 0.8, at 0.01 for each ms: 20 ms of opening are worth more than the difference, 5 ms less."""
+    rule = policy()
+    far, near, is_open = (priced(price_ms=(ms, 0.0)) for ms in (20.0, 5.0, 0.0))
+    chosen = [rule.next(so_far, CallOptions()).candidate for so_far in (far, near, is_open)]
+    assert chosen == [LARGE, SMALL, SMALL]
+    for so_far in (far, near, is_open):
+        assert set(so_far.worth_ms) == {SMALL}
+    assert far.worth_ms[SMALL] == pytest.approx(10.0)
+    assert is_open.worth_ms[SMALL] == pytest.approx(10.0)
+    assert near.worth_ms[SMALL] == pytest.approx(10.0)
+
+
+def test_one_more_candidate_is_not_opened_where_that_does_not_pay() -> None:
+    rule = policy()
+    unsure = (SMALL, said(3, 0.5))
+    free, closed = priced(unsure), priced(unsure, price_ms=(0.0, 1000.0))
+    assert isinstance(rule.next(free, CallOptions()), Run)
+    assert isinstance(rule.next(closed, CallOptions()), Stop)
+    # 0.5 - s at s near 0, of 0.01 for each ms.
+    assert free.worth_ms[LARGE] == pytest.approx(closed.worth_ms[LARGE])
+    assert free.worth_ms[LARGE] == pytest.approx(50.0, abs=0.5)
+    sure = priced((SMALL, said(3, 0.99)))
+    rule.next(sure, CallOptions())
+    assert sure.worth_ms == {}
+
+
+def test_what_would_keep_the_budget_if_it_were_open_is_stated() -> None:
+    rule = policy()
+    so_far = priced((SMALL, said(3, 0.5)), price_ms=(0.0, 3.0))
+    so_far.load_ms = np.asarray([0.0, 3.0])
+    assert isinstance(rule.next(so_far, CallOptions(max_latency_ms=6.0)), Stop)
+    assert so_far.worth_ms[LARGE] == pytest.approx(50.0, abs=0.5)
+
+
+def test_without_a_cost_weight_opening_counts_nothing() -> None:
+    rule = policy(components=components(cost_weight=np.asarray([0.0, 1.0])))
+    so_far = priced(price_ms=(1000.0, 0.0))
+    assert rule.next(so_far, CallOptions()).candidate == SMALL
+    assert so_far.worth_ms == {}
+
+
+def test_a_start_that_is_never_worth_it_makes_no_other_priceless() -> None:
+    start = components().start.copy()
+    start[:, 0, LARGE] = -math.inf
+    so_far = priced()
+    policy(components=components(start=start)).next(so_far, CallOptions())
+    assert so_far.worth_ms == {SMALL: pytest.approx(90.0)}

@@ -281,9 +281,9 @@ class StoppingPolicy(Policy):
         wanted = max(values, key=values.__getitem__)
         others = [value - price[one] for one, value in values.items() if one != wanted]
         without = values.get(chosen, 0.0) if wanted != chosen else max(others, default=0.0)
-        if so_far.predictions:
+        if so_far.predictions or not math.isfinite(without):
             without = max(without, 0.0)
-        worth_ms = (values[wanted] - without) / self._cost_weight[point]
+        worth_ms = max(0.0, values[wanted] - without) / self._cost_weight[point]
         so_far.worth_ms[wanted] = so_far.worth_ms.get(wanted, 0.0) + worth_ms
 
     def _point(self, cost_weight: float) -> int:
