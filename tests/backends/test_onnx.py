@@ -56,6 +56,29 @@ def test_free_sides_that_the_layers_behind_them_fix_are_refused_at_once(
     assert backend.predict(np.zeros((1, 3, 2, 8), np.float32)).shape == (1, 5)
 
 
+def test_a_file_of_several_inputs_needs_the_name_and_part_of_each(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="the onnx package is not installed")
+    helper, proto = onnx.helper, onnx.TensorProto
+    sides = [helper.make_tensor_value_info(name, proto.INT64, [1, "n"]) for name in ("ids", "mask", "types")]
+    nodes = [
+        helper.make_node("Mul", ["ids", "mask"], ["kept"]),
+        helper.make_node("Add", ["kept", "types"], ["out"]),
+    ]
+    graph = helper.make_graph(nodes, "g", sides, [helper.make_tensor_value_info("out", proto.INT64, [1, "n"])])
+    file = tmp_path / "tokens.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(file))
+    named = {"input": "ids", "mask": "mask", "types": "types"}
+    opened = OnnxBackend.open(file, threads=1, settings={**named, "padding": 5})
+    assert opened.input.shape == (1, None)
+    assert opened.predict(np.array([[7, 5, 9]])).tolist() == [[7, 0, 9]]
+    for wrong in ({}, {"input": "ids", "mask": "mask"}, {**named, "types": "other"}):
+        with pytest.raises(ModelError, match=r"several inputs; given: ids, mask, types.*state settings\.input"):
+            OnnxBackend.open(file, threads=1, settings=wrong)
+    for name, value in (("mask", 3), ("padding", "0")):
+        with pytest.raises(OptionError, match=f"settings.{name} must be"):
+            OnnxBackend.open(file, threads=1, settings={**named, name: value})
+
+
 def test_several_outputs_need_a_name(tmp_path: Path) -> None:
     file = tmp_path / "m.onnx"
     write_onnx(file, WEIGHTS, BIAS, [1, 3, 4, 4], outputs=["main", "aux"])

@@ -22,7 +22,7 @@ from premodel.backends.external_data import onnx_files, own_copy
 from premodel.backends.onnx_notes import quantised
 from premodel.errors import ModelError, OptionError, RunError
 
-SETTINGS = ("output", "spinning")
+SETTINGS = ("output", "spinning", "input", "mask", "types", "padding")
 DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
 GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 GPU_EXTRA = "onnx-gpu"
@@ -33,6 +33,8 @@ _DTYPES = {
     "tensor(double)": "float64",
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
 }
 _LIBRARIES = {
     "CUDAExecutionProvider": "it needs a driver, CUDA and cuDNN of the versions this onnxruntime-gpu was made for",
@@ -48,7 +50,9 @@ class OnnxBackend(Backend):
     Providers: any that this onnxruntime offers, in order; CPUExecutionProvider if none is given. What the first cannot
     do falls to the next and at last to the CPU, on `threads` threads; a provider that does not start is an error, so
     that no latency of the CPU is taken for one of the GPU.
-    Settings: `output` names the output of a file that has several; `spinning = true` lets waiting threads spin, which
+    Settings: `output` names the output of a file that has several. Of a file with several inputs, as networks of tokens
+    have them, `input` names that of the tokens, `mask` the one that is 1 where there is a token (other than `padding`,
+    0 if it is not stated), `types` the one that is 0 everywhere. `spinning = true` lets waiting threads spin, which
     costs power and other processes' time (off by default; meaningless on one thread).
     A session runs on several threads at once without a lock. Scale and zero point of integer inputs and outputs are
     those of the DequantizeLinear and QuantizeLinear beside them.
@@ -76,6 +80,8 @@ class OnnxBackend(Backend):
         self._session: Any | None = session
         self._failures = failures
         self._quietly = _quiet()
+        self._beside: dict[str, tuple[str, bool]] = {}
+        self._padding = 0
 
     @classmethod
     def open(
@@ -113,10 +119,13 @@ class OnnxBackend(Backend):
                 do=_LIBRARIES.get(refused[0]),
             )
         inputs, outputs = session.get_inputs(), session.get_outputs()
-        if len(inputs) != 1:
-            raise ModelError("model has several inputs", where=file, given=_names(inputs), allowed="one input")
+        beside = _inputs_beside(file, inputs, settings)
         chosen = choose_output(file, {output.name: _spec(output).shape for output in outputs}, settings.get("output"))
         opened = cls(session, outputs[chosen], failures)
+        if beside:
+            feed = next(node for node in inputs if node.name == settings["input"])
+            opened.input, opened.input_name, opened._beside = _spec(feed), feed.name, beside
+            opened._padding = int(settings.get("padding", 0))
         opened.input = quantised(file, opened.input, opened.input_name, is_input=True)
         opened.output = quantised(file, opened.output, opened.output_name, is_input=False)
         return opened
@@ -164,7 +173,10 @@ class OnnxBackend(Backend):
         if session is None:
             raise RunError("the model is closed")
         try:
-            output: Tensor = session.run([self.output_name], {self.input_name: tensor}, options)[0]
+            feeds = {self.input_name: tensor}
+            for name, (dtype, is_mask) in self._beside.items():
+                feeds[name] = (tensor != self._padding).astype(dtype) if is_mask else np.zeros(tensor.shape, dtype)
+            output: Tensor = session.run([self.output_name], feeds, options)[0]
         except self._failures as error:
             raise RunError(f"onnxruntime failed ({' '.join(str(error).split())})") from error
         return output
@@ -221,6 +233,24 @@ def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, 
             raise OptionError("unknown setting for onnx", where=file, given=name, allowed=", ".join(SETTINGS))
         if name == "spinning" and not isinstance(value, bool):
             raise OptionError("wrong settings.spinning", where=file, given=value, allowed="true, false")
+        if name in ("input", "mask", "types") and not isinstance(value, str):
+            raise OptionError(f"settings.{name} must be the name of an input", where=file, given=value)
+        if name == "padding" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise OptionError("settings.padding must be the number of a token", where=file, given=value)
+
+
+def _inputs_beside(file: Path, inputs: Sequence[Any], settings: Mapping[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Type of every input beside that of the tokens, by name, and whether it is the mask; none of a file with one."""
+    if len(inputs) == 1:
+        return {}
+    beside = {settings[name]: name == "mask" for name in ("mask", "types") if name in settings}
+    types = {node.name: _DTYPES.get(node.type, str(node.type)) for node in inputs}
+    if set(types) != {settings.get("input"), *beside}:
+        raise ModelError(
+            "model has several inputs", where=file, given=_names(inputs), allowed="one input",
+            do="of a network of tokens state settings.input, settings.mask and settings.types, by these names",
+        )  # fmt: skip
+    return {name: (types[name], is_mask) for name, is_mask in beside.items()}
 
 
 def _names(nodes: Sequence[Any]) -> str:

@@ -193,6 +193,24 @@ class Domain(ABC):
     def read_spec(self, fields: Fields) -> Any:
         """Read the `input` table of a manifest entry; the error class of `fields` if a field is wrong."""
 
+    def spec_files(self, spec: Any) -> tuple[str, ...]:
+        """Names of the files beside a model's own that its input is made with, such as a tokenizer."""
+        del spec
+        return ()
+
+    def opened_spec(self, spec: Any, file: Path) -> Any:
+        """The spec as `prepare` is given it, with what it needs read from the files beside the model's own.
+
+        Raises
+        ------
+        ModelError
+            One of them cannot be read.
+        MissingExtraError
+            What reads it is not installed.
+        """
+        del file
+        return spec
+
     @abstractmethod
     def plain_view(self, name: str = "") -> Any:
         """The view that changes nothing."""

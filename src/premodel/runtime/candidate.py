@@ -174,6 +174,7 @@ class OpenedCandidate:
         self.candidate = candidate
         self.network = network
         self._prepare = candidate.domain.prepare
+        self._spec = candidate.domain.opened_spec(candidate.input, candidate.model.file)
         self._plain = candidate.domain.plain if candidate.model.takes_whole else None
 
     @property
@@ -190,7 +191,7 @@ class OpenedCandidate:
         if self._plain is not None:
             plain: Tensor = self._plain(sample)
             return plain
-        return self._prepare(sample, candidate.input, candidate.view, shared, self.network.backend.input)
+        return self._prepare(sample, self._spec, candidate.view, shared, self.network.backend.input)
 
     def distribution(self, tensor: Tensor) -> Distribution:
         """float32 (labels,): run the network and give the probability of every label.

@@ -150,7 +150,8 @@ class Model:
         stated = self.files
         if not stated and self.sha256 is None and not self.is_remote:
             require_file(self)
-            stated = digests_of_further_files(self.runtime, self.file)
+            beside = {name: file_sha256(self.file.parent / name) for name in self.domain.spec_files(self.input)}
+            stated = {**digests_of_further_files(self.runtime, self.file), **beside}
         return {**stated, **self.weights()}
 
     @cached_property
@@ -376,11 +377,14 @@ def check_further_files(model: Model) -> None:
     if model.is_remote:
         return
     backend = backend_class(model.runtime)
-    found = backend.further_files(model.file)
+    beside = model.domain.spec_files(model.input)
+    found = (*backend.further_files(model.file), *beside)
     if not found or set(found) <= set(model.further_files):
         return
     states = f"settings = {toml_table(settings)}" if (settings := backend.file_settings(model.file)) else ""
-    states = states or f"files = {toml_table(digests_of_further_files(model.runtime, model.file))}"
+    if not states or beside:
+        digests = {name: file_sha256(model.file.parent / name) for name in found}
+        states = f"files = {toml_table(digests)}"
     raise ModelError(
         f"model {model.name} reads further files, which its entry does not state", where=model.file,
         given=", ".join(found), do=f"state {states} in its manifest entry, and profile it again",

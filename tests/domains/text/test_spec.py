@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -34,12 +36,33 @@ def test_bytes_are_cut_and_filled_to_the_length(dtype: str) -> None:
         assert tensor.tolist() == [expected]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"format": "text"},
+        {"format": "bytes", "length": 9, "dtype": "int64"},
+        {"format": "tokens", "tokenizer": "t.json", "length": 9},
+        {"format": "tokens", "tokenizer": "t.json", "length": 9, "padding": 1, "dtype": "int32"},
+    ],
+)
+def test_a_spec_is_read_as_stores_and_bundles_state_it(fields: dict[str, object]) -> None:
+    own = spec(**fields)
+    stated = {name: value for name, value in asdict(own).items() if value is not None}
+    assert spec(**stated) == own
+
+
+@pytest.mark.parametrize("name", ["../t.json", "/t.json", "a/t.json", ""])
+def test_a_tokenizer_lies_beside_the_model(name: str) -> None:
+    with pytest.raises(ZooError, match="wrong tokenizer"):
+        spec(format="tokens", tokenizer=name, length=9)
+
+
 def test_refuses_unknown_formats_and_fields() -> None:
     for fields, match in (
         ({"format": "tokens?"}, "wrong format"),
         ({"format": "bytes"}, "length is missing"),
         ({"format": "bytes", "length": 0}, "wrong length"),
-        ({"format": "text", "length": 4}, "unknown field length"),
+        ({"format": "text", "length": 4}, "wrong length"),
     ):
         with pytest.raises(ZooError, match=match):
             spec(**fields)

@@ -14,7 +14,7 @@ from premodel.backends.base import Tensor, TensorSpec
 from premodel.backends.texts import unpack_answer
 from premodel.domains.base import TEXT_TASK, TRANSLATION_TASK, Domain, FeatureExtractor, FeatureGroup
 from premodel.domains.text.decode import check_bytes, decode, read_file
-from premodel.domains.text.spec import TextSpec, TextView, read_text_spec, to_tensor
+from premodel.domains.text.spec import TextSpec, TextView, TokenSpec, read_text_spec, to_tensor
 from premodel.errors import RunError
 from premodel.fields import Fields
 from premodel.records import Prediction
@@ -69,8 +69,33 @@ class TextDomain(Domain):
         quantisation: TensorSpec | None = None,
     ) -> Tensor:
         """See `spec.to_tensor`."""
-        del view, shared, quantisation
-        return to_tensor(sample, spec)
+        del view, quantisation
+        return to_tensor(sample, spec, shared)
+
+    def shared(self, sample: str) -> dict[str, list[int]]:
+        """Tokens, which are cut once for all candidates of one tokenizer."""
+        del sample
+        return {}
+
+    def spec_files(self, spec: TextSpec) -> tuple[str, ...]:
+        """The tokenizer."""
+        tokenizer = getattr(spec, "tokenizer", None)  # a callable takes the text itself
+        return () if tokenizer is None else (tokenizer,)
+
+    def opened_spec(self, spec: TextSpec, file: Path) -> TextSpec:
+        """With its tokenizer opened, where it has one."""
+        names = self.spec_files(spec)
+        if not names:
+            return spec
+        from premodel.domains.text.tokenizer import open_tokenizer
+
+        cut, key = open_tokenizer(file.parent / names[0], spec.length)
+        return TokenSpec(spec.format, spec.dtype, spec.length, spec.tokenizer, spec.padding, cut, key)
+
+    def input_key(self, spec: TextSpec) -> Mapping[str, Any]:
+        """What of it is stated, so that the key of other formats is what it was before there were tokens."""
+        found = {"format": spec.format, "dtype": spec.dtype, "length": spec.length}
+        return {**found, "tokenizer": spec.tokenizer, "padding": spec.padding} if spec.tokenizer is not None else found
 
     def read_spec(self, fields: Fields) -> TextSpec:
         """Format, type and length."""
@@ -92,11 +117,14 @@ class TextDomain(Domain):
 
     def describe(self, spec: TextSpec) -> str:
         """Format and shape."""
+        if spec.format == "tokens":
+            return f"up to {spec.length} tokens of a text"
         return "the UTF-8 bytes of a text" if spec.format == "text" else f"{spec.length} bytes of a text"
 
     def summary(self, spec: TextSpec) -> str:
         """Format, type and length."""
-        return "text" if spec.format == "text" else f"{spec.dtype} {spec.length} bytes"
+        unit = "tokens" if spec.format == "tokens" else "bytes"
+        return "text" if spec.format == "text" else f"{spec.dtype} {spec.length} {unit}"
 
     @property
     def feature_groups(self) -> tuple[FeatureGroup, ...]:
