@@ -32,7 +32,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="F.premodel", help="the premodel; its name is the model's name")
     parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
     parser.add_argument(
-        "--memory-budget-mb", type=float, metavar="MB", help="unload models used longest ago to stay below it"
+        "--memory-budget-mb",
+        type=float,
+        metavar="MB",
+        help="what models may take together, as --max-memory-mb",
     )
     add_trust(parser)
     parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
@@ -44,6 +47,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--workers", type=int, metavar="N", help="requests answered at once (default: 2, or 1 core)")
     limits.add_argument("--queue", type=int, metavar="N", help="requests that may wait; more get 503 (default: 32)")
     limits.add_argument("--timeout", type=float, metavar="S", help="seconds from arrival to answer (default: 30)")
+    limits.add_argument(
+        "--deadline-ms", type=float, metavar="X", help="from arrival to answer: who has waited gets a cheaper answer"
+    )
     limits.add_argument("--max-body-mb", type=float, metavar="MB", help="of one request (default: 16)")
     limits.add_argument("--max-megapixels", type=float, metavar="MP", help="of one image (default: 50)")
     limits.add_argument("--max-batch", type=int, metavar="N", help="images in one request (default: 32)")
@@ -97,6 +103,7 @@ def _limits(args: argparse.Namespace) -> Limits:
         "workers": args.workers,
         "queue": args.queue,
         "timeout_s": args.timeout,
+        "deadline_ms": args.deadline_ms,
         "max_body_bytes": _whole(args.max_body_mb, 1 << 20),
         "max_pixels": _whole(args.max_megapixels, 1_000_000),
         "max_batch": args.max_batch,

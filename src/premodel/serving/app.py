@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from premodel.clock import now_ms
 from premodel.errors import InputError, PremodelError, sentence
 from premodel.serving.access import BearerToken, Doors, HeaderLimit, OwnNames
+from premodel.serving.deadline import WaitedTooLongError
 from premodel.serving.log import CountedLog
 from premodel.serving.openapi import openapi_document
 from premodel.serving.page import page_routes
@@ -28,7 +29,7 @@ from premodel.serving.prometheus import CONTENT_TYPE
 from premodel.serving.received import Received, receive
 from premodel.serving.refusals import error_response, http_error, input_error, overloaded, unexpected
 from premodel.serving.repository import EXTENSION, Repository
-from premodel.serving.service import Replied, Service, WaitedTooLongError
+from premodel.serving.service import Replied, Service
 from premodel.serving.signature import PLATFORM, VERSION
 from premodel.version import __version__
 

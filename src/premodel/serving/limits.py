@@ -33,6 +33,8 @@ class Limits:
         Request line and headers.
     max_json_depth:
         Lists and tables inside one another.
+    deadline_ms:
+        From a request's arrival to its answer: what waiting left of it is the budget of the call; None for none.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class Limits:
     max_batch: int = 32
     max_header_bytes: int = 16 << 10
     max_json_depth: int = 16
+    deadline_ms: float | None = None
 
     def __post_init__(self) -> None:
         ranges: dict[str, tuple[float, float]] = {
@@ -60,6 +63,8 @@ class Limits:
             "max_header_bytes": (1024, 1 << 20),
             "max_json_depth": (5, 500),
         }
+        if self.deadline_ms is not None:
+            ranges["deadline_ms"] = (0.001, 1e3 * self.timeout_s)
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if not low <= value <= high:

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from premodel.runtime.answer import Answer
 from premodel.runtime.engine import Premodel
+from premodel.serving.deadline import OUTCOMES as DEADLINE_OUTCOMES
 from premodel.serving.drift import Drift
 from premodel.serving.refusals import BAD_KINDS
 from premodel.serving.served import Served
@@ -102,6 +103,10 @@ class Metrics:
         shadow = Counter(
             "premodel_shadow", "Images drawn for the shadow check, by outcome", ["outcome"], registry=self._registry
         )
+        deadlines = Counter(
+            "premodel_deadline", "Requests under a deadline, by outcome", ["outcome"], registry=self._registry
+        )
+        self._deadlines = {outcome: deadlines.labels(outcome) for outcome in DEADLINE_OUTCOMES}
         self._by_stage = {stage: self._stages.labels(stage) for stage in STAGES}
         for reason in REASONS:
             self._rejected.labels(reason)
@@ -155,6 +160,10 @@ class Metrics:
     def shadowed(self, outcome: str) -> None:
         """Count an image of the shadow check; `outcome` is one of OUTCOMES."""
         self._shadow[outcome].inc()
+
+    def met_deadline(self, outcome: str) -> None:
+        """Count a request under a deadline; `outcome` is one of deadline.OUTCOMES."""
+        self._deadlines[outcome].inc()
 
     def unanswered(self) -> None:
         """Count an input on which every candidate failed."""

@@ -15,6 +15,7 @@ from premodel.runtime.answer import Answer
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.base import CallOptions
 from premodel.serving.body import unpack
+from premodel.serving.deadline import Deadline, WaitedTooLongError
 from premodel.serving.limits import Limits
 from premodel.serving.prometheus import Metrics
 from premodel.serving.received import Received
@@ -28,10 +29,6 @@ from premodel.serving.workers import Workers
 WATCH_S = 1.0
 """How often it is seen whether a model that was lost is to be tried again."""
 logger = logging.getLogger(__name__)
-
-
-class WaitedTooLongError(PremodelError):
-    """A request whose time ran out before its work started."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +79,9 @@ class Service:
         self.metrics = Metrics(premodel.candidates)
         self.reloader = None if reopen is None else Reloader(name, reopen, self._replace, self.metrics.reloaded)
         self._served = Served(premodel, name, shadow)
+        self._deadline = None if limits.deadline_ms is None else Deadline(limits.deadline_ms)
+        if self._deadline is not None:
+            self._deadline.check(premodel)
         self._pool = Workers(limits.workers, limits.timeout_s, "infer")
         self._lock = threading.Lock()
         self._accepted = 0
@@ -226,7 +226,10 @@ class Service:
         with self._using() as served:
             request = read_request(body, received.asked, self.limits, served.domain.task)
             self._check_time(request, received.arrived_ms)
-            answers = [self._predict(served, request, index) for index in range(len(request.images))]
+            answers = [self._predict(served, request, index, received) for index in range(len(request.images))]
+            if self._deadline is not None:
+                late = now_ms() - received.arrived_ms > self._deadline.deadline_ms
+                self.metrics.met_deadline("late" if late else "on time")
             return Replied(request, answers, served)
 
     def _check_time(self, request: InferRequest, arrived_ms: float) -> None:
@@ -240,11 +243,25 @@ class Service:
                 "request waited too long", given=f"{waited_ms:.3g} ms", allowed=f"{allowed_ms:.3g} ms", do="try again"
             )
 
-    def _predict(self, served: Served, request: InferRequest, index: int) -> Answer:
+    def _budget_ms(self, served: Served, request: InferRequest, index: int, received: Received) -> float | None:
+        """What the call may take: the request's own budget, or what waiting left of the deadline, if that is less."""
+        asked_ms = request.options.max_latency_ms
+        if self._deadline is None:
+            return asked_ms
+        waited_ms = now_ms() - received.arrived_ms
+        try:
+            left_ms = self._deadline.budget_ms(served.premodel, waited_ms, len(request.images) - index)
+        except WaitedTooLongError:
+            self.metrics.met_deadline("refused")
+            raise
+        return left_ms if asked_ms is None else min(left_ms, asked_ms)
+
+    def _predict(self, served: Served, request: InferRequest, index: int, received: Received) -> Answer:
         options = request.options
+        budget_ms = self._budget_ms(served, request, index, received)
         try:
             answer = served.premodel.predict(
-                request.images[index], max_latency_ms=options.max_latency_ms, cost_weight=options.cost_weight
+                request.images[index], max_latency_ms=budget_ms, cost_weight=options.cost_weight
             )
         except RunError as error:
             self.metrics.unanswered()
@@ -256,6 +273,8 @@ class Service:
                 raise
             raise InputError(sentence(str(error), where=f"{served.domain.noun} {index}")) from error
         self.metrics.answered(answer)
+        if self._deadline is not None:
+            self._deadline.note(served.premodel, answer)
         if served.drift is not None and options == CallOptions():  # a budget of one call is no drift
             served.drift.answered(answer)
         return answer
