@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,14 @@ HEAVY = (
 )  # fmt: skip
 
 
-def module_files() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+@cache
+def module_files() -> tuple[Path, ...]:
+    return tuple(sorted(PACKAGE.rglob("*.py")))
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
 
 
 def part_of(module: str) -> str:
@@ -46,34 +53,38 @@ def part_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def imports(file: Path) -> set[str]:
+@cache
+def imports(file: Path) -> frozenset[str]:
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
             found.add(node.module or "")
         elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-    return {name for name in found if name == "premodel" or name.startswith("premodel.")}
+    return frozenset(name for name in found if name == "premodel" or name.startswith("premodel."))
 
 
 def module_name(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-def late_imports(file: Path) -> set[str]:
+@cache
+def late_imports(file: Path) -> frozenset[str]:
     """Modules that a file may import by name: its strings that name one, and what a `premodel.folder.{name}` can."""
-    tree = ast.parse(file.read_text())
+    tree = tree_of(file)
     names = {module_name(other) for other in module_files()}
     if not any(
-        isinstance(node, (ast.Name, ast.Attribute)) and "import_module" in ast.unparse(node) for node in ast.walk(tree)
+        "import_module" in (node.id if isinstance(node, ast.Name) else node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute)
     ):
-        return set()
+        return frozenset()
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     found = {string.partition(":")[0] for string in strings} & names
     for folder in (string for string in strings if string.startswith("premodel.") and string.endswith(".")):
         found |= {folder + string for string in strings} & names
-    return found - {module_name(file)}
+    return frozenset(found - {module_name(file)})
 
 
 @pytest.mark.parametrize("file", module_files(), ids=lambda file: str(file.relative_to(PACKAGE)))
@@ -115,7 +126,7 @@ def test_only_the_store_knows_sql() -> None:
     speakers = {
         file.relative_to(PACKAGE).parts[0]
         for file in module_files()
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(tree_of(file))
         for name in (
             [node.module or ""]
             if isinstance(node, ast.ImportFrom)
@@ -135,7 +146,7 @@ def test_only_the_domain_of_images_knows_images() -> None:
             continue
         named = {
             name
-            for node in ast.walk(ast.parse(file.read_text()))
+            for node in ast.walk(tree_of(file))
             for name in (
                 [node.module or ""]
                 if isinstance(node, ast.ImportFrom)

@@ -313,7 +313,7 @@ def spots(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(spot for key, item in items for spot in spots(item, (*path, key)))]
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_changed_header_is_a_bundle_or_a_bundle_error(made: Made, tmp_path: Path, data: st.DataObject) -> None:
     members = members_of(made.path)
