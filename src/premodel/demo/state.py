@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE, Folder
+from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE, TEXT_BUNDLE, TEXTS, Folder
 from premodel.errors import OptionError
 from premodel.evaluation.bench import Bench
 from premodel.evaluation.evaluate import Evaluation
@@ -22,6 +22,7 @@ from premodel.zoo.manifest import Zoo
 DEFAULT_OUT = "premodel-demo"
 DEFAULT_IMAGES = 1_000
 MIN_IMAGES = 50
+DOMAINS = ("image", "text")
 FOLDS = 10
 TIMING_SECONDS = 20.0
 BENCH_SECONDS = 6.0
@@ -36,8 +37,10 @@ class DemoOptions:
     ----------
     out:
         Folder for everything the demo makes.
+    domain:
+        What inputs are: "image" or "text".
     images:
-        Scenes to profile.
+        Scenes, or texts, to profile.
     seed:
         Of the scenes and of everything random.
     bench_images:
@@ -64,10 +67,13 @@ class DemoOptions:
     workers: int = 1
     timing_seconds: float = TIMING_SECONDS
     bench_seconds: float = BENCH_SECONDS
+    domain: str = DOMAINS[0]
 
     def __post_init__(self) -> None:
         if self.images < MIN_IMAGES:
             raise OptionError("too few images", given=self.images, allowed=f"{MIN_IMAGES} or more")
+        if self.domain not in DOMAINS:
+            raise OptionError("domain must be one of the demo's", given=self.domain, allowed=", ".join(DOMAINS))
         if self.seed < 0:
             raise OptionError("wrong seed", given=self.seed, allowed="0 or more")
 
@@ -113,6 +119,26 @@ class Demo:
     made_evaluation: Evaluation | None = None
     made_chosen: Row | None = None
     bench: Bench | None = None
+
+    @property
+    def of_texts(self) -> bool:
+        """Are inputs texts."""
+        return self.options.domain == "text"
+
+    @property
+    def noun(self) -> str:
+        """What its inputs are called."""
+        return "texts" if self.of_texts else "scenes"
+
+    @property
+    def data(self) -> str:
+        """Name of the folder of what is profiled."""
+        return TEXTS if self.of_texts else SCENES
+
+    @property
+    def bundle(self) -> str:
+        """Name of the bundle."""
+        return TEXT_BUNDLE if self.of_texts else BUNDLE
 
     @property
     def dataset(self) -> Dataset:
@@ -164,7 +190,7 @@ class Demo:
             "rows": [row.to_json() for row in self.evaluation.rows],
             "bench": None if self.bench is None else self.bench.to_json(),
             "profile": self.profile.to_json(),
-            "files": {name: str(self.folder / name) for name in (BUNDLE, REPORT, STORE, SCENES, BENCH)},
+            "files": {name: str(self.folder / name) for name in (self.bundle, REPORT, STORE, self.data, BENCH)},
             "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
         }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from premodel.demo.digits import write
-from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE
+from premodel.demo.folder import BENCH, REPORT, SCENES, STORE, TEXTS
 from premodel.demo.state import Demo
 from premodel.errors import OptionError
 from premodel.evaluation.bench import bench
@@ -26,6 +26,7 @@ from premodel.evaluation.report.pictures import Difficulty
 from premodel.evaluation.report.stored import stored_runs
 from premodel.evaluation.rows import best_premodel
 from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.datasets.columns import DatasetOptions
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.runtime.conditions import OtherLoad, busy_note
@@ -41,6 +42,8 @@ from premodel.training.tables import Tables
 from premodel.training.train import train
 
 BENCH_IMAGES = 300
+TITLE = "Digits in the street: the premodel demo"
+TEXT_TITLE = "Whose documentation: the premodel demo on texts"
 
 
 def make_scenes(demo: Demo) -> None:
@@ -51,6 +54,14 @@ def make_scenes(demo: Demo) -> None:
     demo.made_bench_dataset = _scenes(demo, BENCH, count, options.seed + 1)
     with (demo.folder / SCENES / "labels.csv").open(encoding="utf-8", newline="") as stream:
         demo.difficulty = {row["path"]: float(row["difficulty"]) for row in csv.DictReader(stream)}
+
+
+def make_texts(demo: Demo) -> None:
+    """Read as texts what `texts.write_split` has written."""
+    labels = demo.zoo.labels
+    options = DatasetOptions(task=demo.zoo.task)
+    demo.made_dataset = read_dataset(demo.folder / TEXTS, label_names=labels, options=options)
+    demo.made_bench_dataset = read_dataset(demo.folder / BENCH, label_names=labels, options=options)
 
 
 def profile_scenes(demo: Demo) -> None:
@@ -146,13 +157,14 @@ def bundle_best(demo: Demo) -> None:
     with Store(demo.folder / STORE) as store:
         candidates = load_candidates(store)
     recorded = None if tested is None else tested.to_json()
-    package(trained, demo.tables, candidates, options, demo.folder / BUNDLE, embed=True, test=recorded)
+    package(trained, demo.tables, candidates, options, demo.folder / demo.bundle, embed=True, test=recorded)
 
 
 def bench_bundle(demo: Demo) -> None:
     """Run the bundle and every single network end to end on scenes that were in no profile."""
     load = OtherLoad()
-    with Premodel(demo.folder / BUNDLE) as premodel:
+    # The Python code of the texts' models is the demo's own.
+    with Premodel(demo.folder / demo.bundle, trust_python=True) as premodel:
         demo.bench = bench(
             premodel,
             demo.bench_dataset,
@@ -168,20 +180,20 @@ def bench_bundle(demo: Demo) -> None:
 def report_demo(demo: Demo) -> None:
     """Write the page."""
     files, difficulty = demo.files, demo.difficulty
-    of_sample = [difficulty[files[sample].name] for sample in demo.tables.samples]
+    of_sample = [difficulty[files[sample].name] for sample in demo.tables.samples] if difficulty else []
     with Store(demo.folder / STORE) as store:
         runs_ms = stored_runs(store, demo.profile.device)
     evaluation = demo.evaluation
     report = Report(
-        "Digits in the street: the premodel demo",
+        TEXT_TITLE if demo.of_texts else TITLE,
         evaluation,
         demo.tables,
         peers=peer_curves(demo.tables, evaluation.criterion, Objective(), folds=evaluation.folds, seed=evaluation.seed),
         find=lambda sample: demo.dataset.domain.read_file(files[sample]),
-        difficulty=Difficulty("difficulty drawn for the scene", np.array(of_sample)),
+        difficulty=Difficulty("difficulty drawn for the scene", np.array(of_sample)) if of_sample else None,
         runs_ms=runs_ms,
         bench=demo.bench,
-        bench_images="scenes that were in no profile",
+        bench_images=f"{demo.noun} that were in no profile",
         doctor=demo.doctor,
         training_summaries=demo.training_summaries,
     )
@@ -208,6 +220,10 @@ STEPS = (
     Step("bench", "real runs, end to end", bench_bundle),
     Step("report", "writing the report", report_demo),
 )
+
+
+TEXT_STEPS = (Step("texts", "reading texts", make_texts), *STEPS[1:])
+"""Of the demo on texts."""
 
 
 def _options(demo: Demo, policy: str) -> TrainOptions:
