@@ -55,9 +55,12 @@ def test_more_texts_than_there_are_is_one_line(few: dict[str, texts.Sentences], 
 def test_it_makes_a_bundle_that_answers_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("bokeh", reason="the extra report is not installed")
     from premodel.cli.demo import format_demo
+    from premodel.demo import demo as demos
     from premodel.demo.demo import run_demo
 
     monkeypatch.setattr(texts, "FILES", 60)
+    quick = tuple(step for step in demos.TEXT_STEPS if step.name != "doctor")  # that is slow, and the same on scenes
+    monkeypatch.setattr(demos, "TEXT_STEPS", quick)
     options = DemoOptions(
         tmp_path / "out", 51, bench_images=12, policies=("single",), folds=2, timing_seconds=0.3, bench_seconds=0.2,
         domain="text",
