@@ -79,3 +79,18 @@ def test_twenty_images(tmp_path: Path, capsys: Any) -> None:
     for said in (evaluate, report, bench):
         assert TOO_FEW in said
         assert "Won" not in said
+
+
+def test_answers_that_go_with_other_labels_are_named_by_train_as_by_doctor(tmp_path: Path, capsys: Any) -> None:
+    """A bundle of a network whose labels are in another order is not made without a word."""
+    small = ladder(tmp_path / "zoo", 120)
+    rows = small.labels.read_text().splitlines()
+    head, rows = rows[0], [row.rsplit(",", 1) for row in rows[1:]]
+    moved = [f"{path},{9 - int(label) if label.isdecimal() else label}" for path, label in rows]
+    small.labels.write_text("\n".join([head, *moved]) + "\n")
+    store = profiled(small)
+    train = say(capsys, "train", store, "--out", tmp_path / "edge.premodel", "--policy", "single")
+    doctor = say(capsys, "doctor", store)
+    warnings = [line for line in train.splitlines() if line.startswith("warning: ")]
+    assert any("it would be" in line for line in warnings)
+    assert warnings == [line for line in doctor.splitlines() if line.startswith("warning: ")]

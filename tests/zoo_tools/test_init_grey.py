@@ -144,3 +144,35 @@ class TestBackward:
         assert not is_backward(6, 6, 0.5)
         assert not is_backward(0, 0, 0.1)
         assert not is_backward(500, 1_200, 0.5)
+
+
+def test_values_that_are_surely_better_under_the_order_of_labels_found_are_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However they compared before the order of the labels was found."""
+    names = ["class 10", "class 11", "class 2", "class 3", "class 4", "class 5", "class 6", "class 7"]
+    order = np.argsort([int(name.split()[1]) for name in names])
+    weights, bias = nearest(COLOURS[:8][order], mean=0.0, std=1.0, sharpness=0.4)
+    write_onnx(tmp_path / "net.onnx", weights, bias, [1, 3, 8, 8], pooled=True, softmax=False)
+    data = write_data(tmp_path / "data", names, COLOURS[:8])
+    _, answer, _ = run_init(capsys, tmp_path / "net.onnx", "--data", data, "--out", tmp_path / "zoo.toml")
+    (model,) = answer["models"]
+    assert model["accuracy"] > 0.95
+    (colour,) = (one for one in model["decisions"] if one["aspect"] == "colour")
+    assert all(other["behind_ci"][1] >= 0 for other in colour["others"])
+
+
+def test_outputs_beyond_the_labels_stand_last_where_the_offset_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, bias = nearest(COLOURS[:8])
+    bias[6:] -= 1000  # two outputs that are never used, as where their number was rounded up
+    write_onnx(tmp_path / "net.onnx", weights, bias, [1, 3, 8, 8], pooled=True, softmax=False)
+    data = write_data(tmp_path / "data", NAMES[:6], COLOURS[:6])
+    words = [tmp_path / "net.onnx", "--data", data, "--out", tmp_path / "zoo.toml"]
+    code, refused, _ = run_init(capsys, *words)
+    assert code == 2
+    assert "say with --offset N how many outputs stand before the first label" in refused["error"]
+    _, answer, _ = run_init(capsys, *words, "--offset", 0)
+    (model,) = answer["models"]
+    assert (model["label_offset"], model["dropped_last"], model["accuracy"]) == (0, 2, 1.0)

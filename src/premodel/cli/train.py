@@ -12,6 +12,7 @@ from typing import Any
 from premodel.cli.common import output_file
 from premodel.cli.picture import Point, terminal_picture
 from premodel.cli.train_options import add_train_options, judged, policies_epilog, policy_help, train_options
+from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.final_test import FinalTest, train_and_test
 from premodel.runtime.bundle import Bundle
 from premodel.store.store import Store
@@ -61,10 +62,16 @@ def run(args: argparse.Namespace) -> int:
     print(f"packaging {out}, comparing its decisions on every sample", file=sys.stderr)
     recorded = None if test is None else test.to_json()
     bundle = package(trained, tables, candidates, options, out, embed=args.embed, test=recorded)
+    warnings = degenerate_cases(tables, options.criterion)
     if args.json:
-        print(json.dumps(_report(out, bundle, trained, tables, test), allow_nan=False))
+        report = _report(out, bundle, trained, tables, test) | {"warnings": list(warnings)}
+        print(json.dumps(report, allow_nan=False))
         return 0
-    for line in (*trained.summary, *([] if test is None else test.lines())):
+    for line in (
+        *(f"warning: {warning}" for warning in warnings),
+        *trained.summary,
+        *([] if test is None else test.lines()),
+    ):
         print(line)
     if test is not None:
         points = [Point(one.name, one.latency_ms, one.accuracy) for one in test.rivals]

@@ -157,8 +157,9 @@ def is_backward(hits: int, samples: int, chance: float, tried: int = 1) -> bool:
 def backward_words(hits: int, samples: int) -> str:
     """What such answers mean, and what to do."""
     return (
-        f"the answers run backward: the lowest output is the right label on {hits} of {samples} (distances, or logits "
-        "with the wrong sign); negate the output in the model file (ONNX: a Neg node behind it)"
+        f"the answers run backward: the lowest output is the right label on {hits} of {samples}; either the outputs "
+        "are distances or logits with the wrong sign (negate them in the model file), or black and white are exchanged (a "
+        "negative std inverts)"
     )
 
 

@@ -235,6 +235,20 @@ def _decide(trial: Trial, taken: Convention, aspect: str) -> Decision:
     return Decision(aspect, taken.describe(aspect), clear, tuple(others))
 
 
+def better_colour(trial: Trial, taken: Convention) -> Convention | None:
+    """What was taken, with other channels and values that were tried and are surely more accurate; None if none are."""
+    best: tuple[float, Convention] | None = None
+    seen = {other.colour: other for other in trial.tried() if other.colour != taken.colour and other.values != FITTED}
+    for other in seen.values():
+        pairs = like_pairs(trial, taken, other, "colour")
+        compared = trial.compare([a for a, _ in pairs], [b for _, b in pairs], "") if pairs else None
+        if compared is None or compared.images < MIN_IMAGES or compared.behind_ci[1] >= 0:
+            continue
+        if best is None or compared.behind < best[0]:
+            best = compared.behind, other.with_crop_of(taken)
+    return None if best is None else best[1]
+
+
 def like_pairs(trial: Trial, taken: Convention, other: Convention, aspect: str) -> list[tuple[Convention, Convention]]:
     """Pairs of conventions that differ in one aspect, as these two do, and were run on the same, most, images."""
     part = ASPECTS[aspect]

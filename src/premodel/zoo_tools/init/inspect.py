@@ -218,6 +218,8 @@ def numbers_given(inspected: Inspected, n_labels: int) -> int:
 def label_offset(inspected: Inspected, n_labels: int, given: int | None = None) -> int:
     """Outputs before the first label: the given number, else outputs - labels if that is 0 or 1.
 
+    With a given number, outputs beyond the labels stand after the last.
+
     Raises
     ------
     ModelError
@@ -226,16 +228,23 @@ def label_offset(inspected: Inspected, n_labels: int, given: int | None = None) 
     offset = numbers_given(inspected, n_labels) - n_labels
     if given is None and offset in (0, 1):
         return offset
-    if given is not None and given == offset:
+    if given is not None and 0 <= given <= offset:
         return given
+    if inspected.outputs == 1 and "int" in inspected.backend.output.dtype:
+        raise ModelError(
+            "the output must be a number for every label, got the number of one", where=inspected.file,
+            given="one whole number", do="export the model without its last ArgMax",
+        )  # fmt: skip
     raise ModelError(
         "outputs and labels do not go together",
         where=inspected.file,
         given=f"{inspected.outputs} outputs, {n_labels} labels" + (f", offset {given}" if given is not None else ""),
         allowed="as many outputs as labels, or one more for a background class"
         if given is None
-        else "outputs = labels + offset",
-        do="check the label file, or say --offset N" if given is None and offset > 1 else "check the label file",
+        else "an offset from 0 to outputs - labels",
+        do="check the label file, or say with --offset N how many outputs stand before the first label"
+        if given is None and offset > 1
+        else "check the label file",
     )
 
 

@@ -14,7 +14,15 @@ from premodel.zoo_tools.init.conventions import (
     scale_of,
 )
 from premodel.zoo_tools.init.fit import fit_scale_and_shift
-from premodel.zoo_tools.init.found import PROMISE_GAP, Found, backward_note, chance_of, found_for, like_pairs
+from premodel.zoo_tools.init.found import (
+    PROMISE_GAP,
+    Found,
+    backward_note,
+    better_colour,
+    chance_of,
+    found_for,
+    like_pairs,
+)
 from premodel.zoo_tools.init.trial import MAPPING_P, Trial, sign_test
 
 ROUNDS = (12, 24, 48, 96, 150)
@@ -136,6 +144,13 @@ def find_preprocessing(trial: Trial) -> Found:
     distrusted = _is_doubtful(trial, taken) or not _is_above_chance(trial, taken)
     if distrusted and not _runs_backward(trial, taken):
         taken = _further(trial, taken)
+    for _ in range(MAX_TURNS):
+        # Which output is which label may have been settled late: what was compared before may look otherwise now.
+        better = better_colour(trial, taken)
+        if better is None or (better := _of_likelier_scale(trial, better)).colour == taken.colour:
+            break
+        taken = _fitted_parts(trial, better)
+        trial.settle_mapping([taken], n)
     return found_for(trial, taken)
 
 
@@ -218,7 +233,9 @@ def _of_likelier_scale(trial: Trial, best: Convention) -> Convention:
         if 1 / OTHER_SCALE < ratio < OTHER_SCALE or trial.likelihood_t(one, found) <= 0:
             continue
         trial.run([best, one], n, "scale of the values")
-        if not trial.is_clearly_ahead(best, one) and trial.likelihood_t(one, found) > PREFERRED_T:
+        # Larger values make a network surer: for them more is asked.
+        behind = trial.compare([best], [one], "").behind_ci[0] > 0 if ratio > 1 else trial.is_clearly_ahead(best, one)
+        if not behind and trial.likelihood_t(one, found) > PREFERRED_T:
             found = one
     return found
 
