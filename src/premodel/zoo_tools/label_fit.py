@@ -158,8 +158,8 @@ def backward_words(hits: int, samples: int) -> str:
     """What such answers mean, and what to do."""
     return (
         f"the answers run backward: the lowest output is the right label on {hits} of {samples}; either the outputs "
-        "are distances or logits with the wrong sign (negate them in the model file), or black and white are exchanged (a "
-        "negative std inverts)"
+        "are distances or logits with the wrong sign (negate them in the model file), or black and white are exchanged "
+        "(a negative std inverts)"
     )
 
 
