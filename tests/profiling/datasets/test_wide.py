@@ -136,6 +136,13 @@ class TestPathsOfAnotherMachine:
             read(tmp_path, f"path,label\n{path},dog\n")
 
 
+@pytest.mark.parametrize("head", ["path,label,label", "path,label,path"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, head: str) -> None:
+    """Which of them is meant cannot be known; a reader of tables would take the last without a word."""
+    with pytest.raises(DatasetError, match="2 columns have one name"):
+        read(tmp_path, f"{head}\npictures/0.png,dog,cat\n")
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
 def test_label_files_as_windows_writes_them(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "classes.txt").write_bytes("cat\r\ndog\r\nsea gull\r\n".encode(encoding))

@@ -305,6 +305,11 @@ def _csv_rows(table: Path, labels: LabelList, options: DatasetOptions, notes: li
             yield from _rows_of_classes(table, reader, before, classes, options, notes)
             return
         path, label = _columns(given, table, options)
+        if (twice := next((name for name in (path, label) if given.count(name) > 1), None)) is not None:
+            raise DatasetError(
+                f"{given.count(twice)} columns have one name", where=table, given=repr(twice),
+                allowed="a name of its own for each column", do="rename those that are not meant",
+            )  # fmt: skip
         split = split_column([name for name in given if name not in (path, label)])
         inline, further = _is_inline(path, options), _further(given, (path, label, split), options)
         wanted = (path, label, split, further)
