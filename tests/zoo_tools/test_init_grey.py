@@ -176,3 +176,30 @@ def test_outputs_beyond_the_labels_stand_last_where_the_offset_is_given(
     _, answer, _ = run_init(capsys, *words, "--offset", 0)
     (model,) = answer["models"]
     assert (model["label_offset"], model["dropped_last"], model["accuracy"]) == (0, 2, 1.0)
+
+
+@pytest.mark.parametrize("seed", [4, 10, 11])
+def test_of_few_images_the_luckiest_crop_does_not_decide_the_order_of_channels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int
+) -> None:
+    """A network for which the order matters little: BGR is taken only where RGB is clearly behind over all crops."""
+    rng = np.random.default_rng(seed)
+    for name, pattern in zip(NAMES, PATTERNS, strict=True):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(5):
+            large = cv2.resize(pattern, (2 * SIDE, 2 * SIDE + 4), interpolation=cv2.INTER_NEAREST)
+            noisy = 255 * (large[:, :, None] + rng.normal(0, 0.5, (*large.shape, 3)))
+            cv2.imwrite(
+                str(tmp_path / "data" / name / f"{number}.png"), np.clip(noisy, 0, 255).round().astype(np.uint8)
+            )
+    weights, bias = pattern_network((0.0,), (1.0,), sharpness=1.0)
+    weights += rng.normal(0, 0.25, weights.shape).astype(np.float32)
+    write_onnx(tmp_path / "net.onnx", weights, bias, ["N", 3, SIDE, SIDE], softmax=False)
+    words = [tmp_path / "net.onnx", "--data", tmp_path / "data", "--out", tmp_path / "zoo.toml"]
+    _, answer, _ = run_init(capsys, *words)
+    (model,) = answer["models"]
+    (colour,) = (one for one in model["decisions"] if one["aspect"] == "colour")
+    values = colour["chosen"].split(", ", 1)[1]
+    others = {one["name"]: one["behind_ci"][0] for one in colour["others"]}
+    if model["input"]["channels"] == "BGR":
+        assert others.get(f"RGB, {values}", 1.0) > 0
