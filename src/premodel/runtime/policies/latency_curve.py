@@ -57,24 +57,20 @@ class LatencyCurves:
             raise ValueError(f"latency curves must not fall, from 0 to {MAX_MS:g} ms")
 
     @cached_property
-    def _columns(self) -> NDArray[np.float64]:
-        """(k, m), latency at each point."""
-        return np.ascontiguousarray(np.asarray(self.latency_ms, np.float64).T)
-
-    @cached_property
-    def _slopes(self) -> NDArray[np.float64]:
-        """(k + 1, m), ms for each unit of length below the first point, between points, and beyond the last."""
-        columns, points = self._columns, np.asarray(self.lengths)
+    def _lines(self) -> list[list[tuple[float, float]]]:
+        """Below the first point, between points, and beyond the last: by candidate, latency where it begins, slope."""
+        columns, points = np.asarray(self.latency_ms, np.float64).T, np.asarray(self.lengths)
         inside = np.diff(columns, axis=0) / np.diff(points)[:, None]
         beyond = (columns[-1:] - columns[:1]) / (points[-1] - points[0])
-        return np.concatenate([np.zeros_like(beyond), inside, beyond])
+        slopes = np.concatenate([np.zeros_like(beyond), inside, beyond])
+        starts = np.concatenate([columns[:1], columns])
+        return [list(zip(*pair, strict=True)) for pair in zip(starts.tolist(), slopes.tolist(), strict=True)]
 
     def at(self, length: float) -> NDArray[np.float64]:
         """float64 (m,): what each candidate takes for an input of that length, at most MAX_MS."""
         place = bisect_right(self.lengths, length)
-        known = max(place - 1, 0)
-        value: NDArray[np.float64] = self._columns[known] + self._slopes[place] * (length - self.lengths[known])
-        return np.minimum(value, MAX_MS) if place == len(self.lengths) else value
+        more = length - self.lengths[max(place - 1, 0)]
+        return np.array([min(start + slope * more, MAX_MS) for start, slope in self._lines[place]])
 
     def of(self, lengths: NDArray[np.floating]) -> NDArray[np.float64]:
         """float64 (n, m): the same for many inputs, to the bit."""
