@@ -121,6 +121,11 @@ def export_c(path: Path, folder: Path) -> CFiles:
 
 def _tables(bundle: Bundle, path: Path) -> DecisionTables:
     """Those of the policy; OptionError if it has none, or its answers are no labels."""
+    if not bundle.label_names:
+        raise OptionError(
+            f"answers of task {bundle.domain.task} are no labels, and have no form in C", where=path,
+            allowed="a premodel whose answers are labels",
+        )  # fmt: skip
     tables = bundle.policy.decision_tables()
     if tables is None and bundle.policy.latency_curves is not None:
         raise OptionError(
@@ -132,11 +137,6 @@ def _tables(bundle: Bundle, path: Path) -> DecisionTables:
         raise OptionError(
             f"policy {bundle.policy.kind} reads the input before it decides, and has no form in C", where=path,
             allowed=", ".join(kinds), do=f"train one of these: premodel train STORE --policy {kinds[-1]}",
-        )  # fmt: skip
-    if not bundle.label_names:
-        raise OptionError(
-            f"answers of task {bundle.domain.task} are no labels, and have no form in C", where=path,
-            allowed="a premodel whose answers are labels",
         )  # fmt: skip
     return tables
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from premodel.errors import BundleError, OptionError
-from premodel.runtime.policies.base import CallOptions
+from premodel.runtime.policies.base import CallOptions, Policy
 from premodel.runtime.policies.graded_stopping import ExpectedGrades, GradedCascade, GradedStopping
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
@@ -127,6 +127,11 @@ def test_auto_compares_it_and_takes_part_without_features() -> None:
     bare = replace(tables, feature_names=(), features=tables.features[:, :0])
     found = train(bare, TrainOptions("auto", criterion="chrf", objective=Objective(cost_weight=0.02)))
     assert isinstance(found.policy, GradedStopping)
+
+
+def test_it_has_no_form_in_c() -> None:
+    assert trained(translators(), cost_weight=0.01).decision_tables() is None
+    assert GradedCascade.decision_tables is Policy.decision_tables, "what has one is what export proposes"
 
 
 def test_curves_that_are_none_are_refused() -> None:

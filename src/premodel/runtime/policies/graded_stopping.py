@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError
-from premodel.runtime.policies.base import AnswersSoFar, Stop
+from premodel.runtime.policies.base import AnswersSoFar, Policy, Stop
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.stopping import (
     StoppingComponents,
@@ -23,9 +23,6 @@ from premodel.runtime.policies.stopping import (
     check_order,
 )
 from premodel.runtime.selectors.base import Arrays
-
-if TYPE_CHECKING:
-    from premodel.runtime.policies.decision_tables import DecisionTables
 
 VALUES = ("cost_weight", "continuation", "budgets", "start")
 """The arrays of `StoppingComponents` that are learned where nothing is fused."""
@@ -126,9 +123,7 @@ class GradedStopping(StoppingPolicy):
         reason = f"no continuation value above 0 at an expected grade of {top_probability:.3f}"
         return Stop(so_far.predictions[best], best, top_probability, reason)
 
-    def decision_tables(self) -> DecisionTables | None:
-        """None: what a candidate states of its own answer is no label's probability."""
-        return None
+    decision_tables = Policy.decision_tables  # none: nothing it rests on has a form there
 
     def settings(self) -> dict[str, Any]:
         """Everything but what was learned."""
