@@ -20,6 +20,7 @@ from premodel.runtime.policies.base import CallOptions, Policy
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.latency_curve import LatencyCurves
 from premodel.runtime.policies.single import Single
+from premodel.runtime.policies.stopping import NOT_ALLOWED
 from premodel.serving.c_export import STACK_BYTES, c_string, export_c
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
@@ -62,9 +63,14 @@ def changed(policy: Policy, **learned: Any) -> Policy:
 
 def always_fused(tables: Tables, criterion: str) -> Policy:
     """A cascade in which every set serves its fused answer."""
-    options = TrainOptions("cascade", objective=Objective(Floor.parse("best-5pt")), criterion=criterion)
+    options = TrainOptions("cascade", objective=Objective(Floor.parse("best+20pt")), criterion=criterion)
     policy = train(tables, options).policy
-    return changed(policy, member=np.full_like(policy.arrays()["member"], -1))
+    learned = policy.arrays()
+    onwards = learned["continuation"].copy()
+    onwards[..., 0] += np.where(onwards[..., 0] > NOT_ALLOWED / 2, np.float32(0.05), np.float32(0))  # runs more
+    start = learned["start"].copy()
+    start[..., 0] = 10  # from the first of its order, so that others can follow
+    return changed(policy, member=np.full_like(learned["member"], -1), continuation=onwards, start=start)
 
 
 def heavy(tables: Tables) -> Policy:

@@ -16,7 +16,6 @@ from premodel.errors import OptionError
 from premodel.files import write_whole
 from premodel.records import TOP_K
 from premodel.runtime.bundle import Bundle, read_bundle
-from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.costs import rounded_up
 from premodel.runtime.policies.decision_tables import DecisionTables
 from premodel.runtime.policies.registry import POLICIES
@@ -133,7 +132,7 @@ def _tables(bundle: Bundle, path: Path) -> DecisionTables:
             given=bundle.policy.latency_curves.measure, allowed="latencies that are the same for every input",
         )  # fmt: skip
     if tables is None:
-        kinds = [kind for kind, load in POLICIES.items() if load().decision_tables is not Policy.decision_tables]
+        kinds = [kind for kind, load in POLICIES.items() if load().has_tables]
         raise OptionError(
             f"policy {bundle.policy.kind} reads the input before it decides, and has no form in C", where=path,
             allowed=", ".join(kinds), do=f"train one of these: premodel train STORE --policy {kinds[-1]}",

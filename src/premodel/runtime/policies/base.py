@@ -163,6 +163,8 @@ class Policy(ABC):
         candidate said. A bundle of another number of labels is refused.
     costs:
         What its candidates cost, and what comes before them.
+    has_tables:
+        Does it give `decision_tables`.
     fuses:
         Does it join answers of several candidates, which takes longer than choosing one.
     fixed_candidate:
@@ -171,6 +173,7 @@ class Policy(ABC):
 
     kind: ClassVar[str]
     fuses: ClassVar[bool] = False
+    has_tables: ClassVar[bool] = False
     n_labels: int | None = None
     costs: Costs
     fixed_candidate: int | None = None

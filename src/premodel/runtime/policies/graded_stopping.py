@@ -77,6 +77,7 @@ class GradedStopping(StoppingPolicy):
     """
 
     fuses = False
+    has_tables = False
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class Single(Policy):
     """
 
     kind = "single"
+    has_tables = True
 
     def __init__(self, candidates: Sequence[str], accuracy: Sequence[float], costs: Costs) -> None:
         if not len(candidates) == len(accuracy) == len(costs.latency_ms) >= 1:

@@ -189,6 +189,7 @@ class StoppingPolicy(Policy):
 
     kind: ClassVar[str]
     fuses: ClassVar[bool] = True
+    has_tables: ClassVar[bool] = True
 
     def __init__(
         self,
