@@ -178,7 +178,7 @@ def test_outputs_beyond_the_labels_stand_last_where_the_offset_is_given(
     assert (model["label_offset"], model["dropped_last"], model["accuracy"]) == (0, 2, 1.0)
 
 
-@pytest.mark.parametrize("seed", [4, 10, 11])
+@pytest.mark.parametrize("seed", [4, 11, 18])
 def test_of_few_images_the_luckiest_crop_does_not_decide_the_order_of_channels(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int
 ) -> None:

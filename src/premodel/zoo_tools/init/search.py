@@ -146,11 +146,17 @@ def find_preprocessing(trial: Trial) -> Found:
         taken = _further(trial, taken)
     for _ in range(MAX_TURNS):
         # Which output is which label may have been settled late: what was compared before may look otherwise now.
-        better = better_colour(trial, taken)
-        if better is None or (better := _of_likelier_scale(trial, better)).colour == taken.colour:
+        if (better := better_colour(trial, taken)) is None:
+            break
+        better = _of_likelier_scale(trial, _usual_if_as_good(trial, better))
+        if better.colour == taken.colour:
             break
         taken = _fitted_parts(trial, better)
         trial.settle_mapping([taken], n)
+    if (usual := _usual_if_as_good(trial, taken)).colour != taken.colour:
+        trial.run([usual], n, "all images")
+        if not trial.is_clearly_ahead(taken, usual):
+            taken = usual
     return found_for(trial, taken)
 
 
@@ -209,13 +215,19 @@ def _preferred(trial: Trial, leading: Sequence[Convention]) -> Convention:
         ahead, truth_t = _lead(trial, one, best)
         if ahead >= 0 and truth_t > PREFERRED_T:
             best = one
-    for usual in (_with_rgb(best), _not_inverted(best)):
-        if usual == best or usual not in trial.tried():
+    return _of_likelier_scale(trial, _usual_if_as_good(trial, best))
+
+
+def _usual_if_as_good(trial: Trial, best: Convention) -> Convention:
+    """RGB in place of BGR, and values as they are in place of inverted ones, unless clearly behind over all crops."""
+    for more_usual in (_with_rgb, _not_inverted):
+        usual = more_usual(best)
+        if usual.colour == best.colour or usual.colour not in {one.colour for one in trial.tried()}:
             continue
         pairs = like_pairs(trial, best, usual, "colour")
         if pairs and trial.compare([one for one, _ in pairs], [two for _, two in pairs], "").behind_ci[0] <= 0:
             best = usual
-    return _of_likelier_scale(trial, best)
+    return best
 
 
 def _of_likelier_scale(trial: Trial, best: Convention) -> Convention:
@@ -226,7 +238,8 @@ def _of_likelier_scale(trial: Trial, best: Convention) -> Convention:
     n, scale = len(trial.images), scale_of(best, trial.inspected)
     if not scale:
         return best
-    others = [one for one in trial.tried() if (one.crop, one.interpolation) == (best.crop, best.interpolation)]
+    same = (best.channels, best.crop, best.interpolation)
+    others = [one for one in trial.tried() if (one.channels, one.crop, one.interpolation) == same]
     found = best
     for one in others:
         ratio = scale_of(one, trial.inspected) / scale
