@@ -53,8 +53,9 @@ def test_costs_with_curves_are_read_as_they_were_written() -> None:
     [
         ({"lengths": [2, 2, 8]}, "must rise"),
         ({"lengths": [2, 4, float("nan")]}, "must rise"),
+        ({"lengths": [2, 2 + 1e-12, 8]}, "must rise by 1e-06 or more"),
         ({"lengths": [2]}, "2 to 1000 points"),
-        ({"latency_ms": [[1, 2, 8]]}, "2 curves are wanted"),
+        ({"latency_ms": [[1, 2, 8]]}, "a measure and 2 curves"),
         ({"latency_ms": [[1, 2, 8], [5, 4, 5]]}, "must not fall"),
         ({"latency_ms": [[1, 2, 8], [5, 5, float("inf")]]}, "must not fall, from 0 to 1e"),
         ({"latency_ms": [[1, 2, 8], [5, 5]]}, "curves are wrong"),

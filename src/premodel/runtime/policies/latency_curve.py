@@ -17,6 +17,8 @@ from premodel.fields import shown
 MAX_MS = 1e9
 """Of one latency, as of the costs of a bundle."""
 MAX_LENGTH = 1e9
+MIN_STEP = 1e-6
+"""Between two lengths: a line over less has no slope that could be computed."""
 MAX_KNOTS = 1000
 
 
@@ -51,8 +53,8 @@ class LatencyCurves:
         points, values = np.asarray(self.lengths), np.asarray(self.latency_ms)
         if not 2 <= points.size <= MAX_KNOTS or values.shape != (len(self.latency_ms), points.size):
             raise ValueError(f"latency curves must have 2 to {MAX_KNOTS} points, and one latency at each")
-        if not ((points >= 0) & (points <= MAX_LENGTH)).all() or (np.diff(points) <= 0).any():
-            raise ValueError(f"lengths of latency curves must rise, from 0 to {MAX_LENGTH:g}")
+        if not ((points >= 0) & (points <= MAX_LENGTH)).all() or (np.diff(points) < MIN_STEP).any():
+            raise ValueError(f"lengths of latency curves must rise by {MIN_STEP:g} or more, from 0 to {MAX_LENGTH:g}")
         if not ((values >= 0) & (values <= MAX_MS)).all() or (np.diff(values, axis=1) < 0).any():
             raise ValueError(f"latency curves must not fall, from 0 to {MAX_MS:g} ms")
 
@@ -105,7 +107,7 @@ class LatencyCurves:
             lengths = tuple(float(value) for value in data["lengths"])
             latency_ms = tuple(tuple(float(value) for value in row) for row in data["latency_ms"])
             if not isinstance(measure, str) or len(latency_ms) != count:
-                raise ValueError(f"a measure and {count} curves are wanted")
+                raise ValueError(f"there must be a measure and {count} curves")
             return cls(measure, lengths, latency_ms)
         except (TypeError, ValueError, OverflowError) as error:
             raise BundleError("the policy's latency curves are wrong", given=error) from error
