@@ -103,7 +103,7 @@ def test_what_is_served_is_the_top_of_the_distribution(members: list[Prediction]
     expected = sorted(range(LABELS), key=lambda label: (-shares[label], label))
     k = len(served.labels)
     assert k == min(20, max(len(listed), k))
-    if len(listed) >= 20 and all((one.probabilities > 0).all() for one in members):
+    if len(listed) >= 20 and shares[list(listed)].min() > shares.min():  # else what was listed goes first
         assert served.labels.tolist() == expected[:20]
     assert served.probabilities.tolist() == shares[served.labels].tolist()
     exact = -sum(float(p) * math.log(p) for p in shares.tolist() if p > 0)

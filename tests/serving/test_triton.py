@@ -99,8 +99,8 @@ def test_the_candidates_differ(export: Export) -> None:
     with premodel.load(export("select, highest score").made.path) as clf:
         chosen = {clf.predict(image).candidate for image in export("select, highest score").made.small.images}
     assert {"small", "large", "large@mirrored"} <= chosen
-    with premodel.load(export("cascade-routing, beyond the best").made.path) as clf:
-        assert any(len(clf.predict(image).ran) > 1 for image in export("single").made.small.images)
+    with premodel.load(export("cascade").made.path) as clf:
+        assert any(len(clf.predict(image).ran) > 1 for image in export("cascade").made.small.images)
 
 
 def test_several_images_and_pixels(export: Export) -> None:

@@ -145,12 +145,10 @@ class TestEvaluation:
         assert row.comparison.choice == "above"
         assert row.accuracy > 0.7
 
-    def test_policies_that_fuse_labels_are_refused_and_auto_does_without_them(self) -> None:
-        tables = graded_tables()
-        with pytest.raises(OptionError, match="graded criterion"):
-            train(tables, TrainOptions("cascade", QUALITY))
-        trained = train(tables, TrainOptions("auto", QUALITY, Objective(cost_weight=0.01)))
-        assert trained.policy.kind == "select"
+    def test_cascades_take_graded_scores_and_auto_chooses_what_serves_the_objective_best(self) -> None:
+        tables, options = graded_tables(), TrainOptions("auto", QUALITY, Objective(cost_weight=0.01))
+        assert train(tables, replace(options, policy="cascade")).policy.kind == "graded-cascade"
+        assert train(tables, options).policy.kind == "select"
 
     def test_the_doctor_advises_on_graded_scores(self) -> None:
         found = diagnose(graded_tables(), QUALITY)

@@ -55,7 +55,10 @@ class NaiveBayes:
     """
 
     def __init__(self, kinds: Sequence[str]) -> None:
-        self._tables = {kind: np.load(Path(__file__).parent / f"{kind}.npy") for kind in kinds}
+        self._tables = {}
+        for kind in kinds:
+            with (Path(__file__).parent / f"{kind}.npy").open("rb") as stream:
+                self._tables[kind] = np.lib.format.read_array(stream, allow_pickle=False)
 
     def __call__(self, text: str) -> list[float]:
         """Probabilities of the labels, in the order of the zoo."""

@@ -60,6 +60,8 @@ def test_bins_hold_every_sample_once_and_count_who_is_right() -> None:
     parts = many.bins(Difficulty("d", np.linspace(0, 1, 50)))
     assert [one.samples for one in parts] == [10] * 5
     assert parts[0].title == "0.00 to 0.18"
+    whole = many.bins(Difficulty("d", np.repeat([0.0, 1, 2, 3, 4, 5, 6, 9], [20, 3, 5, 5, 5, 5, 5, 2])))
+    assert [one.title for one in whole] == ["0", "0", "1 to 3", "3 to 5", "5 to 9"]
 
 
 def test_class_gains_by_hand() -> None:

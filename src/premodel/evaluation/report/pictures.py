@@ -127,7 +127,8 @@ class Album:
             groups = [(f"{value:g}", np.flatnonzero(values == value)) for value in distinct]
         else:
             parts = np.array_split(np.argsort(values, kind="stable"), BINS)
-            groups = [(f"{values[part[0]]:.2f} to {values[part[-1]]:.2f}", part) for part in parts if len(part)]
+            form = ".0f" if (distinct == np.rint(distinct)).all() else ".2f"
+            groups = [(_span(values[part[0]], values[part[-1]], form), part) for part in parts if len(part)]
         rng = np.random.default_rng(seed)
         return [
             Bin(
@@ -180,3 +181,9 @@ class Album:
 def _fused(ran: Sequence[str]) -> str:
     """Who gave a fused answer, short enough for a caption."""
     return " + ".join(ran) if len(ran) <= 1 else f"{len(ran)} candidates fused"
+
+
+def _span(low: float, high: float, form: str) -> str:
+    """A range in words; one number where both ends are written alike."""
+    first, last = format(low, form), format(high, form)
+    return first if first == last else f"{first} to {last}"
