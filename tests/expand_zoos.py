@@ -60,7 +60,7 @@ def write_network(file: Path, *, side: int | str = SIDE, layers: int = 3, opset:
     both = np.stack([np.full(CHANNELS, 0.3), np.full(CHANNELS, -0.3)], 1).astype(np.float32)
     weights += [numpy_helper.from_array(both, "head"), numpy_helper.from_array(np.zeros(2, np.float32), "bias")]
     if isinstance(side, int):
-        # Left half minus right half: a network that knows its own size.
+        # Left half minus right half: a network of one size only.
         weights.append(numpy_helper.from_array(2 * left - 1, "side"))
         nodes.append(helper.make_node("Mul", [last, "side"], ["halves"]))
         last = "halves"

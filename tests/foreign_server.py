@@ -1,6 +1,6 @@
 """A server of the Open Inference Protocol that is not ours: written from the protocol, it states no times.
 
-It answers with JSON data, leaves the batch free, and knows tensors only.
+It answers with JSON data, leaves the batch free, and takes tensors only.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ POOLED: dict[str, Callable[[Path], None]] = {
     "litert": lambda file: write_tflite(file, WEIGHTS[:3], BIAS, SHAPE, pooled=True),
     "openvino": lambda file: write_onnx(file, WEIGHTS[:3], BIAS, [1, 3, 4, 4], pooled=True),
 }
-"""Networks that go with any height and width, where the runtime knows such; fixed in the file but for onnx."""
+"""Networks that go with any height and width, where the runtime supports such; fixed in the file but for onnx."""
 
 
 @pytest.mark.parametrize("runtime", sorted(POOLED))

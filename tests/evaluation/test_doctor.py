@@ -161,7 +161,7 @@ def test_always_right_says_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def won() -> Diagnosis:
-    """A cheap candidate that knows when it is right, and a dear one that is right nearly always."""
+    """A cheap candidate that is sure exactly when it is right, and a dear one that is right nearly always."""
     return diagnose(sure_where_right(make_tables(drawn(600, [0.7, 0.95]), latency_ms=[1, 10])), seed=0)
 
 
@@ -213,7 +213,7 @@ def test_what_no_option_trains_is_shown_and_not_advised(monkeypatch: pytest.Monk
 
 
 def test_two_experts_of_equal_cost_are_not_replaced_by_one_alone() -> None:
-    """Each is right on one half, knows when, and no policy is faster or as fast: accuracy has its price, and pays."""
+    """Each is right on one half, is sure there, and no policy is faster or as fast: accuracy has its price, and pays."""
     first = np.arange(400) % 2 == 0
     right = np.stack([first, ~first], axis=1)
     found = diagnose(sure_where_right(make_tables(right, latency_ms=[4, 4], decode_ms=0)))

@@ -24,7 +24,7 @@ from serving_client import INFER, binary_request, samples
 
 @pytest.fixture(scope="module")
 def referred(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A premodel that knows its training."""
+    """A premodel with a reference of its training."""
     made = make_bundle(tmp_path_factory.mktemp("referred"), MAKERS["select, the paper's chain"])
     reference = training_reference(simulate(made.policy, made.tables))
     return with_reference(made, reference.to_json())

@@ -225,7 +225,7 @@ def test_the_answer_to_a_bad_request_follows_those_before_it(
 )
 def test_heads_that_the_protocol_forbids_are_refused(connection: socket.socket, data: bytes, status: int) -> None:
     answers = ask(connection, data + GET)
-    assert [one for one, _, _ in answers] == [status], "the connection ends, as nobody knows where the next one begins"
+    assert [one for one, _, _ in answers] == [status], "the connection ends, as nothing shows where the next one begins"
     assert list(json.loads(answers[0][2])) == ["error"]
 
 

@@ -1,4 +1,4 @@
-"""An unmodified tritonclient[http] against a running server, in every form it knows."""
+"""An unmodified tritonclient[http] against a running server, in every form it supports."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ RESAMPLES = 200
 
 
 def won(n: int, seed: int = 0) -> Tables:
-    """A cheap candidate that knows when it is right, and a dear one that is right nearly always."""
+    """A cheap candidate that is sure exactly when it is right, and a dear one that is right nearly always."""
     rng = np.random.default_rng(seed)
     right = rng.random((n, 2)) < [0.7, 0.95]
     tables = make_tables(right, latency_ms=[1, 10], seed=seed)

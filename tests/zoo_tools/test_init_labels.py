@@ -142,7 +142,7 @@ class TestOrders:
         names = ["zebra", "ant", "Mule", "bee", "yak"]
         write_onnx(tmp_path / "net.onnx", *nearest(COLOURS[:5]), [1, 3, 8, 8], pooled=True)
         add_metadata(tmp_path / "net.onnx", names=str(dict(enumerate(name.lower() for name in names))))
-        # One of the classes has no folder at all: the file knows its name.
+        # One of the classes has no folder at all: the file holds its name.
         data = write_data(tmp_path / "data", names[:4], COLOURS[:4])
         run_init(capsys, tmp_path / "net.onnx", "--data", data, "--out", tmp_path / "zoo.toml")
         assert read_zoo(tmp_path / "zoo.toml").labels == tuple(names)

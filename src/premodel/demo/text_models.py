@@ -1,6 +1,6 @@
 """Naive Bayes over a text's pieces, as callables of the demo's zoo: this file is copied beside its manifest.
 
-It needs numpy alone, and knows nothing of premodel: it is what a user's own file of models may look like.
+It needs numpy alone, and nothing of premodel: it is what a user's own file of models may look like.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def compare_premodels(
     Parameters
     ----------
     first, second:
-        Loaded, of the same task, labels and criterion; what is said is said of the second.
+        Loaded, of the same task, labels and criterion; what is stated is stated of the second.
     dataset, limit, max_seconds:
         As of `bench`.
 

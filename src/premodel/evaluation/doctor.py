@@ -213,7 +213,7 @@ def _advise(
         )
         return reached.policy, advice + _baseline(found, 1) + doubt
     if not trainable:
-        return "single", f"use {best} alone: no policy can be trained for this criterion on this profile"
+        return SINGLE.name, f"use {best} alone: no policy can be trained for this criterion on this profile"
     nearest = max(trainable, key=lambda one: one.no_loss.speedup if one.no_loss.verdict.outcome != "worse" else 0.0)
     predictable = [
         one for one in candidates if one.features and one.features.informative and one.features.auc > MIN_AUC

@@ -145,7 +145,7 @@ def train_with_class_floors(tables: Tables, options: TrainOptions, trainer: Trai
             break
         passed = weight, policy
     if passed is None:
-        raise _missed(tested[0][1], floors, options, trained.policy)
+        raise _missed(tested[0][1], floors, trainer, trained.policy)
     kept = tested[-1] if all(one.kept for one in tested[-1][1]) else tested[-2]
     record = ClassFloorsRecord(kept[1], kept[0], len(tested), half, len(calibration), trained.record)
     return Trained(passed[1], record)
@@ -183,20 +183,20 @@ def _too_few(floor: ClassFloor, count: int, of_what: str) -> GuaranteeError:
 
 
 def _missed(
-    found: Sequence[Counted], floors: Sequence[ClassFloor], options: TrainOptions, policy: Policy
+    found: Sequence[Counted], floors: Sequence[ClassFloor], trainer: Trainer, policy: Policy
 ) -> GuaranteeError:
     """What the first point tested misses: too few answers with the class, or too few that are right."""
     floor, counted = next((floor, one) for floor, one in zip(floors, found, strict=True) if not one.kept)
     if counted.count < floor.least_count:
         return _too_few(floor, counted.count, "answers with it")
-    alone = policy.fixed_candidate is not None and options.policy != "single"
+    alone = policy.fixed_candidate is not None and trainer.chooses
     return GuaranteeError(
         f"{floor} is not kept by policy {policy.kind}",
         given=f"{counted.right} of {counted.count} at its most accurate point, p = {counted.p:.3f}",
         allowed=f"p of {DELTA:g} or less; these samples show {100 * counted.shown:.1f} %",
         do="name a policy that may run several, such as --policy cascade-routing, or ask for less"
         if alone
-        else f"profile more of {floor.name}, add a candidate that knows it, or ask for less",
+        else f"profile more of {floor.name}, add a candidate that is better at it, or ask for less",
     )
 
 

@@ -30,8 +30,6 @@ class Trainer:
         Can the trained policy be served at other cost weights (`Policy.at_cost_weight`), which a guarantee needs.
     chooses:
         Does it choose per input; False for one candidate alone, the reference of every guarantee.
-    labels_only:
-        Does it work on the labels that candidates gave: it refuses outcomes that are no class, and graded criteria.
     """
 
     name: str
@@ -40,4 +38,3 @@ class Trainer:
     reads_features: bool = False
     has_operating_points: bool = True
     chooses: bool = True
-    labels_only: bool = False

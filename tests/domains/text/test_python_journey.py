@@ -33,7 +33,7 @@ import time
 WORDS = {words}
 
 def by_letters(text):
-    """Quick; knows German by its umlauts and little words, and is unsure else."""
+    """Quick; recognises German by its umlauts and little words, and is unsure else."""
     if set("äöüß") & set(text) or set(text.split()) & {{"der", "ein", "mit"}}:
         return "deutsch", 0.95
     return "english", 0.6

@@ -50,7 +50,7 @@ def test_a_floor_beside_a_cost_weight_is_kept_where_it_can_be(policy: str) -> No
 
 @each_policy
 def test_the_known_best_policy_is_found(policy: str) -> None:
-    """The small one knows exactly when it is right, the large one always is: run it where the small one is unsure."""
+    """The small one shows exactly when it is right, the large one always is: run it where the small one is unsure."""
     small = np.random.default_rng(0).random(600) < 0.7
     tables = telling_tables(np.stack([small, np.ones(600)], axis=1), latency_ms=(1.0, 4.0))
     found = trained(policy, tables)

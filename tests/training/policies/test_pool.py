@@ -11,7 +11,7 @@ WEIGHT = np.asarray([0.02])
 
 
 def test_a_useless_candidate_is_left_out_and_a_useful_one_kept() -> None:
-    """c0 is cheap and knows when it is wrong, c1 is right on everything; c2 is as cheap as c0 and never right."""
+    """c0 is cheap and shows when it is wrong, c1 is right on everything; c2 is as cheap as c0 and never right."""
     rng = np.random.default_rng(0)
     n = 500
     correct = np.stack([rng.random(n) < 0.7, np.ones(n), np.zeros(n)], axis=1)

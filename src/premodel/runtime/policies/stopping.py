@@ -183,7 +183,7 @@ class StoppingPolicy(Policy):
 
     Where latencies depend on the input's length (`Costs.by_length`), every budget is kept by the latencies of an input
     as long as this one, and the value of a candidate is less what it takes longer than on average, at the cost weight
-    of the point; what those behind it take longer is left out of account. So is the value of one whose network would
+    of the point; what those behind it take longer is not counted. So is the value of one whose network would
     have to be opened (`AnswersSoFar.load_price_ms`), where memory does not hold all.
     """
 

@@ -41,7 +41,7 @@ def quick_trainer(*, graded: bool = False, has_features: bool = True) -> Trainer
     Parameters
     ----------
     graded:
-        Of a graded criterion: policies that work on labels are left out, and one that reads features is taken.
+        Of a graded criterion: one that reads features is taken.
     has_features:
         Does the profile hold features.
 
@@ -49,9 +49,9 @@ def quick_trainer(*, graded: bool = False, has_features: bool = True) -> Trainer
     -------
     None where there is none.
     """
-    able = [one for one in POLICIES.values() if one.chooses and one.reads_features == graded]
-    able = [one for one in able if not (graded and (one.labels_only or not has_features))]
-    return able[0] if able else None
+    if graded and not has_features:
+        return None
+    return next((one for one in POLICIES.values() if one.chooses and one.reads_features == graded), None)
 
 
 def trainer_of(name: str) -> Trainer:

@@ -1,4 +1,4 @@
-"""What a subset of features costs: the sum of the parts it needs, each cost item measured once and paid once.
+"""What a subset of features costs: the sum of the cost items it needs, each measured once and paid once.
 
 A part is the check of the image, an intermediate, a family, or the assembly of the vector. Because every part is
 computed at most once per image and apart from the others, the cost of any subset is the sum over its cost items; a

@@ -85,11 +85,11 @@ class Extractor:
         return self._assemble(values)
 
     def cost_items(self) -> tuple[str, ...]:
-        """Name the parts that are paid for, in the order in which they are computed (see `costs`)."""
+        """Name the cost items that are paid for, in the order in which they are computed (see `costs`)."""
         return cost_items_of(self.names)
 
     def time_cost_items(self, image: Pixels) -> dict[str, float]:
-        """Measure the milliseconds of each part on one image; the names are those of `parts`.
+        """Measure the milliseconds of each cost item on one image; the names are those of `cost_items`.
 
         One measurement of one image, without warm-up: average over many images.
 
