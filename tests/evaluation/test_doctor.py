@@ -213,7 +213,7 @@ def test_what_no_option_trains_is_shown_and_not_advised(monkeypatch: pytest.Monk
 
 
 def test_two_experts_of_equal_cost_are_not_replaced_by_one_alone() -> None:
-    """Each is right on one half, is sure there, and no policy is faster or as fast: accuracy has its price, and pays."""
+    """Each is right and sure on one half, and no policy is faster or as fast: accuracy has its price, and pays."""
     first = np.arange(400) % 2 == 0
     right = np.stack([first, ~first], axis=1)
     found = diagnose(sure_where_right(make_tables(right, latency_ms=[4, 4], decode_ms=0)))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-from dataclasses import asdict
 from typing import Any
 
-from premodel.cli.common import TerminalProgress, add_seed, format_rows
-from premodel.cli.data_options import add_data_options, data_notes, read_data
-from premodel.cli.trust import add_trust
+from premodel.cli.common import TerminalProgress, format_rows
+from premodel.cli.data_options import data_notes, read_data
+from premodel.cli.real_runs import add_run_options, conditions_here, figure_notes, run_bounds
 from premodel.evaluation.bench import Bench, bench
-from premodel.evaluation.side_by_side import DEFAULT_MAX_SECONDS
-from premodel.runtime.conditions import OtherLoad, busy_note, device_name, measure_conditions
+from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.engine import Premodel
 
 EXAMPLE = """example:
@@ -23,7 +20,6 @@ Every subject runs once per image, in random order, from encoded bytes to the an
 are against the most accurate single candidate on these images. A row is VALID if its mean
 latency is known within 5 %; passes over the images are repeated for that.
 """
-QUICK_IMAGES = 50
 DRIFT = 0.1
 
 
@@ -31,23 +27,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = EXAMPLE
     parser.add_argument("bundle", metavar="F.premodel", help="the premodel")
-    parser.add_argument("data", metavar="DATA", help="labelled images, as for profile")
-    parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
-    add_trust(parser)
-    parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
-    parser.add_argument("--limit", type=int, metavar="N", help="so many images, drawn at random, the same every time")
-    parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
-    parser.add_argument(
-        "--max-seconds", type=float, default=DEFAULT_MAX_SECONDS, metavar="X", help="no further pass after this"
-    )
-    add_data_options(parser)
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"one pass over at most {QUICK_IMAGES} images: a first look, mostly INVALID",
-    )
-    add_seed(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_run_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,16 +37,8 @@ def run(args: argparse.Namespace) -> int:
         bundle = premodel.bundle
         dataset = read_data(args, args.data, args.labels, bundle.label_names, bundle.domain.task)
         load = OtherLoad()
-        limit = min(args.limit or QUICK_IMAGES, QUICK_IMAGES) if args.quick and args.limit != 0 else args.limit
         try:
-            result = bench(
-                premodel,
-                dataset,
-                limit=limit,
-                seed=args.seed,
-                max_seconds=math.ulp(0.0) if args.quick else args.max_seconds,
-                progress=progress,
-            )
+            result = bench(premodel, dataset, **run_bounds(args), progress=progress)
         finally:
             progress.end()
         conditions = conditions_here(args, load)
@@ -83,23 +55,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{result.samples} images, {result.criterion}, {result.passes} passes, {conditions['device']}")
         print(format_rows(result.rows))
     return 0
-
-
-def conditions_here(args: argparse.Namespace, load: OtherLoad) -> dict[str, Any]:
-    """Where and under what load it was measured."""
-    conditions = asdict(measure_conditions(device_name(), args.threads or 1, args.seed))
-    return {**conditions, "other_cores_busy": load.cores(), "other_processes": load.processes()}
-
-
-def figure_notes(unreadable: dict[str, str], conditions: dict[str, Any]) -> list[str]:
-    """What a reader of the figures should know: inputs left out, and a busy machine."""
-    notes = [f"{name}: {reason}" for name, reason in list(unreadable.items())[:5]]
-    if unreadable:
-        notes.append(f"{len(unreadable)} images could not be read and are left out")
-    busy = busy_note(conditions["other_cores_busy"], conditions["other_processes"])
-    if busy:
-        notes.append(f"{busy}; latencies may be too high: run it again on an idle machine")
-    return notes
 
 
 def _notes(result: Bench, conditions: dict[str, Any]) -> list[str]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 
-from premodel.cli.bench import QUICK_IMAGES, conditions_here, figure_notes
-from premodel.cli.common import TerminalProgress, add_seed
-from premodel.cli.data_options import add_data_options, data_notes, read_data
-from premodel.cli.trust import add_trust
+from premodel.cli.common import TerminalProgress
+from premodel.cli.data_options import data_notes, read_data
+from premodel.cli.real_runs import add_run_options, conditions_here, figure_notes, run_bounds
 from premodel.evaluation.compare import Comparison, Side, compare_premodels
-from premodel.evaluation.side_by_side import DEFAULT_MAX_SECONDS
 from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.engine import Premodel
 
@@ -29,23 +26,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("first", metavar="A.premodel", help="the premodel that the other is compared with")
     parser.add_argument("second", metavar="B.premodel", help="the premodel that is judged")
-    parser.add_argument("data", metavar="DATA", help="labelled images, as for profile")
-    parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
-    add_trust(parser)
-    parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
-    parser.add_argument("--limit", type=int, metavar="N", help="so many images, drawn at random, the same every time")
-    parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
-    parser.add_argument(
-        "--max-seconds", type=float, default=DEFAULT_MAX_SECONDS, metavar="X", help="no further pass after this"
-    )
-    add_data_options(parser)
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"one pass over at most {QUICK_IMAGES} images: a first look, mostly INVALID",
-    )
-    add_seed(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_run_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,17 +37,8 @@ def run(args: argparse.Namespace) -> int:
         bundle = first.bundle
         dataset = read_data(args, args.data, args.labels, bundle.label_names, bundle.domain.task)
         load = OtherLoad()
-        limit = min(args.limit or QUICK_IMAGES, QUICK_IMAGES) if args.quick and args.limit != 0 else args.limit
         try:
-            result = compare_premodels(
-                first,
-                second,
-                dataset,
-                limit=limit,
-                seed=args.seed,
-                max_seconds=math.ulp(0.0) if args.quick else args.max_seconds,
-                progress=progress,
-            )
+            result = compare_premodels(first, second, dataset, **run_bounds(args), progress=progress)
         finally:
             progress.end()
         conditions = conditions_here(args, load)

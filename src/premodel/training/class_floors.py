@@ -182,9 +182,7 @@ def _too_few(floor: ClassFloor, count: int, of_what: str) -> GuaranteeError:
     )
 
 
-def _missed(
-    found: Sequence[Counted], floors: Sequence[ClassFloor], trainer: Trainer, policy: Policy
-) -> GuaranteeError:
+def _missed(found: Sequence[Counted], floors: Sequence[ClassFloor], trainer: Trainer, policy: Policy) -> GuaranteeError:
     """What the first point tested misses: too few answers with the class, or too few that are right."""
     floor, counted = next((floor, one) for floor, one in zip(floors, found, strict=True) if not one.kept)
     if counted.count < floor.least_count:

@@ -127,13 +127,8 @@ class GradedStopping(StoppingPolicy):
     decision_tables = Policy.decision_tables  # none: nothing it rests on has a form there
 
     def settings(self) -> dict[str, Any]:
-        """Everything but what was learned."""
-        return {
-            "candidates": list(self.candidates),
-            "point": self.point,
-            "accuracy": list(self.accuracy),
-            "costs": self.costs.to_json(),
-        }
+        """Everything but what was learned; there are no labels."""
+        return {name: value for name, value in super().settings().items() if name not in ("n_labels", "top_n")}
 
     def arrays(self) -> Arrays:
         """What was learned."""
