@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,48 @@ CHUNK = 4096
 Rows = NDArray[np.intp]
 
 
+class SampleLatencies:
+    """What tables of n samples and m candidates have in common: what each candidate takes on each sample."""
+
+    names: tuple[str, ...]
+    latency_ms: NDArray[np.float64]
+    sample_ms: NDArray[np.float64] | None
+    curves: LatencyCurves | None
+    predicted_ms: NDArray[np.float64] | None
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def latency(self) -> NDArray[np.float64]:
+        """float64 (n, m), not to be written to: preprocess + run of each candidate on each sample."""
+        if self.sample_ms is not None:
+            return self.sample_ms
+        return np.broadcast_to(self.latency_ms, (len(self), len(self.names)))
+
+    def saved_ms(self) -> NDArray[np.float64] | None:
+        """float64 (n, m): how much less than on average each candidate is expected to take on each sample."""
+        return None if self.predicted_ms is None else self.latency_ms - self.predicted_ms
+
+    def latencies_on(self, rows: Rows) -> dict[str, Any]:
+        """The attributes that depend on the sample, on some of them."""
+        return {
+            "sample_ms": None if self.sample_ms is None else self.sample_ms[rows],
+            "predicted_ms": None if self.predicted_ms is None else self.predicted_ms[rows],
+        }
+
+    def latencies_of(self, columns: list[int]) -> dict[str, Any]:
+        """The attributes of some candidates, in this order."""
+        return {
+            "names": tuple(self.names[column] for column in columns),
+            "latency_ms": self.latency_ms[columns],
+            "sample_ms": None if self.sample_ms is None else self.sample_ms[:, columns],
+            "curves": None if self.curves is None else self.curves.take(columns),
+            "predicted_ms": None if self.predicted_ms is None else self.predicted_ms[:, columns],
+        }
+
+
 @dataclass(frozen=True, eq=False)
-class LogScoreTable:
+class LogScoreTable(SampleLatencies):
     """n samples, m candidates, up to K labels per sample in columns, and one column for all other labels.
 
     Attributes
@@ -73,58 +114,33 @@ class LogScoreTable:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def latency(self) -> NDArray[np.float64]:
-        """float64 (n, m), not to be written to: preprocess + run of each candidate on each sample."""
-        if self.sample_ms is not None:
-            return self.sample_ms
-        return np.broadcast_to(self.latency_ms, (len(self), len(self.names)))
-
     @property
     def costs(self) -> Costs:
         """The same for a policy over these candidates."""
         return Costs(tuple(self.latency_ms.tolist()), self.before_ms, by_length=self.curves)
 
-    def saved_ms(self) -> NDArray[np.float64] | None:
-        """float64 (n, m): how much less than on average each candidate is expected to take on each sample."""
-        return None if self.predicted_ms is None else self.latency_ms - self.predicted_ms
-
     def take(self, rows: Rows) -> LogScoreTable:
         """The same on some samples."""
-        return LogScoreTable(
-            self.log_scores[:, rows],
-            self.log_count[rows],
-            self.truth[rows],
-            self.truth_class[rows],
-            self.own[rows],
-            self.correct[rows],
-            self.names,
-            self.latency_ms,
-            self.before_ms,
-            self.n_labels,
-            self.top_n,
-            None if self.sample_ms is None else self.sample_ms[rows],
-            self.curves,
-            None if self.predicted_ms is None else self.predicted_ms[rows],
+        return replace(
+            self,
+            log_scores=self.log_scores[:, rows],
+            log_count=self.log_count[rows],
+            truth=self.truth[rows],
+            truth_class=self.truth_class[rows],
+            own=self.own[rows],
+            correct=self.correct[rows],
+            **self.latencies_on(rows),
         )
 
     def take_candidates(self, columns: Sequence[int]) -> LogScoreTable:
         """The same with some candidates, in this order; the labels' columns stay."""
         chosen = list(columns)
-        return LogScoreTable(
-            self.log_scores[chosen],
-            self.log_count,
-            self.truth,
-            self.truth_class,
-            self.own[:, chosen],
-            self.correct[:, chosen],
-            tuple(self.names[column] for column in chosen),
-            self.latency_ms[chosen],
-            self.before_ms,
-            self.n_labels,
-            self.top_n,
-            None if self.sample_ms is None else self.sample_ms[:, chosen],
-            None if self.curves is None else self.curves.take(chosen),
-            None if self.predicted_ms is None else self.predicted_ms[:, chosen],
+        return replace(
+            self,
+            log_scores=self.log_scores[chosen],
+            own=self.own[:, chosen],
+            correct=self.correct[:, chosen],
+            **self.latencies_of(chosen),
         )
 
 

@@ -7,7 +7,7 @@ A set of candidates serves the answer of the highest expected grade, by what eac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from premodel.runtime.policies.stopping import SCALE
 from premodel.training.calibration import logit
 from premodel.training.isotonic import curve_points, rising_means
 from premodel.training.latency_curves import learn_latency_curves, lengths_of
+from premodel.training.log_scores import SampleLatencies
 from premodel.training.options import TrainOptions
 from premodel.training.policies.learner import SELECT_MS, Learner
 from premodel.training.policies.pool import PoolSearch
@@ -35,7 +36,7 @@ Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class GradedTable:
+class GradedTable(SampleLatencies):
     """n samples, m candidates: how good each answer is, and what its candidate states of it.
 
     Attributes
@@ -60,39 +61,15 @@ class GradedTable:
     def __len__(self) -> int:
         return len(self.correct)
 
-    def latency(self) -> Floats:
-        """float64 (n, m), not to be written to: preprocess + run of each candidate on each sample."""
-        return np.broadcast_to(self.latency_ms, self.correct.shape) if self.sample_ms is None else self.sample_ms
-
-    def saved_ms(self) -> Floats | None:
-        """float64 (n, m): how much less than on average each candidate is expected to take on each sample."""
-        return None if self.predicted_ms is None else self.latency_ms - self.predicted_ms
-
     def take(self, rows: Rows) -> GradedTable:
         """The same on some samples."""
-        return GradedTable(
-            self.correct[rows],
-            self.stated[rows],
-            self.names,
-            self.latency_ms,
-            self.before_ms,
-            None if self.sample_ms is None else self.sample_ms[rows],
-            self.curves,
-            None if self.predicted_ms is None else self.predicted_ms[rows],
-        )
+        return replace(self, correct=self.correct[rows], stated=self.stated[rows], **self.latencies_on(rows))
 
     def take_candidates(self, columns: Sequence[int]) -> GradedTable:
         """The same with some candidates, in this order."""
         chosen = list(columns)
-        return GradedTable(
-            self.correct[:, chosen],
-            self.stated[:, chosen],
-            tuple(self.names[column] for column in chosen),
-            self.latency_ms[chosen],
-            self.before_ms,
-            None if self.sample_ms is None else self.sample_ms[:, chosen],
-            None if self.curves is None else self.curves.take(chosen),
-            None if self.predicted_ms is None else self.predicted_ms[:, chosen],
+        return replace(
+            self, correct=self.correct[:, chosen], stated=self.stated[:, chosen], **self.latencies_of(chosen)
         )
 
 
