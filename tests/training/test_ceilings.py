@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from premodel.errors import OptionError
-from premodel.training.ceilings import check_latency, together, within_ceilings
+from premodel.training.ceilings import check_latency, resident_mb, together, within_ceilings
 from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.registry import TRAINERS
@@ -114,3 +114,12 @@ def test_the_latency_that_is_named_as_allowed_is_allowed(cheapest_ms: float) -> 
     assert allowed is not None
     assert given[1] != allowed[1]
     check_latency(tables, objective(max_latency_ms=float(allowed[1])))
+
+
+@pytest.mark.parametrize("missing", [[0], [1], [0, 1, 2]])
+def test_memory_that_was_not_measured_is_not_counted_as_none(missing: list[int]) -> None:
+    tables = noisy_tables(10, 3)
+    memory_mb = np.array([1.0, 2.0, 4.0])
+    assert resident_mb(dataclasses.replace(tables, memory_mb=memory_mb), tables.candidates) == 7.0
+    memory_mb[missing] = np.nan
+    assert np.isnan(resident_mb(dataclasses.replace(tables, memory_mb=memory_mb), tables.candidates))

@@ -117,5 +117,5 @@ def _total(tables: Tables, values: NDArray[np.float64], columns: Sequence[int], 
     by_network: dict[str, float] = {}
     for column in columns:
         network = tables.networks[column]
-        by_network[network] = max(by_network.get(network, 0.0), float(values[column]))
+        by_network[network] = float(np.maximum(by_network.get(network, 0.0), values[column]))  # NaN stays NaN
     return sum(by_network.values())
