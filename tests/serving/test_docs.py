@@ -70,6 +70,7 @@ def test_every_output_and_metric_is_named() -> None:
         assert f"`{output}`" in DOCS
     metrics = Metrics(["a"])
     metrics.watch(lambda: 0, lambda: 0)
+    metrics.watch_records(lambda: 0)
     drift = Drift(Reference({"a": 1}, (), (1,)))
     premodel = SimpleNamespace(candidates=["a"], unavailable={}, losses={"a": 0})
     metrics.watch_served(lambda: SimpleNamespace(premodel=premodel, drift=drift))

@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "write a premodel as a model repository of Triton or KServe, or its decision as C99",
     "agent": "offer a board's models for remote profiling",
     "bench": "run a premodel and every single candidate end to end on real images or texts",
+    "label": "what to label of a server's records, and the truths of them",
     "update": "train a premodel anew on newer samples, and package it if it is no worse",
     "compare": "two premodels on the same images or texts: accuracy and latency, paired, with intervals",
     "store": "show or export a profile",

@@ -12,6 +12,7 @@ from typing import Any
 
 from premodel.cli.server_options import add_server_options, listening, read_access
 from premodel.cli.trust import add_trust
+from premodel.errors import OptionError
 from premodel.runtime.conditions import too_many_threads
 from premodel.runtime.engine import Premodel
 from premodel.serving.limits import Limits
@@ -43,6 +44,14 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shadow", type=float, metavar="SHARE", help="share of the answers to compare with the best candidate's"
     )
+    record = parser.add_argument_group("record")
+    record.add_argument("--record", metavar="STORE", help="keep a sample of inputs and answers in this file")
+    record.add_argument("--record-share", type=float, metavar="SHARE", help="of the answers (default: 0.1); unsure "
+                        "ones up to twice as often")  # fmt: skip
+    record.add_argument("--record-days", type=float, metavar="D", help="after which a record is deleted (default: 30)")
+    record.add_argument(
+        "--record-mb", type=float, metavar="MB", help="of the file; the oldest give way (default: 1000)"
+    )
     limits = parser.add_argument_group("limits")
     limits.add_argument("--workers", type=int, metavar="N", help="requests answered at once (default: 2, or 1 core)")
     limits.add_argument("--queue", type=int, metavar="N", help="requests that may wait; more get 503 (default: 32)")
@@ -60,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Load, listen, serve until asked to stop."""
     token = read_access(args)
     from premodel.serving.app import describe, make_app
+    from premodel.serving.recorder import Recorder
     from premodel.serving.served import Served
     from premodel.serving.service import Service
     from premodel.serving.shadow import Shadow
@@ -77,11 +87,17 @@ def run(args: argparse.Namespace) -> int:
 
     def reopened() -> Served:
         premodel, shadow = opened()
-        return Served(premodel, name, shadow)
+        try:
+            return Served(premodel, name, shadow, "" if recorder is None else recorder.admit(premodel))
+        except BaseException:
+            premodel.close()
+            raise
 
+    recording = _recording(args)
     premodel, shadow = opened()
     with premodel, listening(args, token) as server:
-        service = Service(premodel, name, limits, shadow, reopened)
+        recorder = Recorder(args.record, **recording) if args.record is not None else None
+        service = Service(premodel, name, limits, shadow, reopened, recorder)
         app = make_app(service, token, server.doors)
         if args.json:
             print(json.dumps({"url": server.url, **describe(service)}), flush=True)
@@ -96,6 +112,15 @@ def run(args: argparse.Namespace) -> int:
             os._exit(1)
     print("premodel serve: stopped", file=sys.stderr)
     return 0
+
+
+def _recording(args: argparse.Namespace) -> dict[str, Any]:
+    """What was given of the record; an option without `--record` is an error."""
+    given = {"share": args.record_share, "days": args.record_days, "max_mb": args.record_mb}
+    found = {name: value for name, value in given.items() if value is not None}
+    if found and args.record is None:
+        raise OptionError("options of the record need a store", do="add --record STORE")
+    return found
 
 
 def _limits(args: argparse.Namespace) -> Limits:

@@ -158,6 +158,10 @@ class Domain(ABC):
         """
         del data, max_size, where
 
+    def encode(self, source: Any) -> bytes:
+        """Bytes that `decode` to the same as a decoded input that it accepts; SampleError if there are none."""
+        raise SampleError(f"{self.noun} cannot be encoded", given=type(source).__name__, allowed="encoded bytes")
+
     def preview(self, data: bytes) -> str | None:
         """A small copy of an encoded input as a data URI, for reports; None if there is none to show."""
         del data

@@ -189,7 +189,7 @@ class _Endpoints:
             return self._refused(error)
         except TimeoutError as error:
             return self._refused(error) if future is None else self._late(future)
-        background = BackgroundTask(self._check, replied) if service.shadowed else None
+        background = BackgroundTask(self._check, replied) if service.followed else None
         response = service.respond(replied)
         return Response(response.body, headers=response.headers, background=background)
 
@@ -210,7 +210,7 @@ class _Endpoints:
         return error_response(504, sentence("no answer in time", given=seconds))
 
     async def _check(self, replied: Replied) -> None:
-        """The shadow check."""
+        """The shadow check, and the record."""
         self._service.sent(replied)
 
     def _refused(self, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from premodel.runtime.answer import Answer
 from premodel.runtime.engine import Premodel
 from premodel.serving.deadline import OUTCOMES as DEADLINE_OUTCOMES
 from premodel.serving.drift import Drift
+from premodel.serving.recorder import OUTCOMES as RECORD_OUTCOMES
 from premodel.serving.refusals import BAD_KINDS
 from premodel.serving.served import Served
 from premodel.serving.shadow import OUTCOMES
@@ -103,6 +104,10 @@ class Metrics:
         shadow = Counter(
             "premodel_shadow", "Images drawn for the shadow check, by outcome", ["outcome"], registry=self._registry
         )
+        records = Counter(
+            "premodel_records", "Inputs drawn to be recorded, by outcome", ["outcome"], registry=self._registry
+        )
+        self._records = {outcome: records.labels(outcome) for outcome in RECORD_OUTCOMES}
         deadlines = Counter(
             "premodel_deadline", "Requests under a deadline, by outcome", ["outcome"], registry=self._registry
         )
@@ -127,6 +132,11 @@ class Metrics:
         depth.set_function(waiting)
         busy = Gauge("premodel_running", "Requests that a worker answers", registry=self._registry)
         busy.set_function(running)
+
+    def watch_records(self, disk_bytes: Callable[[], int]) -> None:
+        """Read the size of the record store whenever the metrics are asked for."""
+        size = Gauge("premodel_record_store_bytes", "Size of the record store on disk", registry=self._registry)
+        size.set_function(disk_bytes)
 
     def watch_served(self, served: Callable[[], Served]) -> None:
         """Read which candidates can be run, and the drift, whenever the metrics are asked for."""
@@ -160,6 +170,10 @@ class Metrics:
     def shadowed(self, outcome: str) -> None:
         """Count an image of the shadow check; `outcome` is one of OUTCOMES."""
         self._shadow[outcome].inc()
+
+    def recorded(self, outcome: str) -> None:
+        """Count an input drawn to be recorded; `outcome` is one of the recorder's OUTCOMES."""
+        self._records[outcome].inc()
 
     def met_deadline(self, outcome: str) -> None:
         """Count a request under a deadline; `outcome` is one of deadline.OUTCOMES."""

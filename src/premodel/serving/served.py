@@ -26,10 +26,12 @@ class Served:
         The served model's name.
     shadow:
         The shadow check; None for none.
+    digest:
+        SHA-256 of the bundle, where answers are recorded.
 
     Attributes
     ----------
-    premodel, shadow:
+    premodel, shadow, digest:
         As given.
     domain, top_k:
         What its inputs are, and how many labels an answer lists.
@@ -39,9 +41,10 @@ class Served:
         Of its answers; None where the bundle has no reference.
     """
 
-    def __init__(self, premodel: Premodel, name: str, shadow: Shadow | None = None) -> None:
+    def __init__(self, premodel: Premodel, name: str, shadow: Shadow | None = None, digest: str = "") -> None:
         self.premodel = premodel
         self.shadow = shadow
+        self.digest = digest
         self.domain = premodel.bundle.domain
         self.top_k = min(TOP_K, len(premodel.bundle.label_names))
         self.metadata = metadata(name, self.top_k, self.domain.noun, answers_labels=self.domain.answers_labels)

@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from premodel.clock import now_ms
 from premodel.errors import InputError, OptionError, PremodelError, RunError, sentence
@@ -19,11 +20,12 @@ from premodel.serving.deadline import Deadline, WaitedTooLongError
 from premodel.serving.limits import Limits
 from premodel.serving.prometheus import Metrics
 from premodel.serving.received import Received
+from premodel.serving.recorder import Recorder
 from premodel.serving.reload import Opener, Reloader
 from premodel.serving.request import InferRequest, read_request
 from premodel.serving.response import InferResponse, write_response
 from premodel.serving.served import Served
-from premodel.serving.shadow import Shadow
+from premodel.serving.shadow import Noted, Shadow
 from premodel.serving.workers import Workers
 
 WATCH_S = 1.0
@@ -55,6 +57,8 @@ class Service:
         The shadow check; None for none.
     reopen:
         Opens the premodel anew, to take the place of this one; None if it cannot be.
+    recorder:
+        Keeps a sample of what is asked and answered; None for none. Stopped with the service.
 
     Attributes
     ----------
@@ -73,12 +77,14 @@ class Service:
         limits: Limits,
         shadow: Shadow | None = None,
         reopen: Opener | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
         self.metrics = Metrics(premodel.candidates)
         self.reloader = None if reopen is None else Reloader(name, reopen, self._replace, self.metrics.reloaded)
-        self._served = Served(premodel, name, shadow)
+        self._recorder = recorder
+        self._served = Served(premodel, name, shadow, "" if recorder is None else recorder.admit(premodel))
         self._deadline = None if limits.deadline_ms is None else Deadline(limits.deadline_ms)
         if self._deadline is not None:
             self._deadline.check(premodel)
@@ -91,6 +97,8 @@ class Service:
         self._ended = threading.Event()
         self.metrics.watch(lambda: self._accepted - self._running, lambda: self._running)
         self.metrics.watch_served(lambda: self._served)
+        if recorder is not None:
+            self.metrics.watch_records(lambda: recorder.disk_bytes)
 
     @property
     def served(self) -> Served:
@@ -120,14 +128,16 @@ class Service:
         return self._pool.running
 
     @property
-    def shadowed(self) -> bool:
-        """Is there a shadow check, which is given every response."""
-        return self._served.shadow is not None
+    def followed(self) -> bool:
+        """Is there a shadow check or a recorder, which is given every response."""
+        return self._served.shadow is not None or self._recorder is not None
 
     def start(self) -> None:
         """Open every candidate in the background; requests may come at once."""
         self._warm = self._pool.prepare(self._open)
         self._served.start(self.metrics.shadowed)
+        if self._recorder is not None:
+            self._recorder.start(self.metrics.recorded)
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def stop(self) -> None:
@@ -137,6 +147,8 @@ class Service:
         self.hung = not self._pool.stop()
         if not self.hung:
             self._served.retire()
+        if self._recorder is not None:
+            self._recorder.stop()
 
     def accept(self) -> bool:
         """Take a place for a request, before its body is read; False if all are taken. `leave` gives it back."""
@@ -165,9 +177,13 @@ class Service:
 
     def sent(self, replied: Replied) -> None:
         """To be called when a response was sent; never waits."""
-        shadow = replied.served.shadow
-        if shadow is not None and replied.served is self._served:
-            shadow.answered(replied.request.images, replied.answers, busy=self._accepted > self.limits.workers)
+        served, images, answers = replied.served, replied.request.images, replied.answers
+        notes: list[Noted | None] = []
+        if self._recorder is not None:
+            tickets = self._recorder.answered(images, answers, served.digest, served.domain)
+            notes = [None if one is None else partial(self._recorder.compared, one) for one in tickets]
+        if served.shadow is not None and served is self._served:
+            served.shadow.answered(images, answers, busy=self._accepted > self.limits.workers, notes=notes)
 
     def reload(self) -> Future[Served]:
         """Load the premodel anew, see `Reloader.ask`.

@@ -27,6 +27,8 @@ NICE = 10
 OUTCOMES = ("agree", "differ", "failed", "dropped")
 
 Counted = Callable[[str], None]
+Noted = Callable[[Mapping[str, Any]], None]
+"""Is given what a comparison found."""
 
 
 def _uncounted(outcome: str) -> None:
@@ -78,7 +80,7 @@ class Shadow:
         self._candidate: OpenedCandidate = premodel.open_candidate(self.best)
         self._share = share
         self._draw = random.Random(seed)  # noqa: S311 - a sample, not a secret
-        self._waiting: queue.Queue[tuple[Any, int | str] | None] = queue.Queue(PLACES)
+        self._waiting: queue.Queue[tuple[Any, int | str, Noted | None] | None] = queue.Queue(PLACES)
         self._thread: threading.Thread | None = None
         self._counted: Counted = _uncounted
 
@@ -98,22 +100,26 @@ class Shadow:
         self._thread.join(STOP_S)
         self._thread = None
 
-    def answered(self, images: Sequence[Any], answers: Sequence[Answer], *, busy: bool) -> None:
+    def answered(
+        self, images: Sequence[Any], answers: Sequence[Answer], *, busy: bool, notes: Sequence[Noted | None] = ()
+    ) -> None:
         """Draw from the images of a request whose response was sent; never waits. Abstentions are not compared.
 
         Parameters
         ----------
         busy:
             A request waits for a worker; what is drawn is then dropped.
+        notes:
+            One per image: called with what its comparison found, where there is one; none for nobody.
         """
-        for image, answer in zip(images, answers, strict=True):
+        for image, answer, noted in zip(images, answers, notes or [None] * len(answers), strict=True):
             said = answer.label if answer.outcome is None else answer.outcome
             if said is None or self._draw.random() >= self._share:
                 continue
             try:
                 if busy:
                     raise queue.Full
-                self._waiting.put_nowait((image, said))
+                self._waiting.put_nowait((image, said, noted))
             except queue.Full:
                 self._counted("dropped")
 
@@ -129,11 +135,14 @@ class Shadow:
         while (item := self._waiting.get()) is not None:
             self._counted(self._compare(*item))
 
-    def _compare(self, image: Any, said: int | str) -> str:
+    def _compare(self, image: Any, said: int | str, noted: Noted | None = None) -> str:
         try:
             prediction = self._candidate.predict(self._candidate.candidate.domain.decode(image))
         except PremodelError as error:
             logger.warning("shadow check of %s: %s", self.best, error)
             return "failed"
         found = int(prediction.labels[0]) if prediction.outcome is None else prediction.outcome
-        return "agree" if found == said else "differ"
+        outcome = "agree" if found == said else "differ"
+        if noted is not None:
+            noted({"candidate": self.best, "outcome": outcome, "answer": found})
+        return outcome

@@ -114,6 +114,12 @@ class ImageDomain(Domain):
         if header is not None:
             check_pixels(header.width, header.height, max_size, where)
 
+    def encode(self, source: Any) -> bytes:
+        """A PNG of the pixels."""
+        rgb = decode(source).rgb
+        _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        return encoded.tobytes()
+
     def preview(self, data: bytes) -> str | None:
         """A JPEG of at most 96 pixels a side; None if the image cannot be decoded."""
         try:
