@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from premodel.cli.main import main
+from premodel.evaluation import side_by_side
 
 KEYS = [
     "name", "kind", "policy", "accuracy", "accuracy_ci", "coverage", "latency_ms", "latency_p50_ms", "latency_p99_ms",
@@ -79,3 +82,41 @@ def test_what_was_left_out_of_the_data_is_told(profiled: Any, tmp_path: Path, ca
     listing.write_text("".join(f"{path}\t{label}\n" for path, label in rows) + "gone.png\t0\n")
     assert bench(profiled, tmp_path, "--labels", listing) == 0
     assert "1 listed images are not there, such as gone.png" in capsys.readouterr().err
+
+
+class Ticking:
+    """A clock that is half a second on whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now_s(self) -> float:
+        self.seconds += 0.5
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+def test_a_soak_shows_latencies_over_time(profiled: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(side_by_side, "RealTime", Ticking)
+    assert bench(profiled, tmp_path, "--soak", "60s", "--limit", 10, "--json") == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    found, curve = report["soak"], report["soak"]["curve"]
+    assert curve["names"] == ["m0", "m1", "m2", "edge"]
+    assert len(curve["at_s"]) == pytest.approx(30, abs=2)
+    assert sum(map(sum, curve["count"])) == pytest.approx(4 * 120, abs=8)
+    assert found["kind"] == "sustained"
+    assert {one["name"] for one in found["trends"]} == set(curve["names"])
+    # The rows are of the last third, the accuracy of the first pass over the images.
+    assert all(row["runs"] == pytest.approx(40, abs=6) for row in report["rows"])
+    assert report["samples"] == 10
+
+
+def test_every_makes_single_requests(profiled: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(side_by_side, "RealTime", Ticking)
+    assert bench(profiled, tmp_path, "--every", "2s", "--max-seconds", "200", "--limit", 10) == 0
+    printed = capsys.readouterr().out
+    assert "idle, 3.33 min: " in printed or "idle: " in printed
+    assert bench(profiled, tmp_path, "--soak", "half an hour") == 2
+    assert "duration must be a number with its unit" in capsys.readouterr().err

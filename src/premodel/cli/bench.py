@@ -8,8 +8,10 @@ from typing import Any
 
 from premodel.cli.common import TerminalProgress, format_rows
 from premodel.cli.data_options import data_notes, read_data
+from premodel.cli.durations import INTERRUPTED_CODE, add_soak_options, soak_options
 from premodel.cli.real_runs import add_run_options, conditions_here, figure_notes, run_bounds
 from premodel.evaluation.bench import Bench, bench
+from premodel.profiling.sustained import judge_soak
 from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.engine import Premodel
 
@@ -28,17 +30,19 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("bundle", metavar="F.premodel", help="the premodel")
     add_run_options(parser)
+    add_soak_options(parser, "run everything")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run, then show the comparison, its result first."""
+    soak = soak_options(args, default=f"{args.max_seconds:g}s")
     progress = TerminalProgress()
     with Premodel(args.bundle, threads=args.threads, zoo=args.zoo, trust_python=args.trust_python) as premodel:
         bundle = premodel.bundle
         dataset = read_data(args, args.data, args.labels, bundle.label_names, bundle.domain.task)
         load = OtherLoad()
         try:
-            result = bench(premodel, dataset, **run_bounds(args), progress=progress)
+            result = bench(premodel, dataset, **run_bounds(args), soak=soak, progress=progress)
         finally:
             progress.end()
         conditions = conditions_here(args, load)
@@ -54,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         )
         print(f"{result.samples} images, {result.criterion}, {result.passes} passes, {conditions['device']}")
         print(format_rows(result.rows))
-    return 0
+        print("".join(f"{line}\n" for line in (judge_soak(result.curve).lines if result.curve else ())), end="")
+    return INTERRUPTED_CODE if result.curve is not None and result.curve.ended else 0
 
 
 def _notes(result: Bench, conditions: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import json
 
 from premodel.cli.common import add_criterion, add_seed
 from premodel.cli.picture import Point, terminal_picture
+from premodel.cli.train_options import add_timings
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.training.load import load_tables
@@ -28,12 +29,13 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_criterion(parser)
     add_seed(parser)
     parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
+    add_timings(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Diagnose, advice first."""
-    tables = load_tables(args.store, device=args.device)
+    tables = load_tables(args.store, device=args.device, timings=args.timings)
     diagnosis = diagnose(tables, args.criterion or tables.criteria[0], seed=args.seed)
     if args.json:
         print(json.dumps(diagnosis.to_json(), allow_nan=False))

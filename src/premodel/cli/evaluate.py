@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     premodels = {policy: train_options(args, policy) for policy in _policies(args)}
     for options in premodels.values():
         check_options(options)
-    tables = load_tables(args.store, device=args.device)
+    tables = load_tables(args.store, device=args.device, timings=args.timings)
     premodels = judged(premodels, args, tables)
     progress = TerminalProgress()
 

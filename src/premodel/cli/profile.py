@@ -9,6 +9,7 @@ import sys
 
 from premodel.cli.common import TerminalProgress, add_seed
 from premodel.cli.data_options import add_data_options, read_data
+from premodel.cli.durations import INTERRUPTED_CODE, add_soak_options, soak_options
 from premodel.cli.store_table import format_summary
 from premodel.cli.trust import add_trust
 from premodel.profiling.meters.meters import AUTO
@@ -79,6 +80,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="keep besides what the last layer of this ONNX candidate is fed with: `reproduce` makes the paper's CNN "
         "premodel of it",
     )
+    add_soak_options(parser, "then run every candidate")
     parser.add_argument("--device", metavar="NAME", help="name under which timings are kept (default: this machine's)")
     add_data_options(parser)
     add_seed(parser)
@@ -98,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
         energy=args.energy,
         device=args.device,
         penultimate=args.penultimate,
+        soak=soak_options(args),
         seed=args.seed,
         command=shlex.join(["premodel", *map(redacted_url, sys.argv[1:])]),
     )
@@ -118,7 +121,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**report.to_json(), "store": summary.store, **rows}))
     else:
         print(format_summary(summary))
-    return 0
+        print("".join(f"{line}\n" for line in (report.soak.lines if report.soak else ())), end="")
+    return INTERRUPTED_CODE if report.soak is not None and report.soak.ended else 0
 
 
 def _say_unreadable(report: ProfileReport) -> None:

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         progress.describe(name)
 
     with Store(args.store) as store:
-        tables = load_tables(store, device=args.device)
+        tables = load_tables(store, device=args.device, timings=args.timings)
         premodels = judged(premodels, args, tables)
         criterion = args.criterion or tables.criteria[0]
         device = tables.conditions.get("device")

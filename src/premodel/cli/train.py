@@ -15,6 +15,7 @@ from premodel.cli.train_options import add_train_options, judged, policies_epilo
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.final_test import FinalTest, train_and_test
 from premodel.runtime.bundle import Bundle
+from premodel.store.soaks import BURST
 from premodel.store.store import Store
 from premodel.training.ceilings import resident_mb
 from premodel.training.load import load_candidates, load_tables
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     options = train_options(args, args.policy)
     check_options(options)
     with Store(args.store) as store:
-        tables = load_tables(store, device=args.device)
+        tables = load_tables(store, device=args.device, timings=args.timings)
         options = judged({"": options}, args, tables)[""]
         candidates = load_candidates(store)
     print(f"training {options.policy} on {len(tables)} samples", file=sys.stderr)
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     for line in (
         *(f"warning: {warning}" for warning in warnings),
         *trained.summary,
+        *([] if args.timings == BURST else [f"latencies: {args.timings}, of the profile's soak"]),
         *([] if test is None else test.lines()),
     ):
         print(line)

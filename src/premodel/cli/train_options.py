@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from premodel.cli.common import add_criterion, add_seed
+from premodel.store.soaks import BURST, TIMINGS
 from premodel.training.class_floor import ClassFloor
 from premodel.training.labels import LABEL_SCHEMES
 from premodel.training.model_selection import THETA
@@ -61,6 +62,16 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=int, metavar="N", help="most features to keep (default: 7)")
     add_seed(parser)
     parser.add_argument("--device", metavar="NAME", help="whose timings (default: this machine's, or the only ones)")
+    add_timings(parser)
+
+
+def add_timings(parser: argparse.ArgumentParser) -> None:
+    """Add `--timings`."""
+    parser.add_argument(
+        "--timings", choices=TIMINGS, default=BURST,
+        help="latencies of the timing pass (burst), of the end of profile --soak (sustained), or of single requests "
+        "with pauses, profile --soak --every (idle); default: burst",
+    )  # fmt: skip
 
 
 def judged(options: Mapping[str, TrainOptions], args: argparse.Namespace, tables: Tables) -> dict[str, TrainOptions]:

@@ -23,8 +23,11 @@ from premodel.evaluation.side_by_side import (
 )
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress, Silent
+from premodel.profiling.soak import SoakOptions
+from premodel.profiling.sustained import judge_soak
 from premodel.runtime.answer import Answer
 from premodel.runtime.engine import Premodel
+from premodel.store.soaks import Curve
 from premodel.training.package import TEST
 
 MIN_P99_RUNS = 100
@@ -53,6 +56,8 @@ class Bench:
         What the final test said when the premodel was trained, line by line; empty if there was none.
     unrepeatable:
         Candidates that did not repeat themselves in the profile.
+    curve:
+        Latencies over time, of a soak; the rows are then of its steady part.
     """
 
     criterion: str
@@ -65,6 +70,7 @@ class Bench:
     unreadable: dict[str, str]
     tested: tuple[str, ...] = ()
     unrepeatable: tuple[str, ...] = ()
+    curve: Curve | None = None
 
     @property
     def headline(self) -> str:
@@ -97,6 +103,11 @@ class Bench:
             "warnings": list(self.warnings),
             "rows": [row.to_json() for row in self.rows],
             "unreadable": [{"path": name, "reason": reason} for name, reason in self.unreadable.items()],
+            **(
+                {}
+                if self.curve is None
+                else {"soak": {**judge_soak(self.curve).to_json(), "curve": _plain(self.curve)}}
+            ),
         }
 
 
@@ -107,6 +118,7 @@ def bench(
     limit: int | None = None,
     seed: int = 0,
     max_seconds: float = DEFAULT_MAX_SECONDS,
+    soak: SoakOptions | None = None,
     progress: Progress | None = None,
 ) -> Bench:
     """Run the premodel and every single candidate on real images, from encoded bytes to the answer.
@@ -121,6 +133,8 @@ def bench(
         So many images, drawn at random by `seed`.
     max_seconds:
         After this no further pass over the images is begun for the sake of an INVALID record.
+    soak:
+        After one pass, run on for so long in place of further passes; latencies are those of its steady part.
 
     Raises
     ------
@@ -138,7 +152,11 @@ def bench(
     single candidate is decode + preprocess + run with nothing around it; the premodel is a whole call of `predict`.
     """
     measured = _Measured(premodel, dataset, limit, seed, progress or Silent())
-    return measured.result(measured.runs.measure("bench", max_seconds))
+    if soak is None:
+        return measured.result(measured.runs.measure("bench", max_seconds))
+    curve = measured.runs.measure_soak("bench", soak)
+    runs = sum(map(sum, curve.count)) // len(curve.names)
+    return measured.result(1 + runs // len(measured.runs.truth), curve)
 
 
 class _Measured:
@@ -155,7 +173,7 @@ class _Measured:
             [*self.singles, self.own], bundle.domain, score, dataset, limit=limit, seed=seed, progress=progress
         )
 
-    def result(self, passes: int) -> Bench:
+    def result(self, passes: int, curve: Curve | None = None) -> Bench:
         """Rows and answers."""
         singles = Singles(
             tuple(subject.name for subject in self.singles),
@@ -176,6 +194,7 @@ class _Measured:
             dict(self.runs.unreadable),
             _tested(self.premodel.bundle.training_record),
             tuple(repeat_warnings(self.premodel.bundle.conditions)),
+            curve,
         )
 
     def _single_row(self, subject: Subject, singles: Singles) -> Row:
@@ -210,6 +229,11 @@ class _Measured:
             figures["extra"] |= {"speedup_ci": speedup_interval(best.runs_ms, self.own.runs_ms)}
         coverage = float(np.mean(np.asarray(self.own.label) != UNANSWERED))
         return Row(**figures, coverage=coverage, share=share, served=served)
+
+
+def _plain(curve: Curve) -> dict[str, Any]:
+    """What was measured, without the records that the rows show."""
+    return {name: value for name, value in curve.to_json().items() if name not in ("timing", "parts_ms")}
 
 
 def _tested(training: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from premodel.evaluation.reachable import PLAIN, Reachable, Reached
 from premodel.evaluation.signal import LEVEL, Signal
 from premodel.records import Criterion
 from premodel.runtime.conditions import busy_note, crowded
+from premodel.store.runs import SOAK
 from premodel.training.record import plain
 
 WIDTH_POINTS = 1.0
@@ -161,6 +162,7 @@ def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
         *(f"warning: {warning}" for warning in d.warnings),
         d.advice,
         *d.doubts,
+        *soak_lines(d.conditions),
         *([f"{busy} while timing; latencies may be too high: premodel profile --retime all"] if busy else []),
         *([crowd] if (crowd := _crowded(d.conditions)) else []),
         "",
@@ -172,6 +174,15 @@ def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
     if len(d.candidates) > 1:
         lines += ["", *_oracle_lines(d), "", *_reachable_lines(d)]
     return [*lines, "", *_signal_lines(d), *_pair_lines(d), *_dominated_lines(d), *_view_lines(d)]
+
+
+def soak_lines(conditions: Mapping[str, object]) -> list[str]:
+    """What the profile's latencies over time come to, in the words of their verdict; empty where there are none."""
+    found = conditions.get(SOAK)
+    stated = (
+        [one.get("lines") for one in found.values() if isinstance(one, Mapping)] if isinstance(found, Mapping) else []
+    )
+    return [str(line) for lines in stated if isinstance(lines, list) for line in lines]
 
 
 def _busy(conditions: Mapping[str, object]) -> str:

@@ -10,13 +10,17 @@ import numpy as np
 from premodel.clock import now_ms, summarise
 from premodel.domains.base import Domain
 from premodel.errors import DatasetError, OptionError, RunError, SampleError
+from premodel.profiling.board_state import BoardState
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.progress import Progress
+from premodel.profiling.meters.base import RealTime, Time
+from premodel.profiling.progress import Progress, Silent
+from premodel.profiling.soak import Recorder, SoakOptions, soak
 from premodel.records import Criterion, Prediction, Timing
 from premodel.runtime.answer import Answer
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.engine import Premodel
 from premodel.stats import paired_bootstrap
+from premodel.store.soaks import Curve
 from premodel.training.tables import top_n
 
 WARMUP_IMAGES = 5
@@ -160,6 +164,52 @@ class SideBySide:
             self._further_pass(what, passes)
             passes += 1
         return passes
+
+    def measure_soak(
+        self, what: str, options: SoakOptions, time: Time | None = None, board: BoardState | None = None
+    ) -> Curve:
+        """Warm up, run one pass, then run on for the time that is planned, see `soak`; gives latencies over time.
+
+        The runs of each subject are then those of the soak that are reported: of its last third, or of all of it where
+        there were pauses.
+
+        Raises
+        ------
+        DatasetError
+            No input can be read.
+        OptionError
+            Durations that make no sense.
+        """
+        options.check()
+        self._warm_up()
+        self._first_pass(what)
+        names = [subject.name for subject in self.subjects]
+        recorder = Recorder(names, names, options)
+        progress, self.progress = self.progress, Silent()
+        inputs = self._endless()
+        waiting: list[int] = []
+
+        def step() -> Iterator[tuple[int, dict[str, float]]]:
+            nonlocal waiting
+            waiting = waiting or self.rng.permutation(len(self.subjects)).tolist()
+            turns, waiting = (waiting[:1], waiting[1:]) if options.every_s else (waiting, [])
+            data = next(inputs)
+            for index in turns:
+                subject = self.subjects[index]
+                subject.attempt(data)
+                subject.forget(len(self.truth))
+                yield index, {"total": subject.runs_ms[-1]}
+
+        curve = soak(step, recorder, options, time or RealTime(), board or BoardState(), progress)
+        for index, subject in enumerate(self.subjects):
+            subject.runs_ms[:] = recorder.steady_runs(index)
+        return curve
+
+    def _endless(self) -> Iterator[bytes]:
+        """Inputs that can be decoded, again and again."""
+        while True:
+            for _, data in self._numbered(self.rows):
+                yield data
 
     def _warm_up(self) -> None:
         """Run everything on the first readable inputs, for at least half a second; nothing is kept."""

@@ -20,9 +20,12 @@ from premodel.profiling.passes.features import FeatureResult, extract_all
 from premodel.profiling.passes.penultimate import check_candidate, extract_penultimate
 from premodel.profiling.passes.predictions import PredictionResult, predict_all
 from premodel.profiling.passes.scores import ScoreResult, score_all
+from premodel.profiling.passes.soak import SoakPlan, refuse_remote, soak_all
 from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_all
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.samples import Inventory, take_inventory
+from premodel.profiling.soak import SoakOptions
+from premodel.profiling.sustained import Sustained
 from premodel.profiling.workers.ray_connection import check_address
 from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.profiling.workers.workers import LocalWorkers, Workers
@@ -64,6 +67,8 @@ class ProfileOptions:
         Name under which timings are kept; None for this machine's.
     penultimate:
         Name of the ONNX candidate whose penultimate features are kept besides (`penultimate.py`); None for none.
+    soak:
+        How long latencies are measured over time, after the passes; None for not at all.
     seed:
         Of every random draw.
     command:
@@ -80,6 +85,7 @@ class ProfileOptions:
     energy: str = AUTO
     device: str | None = None
     penultimate: str | None = None
+    soak: SoakOptions | None = None
     seed: int = 0
     command: str = ""
 
@@ -101,6 +107,8 @@ class ProfileOptions:
         if not self.max_timing_seconds > 0:
             raise OptionError("wrong cap on timing", given=self.max_timing_seconds, allowed="more than 0 seconds")
         check_choice(self.energy)
+        if self.soak is not None:
+            self.soak.check()
 
 
 @dataclass
@@ -125,6 +133,8 @@ class ProfileReport:
         What each pass did; None if it was not asked for.
     scores:
         Graded scores of the answers; None where the domain has no graded criteria.
+    soak:
+        What the latencies over time come to.
     seconds:
         Spent in each pass.
     """
@@ -141,6 +151,7 @@ class ProfileReport:
     energy: EnergyResult | None = None
     penultimate: FeatureResult | None = None
     scores: ScoreResult | None = None
+    soak: Sustained | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -174,6 +185,7 @@ class ProfileReport:
             "energy": self.energy and asdict(self.energy),
             "penultimate": self.penultimate and {"new": self.penultimate.vectors, "kept": self.penultimate.kept},
             **({} if self.scores is None else {"scores": asdict(self.scores)}),
+            **({} if self.soak is None else {"soak": self.soak.to_json()}),
             "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
         }
 
@@ -218,6 +230,8 @@ def profile(
             candidates = tuple(candidate.with_threads(options.threads) for candidate in zoo.candidates)
         else:
             candidates = zoo.candidates
+        if options.soak is not None:
+            refuse_remote(candidates)
         board = find_board(candidates, options.device) if "timings" in options.passes else None
         for candidate in _opened_in(options.passes, candidates):
             open_network(candidate).close()
@@ -320,6 +334,12 @@ class _Run:
             start = now_ms()
             work(report)
             report.seconds[name] = (now_ms() - start) / 1e3
+        if self.options.soak is not None:
+            self.workers.close()
+            plan = SoakPlan(self.options.soak, self.opencv_threads, report.run, self.options.seed)
+            report.soak = soak_all(
+                self.store, self.candidates, self.dataset, report.inventory.entries, plan, self.progress
+            )
 
     def _predict(self, report: ProfileReport) -> None:
         report.predictions = predict_all(self.store, self.answering, *self._spread(report))

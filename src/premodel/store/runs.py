@@ -20,6 +20,8 @@ from premodel.zoo.candidate import Candidate
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 
 MAX_RUN = 2**31 - 1
+SOAK = "soak"
+"""Where a run's conditions keep latencies over time (`soaks.py`)."""
 CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
     "device": str,
     "cpu": str,
@@ -32,6 +34,7 @@ CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
     "data": dict,
     "latency": dict,
     "energy": dict,
+    SOAK: dict,
 }
 """What is read of the conditions of a run, where it is there."""
 DATA = {"root": str, "form": str}
@@ -103,7 +106,7 @@ def end_run(store: Store, run: int, values: Mapping[str, str]) -> None:
 
 
 def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
-    """Conditions of a run, of the newest if None; empty if there is none.
+    """Conditions of a run, of the newest if None, without its latencies over time; empty if there is none.
 
     If the run timed anything and reached its end, `other_cores` is the number of cores that other programs kept busy,
     `other_processes` the busiest of these, and `engine_ms` what an answer costs beyond its stages.
@@ -115,7 +118,7 @@ def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
         row = connection.execute(query).first()
     if row is None:
         return {}
-    conditions = read_conditions(row.conditions, row.run)
+    conditions = {name: one for name, one in read_conditions(row.conditions, row.run).items() if name != SOAK}
     outcome = {} if row.outcome is None else read_json(row.outcome, "runs", row.run)
     timings = outcome.get("timings")
     if not timings:

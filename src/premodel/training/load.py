@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from premodel.domains.base import Domain
 from premodel.errors import OptionError, StoreError
 from premodel.fields import shown
 from premodel.profiling.profile import PASSES
+from premodel.profiling.sustained import judge_soak
 from premodel.records import Footprint, Timing
 from premodel.runtime.conditions import device_name
 from premodel.store.answers import StoredAnswers, read_answers
@@ -32,6 +33,7 @@ from premodel.store.measurements import (
 )
 from premodel.store.outcomes import read_graded, read_latencies, read_outcomes
 from premodel.store.runs import (
+    SOAK,
     StoredCandidate,
     profile_command,
     read_candidates,
@@ -41,6 +43,7 @@ from premodel.store.runs import (
     unrepeatable,
 )
 from premodel.store.samples import read_samples
+from premodel.store.soaks import BURST, IDLE, TIMINGS, Curve, read_soaks
 from premodel.store.store import Store
 from premodel.training.tables import FeatureCosts, Tables
 from premodel.zoo.candidate import Candidate
@@ -53,6 +56,7 @@ def load_tables(
     candidates: Sequence[str] | None = None,
     passes: Sequence[str] = PASSES,
     partial: bool = False,
+    timings: str = BURST,
 ) -> Tables:
     """Read a profile as arrays; samples are in the order of their digests.
 
@@ -68,6 +72,8 @@ def load_tables(
         Passes that must be there: without "timings" latencies may be NaN, without "features" there may be none.
     partial:
         Leave out samples that lack an answer, instead of refusing the profile.
+    timings:
+        Whose latencies: "burst" of the timing pass, "sustained" of a soak's end, "idle" of single requests.
 
     Raises
     ------
@@ -83,9 +89,9 @@ def load_tables(
     (('small', 'large'), (60, 2))
     """
     if isinstance(store, Store):
-        return _load(store, device, candidates, passes, partial)
+        return _load(store, device, candidates, passes, partial, timings)
     with Store(store) as opened:
-        return _load(opened, device, candidates, passes, partial)
+        return _load(opened, device, candidates, passes, partial, timings)
 
 
 def load_candidates(store: str | Path | Store, names: Sequence[str] | None = None) -> tuple[Candidate, ...]:
@@ -117,8 +123,15 @@ _UNTIMED = StoredTiming(
 
 
 def _load(
-    store: Store, device: str | None, names: Sequence[str] | None, passes: Sequence[str], partial: bool
+    store: Store,
+    device: str | None,
+    names: Sequence[str] | None,
+    passes: Sequence[str],
+    partial: bool,
+    which: str,
 ) -> Tables:
+    if which not in TIMINGS:
+        raise OptionError("unknown timings", given=which, allowed=", ".join(TIMINGS))
     with store.reading() as connection:
         chosen = read_candidates(connection, store, names)
         label_names = read_labels(connection)
@@ -139,9 +152,16 @@ def _load(
     featuring = "features" in passes and bool(domain.feature_groups)
     _refuse_other_features(domain, extractor)
     rows = _complete_rows(store, chosen, answers, featured if featuring else None, partial)
-    timings = read_timings(store, device)
+    timings, soaks = read_timings(store, device), read_soaks(store, device)
     with store.reading() as connection:
         cost_items_ms = read_item_costs(connection, device, version, opencv_threads)
+    if which != BURST and "timings" in passes:
+        chosen_subjects = [one.timing_key for one in chosen]
+        chosen_subjects += [decode_subject(opencv_threads, first.model.detail)]
+        chosen_subjects += [features_subject(version, opencv_threads)] if featuring and extractor.families else []
+        curve = soak_of(store, soaks, which, chosen_subjects)
+        timings |= {key: replace(timings.get(key, _UNTIMED), timing=one) for key, one in curve.timing.items()}
+        cost_items_ms = curve.parts_ms.get(features_subject(version, opencv_threads), cost_items_ms)
     energy = read_energy(store, device).conditions
     if "timings" in passes:
         subjects = {one.name: one.timing_key for one in chosen} | {
@@ -180,12 +200,33 @@ def _load(
             "extractor": version,
             "decode_valid": decoding.timing.valid,
             "left_out_samples": int(len(samples) - len(rows)),
+            **({} if which == BURST else {"timings": which}),
+            **({SOAK: {kind: judge_soak(one).to_json() for kind, one in soaks.items()}} if soaks else {}),
             **_notes(store, chosen),
         },
         task=first.model.task,
         graded={criterion: scores[rows] for criterion, scores in graded.items()},
         sample_ms=sample_ms,
     )
+
+
+def soak_of(store: Store, soaks: Mapping[str, Curve], kind: str, subjects: Sequence[str]) -> Curve:
+    """The curve of a kind, which must hold all these subjects.
+
+    Raises
+    ------
+    StoreError
+        There is none, or a subject was not measured in it.
+    """
+    curve = soaks.get(kind)
+    missing = [one for one in subjects if curve is None or not curve.timing.get(one, _UNTIMED.timing).count]
+    if curve is None or missing:
+        every = " --every 1s" if kind == IDLE else ""
+        raise StoreError(
+            f"the store holds no {kind} latencies" + ("" if curve is None else f" of {len(missing)} of its subjects"),
+            where=store.name, do=f"{profile_command(store)} --soak 30m{every}",
+        )  # fmt: skip
+    return curve
 
 
 def _sample_latencies(took_ms: NDArray[np.float64], mean_ms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -137,7 +137,7 @@ def time_interleaved(
         if resting:
             turns.append(resting[int(rng.integers(len(resting)))])
         decoding = next((subject for subject in active if subject.work is None), None)
-        _round(turns, decoding, inputs[int(rng.integers(len(inputs)))], decode, rng)
+        time_round(turns, decoding, inputs[int(rng.integers(len(inputs)))], decode, rng)
         now = now_ms()
         if now - checked < CHECK_MS and now - start < max_seconds * 1e3:
             continue
@@ -155,13 +155,14 @@ def _warm_up(subjects: Sequence[Subject], inputs: Sequence[bytes], decode: Decod
     rounds = 0
     warming = [Subject(subject.name, subject.work) for subject in subjects if subject.work is not None]
     while rounds < WARMUP_ROUNDS or now_ms() - start < WARMUP_MS:
-        _round(warming, None, inputs[int(rng.integers(len(inputs)))], decode, rng)
+        time_round(warming, None, inputs[int(rng.integers(len(inputs)))], decode, rng)
         rounds += 1
 
 
-def _round(
+def time_round(
     turns: Sequence[Subject], decoding: Subject | None, data: bytes, decode: Decode, rng: np.random.Generator
 ) -> None:
+    """Decode an input, and run every subject on it once, in random order; a subject that fails keeps the reason."""
     start = now_ms()
     sample = decode(data)
     spent_ms = now_ms() - start
