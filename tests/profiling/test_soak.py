@@ -15,7 +15,7 @@ from premodel.store.soaks import IDLE, INTERRUPTED, SUSTAINED, Curve
 
 
 class FakeTime:
-    """Passes only when told to."""
+    """Passes only when it is moved."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
