@@ -187,7 +187,7 @@ def soak(
 
     Notes
     -----
-    Ctrl-C ends it: what was measured is kept, and the curve says so. Time is added up step by step from a monotonic
+    Ctrl-C ends it: what was measured is kept, and the curve states it. Time is added up step by step from a monotonic
     clock; a step that seems to have taken less than nothing counts nothing.
     """
     options.check()
