@@ -2,7 +2,8 @@
 
 Images arrive at random moments (Poisson), at some multiples of what a server with one worker can answer by the first
 bundle; the server is `premodel serve` without its HTTP. Right and within the deadline, of all that were sent: that is
-on-time accuracy. Compared: the first bundle with and without --deadline-ms, and the others, single candidates, without.
+on-time accuracy. Compared: the first bundle with --deadline-ms, with its budgets alone and without, and the others,
+single candidates, without.
 """
 
 from __future__ import annotations
@@ -20,15 +21,22 @@ import numpy as np
 from premodel.clock import now_ms
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.runtime.engine import Premodel
+from premodel.serving import deadline
 from premodel.serving.limits import Limits
 from premodel.serving.received import Received
 from premodel.serving.request import Asked
 from premodel.serving.service import Service
 
+WITH_DEADLINE, BUDGETS, NO_DEADLINE = "deadline", "budgets only", "none"
+"""As served with --deadline-ms; the same without a price of time; without a deadline."""
+PRICE = deadline.PRICE
 
-def serve(args: argparse.Namespace, bundle: str, deadline: bool, rate: float, images: list[bytes], truth: Any) -> dict:
+
+def serve(args: argparse.Namespace, bundle: str, how: str, rate: float, images: list[bytes], truth: Any) -> dict:
     """One bundle at one rate for some seconds."""
-    limits = Limits(workers=args.workers, queue=args.queue, deadline_ms=args.deadline_ms if deadline else None)
+    deadline_ms = None if how == NO_DEADLINE else args.deadline_ms
+    limits = Limits(workers=args.workers, queue=args.queue, deadline_ms=deadline_ms)
+    deadline.PRICE = 0.0 if how == BUDGETS else PRICE
     service = Service(Premodel(bundle, threads=1, zoo=args.zoo), "edge", limits)
     service.start()
     while not service.ready:
@@ -59,7 +67,7 @@ def serve(args: argparse.Namespace, bundle: str, deadline: bool, rate: float, im
     service.stop()
     on_time = took <= args.deadline_ms
     return {
-        "bundle": Path(bundle).stem, "deadline": deadline, "sent": count, "answered": int(np.isfinite(took).sum()),
+        "bundle": Path(bundle).stem, "deadline": how, "sent": count, "answered": int(np.isfinite(took).sum()),
         "on_time": float(on_time.mean()), "on_time_accuracy": float((on_time & right).mean()),
     }  # fmt: skip
 
@@ -92,14 +100,15 @@ def main() -> None:
     found = []
     rng = np.random.default_rng(args.seed)
     for load in args.loads:
-        cases = [(args.bundle[0], True), *((bundle, False) for bundle in args.bundle)]
+        cases = [(args.bundle[0], how) for how in (WITH_DEADLINE, BUDGETS)]
+        cases += [(bundle, NO_DEADLINE) for bundle in args.bundle]
         for place in rng.permutation(len(cases)):
-            bundle, deadline = cases[place]
-            row = {"load": load, **serve(args, bundle, deadline, load * capacity, images, truth)}
+            bundle, how = cases[place]
+            row = {"load": load, **serve(args, bundle, how, load * capacity, images, truth)}
             found.append(row)
             if not args.json:
                 print(
-                    f"{load:4.2f}x  {row['bundle']:24} {'deadline' if deadline else 'none    '}  on time "
+                    f"{load:4.2f}x  {row['bundle']:24} {how:12}  on time "
                     f"{100 * row['on_time']:5.1f} %  on-time accuracy {100 * row['on_time_accuracy']:5.1f} %  "
                     f"of {row['sent']}, answered {row['answered']}",
                     flush=True,

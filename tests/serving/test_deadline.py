@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from premodel.clock import now_ms
 from premodel.errors import OptionError
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.costs import Costs
-from premodel.serving.deadline import MIN_ANSWERS, Deadline, WaitedTooLongError
+from premodel.serving.deadline import MIN_ANSWERS, PRICE, Deadline, WaitedTooLongError
 from premodel.serving.limits import Limits
 from premodel.serving.received import Received
 from premodel.serving.request import Asked
@@ -55,6 +56,17 @@ def test_budgets_are_shortened_by_how_much_longer_answers_take_here() -> None:
     for _ in range(100):
         deadline.note(premodel(), answer(1.0, "small"))
     assert deadline.ratio == 1, "a quick machine lends nothing"
+
+
+def test_the_price_of_time_rises_with_the_queue_and_with_how_slow_this_machine_is() -> None:
+    deadline = Deadline(30)
+    assert deadline.cost_weight(0, 1) == 0
+    assert deadline.cost_weight(1, 1) == pytest.approx(0.01)  # 0.3 of an answer in 30 ms
+    assert deadline.cost_weight(6, 2) == pytest.approx(0.03)
+    assert deadline.cost_weight(-1, 1) == 0
+    for took_ms in (3.0, 6.0, 30.0) * MIN_ANSWERS:  # 3 by the profile: the median is twice as long
+        deadline.note(premodel(), answer(took_ms, "small"))
+    assert deadline.cost_weight(1, 1) == pytest.approx(0.02)
 
 
 def test_a_deadline_that_nothing_can_meet_is_refused_before_anything_is_served() -> None:
@@ -102,6 +114,44 @@ def test_who_has_waited_gets_a_cheaper_answer_and_who_waited_too_long_none(made:
     assert counted(service, "late") == 0
     assert cheap in names
     service.stop()
+
+
+def test_a_queue_raises_the_cost_weight_and_an_empty_one_leaves_it(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = made.small.images[0].read_bytes()
+    clf = Premodel(made.path)
+    asked: list[float | None] = []
+    real = clf.predict
+
+    def predict(data: bytes, **options: Any) -> Any:
+        asked.append(options["cost_weight"])
+        return real(data, **options)
+
+    monkeypatch.setattr(clf, "predict", predict)
+    service = Service(clf, "edge", Limits(workers=1, deadline_ms=1000))
+    service.start()
+    usual = clf.policy.trained_cost_weight
+
+    def ask(content_type: str = "image/png") -> Any:
+        assert service.accept()
+        return service.submit(Received(image, "", Asked(content_type=content_type), now_ms())).result()
+
+    ask()
+    assert asked == [None]
+    behind = 1 + math.ceil(usual * 1000 / PRICE)
+    places = [service.accept() for _ in range(min(behind, 32))]
+    ask()
+    expected = PRICE * len(places) / 1000
+    assert asked[1] == (pytest.approx(expected) if expected > usual else None)
+    assert counted_total(service, "premodel_hurried_total") == (expected > usual)
+    assert counted_total(service, "premodel_queue_cost_weight") == pytest.approx(expected)
+    for _ in places:
+        service.leave()
+    service.stop()
+
+
+def counted_total(service: Service, name: str) -> float:
+    text = service.metrics.text().decode()
+    return float(text.split(f"\n{name} ")[1].split("\n")[0])
 
 
 def test_a_budget_of_the_request_is_kept_where_it_is_less(made: Made, serving: Any) -> None:

@@ -112,6 +112,14 @@ class Metrics:
             "premodel_deadline", "Requests under a deadline, by outcome", ["outcome"], registry=self._registry
         )
         self._deadlines = {outcome: deadlines.labels(outcome) for outcome in DEADLINE_OUTCOMES}
+        self._hurried = Counter(
+            "premodel_hurried", "Inputs answered at a higher cost weight than trained, as others waited behind them",
+            registry=self._registry,
+        )  # fmt: skip
+        self._price = Gauge(
+            "premodel_queue_cost_weight", "What a millisecond costs those who wait, in accuracy, when last asked",
+            registry=self._registry,
+        )  # fmt: skip
         self._by_stage = {stage: self._stages.labels(stage) for stage in STAGES}
         for reason in REASONS:
             self._rejected.labels(reason)
@@ -178,6 +186,12 @@ class Metrics:
     def met_deadline(self, outcome: str) -> None:
         """Count a request under a deadline; `outcome` is one of deadline.OUTCOMES."""
         self._deadlines[outcome].inc()
+
+    def priced(self, cost_weight: float, *, raised: bool) -> None:
+        """Show what time costs those who wait, and count an input for which that raised the cost weight."""
+        self._price.set(cost_weight)
+        if raised:
+            self._hurried.inc()
 
     def unanswered(self) -> None:
         """Count an input on which every candidate failed."""

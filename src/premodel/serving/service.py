@@ -272,13 +272,24 @@ class Service:
             raise
         return left_ms if asked_ms is None else min(left_ms, asked_ms)
 
+    def _cost_weight(self, served: Served, request: InferRequest, index: int) -> float | None:
+        """The request's own cost weight, or the price of time of those who wait behind it, if that is higher."""
+        asked = request.options.cost_weight
+        if self._deadline is None:
+            return asked
+        behind = max(0, self._accepted - self._running) + len(request.images) - index - 1
+        price = self._deadline.cost_weight(behind, self.limits.workers)
+        usual = served.premodel.policy.trained_cost_weight if asked is None else asked
+        raised = price > usual
+        self.metrics.priced(price, raised=raised)
+        return price if raised else asked
+
     def _predict(self, served: Served, request: InferRequest, index: int, received: Received) -> Answer:
         options = request.options
         budget_ms = self._budget_ms(served, request, index, received)
+        weight = self._cost_weight(served, request, index)
         try:
-            answer = served.premodel.predict(
-                request.images[index], max_latency_ms=budget_ms, cost_weight=options.cost_weight
-            )
+            answer = served.premodel.predict(request.images[index], max_latency_ms=budget_ms, cost_weight=weight)
         except RunError as error:
             self.metrics.unanswered()
             if len(request.images) == 1:
@@ -291,6 +302,6 @@ class Service:
         self.metrics.answered(answer)
         if self._deadline is not None:
             self._deadline.note(served.premodel, answer)
-        if served.drift is not None and options == CallOptions():  # a budget of one call is no drift
+        if served.drift is not None and options == CallOptions() and weight is None:  # what one call asks is no drift
             served.drift.answered(answer)
         return answer

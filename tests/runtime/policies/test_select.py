@@ -129,6 +129,11 @@ def test_utility_by_hand() -> None:
     assert first(select("utility", cost_weight=5.0), [0.2, 0.6, 0.1]) == "b", "utility may be negative"
 
 
+def test_only_utility_has_a_trained_cost_weight() -> None:
+    assert select("utility", cost_weight=0.1).trained_cost_weight == 0.1
+    assert select("first-yes").trained_cost_weight == math.inf
+
+
 def test_a_failed_candidate_is_skipped() -> None:
     assert first(select(), [0.9, 0.2, 0.8], failed={0}) == "c"
     assert first(select(), [0.9, 0.2, 0.1], failed={0}) == "d"

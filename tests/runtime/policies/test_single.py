@@ -61,3 +61,11 @@ def test_wrong_costs_are_refused(latency_ms: list[object]) -> None:
     costs = {"latency_ms": latency_ms, "decode_ms": 0.1, "features_ms": 0.0, "select_ms": 0.0}
     with pytest.raises(BundleError, match="costs"):
         Single.from_components({"candidates": ["a", "b"], "accuracy": [0.5, 0.6], "costs": costs}, {})
+
+
+def test_from_its_trained_cost_weight_on_nothing_dearer_answers() -> None:
+    weight = policy().trained_cost_weight
+    assert weight == pytest.approx(0.2), "d: 0.1 more accurate for 0.5 ms"
+    assert first(cost_weight=weight * 1.001) == "b"
+    assert first(cost_weight=weight * 0.999) == "d"
+    assert Single(("a", "b"), (0.9, 0.7), Costs((4.0, 2.0), 0.5)).trained_cost_weight == 0

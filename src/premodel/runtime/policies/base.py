@@ -191,6 +191,14 @@ class Policy(ABC):
         """
 
     @property
+    def trained_cost_weight(self) -> float:
+        """The least cost weight of a call that serves no dearer answers than the trained operating point does.
+
+        Infinite where there is none: the policy has no operating points.
+        """
+        return math.inf
+
+    @property
     def latency_curves(self) -> LatencyCurves | None:
         """Of its costs: what each candidate takes by the length of an input; None where that makes no difference."""
         costs: Costs | None = getattr(self, "costs", None)

@@ -176,6 +176,11 @@ class Select(Policy):
             return math.nan
         return float(scores[candidate])
 
+    @property
+    def trained_cost_weight(self) -> float:
+        """See `Policy.trained_cost_weight`."""
+        return float(self.cost_weight) if self.rule == "utility" else math.inf
+
     def at_cost_weight(self, cost_weight: float) -> Select:
         """See `Policy.at_cost_weight`; only rule `utility` has operating points."""
         if self.rule != "utility":

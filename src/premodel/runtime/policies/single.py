@@ -73,6 +73,17 @@ class Single(Policy):
                 return Run(candidate, reason=why)
         return Stop(None, None, reason="every candidate failed")
 
+    @property
+    def trained_cost_weight(self) -> float:
+        """See `Policy.trained_cost_weight`: from there on no candidate is worth more than the one that answers."""
+        own, own_ms = self.accuracy[0], self.costs.latency_ms[0]
+        dearer = [
+            (accuracy - own) / (latency_ms - own_ms)
+            for accuracy, latency_ms in zip(self.accuracy, self.costs.latency_ms, strict=True)
+            if latency_ms > own_ms
+        ]
+        return max([0.0, *dearer])
+
     def decision_tables(self) -> DecisionTables | None:
         """Accuracy and latency of each candidate; None where latencies are by the input's length."""
         from premodel.runtime.policies.decision_tables import DecisionTables  # here: only exports need it

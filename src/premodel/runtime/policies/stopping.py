@@ -393,6 +393,11 @@ class StoppingPolicy(Policy):
         fused: Prediction = fused_prediction(distribution, [one.labels for one in so_far.predictions.values()])
         return Stop(fused, FUSED, confidence, reason)
 
+    @property
+    def trained_cost_weight(self) -> float:
+        """See `Policy.trained_cost_weight`."""
+        return float(self._cost_weight[self.point])
+
     def at_cost_weight(self, cost_weight: float) -> StoppingPolicy:
         """See `Policy.at_cost_weight`; the trained point nearest to it, in ratio."""
         settings = {**self.settings(), "point": self._point(cost_weight)}
