@@ -147,3 +147,30 @@ def test_two_experts_alone_are_chosen_for_speed_and_the_price_of_accuracy_is_sai
 def test_equal_training_has_an_equal_test() -> None:
     first, second = (train_and_test(ladder(200), TrainOptions(seed=4))[1] for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("policy", ["single", "cascade", "auto"])
+def test_under_a_deadline_the_dear_candidate_runs_only_where_it_is_in_time(policy: str) -> None:
+    tables = dataclasses.replace(ladder(300), slowness=(0.9, 1.0, 1.1))
+
+    def served(deadline_ms: float) -> tuple[float, float]:
+        options = TrainOptions(policy, objective=Objective(deadline_ms=deadline_ms))
+        trained, _ = train_and_test(tables, options)
+        found = simulate(trained.policy, tables)
+        return float((found.labels[:, 0] == tables.truth).mean()), float(found.latency_ms.max())
+
+    late = served(5.0)
+    assert late[0] == pytest.approx(0.8), "8 ms are late"
+    assert late[1] < 5
+    assert served(50.0)[0] == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_test_compares_answers_that_are_right_and_on_time() -> None:
+    tables = dataclasses.replace(ladder(300), slowness=(0.9, 1.0, 1.1))
+    _, test = train_and_test(tables, TrainOptions("cascade", objective=Objective(deadline_ms=8.5)))
+    assert test is not None
+    assert test.on_time is not None
+    # Alone the dear one takes 8.25 ms and is late where it is slow: 2 of 3 are on time. The cheap one is right on 80 %.
+    assert test.on_time.best_accuracy == pytest.approx(0.8)
+    assert test.on_time.accuracy >= 0.8 - 0.02
+    assert any(line.startswith("  right and on time: ") for line in test.lines())

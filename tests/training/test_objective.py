@@ -84,3 +84,27 @@ def test_no_single_candidate_names_the_nearest() -> None:
 def test_a_floor_is_met_up_to_rounding() -> None:
     share = np.array([0.1 + 0.2, 0.9])
     assert Objective(Floor.parse("0.3")).choose(share, np.array([1.0, 2.0]), 0.9) == 0
+
+
+def test_under_a_deadline_what_is_late_is_wrong() -> None:
+    objective = Objective(deadline_ms=4.4, slowness=(0.9, 1.0, 1.0, 1.2))
+    np.testing.assert_allclose(objective.on_time(LATENCY_MS), [1.0, 1.0, 0.0, 0.75])
+    timely = objective.timely(ACCURACY, LATENCY_MS)
+    np.testing.assert_allclose(timely, [0.6, 0.78, 0.0, 0.6])
+    assert objective.choose(timely, LATENCY_MS, 0.8) == 1
+    assert objective.describe() == "most answers that are right within 4.4 ms"
+    assert objective.to_json()["deadline_ms"] == 4.4
+    assert "deadline_ms" not in Objective().to_json()
+    np.testing.assert_allclose(Objective(deadline_ms=4.4).on_time(LATENCY_MS), [1.0, 1.0, 0.0, 1.0])
+
+
+def test_without_a_deadline_everything_is_on_time() -> None:
+    np.testing.assert_allclose(Objective().timely(ACCURACY, LATENCY_MS), ACCURACY)
+
+
+@pytest.mark.parametrize("other", [{"cost_weight": 0.1}, {"max_latency_ms": 3.0}])
+def test_a_deadline_stands_alone(other: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="deadline-ms excludes"):
+        Objective(deadline_ms=5.0, **other)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="wrong deadline-ms"):
+        Objective(deadline_ms=-1.0)

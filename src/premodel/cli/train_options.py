@@ -15,6 +15,7 @@ from premodel.training.objective import FLOOR_FORMS, Floor, Objective
 from premodel.training.options import GUARANTEE_FORM, Guarantee, TrainOptions
 from premodel.training.policies.registry import TRAINERS
 from premodel.training.tables import Tables
+from premodel.training.train import with_slowness
 
 USUAL = "top1"
 """The criterion until the profile is read."""
@@ -28,6 +29,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     objective.add_argument("--cost-weight", type=float, metavar="W", help="accuracy that one ms is worth")
     objective.add_argument(
         "--max-memory-mb", type=float, metavar="X", help="ceiling of all networks it opens, together"
+    )
+    objective.add_argument(
+        "--deadline-ms", type=float, metavar="X", help="most answers that are right and on time: a late one is wrong"
     )
     objective.add_argument("--max-energy-mj", type=float, metavar="X", help="ceiling of the energy of one answer")
     objective.add_argument(
@@ -77,7 +81,7 @@ def add_timings(parser: argparse.ArgumentParser) -> None:
 def judged(options: Mapping[str, TrainOptions], args: argparse.Namespace, tables: Tables) -> dict[str, TrainOptions]:
     """The options with the criterion asked for, or the usual one of these tables."""
     criterion = args.criterion or tables.criteria[0]
-    return {name: replace(one, criterion=criterion) for name, one in options.items()}
+    return {name: with_slowness(replace(one, criterion=criterion), tables) for name, one in options.items()}
 
 
 def policy_help() -> str:
@@ -115,7 +119,14 @@ def train_options(args: argparse.Namespace, policy: str) -> TrainOptions:
     options = TrainOptions(
         policy=policy,
         criterion=args.criterion or USUAL,
-        objective=Objective(floor, args.max_latency_ms, args.cost_weight, args.max_memory_mb, args.max_energy_mj),
+        objective=Objective(
+            floor,
+            args.max_latency_ms,
+            args.cost_weight,
+            args.max_memory_mb,
+            args.max_energy_mj,
+            args.deadline_ms,
+        ),
         theta=args.theta,
         technique=args.technique,
         labels=args.labels,

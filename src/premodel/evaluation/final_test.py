@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
+from premodel.evaluation.on_time import OnTime, compare_on_time
 from premodel.evaluation.rows import Singles
 from premodel.runtime.policies.base import Policy
 from premodel.stats import paired_bootstrap
@@ -24,7 +25,7 @@ from premodel.training.policies.single import TRAINER as SINGLE_TRAINER
 from premodel.training.record import OutOfFold, Trained, TrainingRecord, plain
 from premodel.training.simulate import Simulation, served_score, simulate, tried_ms
 from premodel.training.tables import Tables
-from premodel.training.train import train
+from premodel.training.train import train, with_slowness
 from premodel.verdict import MIN_SAMPLES, Interval, Verdict, interval, points
 
 LARGE_GAP = 10.0
@@ -92,6 +93,9 @@ class FinalTest:
         In words.
     taken_back:
         One candidate alone was packaged in place of the policy tested.
+    on_time:
+        Under a deadline: share of answers that are right and on time, of the policy and of the single candidate of
+        which it is the highest, with the difference in points and its interval; else None.
     """
 
     policy: str
@@ -107,6 +111,7 @@ class FinalTest:
     objective: str
     speedup_ci: Interval
     taken_back: bool = False
+    on_time: OnTime | None = None
 
     @property
     def misses_floor(self) -> bool:
@@ -137,6 +142,8 @@ class FinalTest:
             f"without it: {100 * self.accuracy:.1f} % at {self.latency_ms:.3f} ms, the whole answer",
             f"  {self.verdict.sentence(f'the best single candidate {best.name} {_at(best)}')}",
         ]
+        if self.on_time is not None:
+            lines.append(f"  {self.on_time.sentence}")
         if self.floor_gap is not None and self.floor_ci is not None and self.floor_gap < 0:
             shown = "does NOT meet the objective" if self.misses_floor else "not shown to miss the objective"
             lines.append(
@@ -210,6 +217,7 @@ def train_and_test(
     `auto` does, a whole 95 % interval. A policy that was named is packaged whatever the test states; the test is in the
     bundle.
     """
+    options = with_slowness(options, tables)
     trained = train(tables, options)
     name = _chosen(trained, options)
     if name == SINGLE or len(tables) < FOLDS:
@@ -249,7 +257,7 @@ def packaged_policy(tables: Tables, options: TrainOptions) -> Policy:
 def _most_accurate(tables: Tables, options: TrainOptions, tell: Callable[[str], None] | None) -> list[str]:
     """Where the candidates together know far more than one alone: what the most accurate policy would reach."""
     objective = options.objective
-    if len(tables) < MIN_SAMPLES or objective.cost_weight is not None or objective.max_latency_ms is not None:
+    if len(tables) < MIN_SAMPLES or objective.min_accuracy is None or objective.max_latency_ms is not None:
         return []
     correct = tables.score(options.criterion)
     singles = Singles.of(tables, options.criterion)
@@ -364,6 +372,7 @@ def _compared(sample: Tables, singles: Singles, right: Floats, latency_ms: Float
     return FinalTest(
         options.policy, len(sample), FOLDS, accuracy, mean_ms, verdict, singles.names[best], floor_gap, floor_ci,
         tuple(rivals), objective.describe(), (best_ms / high_ms, best_ms / low_ms),
+        on_time=compare_on_time(objective, singles, right, latency_ms, seed),
     )  # fmt: skip
 
 
@@ -371,6 +380,8 @@ def _value(objective: Objective, right: Floats, latency_ms: Floats) -> Floats:
     """What the objective maximises, per sample."""
     if objective.cost_weight is not None:
         return np.asarray(right - objective.cost_weight * latency_ms)
+    if objective.deadline_ms is not None:
+        return objective.timely(right, latency_ms)
     return np.asarray(right if objective.min_accuracy is None else -latency_ms)
 
 

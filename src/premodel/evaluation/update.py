@@ -89,6 +89,10 @@ class Update:
         }
 
 
+NUMBERS = ("max_latency_ms", "cost_weight", "max_memory_mb", "max_energy_mj", "deadline_ms")
+"""Of an objective, as a bundle states it."""
+
+
 def options_of(bundle: Bundle) -> TrainOptions:
     """The choices that a bundle was trained by.
 
@@ -106,10 +110,8 @@ def options_of(bundle: Bundle) -> TrainOptions:
         )  # fmt: skip
     floor = wanted.get("min_accuracy")
     try:
-        objective = Objective(
-            None if floor is None else Floor.parse(str(floor)),
-            *(wanted.get(name) for name in ("max_latency_ms", "cost_weight", "max_memory_mb", "max_energy_mj")),
-        )
+        numbers: dict[str, Any] = {name: wanted.get(name) for name in NUMBERS}
+        objective = Objective(None if floor is None else Floor.parse(str(floor)), **numbers)
         return TrainOptions(
             str(record["policy"]), bundle.criterion, objective, seed=int(record["seed"]), class_floors=_floors(training)
         )

@@ -136,6 +136,7 @@ def check_guarantee(options: TrainOptions, trainer: Trainer) -> None:
     for name, value in (
         ("max-latency-ms", objective.max_latency_ms),
         ("cost-weight", objective.cost_weight),
+        ("deadline-ms", objective.deadline_ms),
         ("min-accuracy", None if floor is None else floor.text),
     ):
         if value is not None:

@@ -30,6 +30,7 @@ from premodel.store.measurements import (
     read_item_costs,
     read_timings,
     timed_devices,
+    unpack_runs,
 )
 from premodel.store.outcomes import read_graded, read_latencies, read_outcomes
 from premodel.store.runs import (
@@ -112,6 +113,7 @@ def load_candidates(store: str | Path | Store, names: Sequence[str] | None = Non
     return tuple(one.candidate() for one in chosen)
 
 
+SLOWNESS_VALUES = 200
 _UNTIMED = StoredTiming(
     Timing(0, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, False, "not timed"),
     Footprint(),
@@ -207,7 +209,16 @@ def _load(
         task=first.model.task,
         graded={criterion: scores[rows] for criterion, scores in graded.items()},
         sample_ms=sample_ms,
+        slowness=_slowness(records),
     )
+
+
+def _slowness(records: Sequence[StoredTiming]) -> tuple[float, ...]:
+    """See `Tables.slowness`."""
+    levels = (np.arange(SLOWNESS_VALUES) + 0.5) / SLOWNESS_VALUES
+    runs = [np.asarray(unpack_runs(record.runs_ms)) for record in records if record.runs_ms]
+    relative = [np.quantile(one / one.mean(), levels) for one in runs if one.mean() > 0]
+    return tuple(np.mean(relative, axis=0).tolist()) if relative else ()
 
 
 def soak_of(store: Store, soaks: Mapping[str, Curve], kind: str, subjects: Sequence[str]) -> Curve:

@@ -1,11 +1,11 @@
-"""What a premodel is trained for: a floor of accuracy, a ceiling of latency, a cost weight."""
+"""What a premodel is trained for: a floor of accuracy, a ceiling of latency, a cost weight, a deadline."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -83,9 +83,17 @@ class Objective:
         Highest accuracy - cost_weight * latency.
     max_memory_mb, max_energy_mj:
         Ceilings that choose which candidates there are to choose from, alone and together (`training.ceilings`).
+    deadline_ms:
+        Most on-time accuracy: an answer that takes longer, end to end, counts as wrong. It stands alone.
+    slowness:
+        What single runs take, as shares of their means: equally probable values, rising (`Tables.slowness`); empty
+        where only means are known.
 
     Notes
     -----
+    The chance that an answer is on time is taken from the distribution of single runs, all runs of one answer being
+    as much slower than on average as one another: so it is where a slow moment is the machine's.
+
     Given together, floor and ceiling both hold, and what is best among the points that keep both is decided by the
     cost weight if there is one, else by least latency if there is a floor. With none of them given the floor is
     `best`: least latency at no loss.
@@ -96,6 +104,8 @@ class Objective:
     cost_weight: float | None = None
     max_memory_mb: float | None = None
     max_energy_mj: float | None = None
+    deadline_ms: float | None = None
+    slowness: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         ceiling, weight = self.max_latency_ms, self.cost_weight
@@ -107,8 +117,36 @@ class Objective:
             limit = getattr(self, name.replace("-", "_"))
             if limit is not None and not (math.isfinite(limit) and limit > 0):
                 raise OptionError(f"wrong {name}", given=limit, allowed=f"{unit} above 0")
-        if self.min_accuracy is None and self.max_latency_ms is None and self.cost_weight is None:
+        alone = self.min_accuracy is None and self.max_latency_ms is None and self.cost_weight is None
+        if self.deadline_ms is not None:
+            if not (math.isfinite(self.deadline_ms) and self.deadline_ms > 0):
+                raise OptionError("wrong deadline-ms", given=self.deadline_ms, allowed="milliseconds above 0")
+            if not alone:
+                raise OptionError(
+                    "deadline-ms excludes min-accuracy, max-latency-ms and cost-weight", given=self.describe(),
+                    do="leave the others out: it asks for the most answers that are right and on time",
+                )  # fmt: skip
+        elif alone:
             object.__setattr__(self, "min_accuracy", Floor.parse("best"))
+
+    def on_time(self, latency_ms: Floats) -> Floats:
+        """Chance that answers of these mean latencies keep the deadline; 1 without one.
+
+        Examples
+        --------
+        >>> Objective(deadline_ms=10, slowness=(0.5, 1.0, 1.0, 2.0)).on_time(np.array([4.0, 6.0, 12.0]))
+        array([1.  , 0.75, 0.25])
+        """
+        taken = np.asarray(latency_ms, dtype=np.float64)
+        if self.deadline_ms is None:
+            return np.ones_like(taken)
+        slowness = np.asarray(self.slowness or (1.0,))
+        allowed = self.deadline_ms / np.maximum(taken, 1e-12)
+        return np.searchsorted(slowness, allowed, side="right") / len(slowness)
+
+    def timely(self, score: NDArray[Any], latency_ms: Floats) -> Floats:
+        """Scores of answers that take so long: what is late is worth nothing. Without a deadline the scores."""
+        return np.asarray(score if self.deadline_ms is None else score * self.on_time(latency_ms), dtype=np.float64)
 
     @property
     def weight_alone(self) -> float | None:
@@ -160,6 +198,8 @@ class Objective:
         return self.nearest(accuracy, latency_ms if bound_ms is None else bound_ms), False
 
     def _order(self, accuracy: Floats, latency_ms: Floats, *, cheapest: bool) -> NDArray[np.intp]:
+        if self.deadline_ms is not None:
+            return np.lexsort((latency_ms, -accuracy))
         if self.cost_weight is not None:
             return np.lexsort((-accuracy, latency_ms, -(accuracy - self.cost_weight * latency_ms)))
         if self.min_accuracy is not None:
@@ -200,6 +240,8 @@ class Objective:
             parts.append(f"mean latency at most {self.max_latency_ms:g} ms")
         if self.cost_weight is not None:
             parts.append(f"cost weight {self.cost_weight:g} per ms")
+        if self.deadline_ms is not None:
+            parts.append(f"most answers that are right within {self.deadline_ms:g} ms")
         if self.max_memory_mb is not None:
             parts.append(f"memory at most {self.max_memory_mb:g} MB")
         if self.max_energy_mj is not None:
@@ -207,11 +249,12 @@ class Objective:
         return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-serialisable, for the bundle; ceilings of memory and energy only where there are any."""
-        ceilings = {"max_memory_mb": self.max_memory_mb, "max_energy_mj": self.max_energy_mj}
+        """JSON-serialisable, for the bundle; deadline and ceilings of memory and energy only where there are any."""
+        names = ("deadline_ms", "max_memory_mb", "max_energy_mj")
+        further = {name: getattr(self, name) for name in names}
         return {
             "min_accuracy": None if self.min_accuracy is None else self.min_accuracy.text,
             "max_latency_ms": self.max_latency_ms,
             "cost_weight": self.cost_weight,
-            **{name: ceiling for name, ceiling in ceilings.items() if ceiling is not None},
+            **{name: value for name, value in further.items() if value is not None},
         }

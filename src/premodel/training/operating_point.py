@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -124,6 +125,8 @@ class OperatingPoint:
         Cross-fitted mean, end to end.
     met:
         Does it meet the objective, by these figures.
+    timely:
+        Cross-fitted accuracy on time, under a deadline; without one the accuracy as counted.
     best_single_accuracy:
         Of the best single candidate on the same samples.
     folds:
@@ -138,6 +141,7 @@ class OperatingPoint:
     met: bool
     best_single_accuracy: float
     folds: int = FOLDS
+    timely: float = math.nan
 
 
 def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, best_accuracy: float) -> OperatingPoint:
@@ -147,11 +151,15 @@ def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, 
     -----
     A higher cost weight cannot serve better answers on all inputs there are, so what the counts say otherwise is
     noise: accuracy is made falling first. Under a floor the cheapest point that keeps it is taken; under a ceiling
-    alone the lowest weight whose mean latency, cross-fitted and of the policy itself, is at most 0.99 of it.
+    alone the lowest weight whose mean latency, cross-fitted and of the policy itself, is at most 0.99 of it. Under a
+    deadline the point of the most answers that are right and on time.
     """
     counted, mean_ms = found.right.mean(axis=0), found.mean_ms
     accuracy = falling(counted)
-    if objective.weight_alone is not None:
+    timely = objective.timely(found.right, found.latency_ms).mean(axis=0)
+    if objective.deadline_ms is not None:
+        index, met = objective.choose_or_nearest(timely, mean_ms, best_accuracy)
+    elif objective.weight_alone is not None:
         index, met = int(np.flatnonzero(cost_weight == objective.weight_alone)[0]), True
     else:
         bound_ms = mean_ms if objective.max_latency_ms is None else found.safe_ms / LATENCY_MARGIN
@@ -164,4 +172,5 @@ def choose_point(found: CrossFitted, cost_weight: Floats, objective: Objective, 
         float(mean_ms[index]),
         met,
         best_accuracy,
+        timely=float(timely[index]),
     )

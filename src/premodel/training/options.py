@@ -116,6 +116,11 @@ class TrainOptions:
             raise OptionError("unknown label scheme", given=self.labels, allowed=", ".join(LABEL_SCHEMES))
         if not 0 <= self.seed <= MAX_SEED:
             raise OptionError("wrong seed", given=self.seed, allowed=f"whole numbers from 0 to {MAX_SEED}")
+        if self.class_floors and self.objective.deadline_ms is not None:
+            raise OptionError(
+                "deadline-ms and floors on classes exclude each other", given=f"{self.objective.deadline_ms:g} ms",
+                do="leave one of them out: both choose the operating point",
+            )  # fmt: skip
         if self.features < 1:
             raise OptionError("wrong number of features to keep", given=self.features, allowed="1 or more")
 

@@ -86,6 +86,9 @@ class Tables:
     sample_ms:
         float64 (n, m), preprocess + run of each candidate on each sample; None where a candidate takes the same time
         for every sample.
+    slowness:
+        What single runs of the timing pass took, as shares of their candidate's mean: so many equally probable values,
+        rising, the same quantiles averaged over the candidates; empty where no single runs are known.
 
     Notes
     -----
@@ -115,6 +118,7 @@ class Tables:
     graded: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     sample_ms: NDArray[np.float64] | None = None
     load_ms: NDArray[np.float64] | None = None
+    slowness: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.graded, GradedScores):

@@ -32,6 +32,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     trainer = trainer_of(options.policy)
     if len(tables) == 0:
         raise OptionError("the profile holds no sample with all predictions", given=0, do="profile some images first")
+    options = with_slowness(options, tables)
     tables = within_ceilings(tables, options.objective)
     check_latency(tables, options.objective)
     if options.class_floors:
@@ -41,6 +42,14 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     else:
         trained = train_guaranteed(tables, options, options.guarantee, trainer)
     return replace(trained, warnings=_warnings(tables, trained))
+
+
+def with_slowness(options: TrainOptions, tables: Tables) -> TrainOptions:
+    """The options with what single runs take, by these tables, where a deadline asks and nothing is known yet."""
+    objective = options.objective
+    if objective.deadline_ms is None or objective.slowness:
+        return options
+    return replace(options, objective=replace(objective, slowness=tables.slowness))
 
 
 def check_options(options: TrainOptions) -> None:

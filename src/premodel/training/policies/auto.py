@@ -53,6 +53,8 @@ class _Judge:
         right, latency_ms = np.concatenate(entrant.right), np.concatenate(entrant.latency_ms)
         if self.objective.cost_weight is not None:
             return np.asarray(right - self.objective.cost_weight * latency_ms)
+        if self.objective.deadline_ms is not None:
+            return self.objective.timely(right, latency_ms)
         return np.asarray(right if self.objective.min_accuracy is None else -latency_ms)
 
     def margin(self, entrant: Entrant) -> tuple[float, float]:
@@ -121,6 +123,7 @@ def train(tables: Tables, options: TrainOptions, *, policies: Mapping[str, Train
     best = best_single(correct.mean(axis=0), tables.latency_ms)
     judge = _Judge(options.objective, [correct[rows][fold.test, best] for fold in folds])
     end_to_end_ms, accuracy = tables.end_to_end_ms(), correct.mean(axis=0)
+    accuracy = options.objective.timely(accuracy, end_to_end_ms)
     meets = options.objective.choose(accuracy, end_to_end_ms, float(accuracy.max())) is not None
     single = Entrant(SINGLE)
     others = [
@@ -182,7 +185,7 @@ def _train_once(entrant: Entrant, sample: Tables, folds: Sequence[Fold], options
 def _serve_single(entrant: Entrant, tables: Tables, fold: Fold, options: TrainOptions) -> None:
     """The single candidate that meets the objective on the training part, or comes nearest, on the rest."""
     correct, end_to_end_ms = tables.score(options.criterion), tables.end_to_end_ms()
-    accuracy = correct[fold.train].mean(axis=0)
+    accuracy = options.objective.timely(correct[fold.train].mean(axis=0), end_to_end_ms)
     chosen = options.objective.choose(accuracy, end_to_end_ms, float(accuracy.max()))
     column = options.objective.nearest(accuracy, end_to_end_ms) if chosen is None else chosen
     entrant.right.append(correct[fold.test, column])

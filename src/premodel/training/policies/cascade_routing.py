@@ -305,6 +305,8 @@ def _better(again: OperatingPoint, found: OperatingPoint, options: TrainOptions)
         return again.met
     accuracy, latency_ms = np.array([found.accuracy, again.accuracy]), np.array([found.latency_ms, again.latency_ms])
     objective = options.objective
+    if objective.deadline_ms is not None:
+        return again.timely > found.timely
     chosen = objective.choose(accuracy, latency_ms, found.best_single_accuracy)
     return (objective.nearest(accuracy, latency_ms) if chosen is None else chosen) == 1
 

@@ -169,7 +169,9 @@ def fallback_of(tables: Tables, options: TrainOptions) -> int | None:
         return None
     if options.fallback is None:
         accuracy = tables.score(options.criterion).mean(axis=0)
-        return options.objective.single(tables.candidates, accuracy, tables.end_to_end_ms())
+        end_to_end_ms = tables.end_to_end_ms()
+        timely = options.objective.timely(accuracy, end_to_end_ms)
+        return options.objective.single(tables.candidates, timely, end_to_end_ms)
     if options.fallback not in tables.candidates:
         names = [*tables.candidates, ABSTAIN]
         raise OptionError("unknown fallback", given=options.fallback, allowed=", ".join(names))
@@ -239,9 +241,11 @@ def _operating_point(
     if given is not None:
         grid = np.unique([*grid, given])
     points = [_served(tables, correct, scores, predicted_ms, fallback, threshold, weight) for weight in grid]
-    accuracy, mean_ms = np.array([share for share, _ in points]), before_ms + np.array([ms for _, ms in points])
+    accuracy = np.array([right.mean() for right, _ in points])
+    mean_ms = np.array([before_ms + ran_ms.mean() for _, ran_ms in points])
     best_accuracy = float(correct.mean(axis=0).max())
-    chosen, met = options.objective.choose_or_nearest(accuracy, mean_ms, best_accuracy)
+    timely = np.array([options.objective.timely(right, before_ms + ran_ms).mean() for right, ran_ms in points])
+    chosen, met = options.objective.choose_or_nearest(timely, mean_ms, best_accuracy)
     return OperatingPoint(
         chosen,
         float(grid[chosen]),
@@ -262,8 +266,8 @@ def _served(
     fallback: int | None,
     threshold: float,
     weight: float,
-) -> tuple[float, float]:
-    """Accuracy, and mean latency of the candidates run, of the rule with this weight on scores (n, m)."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Score, and latency of the candidates run, of each sample, by the rule with this weight on scores (n, m)."""
     above = scores > threshold
     choice = np.where(above, scores - weight * predicted_ms, -np.inf).argmax(axis=1)
     rows = np.arange(len(scores))
@@ -271,7 +275,7 @@ def _served(
     none = ~above.any(axis=1)
     right = np.where(none, False if fallback is None else correct[:, fallback], right)
     ran_ms = np.where(none, 0.0 if fallback is None else tables.latency()[:, fallback], ran_ms)
-    return float(right.mean()), float(ran_ms.mean())
+    return np.asarray(right, np.float64), np.asarray(ran_ms)
 
 
 TRAINER = Trainer(

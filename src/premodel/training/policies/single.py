@@ -60,7 +60,8 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     """Choose the single candidate that meets the objective; the others stand in for it by falling accuracy.
 
     Floor: the cheapest candidate at or above it. Ceiling: the most accurate one at or below it. Cost weight: the
-    highest accuracy - weight * latency. Without any: the most accurate, and of those the cheapest. Under a ceiling of
+    highest accuracy - weight * latency. Deadline: the highest on-time accuracy. Without any: the most accurate, and of
+    those the cheapest. Under a ceiling of
     memory or energy only those stand in that keep it together with it.
 
     Raises
@@ -72,7 +73,9 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     options.refuse(technique=nothing, labels=nothing, fallback=nothing)
     accuracy = tables.score(options.criterion).mean(axis=0)
     end_to_end_ms = tables.end_to_end_ms()
-    chosen = options.objective.single(tables.candidates, accuracy, end_to_end_ms)
+    chosen = options.objective.single(
+        tables.candidates, options.objective.timely(accuracy, end_to_end_ms), end_to_end_ms
+    )
     by_accuracy = np.lexsort((tables.latency_ms, -accuracy)).tolist()
     order, accepts = [chosen], together(tables, options.objective)
     for candidate in by_accuracy:
