@@ -181,3 +181,19 @@ def test_outputs_are_dropped_at_the_end(offset: int, last: int, kept: list[float
     raw = np.array([[0.4, 0.3, 0.2, 0.1]], np.float32)
     values = to_distribution(raw, PLAIN, "softmax", offset, len(kept), last)
     np.testing.assert_array_equal(values, np.array(kept, np.float32))
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("position", [0, 4, 9])
+def test_a_number_that_is_none_is_refused_wherever_it_stands_among_few(broken: float, position: int) -> None:
+    raw = np.arange(10, dtype=np.float32)
+    raw[position] = broken
+    with pytest.raises(RunError, match="NaN or infinite"):
+        to_distribution(raw, TensorSpec((1, 10), "float32"), "none", 0, 10)
+
+
+@pytest.mark.parametrize("n_labels", [2, 19, 20, 21, 40])
+def test_equal_probabilities_are_listed_by_rising_label_however_many_labels_there_are(n_labels: int) -> None:
+    said = to_prediction(np.full(n_labels, 1 / n_labels, np.float32))
+    assert said.labels.tolist() == list(range(min(20, n_labels)))
+    assert said.labels.dtype == np.int32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -192,6 +192,15 @@ class Domain(ABC):
         quantisation:
             Input of the model file.
         """
+
+    def preparer(self, spec: Any, view: Any, quantisation: TensorSpec | None = None) -> Callable[[Any, Any], Tensor]:
+        """`prepare` for one opened candidate, (sample, shared) -> tensor: what no input changes can be done once."""
+        prepare = self.prepare
+
+        def prepared(sample: Any, shared: Any = None) -> Tensor:
+            return prepare(sample, spec, view, shared, quantisation)
+
+        return prepared
 
     @abstractmethod
     def read_spec(self, fields: Fields) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, fixed_batch, shown_shape
 from premodel.backends.registry import backend_class
+from premodel.domains.base import Domain
 from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
 from premodel.runtime.prediction import BINARY_LABELS, Distribution, to_distribution, to_outcome, to_prediction
@@ -167,15 +168,32 @@ def check_against_manifest(candidate: Candidate, input_spec: TensorSpec, output_
             raise contradiction("number of outputs", states, f"{outputs} outputs {shown_shape(output_spec.shape)}")
 
 
+def _plainly(domain: Domain) -> Callable[[Any, Any], Tensor]:
+    """The input itself, for a callable that takes it."""
+
+    def plainly(sample: Any, shared: Any = None) -> Tensor:
+        del shared
+        plain: Tensor = domain.plain(sample)
+        return plain
+
+    return plainly
+
+
 class OpenedCandidate:
     """A candidate ready to predict; views of one model share its opened network."""
 
     def __init__(self, candidate: Candidate, network: Network) -> None:
         self.candidate = candidate
         self.network = network
-        self._prepare = candidate.domain.prepare
-        self._spec = candidate.domain.opened_spec(candidate.input, candidate.model.file)
-        self._plain = candidate.domain.plain if candidate.model.takes_whole else None
+        domain, model = candidate.domain, candidate.model
+        spec = domain.opened_spec(candidate.input, model.file)
+        self._prepare = (
+            _plainly(domain) if model.takes_whole else domain.preparer(spec, candidate.view, network.backend.input)
+        )
+        self._answers_labels = domain.answers_labels
+        self._reading = (
+            network.backend.output, model.activation, model.label_offset, candidate.n_labels, model.dropped_last
+        )  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -187,11 +205,7 @@ class OpenedCandidate:
 
         `shared` is what the domain gave for this input.
         """
-        candidate = self.candidate
-        if self._plain is not None:
-            plain: Tensor = self._plain(sample)
-            return plain
-        return self._prepare(sample, self._spec, candidate.view, shared, self.network.backend.input)
+        return self._prepare(sample, shared)
 
     def distribution(self, tensor: Tensor) -> Distribution:
         """float32 (labels,): run the network and give the probability of every label.
@@ -205,9 +219,7 @@ class OpenedCandidate:
 
     def read(self, raw: Tensor) -> Distribution:
         """float32 (labels,): what the network's raw output states; raises RunError as `distribution` does."""
-        model, output = self.candidate.model, self.network.backend.output
-        n_labels, offset = self.candidate.n_labels, model.label_offset
-        return to_distribution(raw, output, model.activation, offset, n_labels, model.dropped_last)
+        return to_distribution(raw, *self._reading)
 
     def run(self, tensor: Tensor) -> Prediction:
         """Run the network on a prepared tensor; raises RunError as `distribution` does."""
@@ -215,12 +227,11 @@ class OpenedCandidate:
 
     def answer(self, raw: Tensor) -> Prediction:
         """What the network's raw output states; raises RunError as `distribution` does."""
-        domain = self.candidate.domain
-        if domain.answers_labels:
+        if self._answers_labels:
             return to_prediction(self.read(raw))
         if raw.dtype == object:  # what a callable answers
             return to_outcome(*raw)
-        return domain.outcome(raw, self.network.backend.output, self.candidate.input)
+        return self.candidate.domain.outcome(raw, self.network.backend.output, self.candidate.input)
 
     def predict(self, sample: Any, shared: Any = None) -> Prediction:
         """Prepare and run."""

@@ -19,7 +19,7 @@ from premodel.runtime.bundle import Bundle, read_bundle
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.lazy_candidates import LazyCandidates
 from premodel.runtime.model_files import ModelFiles
-from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Run, Trace, serve, serving
+from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Run, Trace, serve, serving
 from premodel.zoo.trust import require_trust
 
 BATCH_WINDOW = 32
@@ -191,7 +191,7 @@ class Premodel:
         >>> sorted(answer.latency_ms)
         ['decode', 'features', 'predict', 'select', 'total']
         """
-        options = CallOptions(max_latency_ms, cost_weight)
+        options = TRAINED if max_latency_ms is cost_weight is None else CallOptions(max_latency_ms, cost_weight)
         start_ms = now_ms()
         item = self._read(image)
         self._note_loading(item, options)
@@ -310,8 +310,11 @@ class Premodel:
         if load_ms is not None:
             item.so_far.loaded_ms += float(load_ms[candidate])
         try:
-            with self._candidates.use(candidate, None if load_ms is None else self._cheapest) as opened:
+            opened = self._candidates.hold(candidate, None if load_ms is None else self._cheapest)
+            try:
                 return opened.predict(item.sample, item.shared)
+            finally:
+                self._candidates.release(candidate)
         except RunError:
             raise
         except PremodelError as error:
@@ -369,7 +372,7 @@ class Premodel:
     def _answer(self, trace: Trace, item: _Input, start_ms: float) -> Answer:
         stop = trace.stop
         prediction = stop.prediction
-        ran = tuple(self.candidates[index] for index in trace.ran)
+        ran = tuple([self.candidates[index] for index in trace.ran])
         outcome = None if prediction is None else prediction.outcome
         label = None if prediction is None or outcome is not None else int(prediction.labels[0])
         if prediction is None or stop.source is None:
@@ -382,7 +385,7 @@ class Premodel:
             probability=None if prediction is None else float(prediction.probabilities[0]),
             candidate=candidate,
             ran=ran,
-            failed={self.candidates[index]: reason for index, reason in trace.failed.items()},
+            failed={self.candidates[index]: reason for index, reason in trace.failed.items()} if trace.failed else {},
             abstained=prediction is None,
             confidence=stop.confidence,
             latency_ms={

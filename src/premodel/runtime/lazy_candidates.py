@@ -163,15 +163,23 @@ class LazyCandidates:
 
         `keep` is one that is not unloaded for it, unless nothing else makes room.
         """
-        if self._budget_mb is None:
-            opened = self._opened[index]
-            yield self[index] if opened is None else opened
-            return
-        with self._changed:
-            opened = self._take(index, keep)
+        opened = self.hold(index, keep)
         try:
             yield opened
         finally:
+            self.release(index)
+
+    def hold(self, index: int, keep: int | None = None) -> OpenedCandidate:
+        """The candidate, opened and kept so until `release`; `keep` and what it raises are those of `use`."""
+        if self._budget_mb is None:
+            opened = self._opened[index]
+            return self[index] if opened is None else opened
+        with self._changed:
+            return self._take(index, keep)
+
+    def release(self, index: int) -> None:
+        """A use that `hold` began has ended."""
+        if self._budget_mb is not None:
             with self._changed:
                 self._release(index)
 

@@ -18,7 +18,7 @@ from premodel.backends.base import Tensor, TensorSpec
 from premodel.domains.base import IMAGE_TASK, Domain, FeatureExtractor, FeatureGroup
 from premodel.domains.image.decode import PREPROCESSING_VERSION, Image, check_pixels, decode, read_file, set_threads
 from premodel.domains.image.header import read_header
-from premodel.domains.image.preprocess import Pyramid, preprocess
+from premodel.domains.image.preprocess import Preprocessor, Pyramid, preprocess
 from premodel.domains.image.spec import InputSpec, read_input_spec
 from premodel.domains.image.views import View, read_view
 from premodel.errors import ImageError
@@ -153,6 +153,10 @@ class ImageDomain(Domain):
     ) -> Tensor:
         """See `preprocess.preprocess`."""
         return preprocess(sample, spec, mirror=view.mirror, pyramid=shared, quantisation=quantisation)
+
+    def preparer(self, spec: InputSpec, view: View, quantisation: TensorSpec | None = None) -> Preprocessor:
+        """With all tables made."""
+        return Preprocessor(spec, view.mirror, quantisation)
 
     def read_spec(self, fields: Fields) -> InputSpec:
         """Size, layout, type, channels, crop and values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,9 @@ from premodel.domains.image.decode import Image
 from premodel.domains.image.spec import CHANNELS, OPENCV_INTERPOLATIONS, InputSpec
 from premodel.errors import ModelError
 
+SMALL_PIXELS = 1 << 14
+"""Of an input whose values fit a core's own cache with room to spare."""
+
 
 class Pyramid:
     """The resized crops of one image, shared by all candidates that need the same; not for use by several threads.
@@ -23,24 +27,105 @@ class Pyramid:
 
     def __init__(self, image: Image) -> None:
         self.image = image
-        self._levels: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
+        self.levels: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
 
     @property
     def nbytes(self) -> int:
         """Of the crops made so far."""
-        return sum(level.nbytes for level in self._levels.values())
+        return sum(level.nbytes for level in self.levels.values())
 
-    def level(self, spec: InputSpec, mirror: bool) -> NDArray[np.uint8]:
-        """uint8 (height, width, 3) RGB of `spec.size`, not to be written to."""
-        box = _box(self.image, spec)
-        key: tuple[Any, ...] = (*box, spec.size, spec.interpolation, mirror)
+
+class Preprocessor:
+    """Makes one model's input tensors of images: what depends on no image is worked out once.
+
+    Parameters
+    ----------
+    spec:
+        What the manifest states.
+    mirror:
+        Flip left and right, after the resize.
+    quantisation:
+        Input of the model file; needed only for integer inputs with mean and std.
+
+    Raises
+    ------
+    ModelError
+        The spec asks for quantisation and the model file states none.
+
+    Notes
+    -----
+    Every value is looked up in a table of 256 entries per channel, computed in float64 and rounded once to the input's
+    type: exact, and faster than arithmetic on each pixel.
+    """
+
+    def __init__(self, spec: InputSpec, mirror: bool = False, quantisation: TensorSpec | None = None) -> None:
+        self.spec = spec
+        self._mirror = mirror
+        self._shape = spec.shape
+        self._half = spec.dtype == "float16"
+        self._planar = spec.layout == "NCHW" and CHANNELS[spec.channels] > 1
+        table = value_table(spec, *((quantisation.scale, quantisation.zero_point) if quantisation else (0.0, 0)))
+        self._table = table
+        self._dtype = np.dtype(np.uint8) if table is None else table.dtype
+        # One table for all channels takes one call; of large inputs planes one by one stay in the cache.
+        one = table is not None and bool((table == table[:, :, :1]).all()) and math.prod(spec.size) <= SMALL_PIXELS
+        self._one_table = np.ascontiguousarray(table[:, :, 0]) if table is not None and one else None
+        self._tables = () if table is None else tuple(np.ascontiguousarray(part) for part in np.moveaxis(table, 2, 0))
+
+    def __call__(self, image: Image, pyramid: Pyramid | None = None) -> Tensor:
+        """The tensor, as `preprocess` gives it."""
+        pixels = self._crop(image, None if pyramid is None or pyramid.image is not image else pyramid.levels)
+        channels = self.spec.channels
+        if channels == "GRAY":
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
+        if self._planar:
+            tensor = self._planes(pixels, channels == "BGR")
+        else:
+            if channels == "BGR":
+                pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
+            values: Tensor = pixels if self._table is None else cv2.LUT(pixels, self._table)
+            tensor = values.reshape(self._shape)
+        return tensor.astype(np.float16) if self._half else tensor
+
+    def _planes(self, pixels: NDArray[np.uint8], reverse: bool) -> Tensor:
+        """The values channel by channel."""
+        if self._one_table is not None:
+            turned = np.ascontiguousarray((pixels[:, :, ::-1] if reverse else pixels).transpose(2, 0, 1))
+            values: Tensor = cv2.LUT(turned.reshape(-1, turned.shape[2]), self._one_table)
+            return values.reshape(self._shape)
+        tensor: Tensor = np.empty(self._shape, self._dtype)
+        planes = tensor[0][::-1] if reverse else tensor[0]
+        if self._table is None:
+            cv2.split(pixels, list(planes))
+        else:
+            for source, table, target in zip(
+                cv2.split(pixels), self._tables[::-1] if reverse else self._tables, planes, strict=True
+            ):
+                cv2.LUT(source, table, target)
+        return tensor
+
+    def _crop(self, image: Image, levels: dict[tuple[Any, ...], NDArray[np.uint8]] | None) -> NDArray[np.uint8]:
+        """uint8 (height, width, 3) RGB of the spec's size, not to be written to; one that is shared is made once."""
+        spec = self.spec
+        box = _box(image, spec)
+        if levels is None:
+            return _flipped(_resized(image, spec, box)) if self._mirror else _resized(image, spec, box)
+        key: tuple[Any, ...] = (*box, spec.size, spec.interpolation)
         if spec.resize == "letterbox" and _fitted(box, spec.size) != spec.size:
             key = (*key, spec.padding or 0)
-        found = self._levels.get(key)
+        found = levels.get(key)
         if found is None:
-            found = cv2.flip(self.level(spec, False), 1) if mirror else _resized(self.image, spec)  # type: ignore[assignment]
-            self._levels[key] = found  # type: ignore[assignment]
-        return found  # type: ignore[return-value]
+            found = levels[key] = _resized(image, spec, box)
+        if not self._mirror:
+            return found
+        key = (*key, "mirror")
+        turned = levels.get(key)
+        if turned is None:
+            turned = levels[key] = _flipped(found)
+        return turned
+
+
+_preprocessor = lru_cache(maxsize=256)(Preprocessor)
 
 
 def preprocess(
@@ -57,14 +142,10 @@ def preprocess(
     ----------
     image:
         The decoded image.
-    spec:
-        What the manifest states.
-    mirror:
-        Flip left and right, after the resize.
+    spec, mirror, quantisation:
+        Of the `Preprocessor`.
     pyramid:
         Cache of the resized crops of this very image.
-    quantisation:
-        Input of the model file; needed only for integer inputs with mean and std.
 
     Returns
     -------
@@ -75,29 +156,8 @@ def preprocess(
     ------
     ModelError
         The spec asks for quantisation and the model file states none.
-
-    Notes
-    -----
-    Every value is looked up in a table of 256 entries per channel, computed in float64 and rounded once to the input's
-    type: exact, and faster than arithmetic on each pixel.
     """
-    pixels = (pyramid if pyramid is not None and pyramid.image is image else Pyramid(image)).level(spec, mirror)
-    if spec.channels == "BGR":
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
-    elif spec.channels == "GRAY":
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]  # type: ignore[assignment]
-    table = value_table(spec, *((quantisation.scale, quantisation.zero_point) if quantisation else (0.0, 0)))
-    if spec.layout != "NCHW":
-        values: Tensor = pixels if table is None else cv2.LUT(pixels, table)
-        tensor = values.reshape(spec.shape)
-    else:
-        tensor = np.empty(spec.shape, np.uint8 if table is None else table.dtype)
-        for channel in range(pixels.shape[2]):
-            if table is None:
-                cv2.extractChannel(pixels, channel, tensor[0, channel])
-            else:
-                cv2.LUT(cv2.extractChannel(pixels, channel), table[:, :, channel], tensor[0, channel])
-    return tensor.astype(np.float16) if spec.dtype == "float16" else tensor
+    return _preprocessor(spec, mirror, quantisation)(image, pyramid)
 
 
 @lru_cache(maxsize=256)
@@ -125,7 +185,7 @@ def value_table(spec: InputSpec, scale: float, zero_point: int) -> Tensor | None
 
 def _box(image: Image, spec: InputSpec) -> tuple[int, int, int, int]:
     """Top, left, height and width of the crop."""
-    height, width = image.height, image.width
+    height, width = image.rgb.shape[:2]
     if spec.resize == "center-crop":
         box_height = box_width = max(1, round(spec.crop_fraction * min(height, width)))
     elif spec.resize == "aspect-crop":
@@ -144,8 +204,12 @@ def _fitted(box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int,
     return min(size[0], max(1, round(scale * box[2]))), min(size[1], max(1, round(scale * box[3])))
 
 
-def _resized(image: Image, spec: InputSpec) -> NDArray[np.uint8]:
-    box = top, left, box_height, box_width = _box(image, spec)
+def _flipped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return cv2.flip(pixels, 1)  # type: ignore[return-value]
+
+
+def _resized(image: Image, spec: InputSpec, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    top, left, box_height, box_width = box
     crop = image.rgb[top : top + box_height, left : left + box_width]
     height, width = spec.size if spec.resize != "letterbox" else _fitted(box, spec.size)
     if (box_height, box_width) == (height, width):

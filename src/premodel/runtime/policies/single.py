@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import BundleError
-from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, Stop, check_accuracy
+from premodel.runtime.policies.base import TRAINED, AnswersSoFar, CallOptions, Policy, Run, Stop, check_accuracy
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.selectors.base import Arrays
 
 if TYPE_CHECKING:
     from premodel.runtime.policies.decision_tables import DecisionTables
+
+ALWAYS = "always this candidate"
 
 
 class Single(Policy):
@@ -50,15 +52,19 @@ class Single(Policy):
         self.costs = costs
         self.fixed_candidate = 0
         self._by_accuracy = self._ranked(np.asarray(self.accuracy))
+        self._first = Run(0, reason=ALWAYS)
+        self._reasons = tuple(f"{name} answered" for name in self.candidates)
 
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Run the candidate, or its stand-in; serve what it states."""
         for candidate, prediction in so_far.predictions.items():
-            return Stop(prediction, candidate, self.accuracy[candidate], f"{self.candidates[candidate]} answered")
+            return Stop(prediction, candidate, self.accuracy[candidate], self._reasons[candidate])
+        if options is TRAINED and not so_far.failed:
+            return self._first
         within = self.costs.within(
             self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed, so_far.latency_ms
         )
-        order, why = (0, *self._by_accuracy), "always this candidate"
+        order, why = (0, *self._by_accuracy), ALWAYS
         if options.cost_weight is not None:
             weight = options.cost_weight
             latency_ms = self.costs.latency_ms if so_far.latency_ms is None else so_far.latency_ms
