@@ -69,7 +69,7 @@ def to_distribution(
     if low == high:
         raise RunError("constant output", given=f"{flat.size} times {low}")
     if flat.dtype == np.float32 and activation == "none" and not (label_offset or dropped_last or output.scale):
-        values = flat - high  # as below, in half the calls
+        values: Distribution = flat - high  # as below, in half the calls
         np.exp(values, out=values)
         values /= np.add.reduce(values)
         return values

@@ -27,12 +27,24 @@ class Pyramid:
 
     def __init__(self, image: Image) -> None:
         self.image = image
-        self.levels: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
+        self._levels: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
 
     @property
     def nbytes(self) -> int:
         """Of the crops made so far."""
-        return sum(level.nbytes for level in self.levels.values())
+        return sum(level.nbytes for level in self._levels.values())
+
+    def level(self, spec: InputSpec, mirror: bool) -> NDArray[np.uint8]:
+        """uint8 (height, width, 3) RGB of `spec.size`, not to be written to."""
+        box = _box(self.image, spec)
+        key: tuple[Any, ...] = (*box, spec.size, spec.interpolation, mirror)
+        if spec.resize == "letterbox" and _fitted(box, spec.size) != spec.size:
+            key = (*key, spec.padding or 0)
+        found = self._levels.get(key)
+        if found is None:
+            found = _flipped(self.level(spec, False)) if mirror else _resized(self.image, spec, box)
+            self._levels[key] = found
+        return found
 
 
 class Preprocessor:
@@ -74,8 +86,14 @@ class Preprocessor:
 
     def __call__(self, image: Image, pyramid: Pyramid | None = None) -> Tensor:
         """The tensor, as `preprocess` gives it."""
-        pixels = self._crop(image, None if pyramid is None or pyramid.image is not image else pyramid.levels)
-        channels = self.spec.channels
+        spec = self.spec
+        if pyramid is not None and pyramid.image is image:
+            pixels = pyramid.level(spec, self._mirror)
+        else:
+            pixels = _resized(image, spec, _box(image, spec))
+            if self._mirror:
+                pixels = _flipped(pixels)
+        channels = spec.channels
         if channels == "GRAY":
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
         if self._planar:
@@ -103,26 +121,6 @@ class Preprocessor:
             ):
                 cv2.LUT(source, table, target)
         return tensor
-
-    def _crop(self, image: Image, levels: dict[tuple[Any, ...], NDArray[np.uint8]] | None) -> NDArray[np.uint8]:
-        """uint8 (height, width, 3) RGB of the spec's size, not to be written to; one that is shared is made once."""
-        spec = self.spec
-        box = _box(image, spec)
-        if levels is None:
-            return _flipped(_resized(image, spec, box)) if self._mirror else _resized(image, spec, box)
-        key: tuple[Any, ...] = (*box, spec.size, spec.interpolation)
-        if spec.resize == "letterbox" and _fitted(box, spec.size) != spec.size:
-            key = (*key, spec.padding or 0)
-        found = levels.get(key)
-        if found is None:
-            found = levels[key] = _resized(image, spec, box)
-        if not self._mirror:
-            return found
-        key = (*key, "mirror")
-        turned = levels.get(key)
-        if turned is None:
-            turned = levels[key] = _flipped(found)
-        return turned
 
 
 _preprocessor = lru_cache(maxsize=256)(Preprocessor)
