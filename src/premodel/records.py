@@ -120,10 +120,13 @@ class Footprint:
         Opening the file when its runtime is already loaded and the file is in the page cache; digests not checked.
     memory_mb:
         Growth of the resident memory by opening the file and running it once, in 10^6 bytes.
+    cold_load_ms:
+        Opening the file when it is not in the page cache; NaN where the system kept it there, or does not show it.
     """
 
     load_ms: float = math.nan
     memory_mb: float = math.nan
+    cold_load_ms: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -75,11 +75,12 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.end()
     title = args.title or f"premodel report: {Path(store_name(args.store)).name}"
-    report = Report(title, evaluation, tables, objective, peers, find, runs_ms=runs_ms)
+    floors = class_floors(args)
+    of_classes = class_lines(evaluation, tables, floors)
+    report = Report(title, evaluation, tables, objective, peers, find, runs_ms=runs_ms, class_floors=of_classes)
     size = write_report(report, out)
     verdict, sentence = verdicts(evaluation.rows, objective)[0]
     peer = report.best_peer
-    floors = class_floors(args)
     if args.json:
         written = {
             "report": str(out),
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             *evaluation.originals,
             *([peer] if peer else []),
         ]
-        said += [*guarantee_lines(evaluation, args.guarantee), *class_lines(evaluation, tables, floors)]
+        said += [*guarantee_lines(evaluation, args.guarantee), *of_classes]
         print("\n".join(said))
         print(f"wrote {out} ({size:,} bytes)")
     return 0

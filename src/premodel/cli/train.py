@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from premodel.cli.train_options import add_train_options, judged, policies_epilo
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.final_test import FinalTest, train_and_test
 from premodel.runtime.bundle import Bundle
+from premodel.store.runs import COLD
 from premodel.store.soaks import BURST
 from premodel.store.store import Store
 from premodel.training.ceilings import resident_mb
@@ -97,6 +99,9 @@ def _memory(names: tuple[str, ...], tables: Tables) -> list[str]:
             f"; in less (memory_budget_mb) one is opened for another where that is worth it, {min(load_ms):.1f} to "
             f"{max(load_ms):.1f} ms each"
         )
+        cold = tables.conditions.get(COLD)
+        cold_ms = [float(cold[name]) for name in names if name in cold] if isinstance(cold, Mapping) else []
+        line += f" ({min(cold_ms):.1f} to {max(cold_ms):.1f} ms from files that are not cached)" if cold_ms else ""
     return [line]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from premodel.evaluation.complementarity import BetterView, Dominated, Pair, Points
+from premodel.evaluation.memory import MemoryStep, memory_lines
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached
 from premodel.evaluation.signal import LEVEL, Signal
 from premodel.records import Criterion
@@ -114,6 +115,8 @@ class Diagnosis:
         None with one candidate.
     warnings:
         What makes the profile unfit for a comparison; said first.
+    memory:
+        Accuracy over memory; empty where memory was not measured.
     noun:
         What a sample is called.
     doubts:
@@ -138,6 +141,7 @@ class Diagnosis:
     conditions: Mapping[str, object]
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    memory: tuple[MemoryStep, ...] = ()
     noun: str = "image"
 
     def to_json(self) -> dict[str, Any]:
@@ -173,7 +177,7 @@ def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
     lines += [f"INVALID timing of {one}" for one in d.invalid]
     if len(d.candidates) > 1:
         lines += ["", *_oracle_lines(d), "", *_reachable_lines(d)]
-    return [*lines, "", *_signal_lines(d), *_pair_lines(d), *_dominated_lines(d), *_view_lines(d)]
+    return [*lines, "", *_signal_lines(d), *_pair_lines(d), *_dominated_lines(d), *_view_lines(d), *_memory_lines(d)]
 
 
 def soak_lines(conditions: Mapping[str, object]) -> list[str]:
@@ -267,6 +271,11 @@ def _dominated_lines(d: Diagnosis) -> list[str]:
             f"the only one right on {100 * one.alone_right:.1f} %"
         )
     return lines
+
+
+def _memory_lines(d: Diagnosis) -> list[str]:
+    lines = memory_lines(d.memory)
+    return ["", *lines] if lines else []
 
 
 def _view_lines(d: Diagnosis) -> list[str]:

@@ -17,6 +17,7 @@ from premodel.evaluation.complementarity import (
 )
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.diagnosis import WIDTH_POINTS, CandidateFinding, Diagnosis, OracleGap, SampleSize
+from premodel.evaluation.memory import accuracy_over_memory
 from premodel.evaluation.originals import sibling_alone
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
 from premodel.evaluation.rows import Singles, invalid_note
@@ -98,6 +99,7 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
         conditions=tables.conditions,
         warnings=degenerate_cases(tables, criterion),
         doubts=not_worth(tables, singles, policy, found),
+        memory=accuracy_over_memory(tables, criterion),
         noun=domain_of(tables.task).noun,
     )
 

@@ -22,6 +22,8 @@ from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 MAX_RUN = 2**31 - 1
 SOAK = "soak"
 """Where a run's conditions keep latencies over time (`soaks.py`)."""
+COLD = "cold_load_ms"
+"""In the conditions of a profile: opening a network from files that are not in the page cache, by candidate."""
 CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
     "device": str,
     "cpu": str,
@@ -130,6 +132,10 @@ def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
     if engine_ms is not None:
         number(engine_ms, "runs", row.run, "engine_ms of the outcome", 0, MAX_RUN)
         conditions = {**conditions, "engine_ms": engine_ms}
+    cold = stated.get("cold_load_ms")
+    if isinstance(cold, dict) and cold:
+        checked = {str(name): number(one, "runs", row.run, "cold_load_ms", 0, MAX_RUN) for name, one in cold.items()}
+        conditions = {**conditions, COLD: checked}
     processes = stated.get("other_processes")
     if isinstance(processes, dict) and processes:
         conditions = {**conditions, "other_processes": {str(name): busy for name, busy in processes.items()}}

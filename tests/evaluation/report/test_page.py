@@ -205,3 +205,16 @@ def test_an_evaluation_without_premodel_is_refused(evaluation: Evaluation, table
     rows = tuple(row for row in evaluation.rows if row.kind != "premodel")
     with pytest.raises(OptionError, match="nothing to report"):
         render(Report("t", replace(evaluation, rows=rows), tables))
+
+
+def test_floors_on_classes_and_accuracy_over_memory_are_shown_where_there_are_any(
+    evaluation: Evaluation, tables: Tables
+) -> None:
+    plain = render(Report("r", evaluation, tables))
+    assert 'id="class-floors"' not in plain
+    assert 'id="memory"' not in plain
+    sized = replace(tables, memory_mb=2.0 ** np.arange(len(tables.candidates)))
+    page = render(Report("r", evaluation, sized, class_floors=("select, recall of <cat>: 9 of 10: kept",)))
+    assert "recall of &lt;cat&gt;: 9 of 10: kept" in page
+    assert "Accuracy over memory" in page
+    assert "a perfect choice, %" in page

@@ -13,6 +13,7 @@ from premodel.errors import MissingExtraError, OptionError
 from premodel.evaluation.bench import Bench
 from premodel.evaluation.cross_validation import Outcome
 from premodel.evaluation.evaluate import Evaluation
+from premodel.evaluation.memory import accuracy_over_memory
 from premodel.evaluation.peer_curves import PeerCurve, best_peer
 from premodel.evaluation.report import charts, text
 from premodel.evaluation.report.calibration_chart import calibration
@@ -61,6 +62,8 @@ class Report:
         What was said before training about what can be won, line by line.
     training_summaries:
         How each premodel came about, line by line, by its name.
+    class_floors:
+        What each premodel did in every class that has a floor, in words.
     """
 
     title: str
@@ -75,6 +78,7 @@ class Report:
     bench_images: str = "images"
     doctor: Sequence[str] = ()
     training_summaries: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    class_floors: Sequence[str] = ()
 
     @property
     def best_peer(self) -> str:
@@ -195,6 +199,8 @@ def _context(report: Report) -> dict[str, Any]:
         "shares": text.shares_table(rows, candidates),
         "classes": text.classes_table(gains),
         "class_count": len(gains),
+        "class_floors": list(report.class_floors),
+        "memory": text.memory_table(accuracy_over_memory(tables, criterion)),
         "min_class_samples": MIN_CLASS_SAMPLES,
         "timings": text.timings_table(timed),
         "calibration": text.calibration_table(calibrated),

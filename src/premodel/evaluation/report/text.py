@@ -10,6 +10,7 @@ from typing import Any
 
 from premodel.clock import MIN_P99_RUNS
 from premodel.evaluation.cross_validation import Outcome
+from premodel.evaluation.memory import MemoryStep
 from premodel.evaluation.peer_curves import PeerCurve
 from premodel.evaluation.report.classes import MIN_CLASS_SAMPLES, ClassGain
 from premodel.evaluation.report.reliability import Calibration
@@ -245,6 +246,14 @@ def ahead_table(curves: Sequence[PeerCurve], outcomes: Sequence[Outcome]) -> Tex
         tuple((one.method.name, *(cell(curve, one) for curve in curves)) for one in outcomes),
         ("premodel",) * len(outcomes),
     )
+
+
+def memory_table(steps: Sequence[MemoryStep]) -> TextTable:
+    """Accuracy over memory."""
+    rows = tuple(
+        (f"{one.memory_mb:.1f}", one.best, share(one.accuracy), ", ".join(one.names), share(one.union)) for one in steps
+    )
+    return TextTable(("memory, MB", "alone", "accuracy, %", "together", "a perfect choice, %"), rows)
 
 
 def conditions_table(conditions: Mapping[str, Any]) -> TextTable:

@@ -78,6 +78,8 @@ class TimingResult:
         system does not tell.
     engine_ms:
         What an answer costs beyond its stages; None if it was not measured.
+    cold_load_ms:
+        Opening each candidate's network from files that are not in the page cache, where that could be measured.
     """
 
     timed: list[str] = field(default_factory=list)
@@ -86,6 +88,7 @@ class TimingResult:
     other_cores: float | None = None
     other_processes: dict[str, float] = field(default_factory=dict)
     engine_ms: float | None = None
+    cold_load_ms: dict[str, float] = field(default_factory=dict)
 
 
 def time_all(
@@ -123,6 +126,7 @@ def time_all(
         session = _Session(store, domain, options, progress, stored)
         distinct = {candidate.timing_key: candidate for candidate in candidates}
         session.weigh([distinct[name] for name in wanted if name in distinct], inputs[0])
+        result.cold_load_ms = session.cold_load_ms(candidates)
         session.time(distinct, decoding, features, wanted, inputs)
         result.other_cores, result.other_processes = session.other_cores, session.other_processes
         if options.board is None:
@@ -179,6 +183,11 @@ class _Session:
                 self._progress.advance()
         finally:
             self._progress.end()
+
+    def cold_load_ms(self, candidates: Sequence[Candidate]) -> dict[str, float]:
+        """Of the networks weighed, by candidate, where it was measured."""
+        found = {one.name: self._footprints.get(one.timing_key, Footprint()).cold_load_ms for one in candidates}
+        return {name: round(value, 3) for name, value in found.items() if math.isfinite(value)}
 
     def time(
         self,
