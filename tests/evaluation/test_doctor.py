@@ -276,7 +276,7 @@ def test_json_and_text(won: Diagnosis) -> None:
     data = json.loads(json.dumps(won.to_json(), allow_nan=False))
     keys = {
         "advice", "policy", "use", "criterion", "samples", "used", "best", "candidates", "oracle", "pairs", "dominated",
-        "better_views", "reachable", "sample_size", "invalid", "conditions", "warnings", "doubts",
+        "better_views", "reachable", "sample_size", "invalid", "conditions", "memory", "warnings", "doubts",
     }  # fmt: skip
     assert set(data) == keys
     assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time", "most_accurate", "packaged"}
