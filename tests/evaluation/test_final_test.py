@@ -54,6 +54,15 @@ def test_what_is_better_than_every_single_candidate_is_packaged_and_says_so() ->
     assert json.loads(json.dumps(test.to_json(), allow_nan=False))["lines"] == test.lines()
 
 
+def test_a_policy_below_the_floor_by_its_figures_is_not_told_to_meet_the_objective() -> None:
+    _, test = train_and_test(ladder(300), TrainOptions())
+    assert test is not None
+    below = dataclasses.replace(test, floor_gap=-0.3, floor_ci=(-1.0, 0.4))
+    assert below.passed
+    assert below.lines()[-2].startswith("  not shown to miss the objective: -0.30 points")
+    assert below.lines()[-1].endswith("that meets the objective; that it meets the objective itself is not shown")
+
+
 def test_of_fewer_samples_than_a_verdict_needs_one_candidate_alone_is_packaged() -> None:
     trained, test = train_and_test(ladder(20), TrainOptions())
     assert trained.policy.kind == "single"

@@ -159,7 +159,11 @@ class FinalTest:
             elif not any(one.meets for one in self.rivals):
                 lines.append("  no single candidate meets the objective")
             elif self.passed:
-                lines.append("  better than every single candidate that meets the objective")
+                below = self.floor_gap is not None and self.floor_gap < 0
+                lines.append(
+                    "  better than every single candidate that meets the objective"
+                    + ("; that it meets the objective itself is not shown" if below else "")
+                )
         if self.taken_back:
             lines.append(f"  so {self.policy} is not packaged: one candidate alone is")
         return lines
