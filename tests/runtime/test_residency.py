@@ -12,7 +12,7 @@ from bundles import Made, make_bundle, small_zoo
 from policy_makers import make_stopping
 from premodel.runtime.bundle import read_bundle, write_bundle
 from premodel.runtime.engine import Premodel
-from premodel.runtime.lazy_candidates import LazyCandidates
+from premodel.runtime.prefetch import PrefetchedCandidates
 from premodel.runtime.residency import OpeningTimes, Worth, needless
 from premodel.zoo.manifest import read_zoo
 from zoos import SmallZoo
@@ -25,11 +25,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallZoo:
     return small_zoo(tmp_path_factory.mktemp("zoo"))
 
 
-def lazy(small: SmallZoo, budget_mb: float, load_ms: float = 10.0) -> LazyCandidates:
+def lazy(small: SmallZoo, budget_mb: float, load_ms: float = 10.0) -> PrefetchedCandidates:
     """Three networks of 10 MB that take `load_ms` to open, by the profile."""
     candidates = read_zoo(small.zoo).candidates
     names = [one.name for one in candidates]
-    return LazyCandidates(
+    return PrefetchedCandidates(
         candidates,
         lambda one: one.model.file,
         None,
@@ -39,13 +39,13 @@ def lazy(small: SmallZoo, budget_mb: float, load_ms: float = 10.0) -> LazyCandid
     )
 
 
-def is_open(candidates: LazyCandidates, index: int) -> bool:
+def is_open(candidates: PrefetchedCandidates, index: int) -> bool:
     prices = candidates.load_price_ms(3)
     assert prices is not None
     return bool(prices[index] == 0 and candidates.load_ms(3)[index] == 0)  # type: ignore[index]
 
 
-def wait_until_open(candidates: LazyCandidates, index: int) -> None:
+def wait_until_open(candidates: PrefetchedCandidates, index: int) -> None:
     end = time.monotonic() + WAIT_S
     while not is_open(candidates, index):
         assert time.monotonic() < end, f"{index} was not opened"

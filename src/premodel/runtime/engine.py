@@ -17,9 +17,9 @@ from premodel.records import Prediction
 from premodel.runtime.answer import Answer, Explanation, scores_by_name
 from premodel.runtime.bundle import Bundle, read_bundle
 from premodel.runtime.candidate import OpenedCandidate
-from premodel.runtime.lazy_candidates import LazyCandidates
 from premodel.runtime.model_files import ModelFiles
 from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Run, Trace, serve, serving
+from premodel.runtime.prefetch import PrefetchedCandidates
 from premodel.zoo.trust import require_trust
 
 BATCH_WINDOW = 32
@@ -113,7 +113,7 @@ class Premodel:
         own = [self.bundle.candidate(name) for name in self.candidates]
         others = [candidate for candidate in self.bundle.candidates if candidate.name not in self.candidates]
         self._known = (*own, *others)
-        self._candidates = LazyCandidates(
+        self._candidates = PrefetchedCandidates(
             self._known,
             self._files.get,
             threads,

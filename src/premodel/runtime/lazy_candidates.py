@@ -8,13 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from premodel.clock import now_ms
 from premodel.errors import InputError, OptionError, PremodelError, RemoteError, RunError
 from premodel.files import FileMark, file_mark
-from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate, open_network
+from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
 from premodel.runtime.residency import OpeningTimes, Worth, needless
 from premodel.zoo.candidate import Candidate, verify
 
@@ -27,14 +24,12 @@ UNKNOWN_MB = 0.0
 """For a network that has no file here, such as one on a server."""
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 """How long a candidate that could not be opened is left alone; twice as long after every attempt, up to the last."""
-BUSY_MS = 1e6
-"""What opening a network counts while another is being opened beside the answers: it would wait, and take its room."""
 ROOM_S = 60.0
 """How long a run waits for others to end, where the memory budget has no room beside them."""
 
 
 @dataclass(eq=False)
-class _Slot:
+class Slot:
     """One network: who uses it, and what it takes."""
 
     memory_mb: float
@@ -98,9 +93,6 @@ class LazyCandidates:
     ever longer waits of up to LAST_RETRY_S: its file may come back. Files are compared with their digests when they
     are opened, and again whenever they were written to since (`FileMark`). One line is logged when a model is lost, and
     one when it is back. A server that is away is asked every time.
-
-    With a budget that does not hold all, a network that was worth more to the last inputs than those in its way, by the
-    time of opening it, is opened by a thread of its own, beside the next answers.
     """
 
     def __init__(
@@ -120,14 +112,12 @@ class LazyCandidates:
         profiled = measured_load_ms or {}
         self._times = OpeningTimes([profiled.get(candidate.name, 0.0) for candidate in self._candidates])
         self._worth = Worth(len(self._candidates))
-        self._prefetching = False
-        self._all_fit: bool | None = None
         self._pool = NetworkPool()
         self._changed = threading.Condition()
         self._closed = False
         self._uses = 0
-        self._slots: dict[str, _Slot] = {}
-        self._slot_of: list[_Slot | None] = [None] * len(self._candidates)
+        self._slots: dict[str, Slot] = {}
+        self._slot_of: list[Slot | None] = [None] * len(self._candidates)
         self._opened: list[OpenedCandidate | None] = [None] * len(self._candidates)
         self._lost: dict[int, _Loss] = {}
         self._marks: dict[int, tuple[FileMark | None, ...]] = {}
@@ -183,126 +173,9 @@ class LazyCandidates:
             with self._changed:
                 self._release(index)
 
-    def load_ms(self, count: int) -> NDArray[np.float64] | None:
-        """float64 (count,): what opening each of the first candidates may take now; None without a budget.
-
-        The slowest of the last openings here, which count digests too, and never less than the profile's.
-        """
-        if self._budget_mb is None:
-            return None
-        with self._changed:
-            return np.array([0.0 if self._is_open(index) else self._bound_ms(index) for index in range(count)])
-
-    def _bound_ms(self, index: int) -> float:
-        busy = any(slot.opening for slot in self._slots.values())
-        return BUSY_MS if busy else self._times.bound_ms(index)
-
-    def load_price_ms(self, count: int) -> NDArray[np.float64] | None:
-        """float64 (count,): what opening each of the first counts in what it is worth to run; None where all fit.
-
-        The usual time of opening, less what it was worth more to the last inputs than those it would take the place of.
-        """
-        if self._budget_mb is None:
-            return None
-        with self._changed:
-            if self._all_fit is None:
-                self._all_fit = self._fit_together(count)
-            if self._all_fit:
-                return None
-            return np.array([self._price_ms(index) for index in range(count)])
-
-    def _price_ms(self, index: int) -> float:
-        if self._is_open(index):
-            return 0.0
-        if any(slot.opening for slot in self._slots.values()):
-            return BUSY_MS
-        with suppress(RunError):
-            slot = self._slot(index)
-            ahead_ms = self._worth_ms(slot) - sum(self._worth_ms(other) for other in self._in_the_way(slot, None))
-            return max(0.0, self._times.usual_ms(index) - ahead_ms)
-        return self._times.usual_ms(index)
-
-    def note_worth(self, worth_ms: Mapping[int, float], keep: int | None = None) -> None:
-        """One input was answered, to which these candidates were worth so much more than others, in ms.
-
-        What is worth opening now is opened by another thread; `keep` is one that is not unloaded for it.
-        """
-        with self._changed:
-            self._worth.note(worth_ms)
-            if not worth_ms or self._prefetching or self._closed or self._most_wanted(keep) is None:
-                return
-            self._prefetching = True
-        threading.Thread(target=self._prefetch, args=(keep,), name="premodel-prefetch", daemon=True).start()
-
-    def _most_wanted(self, keep: int | None) -> int | None:
-        """The candidate that is not open and worth most, of those that are worth their opening and have room."""
-        found = [
-            (self._worth_ms(slot), index)
-            for index, slot in enumerate(self._slot_of)
-            if slot is not None and not slot.in_memory and index not in self._lost and self._has_room(slot, keep)
-            and self._price_ms(index) == 0
-        ]  # fmt: skip
-        return max(found)[1] if found else None
-
-    def _has_room(self, wanted: _Slot, keep: int | None) -> bool:
-        """Is there room for a network once what is in its way is unloaded, and one is kept."""
-        kept = None if keep is None else self._slot_of[keep]
-        gone = self._in_the_way(wanted, kept)
-        left_mb = sum(slot.memory_mb for slot in self._slots.values() if slot.in_memory and slot not in gone)
-        return kept not in gone and left_mb + wanted.memory_mb <= (self._budget_mb or 0.0)
-
-    def _prefetch(self, keep: int | None) -> None:
-        """Open the most wanted candidate; the lock is free meanwhile."""
-        try:
-            with self._changed:
-                index = None if self._closed else self._most_wanted(keep)
-                if index is None:
-                    return
-                slot = self._slot(index)
-                for other in self._in_the_way(slot, None if keep is None else self._slot_of[keep]):
-                    self._unload(other)
-                prepared, start_ms = self._prepared(index), now_ms()
-                marks = self._marks_of(prepared)
-                verified, slot.opening = self._is_verified(index, marks), True
-            try:
-                network = open_network(prepared, verified=verified)
-            except PremodelError as error:
-                with self._changed:
-                    if not isinstance(error, RemoteError):
-                        self._lose(index, error)
-                return
-            finally:
-                with self._changed:
-                    slot.opening = False
-                    self._changed.notify_all()
-            with self._changed:
-                if self._closed or slot.network is not None or marks != self._marks_of(prepared):
-                    network.close()
-                    return
-                self._settle(index, self._pool.adopt(prepared, network), marks, now_ms() - start_ms)
-                self._changed.notify_all()
-        except PremodelError:  # it is reported when it is asked
-            return
-        finally:
-            self._prefetching = False
-
     def _is_verified(self, index: int, marks: tuple[FileMark | None, ...]) -> bool:
         """Were the files of a candidate compared with their digests, and not written to since."""
         return index not in self._moved and None not in marks and self._marks.get(index) == marks
-
-    def _is_open(self, index: int) -> bool:
-        with suppress(RunError):  # one that cannot be opened is reported when it is asked
-            return self._opened[index] is not None or self._slot(index).network is not None
-        return False
-
-    def _fit_together(self, count: int) -> bool:
-        """Have the networks of the first candidates room beside each other."""
-        slots: dict[int, float] = {}
-        for index in range(count):
-            with suppress(RunError):
-                slot = self._slot(index)
-                slots[id(slot)] = slot.memory_mb
-        return self._budget_mb is None or sum(slots.values()) <= self._budget_mb
 
     def look_again(self) -> None:
         """Try what is due to be tried, and see whether the files of open networks are still what they were.
@@ -455,7 +328,7 @@ class LazyCandidates:
         self._slot(index).users -= 1
         self._changed.notify_all()
 
-    def _slot(self, index: int) -> _Slot:
+    def _slot(self, index: int) -> Slot:
         """What the candidate's network has in common with all that share it."""
         slot = self._slot_of[index]
         if slot is None:
@@ -464,7 +337,7 @@ class LazyCandidates:
             except PremodelError as error:
                 self._lose(index, error)
                 raise RunError(str(error)) from error
-            slot = self._slots.setdefault(key, _Slot(self.memory_mb(index)))
+            slot = self._slots.setdefault(key, Slot(self.memory_mb(index)))
             self._slot_of[index] = slot
         return slot
 
@@ -495,11 +368,11 @@ class LazyCandidates:
             )  # fmt: skip
         return False
 
-    def _in_the_way(self, wanted: _Slot, kept: _Slot | None) -> list[_Slot]:
+    def _in_the_way(self, wanted: Slot, kept: Slot | None) -> list[Slot]:
         """What would be unloaded, of what no one runs, for a network to fit; `kept` only if nothing else makes room."""
         loaded = [slot for slot in self._slots.values() if slot.in_memory]
         too_much_mb = sum(slot.memory_mb for slot in loaded) + wanted.memory_mb - (self._budget_mb or 0.0)
-        chosen: list[_Slot] = []
+        chosen: list[Slot] = []
         idle = [slot for slot in loaded if slot.users == 0 and not slot.opening]
         for slot in sorted(idle, key=lambda slot: self._rank(slot, kept)):
             if sum(one.memory_mb for one in chosen) >= too_much_mb:
@@ -508,19 +381,19 @@ class LazyCandidates:
         stay = needless([slot.memory_mb for slot in chosen], too_much_mb)
         return [slot for place, slot in enumerate(chosen) if place not in stay]
 
-    def _rank(self, slot: _Slot, kept: _Slot | None) -> tuple[bool, float, int]:
+    def _rank(self, slot: Slot, kept: Slot | None) -> tuple[bool, float, int]:
         """Whose room is given up first: what was worth least for it, then what was used longest ago."""
         return slot is kept, self._worth_ms(slot) / max(slot.memory_mb, LEAST_MB), slot.used
 
-    def _worth_ms(self, slot: _Slot) -> float:
+    def _worth_ms(self, slot: Slot) -> float:
         """What the candidates of a network were worth to the last inputs together."""
         return self._worth.of(self._sharing(slot))
 
-    def _sharing(self, slot: _Slot) -> list[int]:
+    def _sharing(self, slot: Slot) -> list[int]:
         """The candidates of a network."""
         return [index for index, own in enumerate(self._slot_of) if own is slot]
 
-    def _unload(self, slot: _Slot) -> None:
+    def _unload(self, slot: Slot) -> None:
         network, slot.network = slot.network, None
         for index, own in enumerate(self._slot_of):
             if own is slot:
