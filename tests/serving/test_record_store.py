@@ -72,12 +72,12 @@ def test_a_store_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
         RecordStore(tmp_path / "records.db")
 
 
-def test_the_oldest_give_way_and_those_with_a_truth_last(tmp_path: Path) -> None:
+def test_the_oldest_give_way_and_those_that_are_being_labelled_last(tmp_path: Path) -> None:
     """20 MB of inputs in 10 MB: what is on the disk stays below."""
     with opened(tmp_path, max_mb=10) as store:
         run = store.begin_run(0.0, {})
         (first,) = store.add(run, [Kept(0.0, 1.0, bytes(100_000), ANSWER)])
-        store.label({first: 0})
+        assert store.draw(1, seed=0) == [first]  # somebody labels it now
         for row in range(200):
             store.add(run, [Kept(float(row), 1.0, bytes(100_000), ANSWER)])
             assert store.disk_bytes <= 10_000_000

@@ -45,6 +45,9 @@ class Update:
         On the new one against the old one.
     margin:
         Points that the accuracy may be lower at most, as was asked for; None where it must only not be shown lower.
+    from_records:
+        The samples are records of a server, few of them labelled: one that is slower need not be shown to be more
+        accurate, but must be expected to.
     """
 
     trained: Trained
@@ -54,6 +57,7 @@ class Update:
     new_ms: float
     verdict: Verdict
     margin: float | None
+    from_records: bool = False
 
     @property
     def refused(self) -> str:
@@ -63,7 +67,9 @@ class Update:
             return verdict.short
         if verdict.accuracy == "lower":
             return "its accuracy is shown to be lower"
-        if verdict.outcome == "worse":
+        if self.from_records and verdict.pace == "slower" and verdict.gain <= 0:
+            return "it is slower, and not expected to be more accurate"
+        if verdict.outcome == "worse" and not self.from_records:
             return "it is slower, and not shown to be more accurate"
         if self.margin is not None and verdict.margin > self.margin:
             return f"it may be {verdict.margin:.1f} points less accurate, and {self.margin:g} are allowed"

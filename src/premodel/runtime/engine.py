@@ -20,6 +20,7 @@ from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.model_files import ModelFiles
 from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Run, Trace, serve, serving
 from premodel.runtime.prefetch import PrefetchedCandidates
+from premodel.zoo.candidate import Candidate
 from premodel.zoo.trust import require_trust
 
 BATCH_WINDOW = 32
@@ -279,6 +280,16 @@ class Premodel:
         if name not in names:
             raise OptionError("unknown candidate", given=name, allowed=", ".join(names))
         return self._candidates[names.index(name)]
+
+    def candidates_here(self) -> tuple[Candidate, ...]:
+        """Every candidate of the profile, with its model file where it was found; unpacked if it was embedded."""
+        found = []
+        for candidate in self.bundle.candidates:
+            model = candidate.model
+            if not (model.is_remote or model.is_installed) and self._files.has(candidate):
+                candidate = candidate.with_file(self._files.get(candidate))
+            found.append(candidate)
+        return tuple(found)
 
     def close(self) -> None:
         """Close every network and remove unpacked models; predicting afterwards raises RunError."""

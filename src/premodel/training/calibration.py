@@ -49,7 +49,13 @@ class Calibration:
 
 
 def fit_calibration(
-    share: NDArray[np.floating], right: NDArray[np.bool_], *, own: float | None = PRIOR_SAMPLES
+    share: NDArray[np.floating],
+    right: NDArray[np.bool_],
+    *,
+    own: float | None = PRIOR_SAMPLES,
+    weight: Floats | None = None,
+    toward: tuple[float, float] = (0.0, 1.0),
+    ridge: tuple[float, float] = (1.0, 1.0),
 ) -> Calibration:
     """Fit on samples that what is calibrated was not fitted on, if it is to hold for others.
 
@@ -61,6 +67,10 @@ def fit_calibration(
         bool (n, sets), was that answer right.
     own:
         Ridge on the sets' own intercepts; None for none of their own.
+    weight:
+        (n,), what each sample counts, 1 on average; None for the same.
+    toward, ridge:
+        Where intercept and slope are drawn to, and by the weight of how many samples.
 
     Source
     ------
@@ -69,23 +79,28 @@ def fit_calibration(
     Notes
     -----
     A sample that occurs once per set is not `sets` samples: every pair counts 1 / sets toward the pooled parameters.
-    A ridge of one sample draws the slope toward 1 and the intercept toward 0, so that answers that are all right, or
-    all wrong, leave both finite.
+    A ridge of one sample draws the slope toward 1 and the intercept toward 0 unless others are given, so that answers
+    that are all right, or all wrong, leave both finite.
     """
     odds = logit(share)
     n, sets = odds.shape
-    found, additions = np.array([0.0, 1.0]), np.zeros(sets)
+    centre, penalty = np.array(toward), np.array(ridge)
+    counts = np.ones((n, 1)) if weight is None else weight[:, None]
+    found, additions = centre, np.zeros(sets)
     for _ in range(STEPS):
         chance = sigmoid(found[0] + additions + found[1] * odds)
-        miss, weight = right - chance, chance * (1 - chance)
-        slope = np.array([miss.sum(), (miss * odds).sum()]) / sets + np.array([0.0, 1.0]) - found
-        cross = (weight * odds).sum() / sets
-        bend = np.array([[weight.sum() / sets + 1, cross], [cross, (weight * odds * odds).sum() / sets + 1]])
+        miss, bent = counts * (right - chance), counts * (chance * (1 - chance))
+        slope = np.array([miss.sum(), (miss * odds).sum()]) / sets + penalty * (centre - found)
+        cross = (bent * odds).sum() / sets
+        bend = np.array(
+            [[bent.sum() / sets + penalty[0], cross], [cross, (bent * odds * odds).sum() / sets + penalty[1]]]
+        )
         step = np.clip(np.linalg.solve(bend, slope), -2, 2)
         found = found + step
         if own is not None:
             chance = sigmoid(found[0] + additions + found[1] * odds)
-            change = ((right - chance).sum(axis=0) - own * additions) / ((chance * (1 - chance)).sum(axis=0) + own)
+            bent = counts * (chance * (1 - chance))
+            change = ((counts * (right - chance)).sum(axis=0) - own * additions) / (bent.sum(axis=0) + own)
             additions = additions + np.clip(change, -1, 1)
         if np.abs(step).max() < 1e-6 and n:
             break

@@ -38,6 +38,7 @@ def package(
     *,
     embed: bool = False,
     test: Mapping[str, Any] | None = None,
+    stream: Tables | None = None,
 ) -> Bundle:
     """Write a bundle, open it again, and compare every decision on every profiled sample.
 
@@ -60,6 +61,8 @@ def package(
         Put the model files of the policy's candidates into the bundle.
     test:
         What the final test against single candidates said; recorded.
+    stream:
+        What the reference of drift is counted on and decisions are compared on, where that is more than `tables`.
 
     Raises
     ------
@@ -68,7 +71,8 @@ def package(
     ModelError
         A model to embed is missing or changed.
     """
-    served = simulate(trained.policy, tables)
+    stream = tables if stream is None else stream
+    served = simulate(trained.policy, stream)
     reference = training_reference(served, answers_labels=bool(tables.label_names))
     bundle = _bundle(trained, tables, candidates, options, reference)
     if test is not None:
@@ -77,7 +81,7 @@ def package(
         with replacing(path) as draft:
             write_bundle(draft, bundle, folder=_folder(tables, candidates), embed=embed)
             reopened = read_bundle(draft)
-            check_decisions(served, reopened.policy, tables, path)
+            check_decisions(served, reopened.policy, stream, path)
     except OSError as error:
         raise BundleError("bundle cannot be written", where=path, given=error.strerror) from error
     return reopened

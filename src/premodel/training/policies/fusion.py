@@ -90,7 +90,7 @@ class WeightFit:
             few = [own[some] for own in log_scores]
             self._part = WeightFit(few, log_count[some], truth[some], ridge=ridge / PART)
 
-    def fit(self, members: Sequence[int], steps: int = STEPS) -> Weights:
+    def fit(self, members: Sequence[int], steps: int = STEPS, toward: Weights | None = None) -> Weights:
         """One weight per member: the most likely ones, drawn toward TOTAL / members by the ridge.
 
         Parameters
@@ -99,12 +99,15 @@ class WeightFit:
             Which of the candidates.
         steps:
             Newton steps at most, on a part of many samples and then on all.
+        toward:
+            (j,), where the ridge draws the weights to; None for TOTAL / members each.
 
         Returns
         -------
         float64 (j,), in [0, MAX_WEIGHT]: a candidate's yes is never held against a label.
         """
-        toward = np.full(len(members), TOTAL / len(members))
+        if toward is None:
+            toward = np.full(len(members), TOTAL / len(members))
         return self._fit(list(members), toward, steps)[0]
 
     def _fit(self, members: list[int], toward: Weights, steps: int) -> tuple[Weights, NDArray[np.float64]]:
