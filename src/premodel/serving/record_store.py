@@ -192,7 +192,7 @@ class RecordStore:
             self._db.execute("UPDATE records SET shadow = ? WHERE record = ?", (json.dumps(shadow), record))
 
     def make_room(self, incoming: int) -> int:
-        """Delete the oldest records where the file is nearly full, those neither labelled nor drawn first; gives how many."""
+        """Delete the oldest records of a nearly full file, those neither labelled nor drawn first; gives how many."""
         if self._max_bytes is None:
             return 0
         limit, gone = self._max_bytes - self._log_bytes, 0
@@ -200,7 +200,10 @@ class RecordStore:
             if self._used_bytes() + incoming <= FULL * limit:
                 return 0
             excess = self._used_bytes() + incoming - int(EASED * limit)
-            query = "SELECT record, length(input) + 1000 FROM records ORDER BY truth IS NOT NULL OR drawn IS NOT NULL, record"
+            query = (
+                "SELECT record, length(input) + 1000 FROM records"
+                " ORDER BY truth IS NOT NULL OR drawn IS NOT NULL, record"
+            )
             leaving = []
             for record, size in self._db.execute(query):
                 leaving.append((record,))
