@@ -100,3 +100,18 @@ def test_wrong_places(profiled: Any, tmp_path: Path, capsys: Any) -> None:
         assert train(profiled.store, out) == 2
         assert "the bundle cannot be written there" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cost_matrix_is_the_criterion_and_the_bundle_states_it(profiled: Any, tmp_path: Path, capsys: Any) -> None:
+    costs, out = tmp_path / "costs.csv", tmp_path / "costly.premodel"
+    costs.write_text("truth,answer,cost\nlabel 0,*,20\n")
+    words = [str(profiled.store), "--policy", "single", "--cost-matrix", str(costs)]
+    assert main(["train", *words, "--out", str(out)]) == 0
+    assert "(cost)" in capsys.readouterr().out
+    bundle = read_bundle(out)
+    assert bundle.criterion == "top1", "what a deployed answer can be judged by without the matrix"
+    assert (bundle.training_record["criterion"], bundle.training_record["highest_cost"]) == ("cost", 20.0)
+    assert main(["evaluate", *words, "--folds", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["criterion"] == "cost"
+    assert main(["train", *words, "--criterion", "top1", "--out", str(out)]) == 2
+    assert "--cost-matrix and --criterion exclude each other" in capsys.readouterr().err

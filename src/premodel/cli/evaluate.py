@@ -10,7 +10,14 @@ from typing import Any
 from premodel.cli.class_floors import class_json, class_lines
 from premodel.cli.common import TerminalProgress, format_rows, guarantee_json, guarantee_lines
 from premodel.cli.picture import Point, terminal_picture
-from premodel.cli.train_options import add_train_options, class_floors, judged, policy_help, train_options
+from premodel.cli.train_options import (
+    add_train_options,
+    class_floors,
+    judged,
+    policy_help,
+    train_options,
+    with_cost_matrix,
+)
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation, evaluate
 from premodel.evaluation.final_test import ENGINE, SINGLE
@@ -63,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     premodels = {policy: train_options(args, policy) for policy in _policies(args)}
     for options in premodels.values():
         check_options(options)
-    tables = load_tables(args.store, device=args.device, timings=args.timings)
+    tables = with_cost_matrix(load_tables(args.store, device=args.device, timings=args.timings), args)
     premodels = judged(premodels, args, tables)
     progress = TerminalProgress()
 
@@ -77,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         evaluation = evaluate(
             tables,
             premodels,
-            criterion=args.criterion or tables.criteria[0],
+            criterion=next(iter(premodels.values())).criterion,
             folds=args.folds,
             seed=args.seed,
             workers=workers,

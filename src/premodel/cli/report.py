@@ -8,7 +8,14 @@ from pathlib import Path
 
 from premodel.cli.class_floors import class_json, class_lines
 from premodel.cli.common import TerminalProgress, guarantee_json, guarantee_lines, output_file
-from premodel.cli.train_options import add_train_options, class_floors, judged, policy_help, train_options
+from premodel.cli.train_options import (
+    add_train_options,
+    class_floors,
+    judged,
+    policy_help,
+    train_options,
+    with_cost_matrix,
+)
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.peer_curves import peer_curves
@@ -61,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
         progress.describe(name)
 
     with Store(args.store) as store:
-        tables = load_tables(store, device=args.device, timings=args.timings)
+        tables = with_cost_matrix(load_tables(store, device=args.device, timings=args.timings), args)
         premodels = judged(premodels, args, tables)
-        criterion = args.criterion or tables.criteria[0]
+        criterion = next(iter(premodels.values())).criterion
         device = tables.conditions.get("device")
         runs_ms, find = stored_runs(store, None if device is None else str(device)), StoredImages(store)
     objective = next(iter(premodels.values())).objective

@@ -12,7 +12,14 @@ from typing import Any
 
 from premodel.cli.common import output_file
 from premodel.cli.picture import Point, terminal_picture
-from premodel.cli.train_options import add_train_options, judged, policies_epilog, policy_help, train_options
+from premodel.cli.train_options import (
+    add_train_options,
+    judged,
+    policies_epilog,
+    policy_help,
+    train_options,
+    with_cost_matrix,
+)
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.final_test import FinalTest, train_and_test
 from premodel.runtime.bundle import Bundle
@@ -57,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     options = train_options(args, args.policy)
     check_options(options)
     with Store(args.store) as store:
-        tables = load_tables(store, device=args.device, timings=args.timings)
+        tables = with_cost_matrix(load_tables(store, device=args.device, timings=args.timings), args)
         options = judged({"": options}, args, tables)[""]
         candidates = load_candidates(store)
     print(f"training {options.policy} on {len(tables)} samples", file=sys.stderr)

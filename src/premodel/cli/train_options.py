@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from premodel.cli.common import add_criterion, add_seed
+from premodel.errors import OptionError
 from premodel.store.soaks import BURST, TIMINGS
 from premodel.training.class_floor import ClassFloor
+from premodel.training.cost_matrix import COST, read_costs, with_costs
 from premodel.training.labels import LABEL_SCHEMES
 from premodel.training.model_selection import THETA
 from premodel.training.objective import FLOOR_FORMS, Floor, Objective
@@ -52,6 +54,10 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
     add_criterion(parser)
     parser.add_argument(
+        "--cost-matrix", metavar="F.csv", help="what wrong answers cost: truth,answer,cost; * for every class, abstain "
+        "as an answer; the criterion is then cost, 1 less the cost by the highest one",
+    )  # fmt: skip
+    parser.add_argument(
         "--fallback", metavar="NAME", help="candidate that answers when none is predicted right, or: abstain"
     )
     parser.add_argument(
@@ -78,9 +84,26 @@ def add_timings(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def with_cost_matrix(tables: Tables, args: argparse.Namespace) -> Tables:
+    """The tables with the criterion `cost`, where `--cost-matrix` asks for it.
+
+    Raises
+    ------
+    OptionError
+        The matrix is wrong, or a criterion is asked for too.
+    """
+    if not args.cost_matrix:
+        return tables
+    if args.criterion:
+        raise OptionError(
+            "--cost-matrix and --criterion exclude each other", given=args.criterion, do="leave one of them out"
+        )
+    return with_costs(tables, read_costs(args.cost_matrix, tables.label_names))
+
+
 def judged(options: Mapping[str, TrainOptions], args: argparse.Namespace, tables: Tables) -> dict[str, TrainOptions]:
     """The options with the criterion asked for, or the usual one of these tables."""
-    criterion = args.criterion or tables.criteria[0]
+    criterion = COST if args.cost_matrix else args.criterion or tables.criteria[0]
     return {name: with_slowness(replace(one, criterion=criterion), tables) for name, one in options.items()}
 
 

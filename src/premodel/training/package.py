@@ -12,9 +12,11 @@ import numpy as np
 
 from premodel.errors import BundleError
 from premodel.files import replacing
+from premodel.records import CRITERIA
 from premodel.runtime.bundle import Bundle, read_bundle, write_bundle
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.reference import FIELD, Reference
+from premodel.training.cost_matrix import COST
 from premodel.training.guarantee import state_guarantee
 from premodel.training.options import TrainOptions
 from premodel.training.record import Trained, plain
@@ -117,7 +119,7 @@ def _bundle(
         policy=trained.policy,
         candidates=tuple(by_name[name] for name in tables.candidates),
         label_names=tables.label_names,
-        criterion=options.criterion,
+        criterion=CRITERIA[0] if options.criterion == COST else options.criterion,
         extractor_version=None if version is None else str(version),
         objective=state_guarantee(options).objective.to_json(),
         training_record={**_training_record(trained, tables, options), FIELD: reference.to_json()},
@@ -130,7 +132,9 @@ def _training_record(trained: Trained, tables: Tables, options: TrainOptions) ->
     """What is known of the premodel: its training summary, and the profile it rests on."""
     accuracy = tables.score(options.criterion).mean(axis=0)
     end_to_end_ms = tables.end_to_end_ms()
+    by_cost = {"criterion": COST, "highest_cost": tables.conditions.get("highest_cost")}
     return {
+        **(by_cost if options.criterion == COST else {}),
         "policy": options.policy,
         "seed": options.seed,
         "summary": list(trained.summary),

@@ -89,6 +89,8 @@ class Tables:
     slowness:
         What single runs of the timing pass took, as shares of their candidate's mean: so many equally probable values,
         rising, the same quantiles averaged over the candidates; empty where no single runs are known.
+    abstention_score:
+        float64 (n,) by graded criterion: what no answer scores, where that is not 0.
 
     Notes
     -----
@@ -119,6 +121,7 @@ class Tables:
     sample_ms: NDArray[np.float64] | None = None
     load_ms: NDArray[np.float64] | None = None
     slowness: tuple[float, ...] = ()
+    abstention_score: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.graded, GradedScores):
@@ -202,6 +205,7 @@ class Tables:
             rank=self.rank[rows],
             features=self.features[rows],
             graded={name: score[rows] for name, score in self.graded.items()},
+            abstention_score={name: score[rows] for name, score in self.abstention_score.items()},
             **self._latencies(None if self.sample_ms is None else self.sample_ms[rows]),
         )
 
