@@ -81,6 +81,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         "premodel of it",
     )
     add_soak_options(parser, "then run every candidate")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="every candidate on every image: with 10 candidates or more and 400 images or more, those that others "
+        "stand in for are left out otherwise, and named",
+    )
     parser.add_argument("--device", metavar="NAME", help="name under which timings are kept (default: this machine's)")
     add_data_options(parser)
     add_seed(parser)
@@ -101,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         penultimate=args.penultimate,
         soak=soak_options(args),
+        full=args.full,
         seed=args.seed,
         command=shlex.join(["premodel", *map(redacted_url, sys.argv[1:])]),
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from premodel.records import Criterion
 from premodel.stats import wilson
+from premodel.store.left_out import left_out_line
 from premodel.store.runs import unrepeatable_note
 from premodel.training.tables import Tables
 from premodel.zoo_tools.label_fit import other_labels
@@ -63,6 +64,7 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
         if share >= MIN_FAILED:
             found.append(f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers")
     found += repeat_warnings(tables.conditions)
+    found += [line] if (line := left_out_line(tables.conditions)) else []
     for a, b in combinations(range(len(names)), 2):
         same = bool(tables.label_names) and np.array_equal(tables.top_labels[:, a], tables.top_labels[:, b])
         if same and np.array_equal(tables.top_probabilities[:, a], tables.top_probabilities[:, b]):

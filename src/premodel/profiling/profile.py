@@ -23,6 +23,7 @@ from premodel.profiling.passes.scores import ScoreResult, score_all
 from premodel.profiling.passes.soak import SoakPlan, refuse_remote, soak_all
 from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_all
 from premodel.profiling.progress import Progress, Silent
+from premodel.profiling.race import Race, StartRace, can_race, kept_out, pays
 from premodel.profiling.samples import Inventory, take_inventory
 from premodel.profiling.soak import SoakOptions
 from premodel.profiling.sustained import Sustained
@@ -31,6 +32,8 @@ from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
 from premodel.runtime.conditions import busy_note, device_name, measure_conditions, too_many_threads
+from premodel.store.answers import known_ranks
+from premodel.store.left_out import LEFT_OUT_OF_RACE, LeftOut, read_left_out, write_left_out
 from premodel.store.runs import begin_run, end_run, register_zoo, unrepeatable_note
 from premodel.store.samples import Entry, register_samples, set_aside
 from premodel.store.store import Store
@@ -69,6 +72,8 @@ class ProfileOptions:
         Name of the ONNX candidate whose penultimate features are kept besides (`penultimate.py`); None for none.
     soak:
         How long latencies are measured over time, after the passes; None for not at all.
+    full:
+        Profile every candidate on every sample: no race (`race.py`), and who was left out before comes back.
     seed:
         Of every random draw.
     command:
@@ -86,6 +91,7 @@ class ProfileOptions:
     device: str | None = None
     penultimate: str | None = None
     soak: SoakOptions | None = None
+    full: bool = False
     seed: int = 0
     command: str = ""
 
@@ -276,8 +282,10 @@ class _Run:
         self.workers = workers
         self.options = options
         self.progress = progress
+        self.run = 0
         self.opencv_threads = options.threads or 1
         self.device = options.device or (board.device if board else device_name())
+        self.left = self._left_before()
         self.behind = None if options.penultimate is None else _named(candidates, options.penultimate)
 
     def go(self) -> ProfileReport:
@@ -287,7 +295,7 @@ class _Run:
         try:
             register_zoo(self.store, self.zoo.labels, self.candidates, self.opencv_threads)
             rows = self.dataset.draw(self.options.limit, self.options.seed)
-            run = self._begin()
+            run = self.run = self._begin()
             start = now_ms()
             inventory = take_inventory(self.dataset, rows, self.progress)
             report = ProfileReport(run, self.device, len(rows), inventory)
@@ -304,6 +312,41 @@ class _Run:
             return report
         finally:
             domain.set_threads(threads_before)
+
+    def _left_before(self) -> dict[str, LeftOut]:
+        """Who stays left out: without the prediction pass whoever is, with it only where nothing has changed."""
+        if self.options.full:
+            return {}
+        with self.store.reading() as connection:
+            before = read_left_out(connection)
+        return kept_out(before, self.answering, self.device) if "predictions" in self.options.passes else before
+
+    @property
+    def running(self) -> list[Candidate]:
+        """The candidates that are not left out."""
+        pairs = zip(self.candidates, self.answering, strict=True)
+        return [one for one, asked in pairs if asked.prediction_key not in self.left]
+
+    def _race(self, entries: Sequence[Entry]) -> StartRace | None:
+        """What starts a race; None if everything is to be profiled, or the times of this pass are no basis."""
+        asked = [one for one in self.answering if one.prediction_key not in self.left]
+        if self.options.full or self.options.ray is not None or not can_race(asked, self.workers.apart):
+            return None
+        others = {one.prediction_key: one for one in self.answering if one.prediction_key in self.left}
+
+        def start(distinct: Sequence[Candidate], wanted: Mapping[str, tuple[int, ...]]) -> Race | None:
+            if not pays(wanted):
+                return None
+            racing = [*distinct, *others.values()]
+            known = [known_ranks(self.store, one.prediction_key, entries) for one in racing]
+            return Race(racing, len(self.zoo.labels), known, self.device, self.left, self._leave, self.options.seed)
+
+        return start
+
+    def _leave(self, left: Mapping[str, LeftOut], new: Mapping[str, LeftOut]) -> None:
+        write_left_out(self.store, self.run, left)
+        for one in new.values():
+            self.progress.note(f"{one.name}: {one.note}")
 
     def _set_calibration_aside(self, report: ProfileReport) -> None:
         """Take the samples out that models were calibrated on, here and in the store."""
@@ -342,7 +385,9 @@ class _Run:
             )
 
     def _predict(self, report: ProfileReport) -> None:
-        report.predictions = predict_all(self.store, self.answering, *self._spread(report))
+        running = [one for one in self.answering if one.prediction_key not in self.left]
+        race = self._race(report.inventory.entries)
+        report.predictions = predict_all(self.store, running, *self._spread(report), race)
         report.scores = score_all(self.store, self.answering, self.dataset, report.inventory.entries)
         names = {one.prediction_key: one.name for one in self.answering}
         for key, (differ, asked) in report.predictions.repeated.items():
@@ -373,7 +418,7 @@ class _Run:
             self.board,
         )
         entries = report.inventory.entries
-        report.timings = time_all(self.store, self.candidates, self.dataset, entries, options, self.progress)
+        report.timings = time_all(self.store, self.running, self.dataset, entries, options, self.progress)
         _note_how_timing_went(self.progress.note, report.timings, self.latency_notes)
 
     def _measure_energy(self, report: ProfileReport) -> None:
@@ -392,7 +437,7 @@ class _Run:
         )
         try:
             report.energy = measure_energy(
-                self.store, self.candidates, self.dataset, report.inventory.entries, options, self.progress
+                self.store, self.running, self.dataset, report.inventory.entries, options, self.progress
             )
         except OptionError:
             self._end(report)
@@ -422,6 +467,8 @@ class _Run:
         if self.latency_notes and "timings" in self.options.passes:
             conditions["latency"] = self.latency_notes
         conditions["candidates"] = {candidate.name: candidate.model.digest for candidate in self.candidates}
+        if self.left:
+            conditions[LEFT_OUT_OF_RACE] = {key: one.to_json() for key, one in self.left.items()}
         if self.options.ray is not None:
             conditions["ray"] = self.options.ray
         conditions["zoo"] = {"name": self.zoo.name, "file": str(self.zoo.file.absolute())}

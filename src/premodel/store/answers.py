@@ -16,7 +16,7 @@ from premodel.records import TOP_K
 from premodel.store.damage import RESTORE, whole
 from premodel.store.rows import PlainQuery, fetch_plain
 from premodel.store.runs import StoredCandidate
-from premodel.store.samples import MAX_LABEL, NO_LABEL
+from premodel.store.samples import MAX_LABEL, NO_LABEL, Entry
 from premodel.store.schema import PREDICTIONS
 from premodel.store.store import Store
 
@@ -51,6 +51,19 @@ def known_truths(store: Store, prediction_key: str) -> dict[str, int]:
         return {
             str(sample): whole(truth, "predictions", f"{sample} of {prediction_key}", "truth", NO_LABEL, MAX_LABEL)
             for sample, truth in fetch_plain(connection, query)
+        }
+
+
+def known_ranks(store: Store, prediction_key: str, entries: Sequence[Entry]) -> dict[str, int]:
+    """The rank of the truth in each stored answer about the label that the sample has, by sample."""
+    p = PREDICTIONS.c
+    query = select(p.sample, p.truth, p.truth_rank).where(p.prediction_key == prediction_key)
+    labels = {entry.sample: entry.label for entry in entries}
+    with store.reading() as connection:
+        return {
+            str(sample): whole(rank, "predictions", f"{sample} of {prediction_key}", "truth_rank", 0, MAX_LABEL)
+            for sample, truth, rank in fetch_plain(connection, query)
+            if labels.get(sample) == truth
         }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from premodel.errors import OptionError, StoreError
 from premodel.fields import shown
 from premodel.store.damage import damaged, number, read_json, text, whole
+from premodel.store.left_out import LEFT_OUT_OF_RACE, read_left_out
 from premodel.store.rows import fetch_plain, merge
 from premodel.store.schema import CANDIDATES, LABELS, RUNS, STORE
 from premodel.store.store import Store
@@ -37,6 +38,7 @@ CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
     "latency": dict,
     "energy": dict,
     SOAK: dict,
+    LEFT_OUT_OF_RACE: dict,
 }
 """What is read of the conditions of a run, where it is there."""
 DATA = {"root": str, "form": str}
@@ -120,7 +122,8 @@ def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
         row = connection.execute(query).first()
     if row is None:
         return {}
-    conditions = {name: one for name, one in read_conditions(row.conditions, row.run).items() if name != SOAK}
+    dropped = (SOAK, LEFT_OUT_OF_RACE)  # the newest run's count, whatever run this is
+    conditions = {name: one for name, one in read_conditions(row.conditions, row.run).items() if name not in dropped}
     outcome = {} if row.outcome is None else read_json(row.outcome, "runs", row.run)
     timings = outcome.get("timings")
     if not timings:
@@ -216,12 +219,14 @@ def read_candidates(
 ) -> list[StoredCandidate]:
     """The candidates of the zoo profiled last, in its order, or those named, in that order.
 
+    Those that the race of the profile left out are not among them.
+
     Raises
     ------
     StoreError
         There are none, though they are `required`; or a row is damaged.
     OptionError
-        A candidate is unknown.
+        A candidate is unknown, or was left out.
     """
     c = CANDIDATES.c
     query = select(c.position, c.name, c.prediction_key, c.timing_key, c.manifest)
@@ -230,13 +235,18 @@ def read_candidates(
         whole(row[0], "candidates", row[1], "position", place, place)
         for name, value in zip(("name", "prediction_key", "timing_key"), row[1:], strict=False):
             text(value, "candidates", row[1], name)
-    found = [StoredCandidate(*row[1:]) for row in rows]
+    left = read_left_out(connection)
+    everyone = {str(row[1]): str(row[2]) for row in rows}
+    found = [StoredCandidate(*row[1:]) for row in rows if row[2] not in left]
     if not found and required:
         raise StoreError("the store holds no candidates", where=store.name, do=profile_command(store))
     if names is None:
         return found
     by_name = {one.name: one for one in found}
     for name in names:
+        stated = next((left[key] for one, key in everyone.items() if one == name and key in left), None)
+        if stated is not None:
+            raise OptionError(f"candidate {name} was {stated.note}", where=store.name)
         if name not in by_name:
             raise OptionError("unknown candidate", where=store.name, given=name, allowed=", ".join(by_name))
     return [by_name[name] for name in names]

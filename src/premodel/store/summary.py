@@ -12,6 +12,7 @@ from sqlalchemy import Connection, case, func, inspect, select
 from premodel.records import EnergyRecord
 from premodel.store.damage import text, whole
 from premodel.store.features import count_vectors
+from premodel.store.left_out import read_left_out
 from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
 from premodel.store.outcomes import mean_scores, read_corpus
 from premodel.store.runs import MAX_RUN, read_candidates, run_conditions
@@ -41,6 +42,8 @@ class CandidateSummary:
         Its verdict.
     scores:
         Mean score by graded criterion.
+    left_out:
+        Why it was not profiled any further; empty if it was.
     """
 
     name: str
@@ -58,6 +61,7 @@ class CandidateSummary:
     energy_valid: bool
     energy_reason: str
     scores: dict[str, float]
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         ).all()
         for row in rows:
             text(row.name, "candidates", row.name, "name")
+        left = read_left_out(connection)
         broken = select(SAMPLES.c.name, SAMPLES.c.reason).where(SAMPLES.c.status == "unreadable")
         unreadable = connection.execute(broken.order_by(SAMPLES.c.name)).all()
         summary = {
@@ -169,6 +174,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
                 energy.records.get(row.timing_key),
                 labels,
                 scores.get(row.prediction_key, {}),
+                left[row.prediction_key].note if row.prediction_key in left else "",
             )
             for row in current
         ],
@@ -237,6 +243,7 @@ def _candidate(
     energy: EnergyRecord | None,
     labels: int,
     scores: dict[str, float],
+    left_out: str,
 ) -> CandidateSummary:
     n, failed, top1, top5 = counts or (0, 0, 0, 0)
     timing = record.timing if record else None
@@ -260,6 +267,7 @@ def _candidate(
         energy_valid=bool(energy_mj is not None and energy and energy.valid),
         energy_reason=energy.reason if energy else "not measured",
         scores=scores,
+        left_out=left_out,
     )
 
 

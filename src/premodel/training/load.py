@@ -21,6 +21,7 @@ from premodel.runtime.conditions import device_name
 from premodel.store.answers import StoredAnswers, read_answers
 from premodel.store.damage import damaged
 from premodel.store.features import StoredExtractor, read_extractor, read_features
+from premodel.store.left_out import LEFT_OUT_OF_RACE, LeftOut, left_out_names
 from premodel.store.measurements import (
     KEY,
     StoredTiming,
@@ -136,6 +137,7 @@ def _load(
         raise OptionError("unknown timings", given=which, allowed=", ".join(TIMINGS))
     with store.reading() as connection:
         chosen = read_candidates(connection, store, names)
+        left = {} if names is not None else left_out_names(connection)
         label_names = read_labels(connection)
         samples, truth = read_samples(connection, len(label_names))
         first = chosen[0].candidate()
@@ -204,7 +206,7 @@ def _load(
             "left_out_samples": int(len(samples) - len(rows)),
             **({} if which == BURST else {"timings": which}),
             **({SOAK: {kind: judge_soak(one).to_json() for kind, one in soaks.items()}} if soaks else {}),
-            **_notes(store, chosen),
+            **_notes(store, chosen, left),
         },
         task=first.model.task,
         graded={criterion: scores[rows] for criterion, scores in graded.items()},
@@ -251,12 +253,13 @@ def _sample_latencies(took_ms: NDArray[np.float64], mean_ms: NDArray[np.float64]
     return np.where(np.isnan(scaled), np.nanmean(scaled, axis=0), scaled)
 
 
-def _notes(store: Store, chosen: Sequence[StoredCandidate]) -> dict[str, Any]:
-    """Candidates that do not repeat themselves, and what was made from others; only where there are any."""
+def _notes(store: Store, chosen: Sequence[StoredCandidate], left: Mapping[str, LeftOut]) -> dict[str, Any]:
+    """Candidates that do not repeat themselves, what was made from others, who was left out; only if there are any."""
+    out = {LEFT_OUT_OF_RACE: {name: one.samples for name, one in left.items()}} if left else {}
     counts = unrepeatable(store)
     differ = {one.name: list(counts[one.prediction_key]) for one in chosen if one.prediction_key in counts}
     origins = {one.name: model.origin.kind for one in chosen if (model := one.candidate().model).origin is not None}
-    return ({"unrepeatable": differ} if differ else {}) | ({"siblings": origins} if origins else {})
+    return ({"unrepeatable": differ} if differ else {}) | ({"siblings": origins} if origins else {}) | out
 
 
 def _complete_rows(

@@ -13,7 +13,9 @@ from premodel.domains.base import Domain
 from premodel.domains.registry import adopt
 from premodel.errors import ModelError, RunError
 from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.passes.order import Order
 from premodel.profiling.progress import Progress
+from premodel.profiling.race import StartRace
 from premodel.profiling.samples import Task, tasks_of, try_open
 from premodel.profiling.workers.workers import Workers
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
@@ -70,6 +72,8 @@ class PredictionJob:
     domain: Domain
     candidates: tuple[Candidate, ...]
     threads: int
+    alone: frozenset[str] = frozenset()
+    """Samples on which nothing is shared, so that each candidate is timed as if it ran alone."""
     _opened: list[OpenedCandidate] = field(default_factory=list)
 
     def with_candidates(self, candidates: tuple[Candidate, ...]) -> PredictionJob:
@@ -88,7 +92,8 @@ class PredictionJob:
         if sample is None:
             yield Answers(task.entry, opening, ())
             return
-        shared = self.domain.shared(sample)
+        alone = task.entry.sample in self.alone
+        shared = None if alone else self.domain.shared(sample)
         first: Opening | None = opening
         answers: list[Answer] = []
         start = now_ms()
@@ -174,8 +179,15 @@ def predict_all(
     workers: Workers,
     progress: Progress,
     threads: int = 1,
+    start_race: StartRace | None = None,
 ) -> PredictionResult:
     """Store the answers that are missing: of new samples, new candidates, changed labels, and those that failed before.
+
+    Parameters
+    ----------
+    start_race:
+        Gives the race that leaves candidates out on the way, for these that answer and what each sample lacks; None
+        for no race.
 
     Raises
     ------
@@ -194,26 +206,31 @@ def predict_all(
     result = PredictionResult(kept=len(distinct) * len(entries) - sum(map(len, wanted.values())))
     if not wanted:
         return result
+    race = None if start_race is None else start_race(distinct, wanted)
+    order = Order(dataset, entries, wanted, race, progress)
     succeeded = [bool(truths) for truths in known]
     repeats = _Repeats(list(wanted))
-    job = PredictionJob(dataset.domain, distinct, threads)
+    job = PredictionJob(dataset.domain, distinct, threads, order.alone)
     if workers.apart:
-        job = PredictionJob(dataset.domain, tuple(candidate.with_threads(1) for candidate in distinct), threads=1)
+        single = tuple(candidate.with_threads(1) for candidate in distinct)
+        job = PredictionJob(dataset.domain, single, 1, order.alone)
     progress.begin("predicting", sum(map(len, wanted.values())), "predictions")
     try:
         with Writer(store) as writer:
-            for answers in workers.run(job, tasks_of(dataset, entries, wanted), len(wanted)):
+            for answers in workers.run(job, order.tasks(), len(wanted)):
                 _store_answers(writer, answers, distinct, dataset, result)
                 repeats.first(answers)
                 opened = answers.opening is None or not answers.opening.reason
-                progress.advance(len(answers.answers) if opened else len(wanted[answers.entry.sample]))
+                progress.advance(len(answers.answers) if opened else order.asked(answers.entry.sample))
+                for one in answers.answers:
+                    order.note(one.candidate, answers.entry.sample, one.truth_rank, one.latency_ms)
                 _check_failures(distinct, answers, succeeded, result)
     finally:
         progress.end()
     for candidate, success in zip(distinct, succeeded, strict=True):
         _stop_if_always_failing(candidate, success, result, minimum=1)
     if len(repeats.samples):
-        again = {sample: indices for sample, indices in wanted.items() if sample in repeats.samples}
+        again = {sample: order.running(wanted[sample]) for sample in wanted if sample in repeats.samples}
         progress.begin("repeating a few", sum(map(len, again.values())), "predictions")
         try:
             for answers in workers.run(job, tasks_of(dataset, entries, again), len(again)):

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from premodel.clock import now_ms
 from premodel.errors import RunError
 from premodel.runtime.candidate import OpenedCandidate
-from premodel.stats import paired_bootstrap
+from premodel.stats import median_interval, paired_bootstrap
 
 WARMUP_ROUNDS = 3
 MIN_ROUNDS, MAX_ROUNDS = 40, 200
 MIN_MEASURING_MS = 3_000.0
 """Measuring ends after MIN_ROUNDS once it has taken so long."""
-Z_95 = 1.959963984540054
 
 Interval = tuple[float, float]
 
@@ -119,18 +118,9 @@ def measure(opened: Sequence[OpenedCandidate], images: Sequence[object], seed: i
 
 
 def compare_speed(original_ms: NDArray[np.float64], sibling_ms: NDArray[np.float64]) -> Speed:
-    """Compare what was measured in the same rounds.
-
-    Notes
-    -----
-    The interval is that of the median by order statistics (normal approximation of the binomial): no assumption on
-    how times are distributed, which other programs disturb at will.
-    """
-    ratios = np.sort(original_ms / sibling_ms)
-    n = len(ratios)
-    half = Z_95 * math.sqrt(n) / 2
-    low, high = max(0, math.floor(n / 2 - half) - 1), min(n - 1, math.ceil(n / 2 + half))
-    return Speed(float(np.median(ratios)), (float(ratios[low]), float(ratios[high])), float(np.median(sibling_ms)))
+    """Compare what was measured in the same rounds."""
+    ratios = original_ms / sibling_ms
+    return Speed(float(np.median(ratios)), median_interval(ratios), float(np.median(sibling_ms)))
 
 
 def answers_of(opened: OpenedCandidate, image: object, shared: object) -> int:
