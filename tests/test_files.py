@@ -11,7 +11,7 @@ import pytest
 
 import premodel
 from premodel.errors import ModelError
-from premodel.files import file_git_blob_sha1, file_sha256, replacing, write_whole
+from premodel.files import creating, file_git_blob_sha1, file_sha256, replacing, write_whole
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,31 @@ def test_a_killed_write_leaves_only_a_hidden_file(tmp_path: Path) -> None:
     (left,) = set(names(tmp_path)) - {"f"}
     assert left.startswith(".f.")
     assert left.endswith(".part")
+
+
+def test_a_new_file_is_there_whole_or_not_at_all_and_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    with creating(file) as part:
+        part.write_bytes(b"first")
+        assert not file.exists()
+    with creating(file) as part:
+        part.write_bytes(b"second")
+    assert file.read_bytes() == b"first"
+    with pytest.raises(ValueError, match="broken off"), creating(tmp_path / "g") as part:
+        part.write_bytes(b"half")
+        raise ValueError("broken off")
+    assert names(tmp_path) == ["f"]
+
+
+def test_on_a_disk_without_hard_links_a_new_file_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("os.link", refuse)
+    with creating(tmp_path / "f") as part:
+        part.write_bytes(b"new")
+    assert (tmp_path / "f").read_bytes() == b"new"
+    assert names(tmp_path) == ["f"]
 
 
 def test_nothing_else_replaces_files_by_hand() -> None:

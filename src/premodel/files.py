@@ -116,7 +116,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     OSError
         The file cannot be written.
     """
-    part = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
+    part = _part_of(path)
     try:
         yield part
         if durable:
@@ -127,6 +127,37 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all where none is: gives the path of a new file, which gets the name at the end.
+
+    If another process made `path` meanwhile, its file stays and this one is dropped; on a disk without hard links it
+    is replaced. If the body raises, nothing is left behind.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    part = _part_of(path)
+    try:
+        yield part
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            pass
+        except OSError:  # no hard links here
+            part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _part_of(path: Path) -> Path:
+    """A hidden file beside `path` that nobody else writes."""
+    return path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:

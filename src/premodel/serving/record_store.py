@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from premodel.errors import StoreError
+from premodel.files import creating
 from premodel.serving.record_tables import (
     APPLICATION_ID,
     BATCH_BYTES,
@@ -324,28 +324,22 @@ class RecordStore:
 
     def _make(self) -> None:
         """Make the file beside its place, with its tables, and move it there: a store is whole or not there."""
-        part = self.path.with_name(f".{self.path.name[:50]}.{secrets.token_hex(4)}.part")
         try:
-            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as made:
-                made.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-                made.execute("PRAGMA auto_vacuum = INCREMENTAL")
-                made.execute("PRAGMA journal_mode = WAL")
-                made.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                made.executescript(f"BEGIN;{TABLES}COMMIT;")
-            try:
-                os.link(part, self.path)
-            except FileExistsError:  # another server was faster: its file is as good
-                pass
-            except OSError:  # a disk without hard links
-                part.replace(self.path)
+            with creating(self.path) as part:
+                os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                try:
+                    with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as made:
+                        made.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+                        made.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                        made.execute("PRAGMA journal_mode = WAL")
+                        made.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                        made.executescript(f"BEGIN;{TABLES}COMMIT;")
+                finally:
+                    for end in ("-wal", "-shm"):
+                        part.with_name(part.name + end).unlink(missing_ok=True)
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
             raise StoreError(f"record store cannot be made ({reason})", where=self.path) from error
-        finally:
-            for name in (part.name, part.name + "-wal", part.name + "-shm"):
-                with contextlib.suppress(OSError):
-                    part.with_name(name).unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self) -> Generator[None]:
