@@ -110,9 +110,14 @@ def test_a_new_file_is_there_whole_or_not_at_all_and_never_takes_the_place_of_an
     with creating(file) as part:
         part.write_bytes(b"second")
     assert file.read_bytes() == b"first"
-    with pytest.raises(ValueError, match="broken off"), creating(tmp_path / "g") as part:
-        part.write_bytes(b"half")
-        raise ValueError("broken off")
+
+    def break_off() -> None:
+        with creating(tmp_path / "g") as part:
+            part.write_bytes(b"half")
+            raise ValueError("broken off")
+
+    with pytest.raises(ValueError, match="broken off"):
+        break_off()
     assert names(tmp_path) == ["f"]
 
 
