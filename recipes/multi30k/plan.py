@@ -34,9 +34,7 @@ class Plan:
 
 PLANS = (
     Plan("nano", 64, 256, 2, 2, 1, 0.0, 10, 5e-3),
-    Plan("mini", 96, 384, 3, 3, 1, 0.1, 30, 4e-3),
-    Plan("micro", 128, 512, 4, 4, 1, 0.2, 40, 3e-3),
-    Plan("tiny", 192, 768, 6, 5, 2, 0.3, 50, 2e-3),
-    Plan("small", 256, 1_024, 4, 5, 4, 0.35, 60, 1.5e-3),
+    Plan("mini", 96, 384, 3, 3, 1, 0.05, 10, 4e-3),
+    Plan("micro", 128, 512, 4, 4, 1, 0.1, 10, 3e-3),
 )
-"""From the cheapest to the dearest."""
+"""From the smallest to the largest."""
