@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,3 +81,27 @@ def test_every_folder_and_file_that_contributing_names_is_there() -> None:
     assert len(rows) >= 8
     for path in re.findall(r"`((?:src|tests)/[\w/.]+)`", "\n".join(rows)):
         assert (ROOT / path).exists() or (path.endswith("/NAME.py") and (ROOT / path).parent.is_dir()), path
+
+
+def test_what_is_installed_is_a_checkout() -> None:
+    """Another project has the name in the package index: `pip install premodel` would bring that."""
+    for page in (*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        found = re.findall(r"pip install [^#`\n]*", page.read_text())
+        wrong = [
+            line for line in found for word in line.replace("'", " ").split() if re.match(r"premodel\b(?!/)", word)
+        ]
+        assert not wrong, (page.name, wrong)
+
+
+def test_python_of_texts_makes_and_loads_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn", reason="the lab extra is not installed")
+    fit, models, *_ = re.findall(r"^```python\n(.*?)^```", (DOCS / "texts.md").read_text(), re.MULTILINE | re.DOTALL)
+    rows = ["text,label", *["ein Hund und ein Ball,de", "a dog and a ball,en"] * 5]
+    (tmp_path / "train.csv").write_text("\n".join(rows), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(fit, "fit.py", "exec"), {})
+    names: dict[str, Any] = {"__file__": str(tmp_path / "my_models.py"), "__name__": "my_models"}
+    exec(compile(models, "my_models.py", "exec"), names)
+    said = names["Pipeline"]()("ein Ball")
+    assert max(said, key=said.get) == "de"
+    assert {"Pipeline", "Langid"} <= set(names)
