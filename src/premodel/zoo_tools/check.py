@@ -14,6 +14,7 @@ from premodel.backends.python_answers import UnknownAnswerError
 from premodel.clock import now_ms
 from premodel.domains.base import IMAGE_TASK
 from premodel.errors import PremodelError, RunError, SampleError
+from premodel.files import file_sha256
 from premodel.profiling.datasets.base import Dataset
 from premodel.runtime.candidate import NetworkPool, OpenedCandidate
 from premodel.runtime.prediction import BINARY_LABELS, rank_of
@@ -23,12 +24,14 @@ from premodel.zoo.candidate import Candidate
 from premodel.zoo.manifest import Zoo
 from premodel.zoo_tools.init.notes import read_notes
 from premodel.zoo_tools.label_fit import backward_words, is_backward, other_labels
+from premodel.zoo_tools.reads import files_read, read_beneath
 
 DEFAULT_LIMIT = 200
 MIN_ONE_ANSWER = 10
 """Inputs from which one answer to all of them is worth a word."""
 REPEATS = 20
 """Inputs that are run once more at the end, to see whether a candidate repeats itself."""
+NO_DIGEST = "the manifest states no digest: another file would go unnoticed"
 
 
 @dataclass
@@ -126,13 +129,15 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
             candidate = given if threads is None else given.with_threads(threads)
             check = _describe(candidate)
             try:
-                start = now_ms()
-                opened = pool.open(candidate)
-                check.open_ms = now_ms() - start
-                if samples is not None:
-                    _accuracy(opened, samples, check, zoo.labels)
-                elif not opened.network.backend.recorded:
-                    opened.predict(candidate.domain.decode(candidate.domain.synthetic()))
+                with files_read() as read:
+                    start = now_ms()
+                    opened = pool.open(candidate)
+                    check.open_ms = now_ms() - start
+                    if samples is not None:
+                        _accuracy(opened, samples, check, zoo.labels)
+                    elif not opened.network.backend.recorded:
+                        opened.predict(candidate.domain.decode(candidate.domain.synthetic()))
+                check.warnings.extend(_unstated(candidate, read))
                 check.warnings.extend(opened.network.backend.notes())
             except PremodelError as error:
                 check.errors.append(str(error))
@@ -143,14 +148,28 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
 
 def _describe(candidate: Candidate) -> CandidateCheck:
     model = candidate.model
+    counts_by_itself = model.call is not None  # another source is another candidate
     verified = [name for name in ("sha256", "git_blob_sha1") if getattr(model, name) is not None]
     return CandidateCheck(
         candidate=candidate.name,
         runtime=model.runtime,
         input=candidate.input_summary,
         digest=", ".join(verified),
-        warnings=[] if verified else ["the manifest states no digest: another file would go unnoticed"],
+        warnings=[] if verified or counts_by_itself else [NO_DIGEST],
     )
+
+
+def _unstated(candidate: Candidate, read: set[str]) -> Iterator[str]:
+    """A warning if Python code read files beside it that its entry does not state, with the line that states them."""
+    model = candidate.model
+    if model.call is None or model.call.module is not None:
+        return
+    stated = {*model.files, model.file.name}
+    names = [one.as_posix() for one in read_beneath(read, model.file.parent) if one.as_posix() not in stated]
+    if names:
+        known = dict(model.files) | {name: file_sha256(model.file.parent / name) for name in names}
+        line = ", ".join(f'"{name}" = "{digest}"' for name, digest in known.items())
+        yield f"reads {', '.join(names)}, and another one would go unnoticed; state it: files = {{ {line} }}"
 
 
 def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, names: Sequence[str]) -> None:

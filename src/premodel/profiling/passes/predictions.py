@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,6 +86,9 @@ class PredictionJob:
         adopt(self.domain)
         self.domain.set_threads(self.threads)
         self._opened = open_candidates(self.candidates)
+        if self.domain.latency_varies:
+            for opened in self._opened:
+                _warm_up(opened)
 
     def work(self, task: Task) -> Iterator[Answers]:
         """Answer one sample by the candidates that are wanted; slow ones' answers are given as they come."""
@@ -116,6 +120,15 @@ class PredictionJob:
         for opened in self._opened:
             opened.close()
         self._opened = []
+
+
+def _warm_up(opened: OpenedCandidate) -> None:
+    """Run it once, so that what it loads at its first call does not count as the time of the first sample."""
+    candidate = opened.candidate
+    if candidate.model.is_remote or opened.network.backend.recorded:
+        return
+    with suppress(RunError):  # the samples will tell
+        opened.predict(candidate.domain.decode(candidate.domain.synthetic()))
 
 
 def _answer(opened: OpenedCandidate, index: int, sample: Any, shared: Any, label: int) -> Answer:
