@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         finally:
             progress.end()
         conditions = conditions_here(args, load)
-    for note in (*data_notes(dataset), *_notes(result, conditions)):
+    for note in (*data_notes(dataset), *_notes(result, dataset.domain.plural, conditions)):
         progress.note(note)
     if args.json:
         print(json.dumps({**result.to_json(), "conditions": conditions}))
@@ -56,15 +56,16 @@ def run(args: argparse.Namespace) -> int:
         print(
             "\n".join(["when it was trained", *(f"  {line}" for line in result.tested), ""] if result.tested else [""])
         )
-        print(f"{result.samples} images, {result.criterion}, {result.passes} passes, {conditions['device']}")
+        count = f"{result.samples} {dataset.domain.plural}"
+        print(f"{count}, {result.criterion}, {result.passes} passes, {conditions['device']}")
         print(format_rows(result.rows))
         print("".join(f"{line}\n" for line in (judge_soak(result.curve).lines if result.curve else ())), end="")
     return INTERRUPTED_CODE if result.curve is not None and result.curve.ended else 0
 
 
-def _notes(result: Bench, conditions: dict[str, Any]) -> list[str]:
+def _notes(result: Bench, plural: str, conditions: dict[str, Any]) -> list[str]:
     """The same, and where latencies are others than in the profile."""
-    notes = figure_notes(result.unreadable, conditions)
+    notes = figure_notes(result.unreadable, plural, conditions)
     for row in result.rows:
         profiled_ms = row.extra.get("profiled_latency_ms")
         if profiled_ms and abs(row.latency_ms / profiled_ms - 1) > DRIFT:

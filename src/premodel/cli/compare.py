@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         finally:
             progress.end()
         conditions = conditions_here(args, load)
-    for note in (*data_notes(dataset), *figure_notes(result.unreadable, conditions)):
+    for note in (*data_notes(dataset), *figure_notes(result.unreadable, dataset.domain.plural, conditions)):
         progress.note(note)
     if args.json:
         print(json.dumps({**result.to_json(), "conditions": conditions}))

@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
             try:
                 answer = premodel.predict(given, max_latency_ms=args.max_latency_ms, cost_weight=args.cost_weight)
             except (SampleError, RunError) as error:
-                print(f"premodel predict: {error}", file=sys.stderr)
+                no_file = isinstance(given, Path) and not given.exists()
+                hint = "; a text itself is given by --text" if no_file else ""
+                print(f"premodel predict: {error}{hint}", file=sys.stderr)
                 kind = "unreadable" if isinstance(error, SampleError) else "failed"
                 refused[kind].append({"path": path, "reason": str(error)})
                 continue

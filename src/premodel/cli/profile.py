@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
             summary = summarise_store(store, report.device if report.timings else None)
     finally:
         progress.end()
-    _say_unreadable(report)
+    _say_unreadable(report, dataset.domain.plural)
     if args.json:
         rows = {"candidates": summary.to_json()["candidates"], "decode_ms": summary.decode_ms}
         print(json.dumps({**report.to_json(), "store": summary.store, **rows}))
@@ -132,11 +132,11 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED_CODE if report.soak is not None and report.soak.ended else 0
 
 
-def _say_unreadable(report: ProfileReport) -> None:
+def _say_unreadable(report: ProfileReport, plural: str) -> None:
     unreadable = report.unreadable
     if not unreadable:
         return
-    print(f"{len(unreadable)} of {report.rows} images could not be read:", file=sys.stderr)
+    print(f"{len(unreadable)} of {report.rows} {plural} could not be read:", file=sys.stderr)
     for name, reason in list(unreadable.items())[:SHOWN_UNREADABLE]:
         print(f"  {name}: {reason}", file=sys.stderr)
     if len(unreadable) > SHOWN_UNREADABLE:

@@ -51,11 +51,11 @@ def conditions_here(args: argparse.Namespace, load: OtherLoad) -> dict[str, Any]
     return {**conditions, "other_cores_busy": load.cores(), "other_processes": load.processes()}
 
 
-def figure_notes(unreadable: dict[str, str], conditions: dict[str, Any]) -> list[str]:
+def figure_notes(unreadable: dict[str, str], plural: str, conditions: dict[str, Any]) -> list[str]:
     """What a reader of the figures should know: inputs left out, and a busy machine."""
     notes = [f"{name}: {reason}" for name, reason in list(unreadable.items())[:5]]
     if unreadable:
-        notes.append(f"{len(unreadable)} images could not be read and are left out")
+        notes.append(f"{len(unreadable)} {plural} could not be read and are left out")
     busy = busy_note(conditions["other_cores_busy"], conditions["other_processes"])
     if busy:
         notes.append(f"{busy}; latencies may be too high: run it again on an idle machine")

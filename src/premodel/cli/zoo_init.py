@@ -32,6 +32,8 @@ The files say runtime, input, quantisation and outputs. Labelled images say the 
 interpolation, and which output is which label are tried, and the most accurate is written, with the others that could
 not be ruled out beside it.
 exit code: 0 if the manifest was written, 2 if it could not be, or with --strict if anything is not clear."""
+PYTHON_SUFFIXES = (".py", ".pickle", ".pkl", ".joblib")
+"""Of what a callable is, or reads."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +74,12 @@ def run(args: argparse.Namespace) -> int:
     for option in ("limit", "threads"):
         if getattr(args, option) < 1:
             raise OptionError(f"wrong --{option}", given=getattr(args, option), allowed="1 or more")
+    scripts = [str(file) for file in args.models if Path(file).suffix in PYTHON_SUFFIXES]
+    if scripts:
+        raise OptionError(
+            "zoo init describes files of networks, and not Python code", given=", ".join(scripts),
+            do='write their entries yourself, runtime = "python": docs/python.md',
+        )  # fmt: skip
     if args.data is None and args.data_labels is not None:
         raise OptionError("--data-labels without --data", given=args.data_labels, do="name the images with --data")
     refuse_overwriting(args.out, args.force)

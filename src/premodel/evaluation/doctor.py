@@ -64,7 +64,7 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
             "too few samples for a verdict",
             given=len(tables),
             allowed=f"{MIN_SAMPLES} or more",
-            do="profile more images",
+            do=f"profile more {domain_of(tables.task).plural}",
         )
     correct = tables.score(criterion)
     singles = Singles.of(tables, criterion)

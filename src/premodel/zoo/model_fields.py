@@ -22,6 +22,9 @@ SHA256_DIGITS = 64
 def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
     """The model of an entry, its views left to be read; the error class of `fields` if a field is wrong."""
     name = fields.name("name")
+    if not fields.has("runtime"):
+        do = 'state runtime = "python"' if fields.has("callable") else f"state one of {', '.join(BACKENDS)}"
+        raise fields.error("runtime is missing", where=fields.where, given=name, do=do)
     activation = "none"
     if fields.value("runtime", None) in CODE_RUNTIMES and not fields.has("output"):
         activation = "softmax"

@@ -190,7 +190,7 @@ def test_a_replica_of_ray_serve_answers_where_it_is_trusted(folder: Path) -> Non
 
 def test_the_page_of_documentation_names_a_manifest_that_is_read(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "texts.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    _, code = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (manifest,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (tmp_path / "my_models.py").write_text(code)
     (tmp_path / "zoo.toml").write_text(manifest)
@@ -201,7 +201,7 @@ def test_the_page_of_documentation_names_a_manifest_that_is_read(tmp_path: Path)
         assert candidate.model.call is not None
         assert callable(names[candidate.model.call.target.partition(":")[2]])
     commands = re.findall(r"^premodel .*$", page, re.MULTILINE)
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         build_parser(command.split()[1]).parse_args(shlex.split(command)[1:])
 
@@ -219,3 +219,95 @@ def test_callables_translate(folder: Path) -> None:
     words = ["predict", folder / "t.premodel", "--text", "the dog walks", "--trust-python", "--json"]
     (answer,) = json.loads(run(*words))["answers"]
     assert answer["outcome"].split()[-1] == "geht"
+
+
+READS = """
+from pathlib import Path
+
+class ByList:
+    def __init__(self):
+        self.words = Path(__file__).with_name("german.txt").read_text().split()
+    def __call__(self, text):
+        with Path(__file__).with_name("asked.log").open("a") as log:
+            print(text, file=log)
+        return ("de" if set(text.split()) & set(self.words) else "en"), 0.9
+"""
+READS_ZOO = """
+name = "languages"
+task = "text-classification"
+labels = ["de", "en"]
+
+[[models]]
+name = "list"
+runtime = "python"
+callable = "list_model.py:ByList"
+"""
+
+
+@pytest.fixture
+def with_list(tmp_path: Path) -> Path:
+    (tmp_path / "list_model.py").write_text(READS)
+    (tmp_path / "german.txt").write_text("der ein mit und")
+    (tmp_path / "zoo.toml").write_text(READS_ZOO)
+    rows = [("ein hund", "de"), ("a dog", "en"), ("der ball", "de"), ("the ball", "en")]
+    with (tmp_path / "messages.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("text", "label"), *rows])
+    return tmp_path
+
+
+def test_a_check_names_the_files_that_a_callable_reads_with_the_line_that_states_them(with_list: Path) -> None:
+    words = ["zoo", "check", with_list / "zoo.toml", with_list / "messages.csv", "--trust-python", "--json"]
+    (found,) = json.loads(run(*words))["candidates"]
+    (warning,) = [one for one in found["warnings"] if one.startswith("reads ")]
+    assert warning.startswith("reads german.txt, and another one would go unnoticed; state it: files = { ")
+    (with_list / "zoo.toml").write_text(READS_ZOO + warning.partition("state it: ")[2] + "\n")
+    (found,) = json.loads(run(*words))["candidates"]
+    assert not [one for one in found["warnings"] if one.startswith("reads ")]
+    (with_list / "german.txt").write_text("der ein mit")
+    assert "wrong sha256" in run_failing(*words)
+
+
+def run_failing(*words: str | Path) -> str:
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(out):
+        assert main([str(word) for word in words]) == 2
+    return out.getvalue()
+
+
+def test_what_a_callable_does_at_its_first_call_is_not_the_time_of_a_sample(with_list: Path) -> None:
+    words = ["profile", with_list / "zoo.toml", with_list / "messages.csv", "--store", with_list / "s.db"]
+    run(*words, "--only", "predictions", "--trust-python", "--json")
+    asked = (with_list / "asked.log").read_text().splitlines()
+    texts = {"ein hund", "a dog", "der ball", "the ball"}
+    assert asked[0] not in texts
+    assert set(asked) - texts == {asked[0]}
+
+
+def test_messages_about_texts_call_them_texts(folder: Path, tmp_path: Path) -> None:
+    words = ["bench", folder / "language.premodel", folder / "messages.csv", "--quick", "--trust-python"]
+    assert re.search(r"^\d+ texts, top1, ", run(*words), re.MULTILINE)
+    pytest.importorskip("bokeh", reason="the report extra is not installed")
+    page = tmp_path / "r.html"
+    run("report", folder / "s.db", "--out", page, "--policy", "single", "--folds", "2")
+    visible = re.sub(r"<(script|style).*?</\1>", "", page.read_text(), flags=re.DOTALL)
+    assert "ms per text" in visible
+    assert not re.search(r"\b(images?|pictures?)\b", re.sub(r"<[^>]*>", " ", visible), re.IGNORECASE)
+
+
+def test_a_text_in_place_of_a_file_is_told_how_to_be_given(folder: Path) -> None:
+    said = run("predict", folder / "language.premodel", "ein hund", "--trust-python", code=2)
+    assert said.strip().endswith(
+        "ein hund: text cannot be read (No such file or directory); a text itself is given by --text"
+    )
+
+
+def test_python_code_is_not_what_zoo_init_describes(with_list: Path) -> None:
+    words = ["zoo", "init", with_list / "list_model.py", "--out", with_list / "new.toml"]
+    assert 'write their entries yourself, runtime = "python"' in run(*words, code=2)
+    assert not (with_list / "new.toml").exists()
+
+
+def test_a_callable_without_a_runtime_is_told_which(with_list: Path) -> None:
+    (with_list / "zoo.toml").write_text(READS_ZOO.replace('runtime = "python"', ""))
+    said = run("zoo", "check", with_list / "zoo.toml", "--trust-python", code=2)
+    assert said.strip().endswith('runtime is missing; given: list; state runtime = "python"')

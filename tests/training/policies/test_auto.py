@@ -104,6 +104,17 @@ def test_the_losers_figures_are_kept() -> None:
     assert found.summary[-1].startswith("decides: ")
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [({}, "clearly slower than single"), ({"max_latency_ms": 4.0}, "clearly less accurate than cascade-routing")],
+    ids=["floor", "ceiling"],
+)
+def test_who_is_given_up_is_told_in_what_it_is_behind(asked: dict[str, float], words: str) -> None:
+    found = auto(noisy_tables(150, 3), **asked)
+    records = {record["policy"]: record for record in found.record.to_json()["auto"]["policies"]}
+    assert records["select"]["given_up"] == f"given up: {words}"
+
+
 def test_without_features_policies_that_need_them_are_left_out() -> None:
     found = auto(without_features(noisy_tables(100, 3)))
     assert {record["policy"] for record in found.record.to_json()["auto"]["policies"]} == {SINGLE, *OUTPUTS}

@@ -38,7 +38,7 @@ def frontier(rows: Sequence[Row], peers: Sequence[PeerCurve] = ()) -> Chart:
         460,
         tools="pan,wheel_zoom,box_zoom,reset,save",
         x_axis_type="log" if log else "linear",
-        x_axis_label="latency, ms per image (mean, end to end)",
+        x_axis_label="latency, ms (mean, end to end)",
         y_axis_label="accuracy, %",
         x_range=x_range,
         y_range=y_range,

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from premodel.domains.registry import domain_of
 from premodel.errors import MissingExtraError, OptionError
 from premodel.evaluation.bench import Bench
 from premodel.evaluation.cross_validation import Outcome
@@ -194,7 +195,7 @@ def _context(report: Report) -> dict[str, Any]:
         "evaluation": evaluation,
         "charts": own,
         "items": script_json({name: chart.item for name, chart in own.items()}),
-        "figures": _figures(chosen),
+        "figures": _figures(chosen, domain_of(tables.task).noun),
         "rows": text.rows_table(rows),
         "shares": text.shares_table(rows, candidates),
         "classes": text.classes_table(gains),
@@ -235,7 +236,7 @@ def verdicts(rows: Sequence[Row], objective: Objective) -> list[tuple[Verdict, s
     return [(row.comparison, describe(row, rows)) for row in ranked if row.comparison is not None]
 
 
-def _figures(chosen: Row) -> list[tuple[str, str, str]]:
+def _figures(chosen: Row, noun: str) -> list[tuple[str, str, str]]:
     """The key figures: value, unit, what it is."""
     comparison = chosen.comparison
     mix, mix_ci = (None, None) if comparison is None else (comparison.mix_gain, comparison.mix_ci)
@@ -246,7 +247,7 @@ def _figures(chosen: Row) -> list[tuple[str, str, str]]:
     spread = f"median {text.ms(chosen.latency_p50_ms)}, p99 {text.ms(chosen.latency_p99_ms)}"
     return [
         (text.share(chosen.accuracy), "% accuracy", f"{accuracy_low} to {accuracy_high}"),
-        (text.ms(chosen.latency_ms), "ms per image", "mean" if chosen.latency_p99_ms is None else spread),
+        (text.ms(chosen.latency_ms), f"ms per {noun}", "mean" if chosen.latency_p99_ms is None else spread),
         (f"{chosen.speedup_vs_best:.2f}x", "speed-up", "against the best single candidate"),
         (points(chosen.gain_points_vs_best), "points", f"against the best single {interval(chosen.gain_ci)}"),
         *beside,
@@ -264,7 +265,9 @@ def _pictures(report: Report, outcome: Outcome, best: int) -> dict[str, Any]:
     found["bins"] = album.bins(difficulty, seed)
     found["mistake_count"], found["mistakes"] = album.mistakes(seed)
     found["difficulty"] = difficulty.name
-    if not any(one.pictures for one in found["bins"]):
+    if not domain_of(report.tables.task).takes_pixels:
+        found["pictures_note"] = f"Ordered by the {difficulty.name}."
+    elif not any(one.pictures for one in found["bins"]):
         found["pictures_note"] = (
             "The page was made without images."
             if report.find is None

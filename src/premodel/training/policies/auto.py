@@ -57,6 +57,15 @@ class _Judge:
             return self.objective.timely(right, latency_ms)
         return np.asarray(right if self.objective.min_accuracy is None else -latency_ms)
 
+    @property
+    def lower(self) -> str:
+        """What it is to have a lower value, in words."""
+        if self.objective.cost_weight is not None:
+            return "worth less, at the cost weight, than"
+        if self.objective.deadline_ms is not None:
+            return "less often right in time than"
+        return "less accurate than" if self.objective.min_accuracy is None else "slower than"
+
     def margin(self, entrant: Entrant) -> tuple[float, float]:
         """How far it is above the floor, with its standard error; (inf, 0) without a floor."""
         floor = self.objective.min_accuracy
@@ -218,7 +227,7 @@ def _give_up(single: list[Entrant], others: list[Entrant], nested: list[Entrant]
         for leader in leaders:
             behind, error = judge.lead(leader, entrant)
             if leader is not entrant and behind > ERRORS_TO_GIVE_UP * error:
-                entrant.given_up = f"given up: clearly behind {leader.name}"
+                entrant.given_up = f"given up: clearly {judge.lower} {leader.name}"
                 break
 
 
