@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from premodel.cli.main import main
-from premodel.runtime.bundle import read_bundle
+from premodel.runtime.bundle import read_bundle, write_bundle
 from premodel.serving.record_store import RecordStore
 from premodel.serving.record_tables import Kept
 
@@ -40,6 +41,19 @@ def test_what_may_be_worse_is_not_written(profiled: Any, tmp_path: Path, capsys:
     assert not new.exists()
     assert main([*words, "--margin", "-1"]) == 2
     assert "wrong margin; given: -1.0; allowed: points from 0 to 100" in capsys.readouterr().err
+
+
+def test_the_timings_are_of_the_kind_that_the_old_one_was_trained_on(
+    profiled: Any, tmp_path: Path, capsys: Any
+) -> None:
+    old, sustained, new = tmp_path / "old.premodel", tmp_path / "sustained.premodel", tmp_path / "new.premodel"
+    assert main(["train", str(profiled.store), "--policy", "single", "--out", str(old)]) == 0
+    bundle = read_bundle(old)
+    conditions = {**bundle.conditions, "timings": "sustained"}
+    write_bundle(sustained, dataclasses.replace(bundle, conditions=conditions), folder=profiled.small.zoo.parent)
+    capsys.readouterr()
+    assert main(["update", str(sustained), str(profiled.store), "--out", str(new)]) == 2
+    assert "the store holds no sustained latencies" in capsys.readouterr().err
 
 
 def test_records_that_were_labelled_make_a_bundle(profiled: Any, tmp_path: Path, capsys: Any) -> None:

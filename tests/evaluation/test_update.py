@@ -103,3 +103,11 @@ def test_options_are_those_of_the_old_one(tmp_path: Path) -> None:
         options_of(dataclasses.replace(old, objective=promised, training_record=record))
     with pytest.raises(OptionError, match="does not state how it was trained"):
         options_of(dataclasses.replace(old, training_record={}))
+
+
+def test_a_premodel_trained_by_a_cost_matrix_is_not_updated_by_accuracy(tmp_path: Path) -> None:
+    by_cost = dataclasses.replace(
+        bundle(tmp_path, CHEAP, profile((0.5, 0.95))), training_record={**RECORD, "criterion": "cost"}
+    )
+    with pytest.raises(OptionError, match=r"trained by a cost matrix cannot be updated.*--cost-matrix"):
+        options_of(by_cost)

@@ -10,7 +10,7 @@ import pytest
 from premodel.errors import OptionError
 from premodel.records import Criterion
 from premodel.training.cost_matrix import COST, read_costs, with_costs
-from premodel.training.objective import Objective
+from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.simulate import served_score, simulate
 from premodel.training.tables import Tables
@@ -98,6 +98,19 @@ def test_an_abstention_costs_what_the_matrix_states(tmp_path: Path) -> None:
     assert np.all(score[served.abstained] == 1 - 0.5 / 20)
     fewer = tables.take(np.arange(10))
     assert fewer.abstention_score[COST].shape == (10,)
+
+
+def test_the_operating_point_counts_an_abstention_as_the_matrix_states(tmp_path: Path) -> None:
+    """Both candidates are wrong so often that no answer is given at all."""
+    tables = make_tables(np.random.default_rng(0).random((300, 2)) < 0.2, n_labels=4, seed=3)
+    tables = with_costs(tables, read_costs(write(tmp_path, "*,abstain,0.1"), tables.label_names))
+    options = TrainOptions("select", COST, Objective(Floor.parse("0.8")), technique="logistic", fallback="abstain")
+    trained = train(tables, options)
+    served = simulate(trained.policy, tables)
+    assert served.abstained.mean() > 0.9
+    point = trained.record.to_json()["operating_point"]
+    assert point["met"]
+    assert point["accuracy"] == pytest.approx(served_score(tables, COST, served).mean(), abs=0.05)
 
 
 def test_cascades_serve_one_candidates_answer_by_its_expected_cost(tmp_path: Path) -> None:

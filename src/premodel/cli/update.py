@@ -18,6 +18,7 @@ from premodel.runtime.bundle import Bundle, read_bundle
 from premodel.runtime.engine import Premodel
 from premodel.serving.record_store import RecordStore
 from premodel.serving.record_tables import is_record_store
+from premodel.store.soaks import BURST
 from premodel.store.store import Store
 from premodel.training.load import load_candidates, load_tables
 from premodel.training.options import TrainOptions
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.limit is not None or args.zoo is not None:
         raise OptionError("--limit and --zoo are for records", given=args.store, allowed="a record store")
     with Store(args.store) as store:
-        tables = load_tables(store, device=args.device)
+        tables = load_tables(store, device=args.device, timings=str(old.conditions.get("timings", BURST)))
         candidates = load_candidates(store)
     found = update(old, tables, options, margin=args.margin, tell=lambda doing: print(doing, file=sys.stderr))
     if found.refused:

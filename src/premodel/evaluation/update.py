@@ -15,6 +15,7 @@ from premodel.evaluation.final_test import beyond_candidates_ms, whole_answers_m
 from premodel.runtime.bundle import Bundle
 from premodel.stats import paired_bootstrap
 from premodel.training.class_floor import ClassFloor
+from premodel.training.cost_matrix import COST
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.record import Trained
@@ -105,7 +106,8 @@ def options_of(bundle: Bundle) -> TrainOptions:
     Raises
     ------
     OptionError
-        It was given a guarantee, which is about samples used for nothing else, or holds no choices.
+        It was given a guarantee, which is about samples used for nothing else, was trained by a cost matrix, or holds
+        no choices.
     """
     record, wanted = bundle.training_record, bundle.objective
     training = record.get("training")
@@ -114,6 +116,11 @@ def options_of(bundle: Bundle) -> TrainOptions:
             "a premodel with a guarantee cannot be updated", given=wanted["guarantee"],
             do="train it anew: premodel train STORE --guarantee",
         )  # fmt: skip
+    if record.get("criterion") == COST:
+        raise OptionError(
+            "a premodel trained by a cost matrix cannot be updated: the bundle does not hold the matrix",
+            do="train it anew: premodel train STORE --cost-matrix FILE",
+        )
     floor = wanted.get("min_accuracy")
     try:
         numbers: dict[str, Any] = {name: wanted.get(name) for name in NUMBERS}

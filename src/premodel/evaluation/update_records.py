@@ -157,8 +157,8 @@ class _Ways:
         if way == RECALIBRATED and self.cascade is not None:
             return self._recalibrated(self.cascade, recorded, None, dict(self.old.training_record), reward_of(self.old))
         rows = recorded.rows[resample(recorded.label_weight[recorded.rows], len(recorded.rows))]
-        known = np.unique(rows) if len(np.unique(rows)) == len(rows) else rows
-        tables = recorded.tables.take(known)
+        distinct = np.unique(rows)
+        tables = recorded.tables.take(distinct if len(distinct) == len(rows) else rows)
         trained = train(
             replace(tables, samples=tuple(f"{n}-{one}" for n, one in enumerate(tables.samples))), self.options
         )
@@ -255,7 +255,7 @@ def _compared(
     rows = recorded.rows
     old_score = served_score(recorded.tables, criterion, before)
     seen = (held[0] - old_score)[rows]
-    expected = _expected(ways, trained.policy, before, after)
+    expected = _expected(trained.policy, before, after)
     weight, label_weight = _shares(recorded.weight), _shares(recorded.label_weight[rows])
     off = seen - expected[rows]
     gain = float(weight @ expected) + float(label_weight @ off)
@@ -268,7 +268,7 @@ def _compared(
     return Update(trained, accuracy, accuracy + gain, old_ms, new_ms, verdict, margin, from_records=True)
 
 
-def _expected(ways: _Ways, policy: Policy, before: Simulation, after: Simulation) -> Floats:
+def _expected(policy: Policy, before: Simulation, after: Simulation) -> Floats:
     """(n,): expected difference of right and wrong of two policies' answers; 0 where they answer alike.
 
     It need not be right: what it is off by is measured on the labels.
@@ -276,12 +276,11 @@ def _expected(ways: _Ways, policy: Policy, before: Simulation, after: Simulation
     differ = before.labels[:, 0] != after.labels[:, 0]
     if not differ.any() or not isinstance(policy, StoppingPolicy):
         return np.zeros(len(differ))
-    return np.where(differ, _stated(ways, after) - _stated(ways, before), 0.0)
+    return np.where(differ, _stated(after) - _stated(before), 0.0)
 
 
-def _stated(ways: _Ways, served: Simulation) -> Floats:
+def _stated(served: Simulation) -> Floats:
     """The confidence that goes with each answer; 0 for an abstention."""
-    del ways
     sure = np.where(np.isnan(served.confidence), served.probabilities[:, 0], served.confidence)
     return np.where(served.abstained, 0.0, sure).astype(np.float64)
 

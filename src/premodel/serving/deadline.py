@@ -24,8 +24,6 @@ QUANTILE = 0.9
 """Of how much longer they took: so many in ten answers keep the budget they were given, one does not."""
 MIN_ANSWERS = 8
 """Before so many the profile is taken at its word."""
-
-
 PRICE = 0.3
 """Accuracy that it costs each waiting request to wait one deadline longer. By simulation on a profile of six networks,
 deadlines of 2.7 to 21 mean latencies and loads of 1 to 2 times the capacity, 0.2 to 0.6 differ by a point or less."""
@@ -84,7 +82,7 @@ class Deadline:
         workers:
             Who share them.
         """
-        return PRICE * max(0, waiting) / workers * self._ratio(0.5) / self.deadline_ms
+        return PRICE * waiting / workers * self._ratio(0.5) / self.deadline_ms if waiting > 0 else 0.0
 
     def budget_ms(self, premodel: Premodel, waited_ms: float, inputs: int = 1) -> float:
         """What one of so many inputs that are still to be answered may take, by the profile's latencies.

@@ -10,7 +10,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Ticket:
     elapsed: float
     digest: str
     domain: Any
-    record: int | None = field(default=None)
+    record: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

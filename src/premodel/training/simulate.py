@@ -117,7 +117,7 @@ def tried_ms(tables: Tables, served: Simulation) -> NDArray[np.float64]:
 def served_score(tables: Tables, criterion: Criterion, served: Simulation) -> NDArray[np.float64]:
     """float64 (n,) in [0, 1]: how good the answers served are by a criterion.
 
-    An abstention scores 0, or what the tables state (`Tables.abstention_score`).
+    An abstention scores what the tables state, see `Tables.unanswered`.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def served_score(tables: Tables, criterion: Criterion, served: Simulation) -> ND
     if (served.source == FUSED).any():
         raise OptionError("fused answers have no graded score", given=criterion, allowed="answers of one candidate")
     columns = _columns("candidate", served.candidates, tables.candidates)
-    score = np.array(tables.abstention_score.get(criterion, np.zeros(len(tables))))
+    score = tables.unanswered(criterion).copy()
     rows = np.flatnonzero(served.source >= 0)
     score[rows] = tables.score(criterion)[rows, columns[served.source[rows]]]
     return score

@@ -163,6 +163,11 @@ class Tables:
         found = self.graded.get(criterion)
         return self.correct(criterion).astype(np.float64) if found is None else found
 
+    def unanswered(self, criterion: Criterion) -> NDArray[np.float64]:
+        """float64 (n,) in [0, 1]: what no answer scores; 0 but where `abstention_score` states otherwise."""
+        found = self.abstention_score.get(criterion)
+        return np.zeros(len(self)) if found is None else found
+
     def right_counts(self, criterion: Criterion) -> NDArray[np.intp]:
         """intp (n,): how many candidates are right on the sample, or the sum of their scores, rounded: its easiness."""
         return np.asarray(np.rint(self.score(criterion).sum(axis=1)), dtype=np.intp)

@@ -240,7 +240,10 @@ def _operating_point(
     grid = np.array([0.0, *np.geomspace(1e-3, 10, WEIGHTS - 1) * scale]) if alone is None else np.array([alone])
     if given is not None:
         grid = np.unique([*grid, given])
-    points = [_served(tables, correct, scores, predicted_ms, fallback, threshold, weight) for weight in grid]
+    unanswered = tables.unanswered(options.criterion) if fallback is None else correct[:, fallback]
+    points = [
+        _served(tables, correct, scores, predicted_ms, fallback, unanswered, threshold, weight) for weight in grid
+    ]
     accuracy = np.array([right.mean() for right, _ in points])
     mean_ms = np.array([before_ms + ran_ms.mean() for _, ran_ms in points])
     best_accuracy = float(correct.mean(axis=0).max())
@@ -264,16 +267,20 @@ def _served(
     scores: Scores,
     predicted_ms: NDArray[np.float64],
     fallback: int | None,
+    unanswered: NDArray[np.float64],
     threshold: float,
     weight: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Score, and latency of the candidates run, of each sample, by the rule with this weight on scores (n, m)."""
+    """Score, and latency of the candidates run, of each sample, by the rule with this weight on scores (n, m).
+
+    `unanswered` (n,) is scored where no score is above the threshold.
+    """
     above = scores > threshold
     choice = np.where(above, scores - weight * predicted_ms, -np.inf).argmax(axis=1)
     rows = np.arange(len(scores))
     right, ran_ms = correct[rows, choice], tables.latency()[rows, choice]
     none = ~above.any(axis=1)
-    right = np.where(none, False if fallback is None else correct[:, fallback], right)
+    right = np.where(none, unanswered, right)
     ran_ms = np.where(none, 0.0 if fallback is None else tables.latency()[:, fallback], ran_ms)
     return np.asarray(right, np.float64), np.asarray(ran_ms)
 
