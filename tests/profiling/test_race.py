@@ -19,6 +19,7 @@ from premodel.profiling import race
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.passes import predictions
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
+from premodel.profiling.soak import SoakOptions
 from premodel.store.runs import all_conditions
 from premodel.store.schema import RUNS
 from premodel.store.store import Store
@@ -125,6 +126,16 @@ def test_who_was_left_out_stays_out_and_full_brings_it_back(small: SmallZoo, tmp
     run(small, store, full=True)
     assert set(counts(store).values()) == {SAMPLES}
     assert load_tables(store, passes=()).candidates == NAMES
+
+
+def test_a_soak_is_of_those_that_were_not_left_out(
+    small: SmallZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soaked: list[str] = []
+    keep = "premodel.profiling.profile.soak_all"
+    monkeypatch.setattr(keep, lambda _, candidates, *__: soaked.extend(one.name for one in candidates))
+    run(small, tmp_path / "s.db", soak=SoakOptions(10))
+    assert soaked == ["quick", "good", "other"]
 
 
 def test_one_whose_stand_in_is_gone_is_profiled_after_all(small: SmallZoo, tmp_path: Path) -> None:

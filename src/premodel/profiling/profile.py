@@ -327,10 +327,14 @@ class _Run:
         pairs = zip(self.candidates, self.answering, strict=True)
         return [one for one, asked in pairs if asked.prediction_key not in self.left]
 
+    @property
+    def _asked(self) -> list[Candidate]:
+        """Those that answer for them in the prediction pass."""
+        return [one for one in self.answering if one.prediction_key not in self.left]
+
     def _race(self, entries: Sequence[Entry]) -> StartRace | None:
         """What starts a race; None if everything is to be profiled, or the times of this pass are no basis."""
-        asked = [one for one in self.answering if one.prediction_key not in self.left]
-        if self.options.full or self.options.ray is not None or not can_race(asked, self.workers.apart):
+        if self.options.full or self.options.ray is not None or not can_race(self._asked, self.workers.apart):
             return None
         others = {one.prediction_key: one for one in self.answering if one.prediction_key in self.left}
 
@@ -381,13 +385,12 @@ class _Run:
             self.workers.close()
             plan = SoakPlan(self.options.soak, self.opencv_threads, report.run, self.options.seed)
             report.soak = soak_all(
-                self.store, self.candidates, self.dataset, report.inventory.entries, plan, self.progress
+                self.store, self.running, self.dataset, report.inventory.entries, plan, self.progress
             )
 
     def _predict(self, report: ProfileReport) -> None:
-        running = [one for one in self.answering if one.prediction_key not in self.left]
         race = self._race(report.inventory.entries)
-        report.predictions = predict_all(self.store, running, *self._spread(report), race)
+        report.predictions = predict_all(self.store, self._asked, *self._spread(report), race)
         report.scores = score_all(self.store, self.answering, self.dataset, report.inventory.entries)
         names = {one.prediction_key: one.name for one in self.answering}
         for key, (differ, asked) in report.predictions.repeated.items():
