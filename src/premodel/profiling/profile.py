@@ -5,29 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from premodel.clock import now_ms
 from premodel.errors import DatasetError, OptionError
 from premodel.profiling.boards import Board, answering, find_board, latency_notes
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.meters.meters import AUTO, check_choice
+from premodel.profiling.options import PASSES, ProfileOptions
 from premodel.profiling.passes.energy import EnergyOptions, EnergyResult, measure_energy
-from premodel.profiling.passes.features import FeatureResult, extract_all
+from premodel.profiling.passes.features import extract_all
 from premodel.profiling.passes.penultimate import check_candidate, extract_penultimate
-from premodel.profiling.passes.predictions import PredictionResult, predict_all
-from premodel.profiling.passes.scores import ScoreResult, score_all
+from premodel.profiling.passes.predictions import predict_all
+from premodel.profiling.passes.scores import score_all
 from premodel.profiling.passes.soak import SoakPlan, refuse_remote, soak_all
 from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_all
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.race import Race, StartRace, can_race, kept_out, pays
+from premodel.profiling.report import ProfileReport
 from premodel.profiling.samples import Inventory, take_inventory
-from premodel.profiling.soak import SoakOptions
-from premodel.profiling.sustained import Sustained
-from premodel.profiling.workers.ray_connection import check_address
 from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
@@ -40,160 +37,7 @@ from premodel.store.store import Store
 from premodel.zoo.candidate import Candidate
 from premodel.zoo.manifest import Zoo
 
-PASSES = ("predictions", "timings", "features", "energy")
-RETIME = ("", "invalid", "all")
-
-
-@dataclass(frozen=True)
-class ProfileOptions:
-    """What to measure and how.
-
-    Attributes
-    ----------
-    passes:
-        Some of PASSES.
-    limit:
-        So many rows of the data set, drawn at random with `seed`; None for all.
-    threads:
-        Threads of every candidate and of OpenCV; None for those of the manifest, and 1 for OpenCV.
-    workers:
-        Processes for the prediction and the feature pass, one thread each; timing is always done in this one alone.
-    ray:
-        Address of the Ray cluster whose nodes do the prediction and the feature pass; None for this machine.
-    retime:
-        "" keeps the timing records there are, "invalid" measures the INVALID ones again, "all" all.
-    max_timing_seconds:
-        Cap on the interleaved measuring, and on that of energy after its first rounds.
-    energy:
-        Name of the energy meter, "auto" for one that proves itself, "off" for none.
-    device:
-        Name under which timings are kept; None for this machine's.
-    penultimate:
-        Name of the ONNX candidate whose penultimate features are kept besides (`penultimate.py`); None for none.
-    soak:
-        How long latencies are measured over time, after the passes; None for not at all.
-    full:
-        Profile every candidate on every sample: no race (`race.py`), and who was left out before comes back.
-    seed:
-        Of every random draw.
-    command:
-        What the user typed, for the record.
-    """
-
-    passes: tuple[str, ...] = PASSES
-    limit: int | None = None
-    threads: int | None = None
-    workers: int = 1
-    ray: str | None = None
-    retime: str = ""
-    max_timing_seconds: float = 120.0
-    energy: str = AUTO
-    device: str | None = None
-    penultimate: str | None = None
-    soak: SoakOptions | None = None
-    full: bool = False
-    seed: int = 0
-    command: str = ""
-
-    def check(self) -> None:
-        """Raise OptionError for a value out of range."""
-        unknown = [name for name in self.passes if name not in PASSES]
-        if unknown or not self.passes:
-            raise OptionError("unknown pass", given=", ".join(unknown) or "none", allowed=", ".join(PASSES))
-        for name in ("limit", "threads", "workers"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"wrong {name}", given=value, allowed="1 or more")
-        if self.ray is not None:
-            check_address(self.ray)
-            if self.workers > 1:
-                raise OptionError("work runs either here or on a cluster", given="both", allowed="--workers or --ray")
-        if self.retime not in RETIME:
-            raise OptionError("wrong retime", given=self.retime, allowed=", ".join(RETIME[1:]))
-        if not self.max_timing_seconds > 0:
-            raise OptionError("wrong cap on timing", given=self.max_timing_seconds, allowed="more than 0 seconds")
-        check_choice(self.energy)
-        if self.soak is not None:
-            self.soak.check()
-
-
-@dataclass
-class ProfileReport:
-    """What a run found and did.
-
-    Attributes
-    ----------
-    run:
-        Its number in the store.
-    device:
-        Name under which timings are kept.
-    rows:
-        Rows of the data set that were looked at.
-    inventory:
-        The distinct samples among them.
-    relabelled:
-        Samples whose label is not the one stored before; their predictions were made anew.
-    calibration:
-        Samples left out because models were calibrated on them.
-    predictions, timings, features, energy, penultimate:
-        What each pass did; None if it was not asked for.
-    scores:
-        Graded scores of the answers; None where the domain has no graded criteria.
-    soak:
-        What the latencies over time come to.
-    seconds:
-        Spent in each pass.
-    """
-
-    run: int
-    device: str
-    rows: int
-    inventory: Inventory
-    relabelled: int = 0
-    calibration: int = 0
-    predictions: PredictionResult | None = None
-    timings: TimingResult | None = None
-    features: FeatureResult | None = None
-    energy: EnergyResult | None = None
-    penultimate: FeatureResult | None = None
-    scores: ScoreResult | None = None
-    soak: Sustained | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def unreadable(self) -> dict[str, str]:
-        """Reason by name, over all passes."""
-        found = dict(self.inventory.unreadable)
-        for result in (self.predictions, self.features, self.penultimate):
-            found.update(result.unreadable if result else ())
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return {
-            "run": self.run,
-            "device": self.device,
-            "rows": self.rows,
-            "samples": len(self.inventory.entries),
-            "duplicates": [asdict(duplicate) for duplicate in self.inventory.duplicates],
-            "unreadable": [{"name": name, "reason": reason} for name, reason in self.unreadable.items()],
-            "relabelled": self.relabelled,
-            "calibration": self.calibration,
-            "predictions": self.predictions
-            and {
-                "new": self.predictions.predictions,
-                "kept": self.predictions.kept,
-                "failed": self.predictions.failed,
-                "repeated": self.predictions.repeated,
-            },
-            "timings": self.timings and asdict(self.timings),
-            "features": self.features and {"new": self.features.vectors, "kept": self.features.kept},
-            "energy": self.energy and asdict(self.energy),
-            "penultimate": self.penultimate and {"new": self.penultimate.vectors, "kept": self.penultimate.kept},
-            **({} if self.scores is None else {"scores": asdict(self.scores)}),
-            **({} if self.soak is None else {"soak": self.soak.to_json()}),
-            "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
-        }
+__all__ = ["PASSES", "ProfileOptions", "ProfileReport", "profile"]
 
 
 def profile(

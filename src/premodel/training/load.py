@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from premodel.domains.base import Domain
 from premodel.errors import OptionError, StoreError
 from premodel.fields import shown
-from premodel.profiling.profile import PASSES
+from premodel.profiling.options import PASSES
 from premodel.profiling.sustained import judge_soak
 from premodel.records import Footprint, Timing
 from premodel.runtime.conditions import device_name
