@@ -227,6 +227,27 @@ def test_a_file_without_anything_to_quantise_is_named(tmp_path: Path) -> None:
         assert onnx_files.is_quantised(tmp_path / "part.onnx")
 
 
+def test_weights_in_constant_nodes_become_int8_too(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = np.random.default_rng(0).normal(0, 0.1, (64, 64)).astype(np.float32)
+    file, part = tmp_path / "constants.onnx", tmp_path / "part.onnx"
+    graph = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(weight)),
+            helper.make_node("MatMul", ["x", "w"], ["y"]),
+        ],
+        "constants",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(file))
+    onnx_files.quantise(file, [np.ones((1, 64), np.float32)], part)
+    sizes = [list(t.dims) for t in onnx.load(str(part)).graph.initializer if t.data_type == TensorProto.INT8]
+    assert [64, 64] in sizes
+
+
 @pytest.mark.parametrize("opset", [11, 17])
 def test_older_files_are_lifted_to_an_opset_with_a_scale_per_channel(tmp_path: Path, opset: int) -> None:
     made = write_expandable(tmp_path / "zoo", opset=opset)
