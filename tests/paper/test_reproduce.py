@@ -46,7 +46,17 @@ def test_the_paper_stands_beside_with_both_definitions(found: Reproduction) -> N
 
 def test_json_holds_values_and_null_for_what_was_not_measured(found: Reproduction) -> None:
     data = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert {"verdict", "comparison", "criterion", "samples", "folds", "seed", "experiments", "conditions"} == set(data)
+    assert {
+        "study",
+        "verdict",
+        "comparison",
+        "criterion",
+        "samples",
+        "folds",
+        "seed",
+        "experiments",
+        "conditions",
+    } == set(data)
     by_id = {one["id"]: one for one in data["experiments"]}
     assert list(by_id) == list(EXPERIMENTS)
     energy = next(one for one in by_id["overall"]["comparisons"] if one["what"] == "energy against the best single")

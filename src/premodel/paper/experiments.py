@@ -20,6 +20,10 @@ from premodel.paper import (
 )
 from premodel.paper.results import Result
 from premodel.paper.study import Study
+from premodel.paper.translation import classifiers, optima, pool
+from premodel.paper.translation import features as features_of_texts
+from premodel.paper.translation import model_selection as graded_model_selection
+from premodel.paper.translation import overall as overall_of_translation
 
 EXPERIMENTS: dict[str, Callable[[Study], Result]] = {
     "overall": overall.run,
@@ -35,4 +39,13 @@ EXPERIMENTS: dict[str, Callable[[Study], Result]] = {
     "artefact": artefact.run,
     "coverage": coverage.run,
 }
-"""By the id of its result. The coverage check is last: it looks at every premodel before it."""
+"""Of the paper, by the id of the result. The coverage check is last: it looks at every premodel before it."""
+TRANSLATION_EXPERIMENTS: dict[str, Callable[[Study], Result]] = {
+    "translation": overall_of_translation.run,
+    "pool": pool.run,
+    "model-selection": graded_model_selection.run,
+    "optimum": optima.run,
+    "features": features_of_texts.run,
+    "classifiers": classifiers.run,
+}
+"""Of its follow-up's study of translation."""

@@ -10,7 +10,6 @@ from premodel.paper import paper
 from premodel.paper.results import BarFigure, Cell, Comparison, DataTable, Result, Series
 from premodel.paper.shared_fits import FoldFits
 from premodel.paper.study import Study
-from premodel.training.feature_selection import CORRELATION
 
 PAPER_KEPT = ("n_keypoints", "avg_perceived_brightness", "contrast", "area_by_perim", "aspect_ratio", "edge_length1",
               "hue1")  # fmt: skip
@@ -27,8 +26,8 @@ def run(study: Study) -> Result:
     names = study.tables.feature_names
     kept = Counter(names[column] for fit in fits for column in fit.selection.columns)
     every = [fit.selection.removal.importance_all for fit in fits]
-    all_loss = _mean_losses([dict(zip(one.features, one.loss_points, strict=True)) for one in every])
-    kept_share = _shares(fits)
+    all_loss = mean_losses([dict(zip(one.features, one.loss_points, strict=True)) for one in every])
+    kept_share = kept_shares(fits)
     ranked = sorted(all_loss, key=lambda name: -all_loss[name][0])
     by_fold: list[tuple[Cell, ...]] = [
         (name, kept[name], "yes" if name in PAPER_KEPT else "no") for name in sorted(names, key=lambda one: -kept[one])
@@ -44,7 +43,7 @@ def run(study: Study) -> Result:
         "informative, which are kept changes from fold to fold.",
         _comparisons(study, fits, kept_share, ranked),
         [
-            _correlation_table(fits),
+            correlation_table(fits),
             DataTable(
                 "kept",
                 "Kept features (Table 4)",
@@ -102,7 +101,7 @@ def _figures(shares: list[tuple[str, float]], losses: Losses, ranked: list[str])
     ]
 
 
-def _mean_losses(losses: list[dict[str, float]]) -> Losses:
+def mean_losses(losses: list[dict[str, float]]) -> Losses:
     """Mean, least, greatest and number of folds by feature."""
     found = {}
     for name in dict.fromkeys(name for one in losses for name in one):
@@ -111,7 +110,7 @@ def _mean_losses(losses: list[dict[str, float]]) -> Losses:
     return found
 
 
-def _shares(fits: list[FoldFits]) -> list[tuple[str, float]]:
+def kept_shares(fits: list[FoldFits]) -> list[tuple[str, float]]:
     """Mean share of importance over all folds, a feature not kept counting 0; greatest first."""
     total: dict[str, float] = {}
     for fit in fits:
@@ -120,7 +119,7 @@ def _shares(fits: list[FoldFits]) -> list[tuple[str, float]]:
     return sorted(total.items(), key=lambda item: -item[1])
 
 
-def _correlation_table(fits: list[FoldFits]) -> DataTable:
+def correlation_table(fits: list[FoldFits]) -> DataTable:
     """Dropped features by the kept one they are nearest to, over all folds."""
     pairs: dict[tuple[str, str], list[float]] = {}
     for fit in fits:
@@ -130,7 +129,8 @@ def _correlation_table(fits: list[FoldFits]) -> DataTable:
         (kept, feature, float(np.mean(values)), len(values)) for (kept, feature), values in sorted(pairs.items())
     ]
     header = ("kept", "dropped", "correlation, absolute, mean", "folds")
-    return DataTable("correlation", f"Dropped at a correlation above {CORRELATION} (Table 3)", header, tuple(rows))
+    caption = f"Dropped at a correlation above {fits[0].selection.pruning.threshold:g} (Table 3)"
+    return DataTable("correlation", caption, header, tuple(rows))
 
 
 def _comparisons(

@@ -91,7 +91,7 @@ def _section(result: Result, charts: dict[str, Chart], find: FindImage | None) -
             figures.append(ShownFigure(id_, figure.label, isinstance(figure, PointFigure)))
     return Section(
         result,
-        TextTable(("what", "here", "", "paper", "", "why"), tuple(map(_beside, result.comparisons))),
+        TextTable(("what", "here", "", "paper", "whose", "", "why"), tuple(map(_beside, result.comparisons))),
         tuple(figures),
         tuple(ShownTable(table.caption, text_table(table)) for table in result.tables),
         pictures_of(result, find),
@@ -111,7 +111,9 @@ def pictures_of(result: Result, find: FindImage | None) -> tuple[tuple[str, str]
 
 def _beside(one: Comparison) -> tuple[str, ...]:
     published = one.published
-    theirs = ("no number", "") if published is None else (published.text, f"{published.definition} ({published.where})")
+    theirs = ("no number", "", "")
+    if published is not None:
+        theirs = (published.text, published.whose, f"{published.definition} ({published.where})")
     return (one.what, value_text(one), one.definition, *theirs, one.explanation)
 
 

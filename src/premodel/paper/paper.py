@@ -25,6 +25,8 @@ class Published:
         What the paper states it is, or that it does not say.
     where:
         Section, figure or table.
+    whose:
+        The publication.
     """
 
     value: float | None
@@ -32,6 +34,7 @@ class Published:
     unit: str
     definition: str
     where: str
+    whose: str = "LCTES 2018"
 
 
 def _percent(value: float, definition: str, where: str, text: str = "") -> Published:

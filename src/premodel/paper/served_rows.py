@@ -47,15 +47,21 @@ def single_points(study: Study) -> tuple[Point, ...]:
 
 
 def oracle_point(study: Study) -> Point:
-    """The oracle: cheapest right candidate, the cheapest of all where none is right."""
+    """The oracle: cheapest right candidate, or of the best score; the cheapest of all where none is right."""
     ran = oracle(study.correct, study.singles.latency_ms)
-    right = np.asarray(study.correct.any(axis=1))
+    right = study.correct[np.arange(len(ran)), ran]
     low, high = study.accuracy_ci(right)
-    return Point("oracle", float(study.singles.latency_ms[ran].mean()), 100 * float(right.mean()), low, high)
+    return Point("oracle", float(study.singles.latency_of(ran).mean()), 100 * float(right.mean()), low, high)
 
 
-def served_figure(name: str, label: str, study: Study, groups: Sequence[tuple[str, Sequence[Point]]]) -> PointFigure:
+def served_figure(
+    name: str,
+    label: str,
+    study: Study,
+    groups: Sequence[tuple[str, Sequence[Point]]],
+    axis: str = "accuracy, %",
+) -> PointFigure:
     """Premodels in groups, beside the single candidates."""
     every = (("single candidates", single_points(study)), *((title, tuple(points)) for title, points in groups))
     label += " The dashed line is the random mix of single candidates."
-    return PointFigure(name, label, "latency, ms, end to end", "accuracy, %", every, mix=True)
+    return PointFigure(name, label, "latency, ms, end to end", axis, every, mix=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.paper.fit_rules import OF_IMAGES, FitRules
+from premodel.paper.readings import BEST_SCORE, judged, study_labels
 from premodel.records import Criterion
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Rule, Select
@@ -18,13 +21,14 @@ from premodel.training.feature_selection import (
     TARGET,
     FeatureSelection,
     GreedyRemoval,
+    SelectionSettings,
+    SubsetAccuracy,
     remove_greedily,
     select_features,
 )
-from premodel.training.labels import LabelScheme, make_labels
 from premodel.training.model_selection import ModelSelection, select_models
 from premodel.training.objective import Objective
-from premodel.training.policies.paper import PaperSettings, first_yes
+from premodel.training.policies.paper import first_yes
 from premodel.training.selectors.registry import OF_THE_PAPER, technique_fit, technique_of
 from premodel.training.tables import Tables
 
@@ -38,7 +42,7 @@ class Recipe:
     technique:
         As `technique_fit` takes it.
     labels:
-        What the selector is taught.
+        What the selector is taught, as `study_labels` takes it.
     levels:
         Number of candidates, in the order of Algorithm 1 without its threshold; None for those within the threshold.
     at_most:
@@ -54,7 +58,7 @@ class Recipe:
     """
 
     technique: str = OF_THE_PAPER
-    labels: LabelScheme = "optimum"
+    labels: str = BEST_SCORE
     levels: int | None = None
     at_most: int | None = None
     features: int | None = None
@@ -66,7 +70,7 @@ class Recipe:
     def name(self) -> str:
         """What distinguishes it, in words."""
         words = [f"CNN {self.technique}" if self.cnn else self.technique]
-        words += [f"labels {self.labels}"] if self.labels != "optimum" else []
+        words += [f"labels {self.labels}"] if self.labels != BEST_SCORE else []
         words += [f"{self.levels} levels"] if self.levels is not None else []
         words += [f"first {self.at_most} levels"] if self.at_most is not None else []
         words += [f"{self.features} features"] if self.features is not None else []
@@ -123,13 +127,13 @@ class FoldFits:
             kept.remove(self.tables.feature_names.index(one.feature))
         return tuple(kept)
 
-    def selector(self, recipe: Recipe, correct: NDArray[np.bool_], seed: int, reads: Tables | None = None) -> Selector:
+    def selector(self, recipe: Recipe, correct: NDArray[Any], seed: int, reads: Tables | None = None) -> Selector:
         """Fit the selector of a recipe; levels of one technique are one group, fitted once for all chains.
 
         With `reads`, the training rows with features of another kind, it is fitted on all of those instead.
         """
         chosen = list(self.chosen(recipe))
-        labels = make_labels(recipe.labels, correct[:, chosen], self.tables.latency_ms[chosen])
+        labels = study_labels(recipe.labels, correct[:, chosen], self.tables.latency_ms[chosen])
         if reads is not None:
             return technique_fit(recipe.technique)(reads.features, labels, reads.feature_names, seed)
         columns = list(self.columns(recipe.features))
@@ -149,7 +153,7 @@ class FoldFits:
             selectors.append(self._groups[key])
         return ChainSelector(selectors, list(groups.values()))
 
-    def policy(self, recipe: Recipe, correct: NDArray[np.bool_], seed: int, reads: Tables | None = None) -> Select:
+    def policy(self, recipe: Recipe, correct: NDArray[Any], seed: int, reads: Tables | None = None) -> Select:
         """The premodel of a recipe; `reads` as in `selector`."""
         chosen, selector, tables = self.chosen(recipe), self.selector(recipe, correct, seed, reads), self.tables
         fallback = self.fallback if recipe.fallback else None
@@ -161,7 +165,7 @@ class FoldFits:
             rule=rule,
             costs=Costs(tuple(tables.latency_ms[runnable].tolist()), tables.decode_ms),
             fallback=None if fallback is None else tables.candidates[fallback],
-            meaning=recipe.labels,
+            meaning="right" if recipe.labels == "right" else "optimum",
         )
 
 
@@ -174,12 +178,15 @@ class SharedFits:
         Of the study.
     target:
         Number of features that the paper's premodel keeps.
+    rules:
+        Of the study.
     """
 
-    def __init__(self, criterion: Criterion, seed: int, target: int = TARGET) -> None:
+    def __init__(self, criterion: Criterion, seed: int, target: int = TARGET, rules: FitRules = OF_IMAGES) -> None:
         self._criterion: Criterion = criterion
         self._seed = seed
         self._target = target
+        self._rules = rules
         self._fits: dict[bytes, FoldFits] = {}
 
     def of(self, tables: Tables) -> FoldFits:
@@ -199,24 +206,26 @@ class SharedFits:
 
     def policy(self, tables: Tables, recipe: Recipe, reads: Tables | None = None) -> Select:
         """Train a recipe on these rows; `reads` as in `FoldFits.selector`."""
-        return self.of(tables).policy(recipe, tables.correct(self._criterion), self._seed, reads)
+        return self.of(tables).policy(recipe, judged(tables, self._criterion), self._seed, reads)
 
     def _fit(self, tables: Tables) -> FoldFits:
         """As `fit_paper` does it, with the path of the features followed to the end."""
         start = time.perf_counter()
-        correct = tables.correct(self._criterion)
+        correct = judged(tables, self._criterion)
         models = select_models(correct, tables.latency_ms, tables.candidates)
         order = select_models(correct, tables.latency_ms, tables.candidates, theta=0.0).chosen
         chosen = list(models.chosen)
-        labels = make_labels("optimum", correct[:, chosen], tables.latency_ms[chosen])
+        labels = study_labels(self._rules.labels, correct[:, chosen], tables.latency_ms[chosen])
         fallback = Objective().single(tables.candidates, correct.mean(axis=0), tables.end_to_end_ms())
-        selection, accuracy = select_features(
-            tables,
-            correct,
-            labels,
-            lambda scores: first_yes(scores, chosen, fallback),
-            PaperSettings(target=self._target, seed=self._seed).selection,
-        )
+        selection, accuracy = self._select_features(tables, correct, labels, chosen, fallback)
         fit_s = time.perf_counter() - start
         tail = remove_greedily(selection.columns, tables.feature_names, accuracy, 1)
         return FoldFits(tables, models, order, fallback, selection, tail, fit_s)
+
+    def _select_features(
+        self, tables: Tables, correct: NDArray[Any], labels: NDArray[Any], chosen: list[int], fallback: int
+    ) -> tuple[FeatureSelection, SubsetAccuracy]:
+        settings = SelectionSettings(self._rules.correlation, self._target, seed=self._seed)
+        if self._rules.by_choice:
+            return select_features(tables, labels, labels, lambda scores: scores.argmax(axis=1), settings)
+        return select_features(tables, correct, labels, lambda scores: first_yes(scores, chosen, fallback), settings)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, permuted_features
 from premodel.evaluation.rows import Row, Singles, outcome_row
+from premodel.paper.corpus import Corpus
+from premodel.paper.fit_rules import OF_IMAGES, FitRules
+from premodel.paper.readings import judged
 from premodel.paper.results import Interval
 from premodel.paper.shared_fits import FoldFits, Recipe, SharedFits
 from premodel.records import Criterion
@@ -73,11 +77,15 @@ class Study:
     criterion, folds, seed:
         Of the cross-validation.
     features:
-        Number of features that the paper's premodel keeps.
+        Number of features that the paper's premodel keeps; None for all that pruning leaves.
     penultimate:
         What recipes of a CNN premodel read; None for none of them.
     progress:
         See `Progress`.
+    rules:
+        By what features are chosen.
+    corpus:
+        The answers as texts; None where they are labels or not at hand.
 
     Raises
     ------
@@ -92,22 +100,26 @@ class Study:
         criterion: Criterion = "top1",
         folds: int = 10,
         seed: int = 0,
-        features: int = TARGET,
+        features: int | None = TARGET,
         penultimate: Penultimate | None = None,
         progress: Progress | None = None,
+        rules: FitRules = OF_IMAGES,
+        corpus: Corpus | None = None,
     ) -> None:
         self.tables = tables
         self.criterion: Criterion = criterion
         self.folds = folds
         self.seed = seed
-        self.features = features
+        self.features = len(tables.feature_names) if features is None else features
         self.penultimate = penultimate
-        self.correct = tables.correct(criterion)
+        self.rules = rules
+        self.corpus = corpus
+        self.correct = judged(tables, criterion)
         self.singles = Singles.of(tables, criterion)
         self._progress = progress
-        self._shared = SharedFits(criterion, seed, features)
+        self._shared = SharedFits(criterion, seed, self.features, rules)
         self._served: dict[Recipe, Served] = {}
-        self.division: list[Fold] = stratified_folds(tables.truth, self.correct.sum(axis=1), folds, seed)
+        self.division: list[Fold] = stratified_folds(tables.truth, tables.right_counts(criterion), folds, seed)
 
     def served(self, recipe: Recipe) -> Served:
         """A recipe cross-validated; asked for again it is not run again."""
@@ -132,6 +144,7 @@ class Study:
             features=self.features,
             penultimate=self.penultimate,
             progress=self._progress,
+            rules=self.rules,
         )
 
     def fits(self) -> list[FoldFits]:
@@ -149,18 +162,19 @@ class Study:
         for fold in self.division:
             train = tables.take(fold.train)
             fits = self._shared.of(train)
-            selector = fits.selector(recipe, train.correct(self.criterion), self.seed)
+            selector = fits.selector(recipe, judged(train, self.criterion), self.seed)
             features = tables.features[fold.test][:, list(fits.columns(recipe.features))]
             found.append(LevelScores(fold.test, fits.chosen(recipe), selector.score_batch(features)))
             self._tell(recipe.name)
         return found
 
-    def accuracy_ci(self, right: NDArray[np.bool_]) -> Interval:
-        """95 % Wilson interval in per cent."""
-        low, high = wilson(int(right.sum()), len(right))
+    def accuracy_ci(self, right: NDArray[Any]) -> Interval:
+        """95 % interval in per cent: Wilson's of who is right, of graded scores by bootstrap."""
+        graded = self.singles.graded
+        low, high = paired_bootstrap(right, seed=self.seed) if graded else wilson(int(right.sum()), len(right))
         return 100 * low, 100 * high
 
-    def gain(self, right: NDArray[np.bool_], against: NDArray[np.bool_]) -> tuple[float, Interval]:
+    def gain(self, right: NDArray[Any], against: NDArray[Any]) -> tuple[float, Interval]:
         """Paired difference in points with its bootstrap interval."""
         difference = right.astype(np.float64) - against
         low, high = paired_bootstrap(difference, seed=self.seed)

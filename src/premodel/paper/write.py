@@ -94,11 +94,12 @@ def _comparisons(found: Reproduction) -> DataTable:
                     result.id, one.what, one.ours, low, high, one.unit, one.definition,
                     None if theirs is None else theirs.value, None if theirs is None else theirs.text,
                     None if theirs is None else theirs.definition, None if theirs is None else theirs.where,
+                    None if theirs is None else theirs.whose,
                     one.explanation,
                 )
             )  # fmt: skip
     header = (
         "experiment", "what", "here", "interval from", "to", "unit", "definition", "paper", "paper, as printed",
-        "paper's definition", "where", "what explains the difference",
+        "paper's definition", "where", "whose", "what explains the difference",
     )  # fmt: skip
     return DataTable("comparisons", "Every value beside the paper's", header, tuple(rows))

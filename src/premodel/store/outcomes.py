@@ -146,9 +146,15 @@ def read_latencies(connection: Connection, candidate: StoredCandidate, samples: 
 
 def read_corpus(connection: Connection, prediction_key: str) -> list[tuple[str, str]]:
     """(outcome, truth) of every sample that a candidate answered, in the samples' order."""
+    return list(read_corpus_by_sample(connection, prediction_key).values())
+
+
+def read_corpus_by_sample(connection: Connection, prediction_key: str) -> dict[str, tuple[str, str]]:
+    """(outcome, truth) by the digest of the sample that a candidate answered, in the samples' order."""
     o, t = OUTCOMES.c, TRUTHS.c
-    query = select(o.outcome, t.truth).join(TRUTHS, t.sample == o.sample).where(o.prediction_key == prediction_key)
-    return [(str(said), str(truth)) for said, truth in fetch_plain(connection, query.order_by(o.sample))]
+    query = select(o.sample, o.outcome, t.truth).join(TRUTHS, t.sample == o.sample)
+    query = query.where(o.prediction_key == prediction_key).order_by(o.sample)
+    return {str(sample): (str(said), str(truth)) for sample, said, truth in fetch_plain(connection, query)}
 
 
 def read_graded(

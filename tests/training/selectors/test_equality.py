@@ -111,3 +111,27 @@ def test_multi_class(data: Any, technique: str) -> None:
     scores = selector.score_batch(asked)
     assert scores == pytest.approx(expected[:, :3], abs=1e-12)
     assert selector.none(scores) == pytest.approx(expected[:, 3], abs=1e-12)
+
+
+def test_naive_bayes_of_classes(data: Any) -> None:
+    features, labels, asked = data
+    labels = labels & (np.cumsum(labels, axis=1) == 1)
+    classes = np.where(labels.any(axis=1), labels.argmax(axis=1), 3)
+    scale = MinMaxScaler.of(features)
+    expected = GaussianNB().fit(scale(features).astype(float), classes).predict_proba(scale(asked).astype(float))
+    scores = multi_class.fit(features, labels, NAMES, technique="naive_bayes").score_batch(asked)
+    assert scores == pytest.approx(expected[:, :3], abs=1e-9)
+
+
+def test_svm_of_classes(data: Any) -> None:
+    features, labels, asked = data
+    labels, asked = labels & (np.cumsum(labels, axis=1) == 1), asked[:1_500]
+    classes = np.where(labels.any(axis=1), labels.argmax(axis=1), 3)
+    scale = MinMaxScaler.of(features)
+    rows = scale(features).astype(float)
+    reference = SVC(C=1.0, gamma=1.0 / (7 * rows.var())).fit(rows, classes)
+    scores = multi_class.fit(features, labels, NAMES, technique="svm").score_batch(asked)
+    votes = np.column_stack([scores, 1 - scores.sum(axis=1)])
+    alone = np.sort(votes, axis=1)[:, -1] - np.sort(votes, axis=1)[:, -2] > 0.01  # no two classes of as many votes
+    assert alone.mean() > 0.9
+    assert np.array_equal(votes[alone].argmax(axis=1), reference.predict(scale(asked).astype(float))[alone])

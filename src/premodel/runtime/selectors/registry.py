@@ -27,5 +27,7 @@ for _kind, _module, _class in (
     ("logistic", "premodel.runtime.selectors.logistic", "LogisticSelector"),
     ("chain", "premodel.runtime.selectors.chain", "ChainSelector"),
     ("multi_class", "premodel.runtime.selectors.multi_class", "MultiClassSelector"),
+    ("naive_bayes_classes", "premodel.runtime.selectors.naive_bayes_classes", "NaiveBayesClassesSelector"),
+    ("svm_pairs", "premodel.runtime.selectors.svm_pairs", "SvmPairsSelector"),
 ):
     register(_kind, partial(_load, _module, _class))

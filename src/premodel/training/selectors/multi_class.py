@@ -7,20 +7,23 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.runtime.selectors.base import Features, Selector
-from premodel.runtime.selectors.multi_class import TECHNIQUES, MultiClassSelector
-from premodel.training.selectors import decision_tree, knn
+from premodel.runtime.selectors.multi_class import MultiClassSelector
+from premodel.training.selectors import decision_tree, knn, naive_bayes, svm
 from premodel.training.selectors.base import check_training
+
+TECHNIQUES = ("knn", "decision_tree", "naive_bayes", "svm")
+"""What the one classifier may be."""
 
 
 def fit(
     features: Features, labels: NDArray[np.bool_], names: tuple[str, ...], seed: int = 0, technique: str = "knn"
-) -> MultiClassSelector:
+) -> Selector:
     """Fit one classifier (see `Fit`).
 
     Parameters
     ----------
     technique:
-        "knn" or "decision_tree".
+        One of TECHNIQUES.
 
     Raises
     ------
@@ -36,12 +39,13 @@ def fit(
             given="labels that say yes to several candidates",
             allowed="the label scheme optimum",
         )
-    classifier: Selector
     if technique == "knn":
         # The share of a class among the neighbours is the share of yes to it; none is what is left.
-        classifier = knn.fit(features, labels, names, seed)
-    else:
-        n_candidates = labels.shape[1]
-        classes = np.where(labels.any(axis=1), labels.argmax(axis=1), n_candidates)
-        classifier = decision_tree.fit_classes(features, classes, n_candidates, names, seed)
-    return MultiClassSelector(classifier)
+        return MultiClassSelector(knn.fit(features, labels, names, seed))
+    n_candidates = labels.shape[1]
+    classes = np.where(labels.any(axis=1), labels.argmax(axis=1), n_candidates)
+    if technique == "naive_bayes":
+        return naive_bayes.fit_classes(features, classes, n_candidates, names)
+    if technique == "svm":
+        return svm.fit_classes(features, classes, n_candidates, names, seed)
+    return MultiClassSelector(decision_tree.fit_classes(features, classes, n_candidates, names, seed))

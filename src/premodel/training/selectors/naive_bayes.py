@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from premodel.runtime.selectors.base import Features
 from premodel.runtime.selectors.naive_bayes import NaiveBayesSelector
+from premodel.runtime.selectors.naive_bayes_classes import NaiveBayesClassesSelector
 from premodel.runtime.selectors.scaling import MinMaxScaler
 from premodel.training.selectors.base import check_training, constant_log_odds, fit_each, scikit_learn
 
@@ -41,3 +42,19 @@ def fit(features: Features, labels: NDArray[np.bool_], names: tuple[str, ...], s
         prior = model.class_prior_
         log_odds[index] = np.log(prior[1]) - np.log(prior[0])
     return NaiveBayesSelector(names, scaler, means, variances, log_odds)
+
+
+def fit_classes(
+    features: Features, classes: NDArray[np.intp], n_candidates: int, names: tuple[str, ...]
+) -> NaiveBayesClassesSelector:
+    """Fit one model over classes 0 .. n_candidates, where class j < n_candidates is candidate j and the last is none.
+
+    Variances as in `fit`.
+    """
+    scaler = MinMaxScaler.of(features)
+    scaled = scaler(features).astype(np.float64)
+    model = scikit_learn("naive_bayes").GaussianNB().fit(scaled, classes)
+    seen = model.classes_.astype(np.int32)
+    shape = (len(seen), len(names))
+    means, variances = (model.theta_, model.var_) if scaled.any() else (np.zeros(shape), np.ones(shape))
+    return NaiveBayesClassesSelector(names, scaler, n_candidates, seen, means, variances, np.log(model.class_prior_))

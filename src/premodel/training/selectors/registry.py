@@ -47,7 +47,8 @@ for _name, _module in (
 ):
     register(Technique(_name, partial(_fit, _module), is_level=True))
 register(Technique("multi_class", partial(_fit_of_classes, "knn"), exclusive=True))
-register(Technique("multi_class:decision_tree", partial(_fit_of_classes, "decision_tree"), exclusive=True))
+for _name in ("decision_tree", "naive_bayes", "svm"):
+    register(Technique(f"multi_class:{_name}", partial(_fit_of_classes, _name), exclusive=True))
 
 
 def technique_of(name: str) -> Technique:

@@ -1,0 +1,1 @@
+"""Experiments of the study of translation, the follow-up of the paper."""
