@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from premodel.records import Criterion
 from premodel.stats import wilson
 from premodel.store.left_out import left_out_line
-from premodel.store.runs import unrepeatable_note
+from premodel.store.runs import otherwise_note, unrepeatable_note
 from premodel.training.tables import Tables
 from premodel.zoo_tools.label_fit import other_labels
 
@@ -86,11 +86,16 @@ def _other_labels(tables: Tables, column: int, failed: NDArray[np.bool_]) -> str
 
 
 def repeat_warnings(conditions: Mapping[str, Any]) -> list[str]:
-    """Warnings about candidates that did not repeat themselves in the profile."""
-    said = conditions.get("unrepeatable")
+    """Warnings about candidates that did not repeat themselves, or answered otherwise on the device that was timed."""
+    device = str(conditions.get("device", ""))
+    again = [unrepeatable_note(name, *counts) for name, counts in _counted(conditions.get("unrepeatable"))]
+    return again + [otherwise_note(name, device, *counts) for name, counts in _counted(conditions.get("otherwise"))]
+
+
+def _counted(said: Any) -> list[tuple[str, tuple[int, int]]]:
     pairs = said.items() if isinstance(said, Mapping) else ()
     return [
-        unrepeatable_note(str(name), int(counts[0]), int(counts[1]))
+        (str(name), (int(counts[0]), int(counts[1])))
         for name, counts in pairs
         if isinstance(counts, list | tuple) and len(counts) == 2 and counts[1]
     ]

@@ -18,6 +18,7 @@ from premodel.profiling.passes.energy import EnergyOptions, EnergyResult, measur
 from premodel.profiling.passes.features import extract_all
 from premodel.profiling.passes.penultimate import check_candidate, extract_penultimate
 from premodel.profiling.passes.predictions import predict_all
+from premodel.profiling.passes.same_answers import compare_answers
 from premodel.profiling.passes.scores import score_all
 from premodel.profiling.passes.soak import SoakPlan, refuse_remote, soak_all
 from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_all
@@ -31,7 +32,7 @@ from premodel.runtime.candidate import open_network
 from premodel.runtime.conditions import busy_note, device_name, measure_conditions, too_many_threads
 from premodel.store.answers import known_ranks
 from premodel.store.left_out import LEFT_OUT_OF_RACE, LeftOut, read_left_out, write_left_out
-from premodel.store.runs import begin_run, end_run, register_zoo, unrepeatable_note
+from premodel.store.runs import begin_run, end_run, otherwise_note, register_zoo, unrepeatable_note
 from premodel.store.samples import Entry, register_samples, set_aside
 from premodel.store.store import Store
 from premodel.zoo.candidate import Candidate
@@ -266,7 +267,23 @@ class _Run:
         )
         entries = report.inventory.entries
         report.timings = time_all(self.store, self.running, self.dataset, entries, options, self.progress)
+        report.timings.otherwise = self._compare_answers(report)
         _note_how_timing_went(self.progress.note, report.timings, self.latency_notes)
+
+    def _compare_answers(self, report: ProfileReport) -> dict[str, tuple[int, int]]:
+        """Of those timed in this run, unless it was here and in this run that all answers were computed."""
+        timed = [] if report.timings is None else [one for one in self.running if one.name in report.timings.timed]
+        predicted = report.predictions
+        made_here = predicted is not None and not predicted.kept and self.board is None and self.options.ray is None
+        if not timed or made_here:
+            return {}
+        entries = report.inventory.entries
+        found = compare_answers(self.store, timed, self.dataset, entries, self.opencv_threads, self.progress)
+        for one in timed:
+            differ, asked = found.get(one.prediction_key, (0, 0))
+            if differ:
+                self.progress.note(otherwise_note(one.name, self.device, differ, asked))
+        return found
 
     def _measure_energy(self, report: ProfileReport) -> None:
         if all(candidate.model.is_remote for candidate in self.candidates):

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from premodel.errors import StoreError
 from premodel.records import TOP_K
-from premodel.store.damage import RESTORE, whole
+from premodel.store.damage import RESTORE, damaged, whole
 from premodel.store.rows import PlainQuery, fetch_plain
 from premodel.store.runs import StoredCandidate
 from premodel.store.samples import MAX_LABEL, NO_LABEL, Entry
-from premodel.store.schema import PREDICTIONS
+from premodel.store.schema import OUTCOMES, PREDICTIONS
 from premodel.store.store import Store
 
 MAX_SUM = 1.05
@@ -40,6 +40,33 @@ class StoredAnswers:
     probabilities: NDArray[np.float32]
     entropy: NDArray[np.float32]
     rank: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer as the store keeps it: labels and probabilities, or a text and its probability; a failure has none."""
+
+    labels: bytes | None = None
+    probabilities: bytes | None = None
+    outcome: str | None = None
+
+
+def said_to(store: Store, prediction_key: str, samples: Sequence[str]) -> dict[str, Said]:
+    """What a candidate answered to these few samples, failures left out, by sample."""
+    p, o = PREDICTIONS.c, OUTCOMES.c
+    of_key = and_(o.prediction_key == p.prediction_key, o.sample == p.sample)
+    query = (
+        select(p.sample, p.labels, p.probabilities, o.outcome)
+        .join_from(PREDICTIONS, OUTCOMES, of_key, isouter=True)
+        .where(p.prediction_key == prediction_key, p.status == "ok", p.sample.in_(list(samples)))
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    for sample, labels, probabilities, outcome in rows:
+        given = labels if outcome is None else outcome
+        if not isinstance(given, bytes | str) or not isinstance(probabilities, bytes) or len(probabilities) < 4:
+            raise damaged("predictions", f"{sample} of {prediction_key}", "an answer that cannot be read", "an answer")
+    return {str(sample): Said(labels, probabilities, outcome) for sample, labels, probabilities, outcome in rows}
 
 
 def known_truths(store: Store, prediction_key: str) -> dict[str, int]:

@@ -150,16 +150,29 @@ def unrepeatable(store: Store) -> dict[str, tuple[int, int]]:
 
     What the newest run that repeated a candidate states counts.
     """
+    return _differing(store, "predictions", "repeated")
+
+
+def otherwise(store: Store, device: str) -> dict[str, tuple[int, int]]:
+    """Of candidates that differed, by prediction key: samples that a device answers otherwise, and samples compared.
+
+    What the newest run on the device that compared a candidate with the store states counts.
+    """
+    return _differing(store, "timings", "otherwise", device)
+
+
+def _differing(store: Store, part: str, name: str, device: str | None = None) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     with store.reading() as connection:
         rows = connection.execute(select(RUNS.c.run, RUNS.c.outcome).order_by(RUNS.c.run.desc())).all()
     for row in rows:
-        predictions = {} if row.outcome is None else read_json(row.outcome, "runs", row.run).get("predictions")
-        repeated = predictions.get("repeated") if isinstance(predictions, dict) else None
-        for key, counts in repeated.items() if isinstance(repeated, dict) else ():
+        outcome = {} if row.outcome is None else read_json(row.outcome, "runs", row.run)
+        stated = outcome.get(part) if device is None or outcome.get("device") == device else None
+        counted = stated.get(name) if isinstance(stated, dict) else None
+        for key, counts in counted.items() if isinstance(counted, dict) else ():
             differ, asked = counts if isinstance(counts, list) and len(counts) == 2 else (counts, counts)
             for value in (differ, asked):
-                number(value, "runs", row.run, "repeated of the outcome", 0, MAX_RUN)
+                number(value, "runs", row.run, f"{name} of the outcome", 0, MAX_RUN)
             found.setdefault(str(key), (int(differ), int(asked)))
     return {key: counts for key, counts in found.items() if counts[0]}
 
@@ -169,6 +182,14 @@ def unrepeatable_note(name: str, differ: int, asked: int) -> str:
     return (
         f"{name} does not repeat itself: {differ} of {asked} samples ({100 * differ / asked:.0f} %) were answered "
         "otherwise when asked again, so what is measured of it holds for no other run"
+    )
+
+
+def otherwise_note(name: str, device: str, differ: int, asked: int) -> str:
+    """The words on a candidate that answers otherwise on a device than in the store."""
+    return (
+        f"{name} answers otherwise on {device} than in the store: {differ} of {asked} samples "
+        f"({100 * differ / asked:.0f} %), so its accuracy there is another; profile it there into a store of its own"
     )
 
 

@@ -37,6 +37,7 @@ from premodel.store.outcomes import read_graded, read_latencies, read_outcomes
 from premodel.store.runs import (
     SOAK,
     StoredCandidate,
+    otherwise,
     profile_command,
     read_candidates,
     read_labels,
@@ -206,7 +207,7 @@ def _load(
             "left_out_samples": int(len(samples) - len(rows)),
             **({} if which == BURST else {"timings": which}),
             **({SOAK: {kind: judge_soak(one).to_json() for kind, one in soaks.items()}} if soaks else {}),
-            **_notes(store, chosen, left),
+            **_notes(store, device, chosen, left),
         },
         task=first.model.task,
         graded={criterion: scores[rows] for criterion, scores in graded.items()},
@@ -253,13 +254,14 @@ def _sample_latencies(took_ms: NDArray[np.float64], mean_ms: NDArray[np.float64]
     return np.where(np.isnan(scaled), np.nanmean(scaled, axis=0), scaled)
 
 
-def _notes(store: Store, chosen: Sequence[StoredCandidate], left: Mapping[str, LeftOut]) -> dict[str, Any]:
-    """Candidates that do not repeat themselves, what was made from others, who was left out; only if there are any."""
-    out = {LEFT_OUT_OF_RACE: {name: one.samples for name, one in left.items()}} if left else {}
-    counts = unrepeatable(store)
-    differ = {one.name: list(counts[one.prediction_key]) for one in chosen if one.prediction_key in counts}
+def _notes(store: Store, device: str, chosen: Sequence[StoredCandidate], left: Mapping[str, LeftOut]) -> dict[str, Any]:
+    """Who does not repeat itself, or answers otherwise there, what was made from others, who was left out; if any."""
+    out: dict[str, Any] = {LEFT_OUT_OF_RACE: {name: one.samples for name, one in left.items()}} if left else {}
+    for condition, counts in (("unrepeatable", unrepeatable(store)), ("otherwise", otherwise(store, device))):
+        differ = {one.name: list(counts[one.prediction_key]) for one in chosen if one.prediction_key in counts}
+        out |= {condition: differ} if differ else {}
     origins = {one.name: model.origin.kind for one in chosen if (model := one.candidate().model).origin is not None}
-    return ({"unrepeatable": differ} if differ else {}) | ({"siblings": origins} if origins else {}) | out
+    return ({"siblings": origins} if origins else {}) | out
 
 
 def _complete_rows(

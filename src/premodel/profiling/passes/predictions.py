@@ -21,7 +21,7 @@ from premodel.profiling.samples import Task, tasks_of, try_open
 from premodel.profiling.workers.workers import Workers
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
 from premodel.runtime.prediction import rank_of, to_prediction
-from premodel.store.answers import known_truths
+from premodel.store.answers import Said, known_truths
 from premodel.store.samples import Entry, Opening, sample_row
 from premodel.store.schema import OUTCOMES, PREDICTIONS, SAMPLES
 from premodel.store.store import Store
@@ -40,8 +40,8 @@ SAME_PROBABILITY = 0.01
 """A larger difference of the first probability is no rounding of threads or of a processor."""
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, kw_only=True)
+class Answer(Said):
     """One candidate's answer to one sample, as the store keeps it; `reason` is empty unless it failed."""
 
     candidate: int
@@ -49,9 +49,6 @@ class Answer:
     truth_rank: int
     entropy: float | None
     latency_ms: float | None
-    labels: bytes | None
-    probabilities: bytes | None
-    outcome: str | None = None
 
 
 @dataclass(frozen=True)
@@ -138,20 +135,25 @@ def _answer(opened: OpenedCandidate, index: int, sample: Any, shared: Any, label
         if not candidate.domain.answers_labels:
             said = opened.predict(sample, shared)
             took_ms, probability = now_ms() - start, said.probabilities.astype("<f4").tobytes()
-            return Answer(index, "", 0, said.entropy, took_ms, None, probability, said.outcome)
+            return Answer(
+                candidate=index, reason="", truth_rank=0, entropy=said.entropy, latency_ms=took_ms,
+                probabilities=probability, outcome=said.outcome,
+            )  # fmt: skip
         distribution = opened.distribution(opened.prepare(sample, shared))
         prediction = to_prediction(distribution)
         latency_ms = now_ms() - start
     except RunError as error:
-        return Answer(index, str(error), candidate.n_labels or 1, None, None, None, None)
+        return Answer(
+            candidate=index, reason=str(error), truth_rank=candidate.n_labels or 1, entropy=None, latency_ms=None
+        )
     return Answer(
-        index,
-        "",
-        rank_of(distribution, label),
-        prediction.entropy,
-        latency_ms,
-        prediction.labels.astype("<i4").tobytes(),
-        prediction.probabilities.astype("<f4").tobytes(),
+        candidate=index,
+        reason="",
+        truth_rank=rank_of(distribution, label),
+        entropy=prediction.entropy,
+        latency_ms=latency_ms,
+        labels=prediction.labels.astype("<i4").tobytes(),
+        probabilities=prediction.probabilities.astype("<f4").tobytes(),
     )
 
 
@@ -265,9 +267,7 @@ class _Repeats:
     """
 
     def __init__(self, samples: Sequence[str]) -> None:
-        count = min(len(samples), max(MIN_REPEATS, min(MAX_REPEATS, len(samples) // REPEATED_PART)))
-        rows = {round(place * (len(samples) - 1) / max(1, count - 1)) for place in range(count)}
-        self.samples = frozenset(samples[row] for row in rows)
+        self.samples = frozenset(spread(samples))
         self.counts: dict[int, tuple[int, int]] = {}
         self._first: dict[tuple[str, int], Answer] = {}
 
@@ -283,16 +283,28 @@ class _Repeats:
             before = self._first.get((answers.entry.sample, answer.candidate))
             if before is not None:
                 differ, asked = self.counts.get(answer.candidate, (0, 0))
-                self.counts[answer.candidate] = differ + _differ(before, answer), asked + 1
+                self.counts[answer.candidate] = differ + answers_differ(before, answer), asked + 1
 
 
-def _differ(one: Answer, other: Answer) -> bool:
-    """Is it another label, or the same with clearly another probability; or did one of the two fail."""
-    if one.labels is None or other.labels is None or one.probabilities is None or other.probabilities is None:
-        return (one.labels is None) != (other.labels is None)
-    labels = [int(np.frombuffer(answer, "<i4")[0]) for answer in (one.labels, other.labels)]
+def spread(samples: Sequence[str]) -> list[str]:
+    """A few of the samples, as many as are asked again, evenly spread."""
+    count = min(len(samples), max(MIN_REPEATS, min(MAX_REPEATS, len(samples) // REPEATED_PART)))
+    rows = {round(place * (len(samples) - 1) / max(1, count - 1)) for place in range(count)}
+    return [samples[row] for row in sorted(rows)]
+
+
+def answers_differ(one: Said, other: Said) -> bool:
+    """Is it another label or text, or the same with clearly another probability; or did one of the two fail."""
+    if one.probabilities is None or other.probabilities is None:
+        return (one.probabilities is None) != (other.probabilities is None)
+    if (one.labels is None) != (other.labels is None) or one.outcome != other.outcome:
+        return True
+    if one.labels is not None and other.labels is not None:
+        labels = [int(np.frombuffer(answer, "<i4")[0]) for answer in (one.labels, other.labels)]
+        if labels[0] != labels[1]:
+            return True
     probabilities = [float(np.frombuffer(answer, "<f4")[0]) for answer in (one.probabilities, other.probabilities)]
-    return labels[0] != labels[1] or abs(probabilities[0] - probabilities[1]) > SAME_PROBABILITY
+    return abs(probabilities[0] - probabilities[1]) > SAME_PROBABILITY
 
 
 def _store_answers(

@@ -80,6 +80,8 @@ class TimingResult:
         What an answer costs beyond its stages; None if it was not measured.
     cold_load_ms:
         Opening each candidate's network from files that are not in the page cache, where that could be measured.
+    otherwise:
+        By prediction key: samples answered otherwise here than in the store, and samples compared.
     """
 
     timed: list[str] = field(default_factory=list)
@@ -89,6 +91,7 @@ class TimingResult:
     other_processes: dict[str, float] = field(default_factory=dict)
     engine_ms: float | None = None
     cold_load_ms: dict[str, float] = field(default_factory=dict)
+    otherwise: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def time_all(
