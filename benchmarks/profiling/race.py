@@ -44,7 +44,7 @@ def main() -> None:
         other = PoolSearch(log_score_table(tables.take(rows[search_rows(len(rows))]), "top1", tables.decode_ms))
         pools = [other.choose(weight).candidates for weight in weights]
         pairs = zip(whole, pools, weights, strict=True)
-        part.append([(a.candidates == b, 100 * (a.value - search.value(b, weight))) for a, b, weight in pairs])
+        part.append([(a.candidates == b, 100 * (a.value - search.values([b], weight)[0])) for a, b, weight in pairs])
     spent, lost, same, left_out, best_lost = [], [], [], [], []
     for seed in range(args.orders):
         rng = np.random.default_rng(seed)

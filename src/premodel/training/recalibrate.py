@@ -22,17 +22,9 @@ from premodel.training.calibration import Calibration, fit_calibration, logit, s
 from premodel.training.log_scores import LogScoreTable, log_score_table
 from premodel.training.objective import Objective
 from premodel.training.operating_point import CrossFitted, OperatingPoint, choose_point
+from premodel.training.policies.continuation_values import allowed_after, members_of, walk
 from premodel.training.policies.fusion import weight_fit
-from premodel.training.policies.stopping import (
-    SetFit,
-    States,
-    allowed_after,
-    compute_states,
-    members_of,
-    solve_sets,
-    stopping_components,
-    walk,
-)
+from premodel.training.policies.stopping import SetFit, States, compute_states, solve_sets, stopping_components
 from premodel.training.tables import Tables
 
 FOLDS = 5
@@ -279,8 +271,7 @@ def _point(
     solved = solve_sets(table, fit, grid, allowed)
     states: States = fit.states(table)
     reward = fit.rewards(states)
-    expected = States(states.top_probability, states.teacher, reward)
-    right, spent_ms = walk(expected, states.basis, solved.continuation, table.latency(), grid, table.saved_ms())
+    right, spent_ms = walk(reward, states.basis, solved.continuation, table.latency(), grid, table.saved_ms())
     best = max(float(reward[1 << j].mean()) for j in range(len(table.names)))
     return choose_point(CrossFitted(right, spent_ms + table.before_ms), grid, objective, best)
 

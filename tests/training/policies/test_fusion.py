@@ -4,8 +4,36 @@ import numpy as np
 import pytest
 
 from premodel.training.log_scores import log_score_table
-from premodel.training.policies.fusion import MAX_WEIGHT, TOTAL, WeightFit, fused, weight_fit
+from premodel.training.policies.fusion import MAX_WEIGHT, TOTAL, WeightFit, fuse, weight_fit
 from telling import noisy_tables, telling_tables
+
+
+def fused(log_scores: list[np.ndarray], log_count: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The fused distributions, samples first."""
+    found = fuse([own.T for own in log_scores], log_count.T, weights)
+    return (found.raised / found.total).T
+
+
+def test_fusing_by_hand() -> None:
+    """Three labels and two that nobody lists: e ** (0.5 * 2) and e ** (0.5 * 4) against 1 and 2 * 1."""
+    count = np.log(np.asarray([[1.0, 1.0, 1.0, 2.0]], np.float32)).T
+    found = fuse([np.asarray([[2.0], [4.0], [0.0]], np.float32)], count, np.asarray([0.5]))
+    whole = np.e + np.e**2 + 1 + 2
+    assert (found.raised / found.total)[:, 0].tolist() == pytest.approx(
+        [np.e / whole, np.e**2 / whole, 1 / whole, 2 / whole]
+    )
+    assert found.top(1).tolist() == [[1]]
+    assert found.top(2).tolist() == [[1], [0]]
+    assert found.of(np.asarray([[1], [3]])).tolist() == pytest.approx([np.e**2 / whole]), (
+        "what nobody lists is no answer"
+    )
+
+
+def test_weights_too_large_for_an_exponential_are_no_trouble() -> None:
+    count = np.log(np.asarray([[1.0, 1.0, 5.0]], np.float32)).T
+    found = fuse([np.asarray([[9.0], [9.0]], np.float32)] * 4, count, np.full(4, 4.0))
+    assert (found.raised / found.total)[:, 0].tolist() == pytest.approx([0.5, 0.5, 0.0])
+    assert found.top(1).tolist() == [[0]], "of equal ones the first"
 
 
 def test_a_candidate_that_says_nothing_about_the_truth_gets_no_weight() -> None:

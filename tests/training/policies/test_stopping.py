@@ -11,20 +11,15 @@ from premodel.runtime.policies.stopping import Cascade, CascadeRouting, Stopping
 from premodel.stats import reliability
 from premodel.training.folds import stratified_folds
 from premodel.training.log_scores import log_score_table
+from premodel.training.policies.continuation_values import allowed_after, members_of, walk
 from premodel.training.policies.stopping import (
-    ContinuationValues,
-    States,
-    allowed_after,
-    backward_induction,
     compute_states,
     cross_fit,
     fit_all_weights,
     fit_sets,
-    members_of,
     solve_sets,
     stopping_components,
     thinned,
-    walk,
     who_answers,
 )
 from premodel.training.simulate import simulate
@@ -36,53 +31,6 @@ TABLE = log_score_table(TABLES, "top1", 0.3)
 
 def folds(n: int = 5) -> list:
     return stratified_folds(TABLES.truth, TABLE.correct.sum(axis=1), n)
-
-
-def test_members_by_hand() -> None:
-    assert members_of(2) == ((), (0,), (1,), (0, 1))
-    assert members_of(3)[5] == (0, 2)
-
-
-def test_allowed_by_hand() -> None:
-    # sets 1, 2 and 3 of two candidates
-    assert allowed_after(2)[1:].tolist() == [[False, True], [True, False], [False, False]]
-    assert allowed_after(2, (0, 1))[1:].tolist() == [[False, True], [False, False], [False, False]]
-    assert allowed_after(2, (1, 0))[1:].tolist() == [[False, False], [True, False], [False, False]]
-
-
-def test_backward_induction_of_two_samples_by_hand() -> None:
-    """s is -1 on the first sample and 1 on the second; the small one is right with 0.4 and 1, both together always.
-
-    Running the large one brings 0.6 less 0.1 * 2 = 0.4 on the first and -0.2 on the second: 0.1 - 0.3 s.
-    So the small one first is worth the mean of 0.8 and 1, less its own 0.1; the large one first 1 - 0.2.
-    """
-    s = np.asarray([-1.0, 1.0], np.float32)
-    basis = np.repeat(np.stack([np.ones(2), s, s * s], axis=1)[None], 4, axis=0).astype(np.float32)
-    reward = np.asarray([[0, 0], [0.4, 1], [1, 1], [1, 1]], np.float32)
-    found = backward_induction(basis, reward, np.asarray([1.0, 2.0]), np.asarray([0.1]), allowed_after(2))
-    gain = basis[1] @ found.continuation[0, 1, 1]
-    assert gain.tolist() == pytest.approx([0.4, -0.2], abs=1e-3)
-    assert found.start[0].tolist() == pytest.approx([0.8, 0.8], abs=1e-6)
-    dear = backward_induction(basis, reward, np.asarray([1.0, 2.0]), np.asarray([0.5]), allowed_after(2))
-    assert (basis[1] @ dear.continuation[0, 1, 1] < 0).all()
-    assert dear.start[0].tolist() == pytest.approx([0.2, 0.0], abs=1e-6)
-
-
-def test_walking_by_hand() -> None:
-    """Always from the small one to the large one at the first weight, never at the second."""
-    basis = np.ones((4, 2, 3), np.float32)
-    continuation = np.zeros((2, 4, 2, 3), np.float32)
-    continuation[..., 0] = -1
-    continuation[0, 1, 1, 0] = 1
-    states = States(
-        np.zeros((4, 2), np.float32),
-        np.zeros((4, 2), np.float32),
-        np.asarray([[0, 0], [0, 1], [1, 1], [1, 0]], np.bool_),
-    )
-    start = np.asarray([[1, 0], [1, 0]], np.float32)
-    right, spent = walk(states, basis, ContinuationValues(continuation, start), np.asarray([1.0, 4.0]))
-    assert right.tolist() == [[True, False], [False, True]]
-    assert spent.tolist() == [[5.0, 1.0], [5.0, 1.0]]
 
 
 def test_cross_fitted_states_are_those_of_fits_without_the_fold() -> None:
@@ -165,7 +113,7 @@ def test_the_tables_walk_where_the_device_walks(criterion: str, ordered: bool) -
     parts = stopping_components(table, fit, weights, allowed)
     states = compute_states(table, fit.weights, fit.member)
     solved = solve_sets(table, fit, weights, allowed)
-    right, spent = walk(states, states.basis, solved.continuation, table.latency_ms)
+    right, spent = walk(states.right, states.basis, solved.continuation, table.latency_ms)
     kind: type[StoppingPolicy] = Cascade if ordered else CascadeRouting
     for point in range(3):
         policy = kind(

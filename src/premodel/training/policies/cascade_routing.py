@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -26,21 +25,19 @@ from premodel.training.operating_point import (
     weights_around,
 )
 from premodel.training.options import TrainOptions
+from premodel.training.policies.continuation_values import allowed_after, best_order, members_of, walk
 from premodel.training.policies.fitted import Fit, PoolTable
 from premodel.training.policies.graded import GradedFit, GradedLearner
 from premodel.training.policies.learner import SELECT_MS, Learner, learner_of
 from premodel.training.policies.pool import PoolChoice
 from premodel.training.policies.stopping import (
     SetFit,
-    Solved,
     States,
-    allowed_after,
-    backward_induction,
-    members_of,
+    basis_and_reward,
     solve_sets,
     starts_by_budget,
     stopping_components,
-    walk,
+    thinned,
 )
 from premodel.training.record import OutOfFold, Trained, TrainedOn, TrainingRecord, plain
 from premodel.training.tables import Tables
@@ -320,7 +317,8 @@ def _learn(plan: _Plan, rows: Rows, folds: int) -> _Learned:
     pool = learner.log_scores(tables, columns).take(rows)
     allowed = allowed_after(len(columns))
     if plan.ordered:
-        order = _best_order(pool, fit, plan.searched_at)
+        some = pool.take(thinned(np.arange(len(pool))))
+        order = best_order(*basis_and_reward(some, fit), pool.latency_ms, plan.searched_at)
         columns = tuple(columns[j] for j in order)
         pool, fit = pool.take_candidates(order), fit.reordered(order)
         allowed = allowed_after(len(order), range(len(order)))
@@ -349,7 +347,9 @@ def _walk(learned: _Learned, table: PoolTable, cost_weight: Floats) -> tuple[NDA
     """Is the answer right, and the latency end to end, of a table's rows at every cost weight: each (n, q)."""
     solved = solve_sets(learned.table, learned.fit, cost_weight, learned.allowed)
     states: States = learned.fit.states(table)
-    right, spent_ms = walk(states, states.basis, solved.continuation, table.latency(), cost_weight, table.saved_ms())
+    right, spent_ms = walk(
+        states.right, states.basis, solved.continuation, table.latency(), cost_weight, table.saved_ms()
+    )
     return right, spent_ms + table.before_ms
 
 
@@ -394,19 +394,6 @@ def _merged(one: CrossFitted, grid: Floats, other: CrossFitted, weights: Floats)
     right = np.concatenate([one.right, other.right], axis=1)[:, first]
     latency_ms = np.concatenate([one.latency_ms, other.latency_ms], axis=1)[:, first]
     return CrossFitted(right, latency_ms, own_ms), both
-
-
-def _best_order(pool: PoolTable, fit: Fit, cost_weight: NDArray[np.float64]) -> tuple[int, ...]:
-    """The order of the highest value, of all there are; ties go to the one nearest to rising latency."""
-    solved: Solved = solve_sets(pool, fit, cost_weight, allowed_after(len(pool.names)))
-    best, value = tuple(range(len(pool.names))), -np.inf
-    for order in permutations(range(len(pool.names))):
-        allowed = allowed_after(len(order), order)
-        start = backward_induction(solved.basis, solved.reward, pool.latency_ms, cost_weight, allowed).start
-        reached = float(start.max(axis=1).mean())
-        if reached > value + 1e-9:
-            best, value = order, reached
-    return best
 
 
 def _set_records(names: tuple[str, ...], components: StoppingComponents) -> tuple[SetRecord, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.runtime.fusion import SAFE
 from premodel.training.log_scores import LogScoreTable
 from premodel.training.product import product
 
@@ -25,30 +27,67 @@ PART = 4
 MIN_PART = 500
 """Samples below which no part is taken."""
 MAX_WEIGHT = 4.0
+MOST_FLAGS = 255
+"""Labels that a byte numbers."""
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.intp]
 Weights = NDArray[np.float64]
 
 
-def fused(log_scores: Sequence[Floats], log_count: Floats, weights: Weights) -> Floats:
-    """The fused distribution of many samples: float32 (n, K + 1), sum 1; the last column is all other labels together.
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """Fused distributions of n samples; labels come first: what is done for each sample is done for many at once.
+
+    Attributes
+    ----------
+    raised:
+        float32 (K + 1, n): the distributions, times `total`; the last row is all other labels together.
+    total:
+        float32 (n,).
+    """
+
+    raised: Floats
+    total: Floats
+
+    def of(self, answers: Rows) -> Floats:
+        """float32 (n,), probability of some labels together, by their rows (N, n); row K counts as nothing."""
+        samples, none = np.arange(len(self.total)), len(self.raised) - 1
+        found = np.zeros(len(self.total), np.float32)
+        for row in answers:
+            found += np.where(row == none, np.float32(0), self.raised[row, samples])
+        return found / self.total
+
+    def top(self, top_n: int) -> Rows:
+        """intp (N, n): rows of the most probable labels; of equal ones the first, as labels rise with rows."""
+        raised = self.raised[:-1]
+        if top_n > 1 or len(raised) > MOST_FLAGS:
+            return np.argsort(-raised, axis=0, kind="stable")[:top_n]
+        # Many times quicker than `argmax` over the first axis.
+        place = np.arange(len(raised), 0, -1, dtype=np.uint8)[:, None]
+        highest = ((raised == raised.max(axis=0)) * place).max(axis=0, keepdims=True)
+        return np.asarray(len(raised) - highest.astype(np.intp))
+
+
+def fuse(log_scores: Sequence[Floats], log_count: Floats, weights: Weights) -> Fused:
+    """The fused distributions of many samples.
 
     Parameters
     ----------
     log_scores:
-        float32 (n, K) of each of the j candidates fused.
+        float32 (K, n) of each of the j candidates fused.
     log_count:
-        float32 (n, K + 1).
+        float32 (K + 1, n).
     weights:
         (j,).
     """
-    scores = log_count.copy()
+    raised, gained = log_count.copy(), np.empty(log_scores[0].shape, np.float32)
     for own, weight in zip(log_scores, weights.tolist(), strict=True):
-        scores[:, :-1] += own * np.float32(weight)
-    scores -= scores.max(axis=1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= product(scores, np.ones(scores.shape[1], np.float32))[:, None]
-    return scores
+        raised[:-1] += np.multiply(own, np.float32(weight), out=gained)
+    if weights.sum() > SAFE:
+        raised -= raised.max(axis=0)
+    np.exp(raised, out=raised)
+    return Fused(raised, raised.sum(axis=0))
 
 
 class WeightFit:
@@ -57,7 +96,7 @@ class WeightFit:
     Parameters
     ----------
     log_scores, log_count:
-        As of `fused`.
+        float32 (n, K) of each of the candidates, and (n, K + 1), as of `LogScoreTable`.
     truth:
         intp (n,), column of the truth; K where it has none.
     ridge:
@@ -90,7 +129,9 @@ class WeightFit:
             few = [own[some] for own in log_scores]
             self._part = WeightFit(few, log_count[some], truth[some], ridge=ridge / PART)
 
-    def fit(self, members: Sequence[int], steps: int = STEPS, toward: Weights | None = None) -> Weights:
+    def fit(
+        self, members: Sequence[int], steps: int = STEPS, toward: Weights | None = None, last: int | None = None
+    ) -> Weights:
         """One weight per member: the most likely ones, drawn toward TOTAL / members by the ridge.
 
         Parameters
@@ -101,6 +142,8 @@ class WeightFit:
             Newton steps at most, on a part of many samples and then on all.
         toward:
             (j,), where the ridge draws the weights to; None for TOTAL / members each.
+        last:
+            Steps at most on all, where a part was fitted first; None for as many.
 
         Returns
         -------
@@ -108,19 +151,25 @@ class WeightFit:
         """
         if toward is None:
             toward = np.full(len(members), TOTAL / len(members))
-        return self._fit(list(members), toward, steps)[0]
+        return self._fit(list(members), toward, steps, steps if last is None else last)[0]
 
-    def _fit(self, members: list[int], toward: Weights, steps: int) -> tuple[Weights, NDArray[np.float64]]:
+    def fuse(self, members: Sequence[int], weights: Weights) -> Fused:
+        """The fused distributions of the samples that weights are fitted on."""
+        return fuse([self._scores[j] for j in members], self._count, weights)
+
+    def _fit(self, members: list[int], toward: Weights, steps: int, last: int) -> tuple[Weights, NDArray[np.float64]]:
         """The weights, and the curvature of the log likelihood there or close by."""
         weights, bend, curvature = toward, None, np.zeros((len(members), len(members)))
         if self._part is not None:
-            weights, bend = self._part._fit(members, toward, steps)
-            bend = bend * PART
+            weights, bend = self._part._fit(members, toward, steps, steps)
+            bend, steps = bend * PART, last
         share, value = self._shares(members, weights, toward)
         for _ in range(steps):
-            expected = np.array([float(np.vdot(share[:-1], self._scores[j])) for j in members])
+            distribution = share.raised[:-1]
+            distribution /= share.total
+            expected = np.array([float(np.vdot(distribution, self._scores[j])) for j in members])
             slope = self._of_truth[members] - expected - self._ridge * (weights - toward)
-            curvature = self._curvature(share, members) if bend is None else bend
+            curvature = self._curvature(distribution, members) if bend is None else bend
             # A weight at 0 that would fall further stays there; the others move as if it were not.
             free = (weights > 0) | (slope > 0)
             step = np.zeros(len(members))
@@ -141,23 +190,19 @@ class WeightFit:
                 break
         return weights, curvature
 
-    def _shares(self, members: list[int], weights: Weights, toward: Weights) -> tuple[Floats, float]:
-        """The fused distributions, (K + 1, n), and the penalised log likelihood of the truth."""
-        share = self._count.copy()
-        for j, weight in zip(members, weights.tolist(), strict=True):
-            share[:-1] += self._scores[j] * np.float32(weight)
-        share -= share.max(axis=0)
-        np.exp(share, out=share)
-        share /= share.sum(axis=0)
-        likely = np.maximum(share[self._truth, self._samples], 1e-30, dtype=np.float64)
-        return share, float(np.log(likely).sum()) - self._ridge / 2 * float(((weights - toward) ** 2).sum())
+    def _shares(self, members: list[int], weights: Weights, toward: Weights) -> tuple[Fused, float]:
+        """The fused distributions, and the penalised log likelihood of the truth."""
+        share = self.fuse(members, weights)
+        likely = share.raised[self._truth, self._samples] / share.total
+        likelihood = np.log(np.maximum(likely, 1e-30, dtype=np.float64)).sum()
+        return share, float(likelihood) - self._ridge / 2 * float(((weights - toward) ** 2).sum())
 
-    def _curvature(self, share: Floats, members: list[int]) -> NDArray[np.float64]:
-        """Covariance of the log scores under the fused distributions, summed over samples: (j, j)."""
+    def _curvature(self, distribution: Floats, members: list[int]) -> NDArray[np.float64]:
+        """Covariance of the log scores under the fused distributions (K, n), summed over samples: (j, j)."""
         j = len(members)
         products, mean = np.empty((j, j)), np.empty((j, len(self._truth)))
         for a in range(j):
-            weighted = share[:-1] * self._scores[members[a]]
+            weighted = distribution * self._scores[members[a]]
             mean[a] = weighted.sum(axis=0)
             for b in range(a, j):
                 products[a, b] = products[b, a] = np.vdot(weighted, self._scores[members[b]])

@@ -21,9 +21,10 @@ from premodel.training.isotonic import curve_points, rising_means
 from premodel.training.latency_curves import learn_latency_curves, lengths_of
 from premodel.training.log_scores import SampleLatencies
 from premodel.training.options import TrainOptions
+from premodel.training.policies.continuation_values import members_of
 from premodel.training.policies.learner import SELECT_MS, Learner
 from premodel.training.policies.pool import PoolSearch
-from premodel.training.policies.stopping import States, members_of
+from premodel.training.policies.stopping import States
 from premodel.training.tables import Tables
 
 POINTS = 12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from premodel.runtime.policies.stopping import SCALE
 from premodel.training.calibration import Calibration, fit_calibration, logit
 from premodel.training.log_scores import LogScoreTable
-from premodel.training.policies.fusion import WeightFit, fused, weight_fit
-from premodel.training.policies.stopping import allowed_after, backward_induction, members_of, top_columns
+from premodel.training.policies.continuation_values import members_of, values_of_pools
+from premodel.training.policies.fusion import Fused, WeightFit, weight_fit
+from premodel.training.policies.stopping import holds_truth
 
 MIN_POOL_SIZE = 2
 MAX_POOL_SIZE = 5
@@ -24,8 +25,15 @@ MIN_EXCHANGE_GAIN = 1e-3
 """Least rise for an exchange."""
 PASSES = 2
 NEWTON = 2
-"""Steps of the weights during the search; the pool found is fitted in full."""
+LAST_STEP = 1
+"""Steps of the weights during the search, on a part of the samples and then on all; the pool found is fitted in full.
+
+From an estimate that errs as that of a part does, one Newton step on all samples gives one that errs as the most likely
+one does (Le Cam, "On the asymptotic theory of estimation and testing hypotheses", 1956).
+"""
 SEARCH_ROWS = 2000
+TOGETHER = 12
+"""Pools whose values are computed at once."""
 
 Accepts = Callable[[tuple[int, ...]], bool]
 
@@ -92,7 +100,7 @@ class PoolSearch:
         pool: tuple[int, ...] = ()
         value, steps = -np.inf, []
         while len(pool) < min(most, len(everyone)):
-            gained = {j: values.of((*pool, j)) for j in everyone if j not in pool}
+            gained = values.of({j: (*pool, j) for j in everyone if j not in pool})
             j = max(gained, key=lambda one: (gained[one], -table.latency_ms[one]))
             # A second one always: it stands in where the first fails.
             if gained[j] == -np.inf or (len(pool) >= MIN_POOL_SIZE and gained[j] <= value + MIN_VALUE_GAIN):
@@ -102,40 +110,41 @@ class PoolSearch:
         for _ in range(PASSES):
             before = pool
             for old in before:
-                swaps = {j: values.of((*(one for one in pool if one != old), j)) for j in everyone if j not in pool}
+                kept = tuple(one for one in pool if one != old)
+                swaps = values.of({j: (*kept, j) for j in everyone if j not in pool})
                 if not swaps:
                     break
                 j = max(swaps, key=lambda one: (swaps[one], -table.latency_ms[one]))
                 if swaps[j] > value + MIN_EXCHANGE_GAIN:
-                    pool, value = (*(one for one in pool if one != old), j), swaps[j]
+                    pool, value = (*kept, j), swaps[j]
                     steps.append(f"exchanged {table.names[old]} for {table.names[j]}: value {value:.4f}")
             if pool == before:
                 break
         by_latency = sorted(pool, key=lambda one: (table.latency_ms[one], one))
         return PoolChoice(tuple(by_latency), value, tuple(steps), tuple(cost_weight.tolist()))
 
-    def value(self, pool: tuple[int, ...], cost_weight: NDArray[np.float64]) -> float:
-        """Mean value of serving the training rows with this pool."""
-        members = members_of(len(pool))
-        states = [self._set(tuple(pool[j] for j in own)) if own else None for own in members]
-        n = len(self.table)
-        sure = np.stack([np.zeros(n, np.float32) if one is None else one[0] for one in states])
-        reward = np.stack([np.zeros(n, np.float32) if one is None else one[1] for one in states])
-        basis = np.stack([np.ones_like(sure), sure, sure * sure], axis=2)
-        latency_ms = self.table.latency_ms[list(pool)]
-        allowed = allowed_after(len(pool))
-        return float(backward_induction(basis, reward, latency_ms, cost_weight, allowed).start.max(axis=1).mean())
+    def values(self, pools: Sequence[tuple[int, ...]], cost_weight: NDArray[np.float64]) -> list[float]:
+        """Mean values of serving the training rows with each of some pools of one size."""
+        members = members_of(len(pools[0]))
+        sure = np.zeros((len(pools), len(members), len(self.table)), np.float32)
+        reward = np.zeros_like(sure)
+        for place, pool in enumerate(pools):
+            for number, own in enumerate(members):
+                if own:
+                    sure[place, number], reward[place, number] = self._set(tuple(pool[j] for j in own))
+        basis = np.stack([np.ones_like(sure), sure, sure * sure], axis=3)
+        found: list[float] = values_of_pools(
+            basis, reward, self.table.latency_ms[np.array(pools)], cost_weight
+        ).tolist()
+        return found
 
     def _set(self, own: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Confidence and reward of one set on all rows."""
         if own not in self._sets:
             table = self.table
-            log_scores = [table.log_scores[j] for j in own]
-            shares = fused(log_scores, table.log_count, self._fit.fit(own, NEWTON))
-            shares[:, -1] = 0
-            answer = table.own[:, own[0]] if len(own) == 1 else top_columns(shares, table.top_n)
-            top_probability = np.take_along_axis(shares, answer, axis=1).sum(axis=1)
-            taught = np.take_along_axis(self._teacher, answer, axis=1).sum(axis=1)
+            shares = self._fit.fuse(own, self._fit.fit(own, NEWTON, last=LAST_STEP))
+            answer = table.own[:, own[0]].T if len(own) == 1 else shares.top(table.top_n)
+            top_probability, taught = shares.of(answer), self._teacher.of(answer)
             reward = self._calibration(taught[:, None])[:, 0]
             self._sets[own] = (logit(top_probability) / SCALE).astype(np.float32), reward.astype(np.float32)
         return self._sets[own]
@@ -150,13 +159,16 @@ class _Values:
     accepts: Accepts | None
     known: dict[tuple[int, ...], float] = field(default_factory=dict)
 
-    def of(self, pool: tuple[int, ...]) -> float:
-        """The pool's value; -inf if it is not accepted."""
-        pool = tuple(sorted(pool))
-        if pool not in self.known:
-            accepted = self.accepts is None or self.accepts(pool)
-            self.known[pool] = self.search.value(pool, self.cost_weight) if accepted else -np.inf
-        return self.known[pool]
+    def of(self, pools: dict[int, tuple[int, ...]]) -> dict[int, float]:
+        """The value of each of some pools of one size; -inf if it is not accepted."""
+        asked = {key: tuple(sorted(pool)) for key, pool in pools.items()}
+        unknown = [pool for pool in dict.fromkeys(asked.values()) if pool not in self.known]
+        self.known |= dict.fromkeys(unknown, -np.inf)
+        accepted = [pool for pool in unknown if self.accepts is None or self.accepts(pool)]
+        for start in range(0, len(accepted), TOGETHER):
+            some = accepted[start : start + TOGETHER]
+            self.known |= dict(zip(some, self.search.values(some, self.cost_weight), strict=True))
+        return {key: self.known[pool] for key, pool in asked.items()}
 
 
 def search_rows(n: int) -> NDArray[np.intp]:
@@ -164,12 +176,12 @@ def search_rows(n: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, n - 1, min(n, SEARCH_ROWS)).astype(np.intp))
 
 
-def _teacher_of(table: LogScoreTable, fit: WeightFit) -> tuple[NDArray[np.float32], Calibration]:
-    """The fused distribution of all candidates, and the calibration of what it states."""
-    teacher = fused(list(table.log_scores), table.log_count, fit.fit(range(len(table.names))))
-    teacher[:, -1] = 0
-    answers = [table.own[:, j] for j in range(len(table.names))] + [top_columns(teacher, table.top_n)]
-    right = [*table.correct.T, ((answers[-1] == table.truth[:, None]) & (answers[-1] < teacher.shape[1] - 1)).any(1)]
-    taught = [np.take_along_axis(teacher, answer, axis=1).sum(axis=1) for answer in answers]
+def _teacher_of(table: LogScoreTable, fit: WeightFit) -> tuple[Fused, Calibration]:
+    """The fused distributions of all candidates, and the calibration of what they state."""
+    everyone = range(len(table.names))
+    teacher = fit.fuse(everyone, fit.fit(everyone))
+    answers = [table.own[:, j].T for j in everyone] + [teacher.top(table.top_n)]
+    right = [*table.correct.T, holds_truth(table, answers[-1])]
+    taught = [teacher.of(answer) for answer in answers]
     calibration = fit_calibration(np.stack(taught, axis=1), np.stack(right, axis=1), own=None)
     return teacher, Calibration(calibration.intercept, calibration.slope, np.zeros(1))
