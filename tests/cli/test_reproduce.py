@@ -70,7 +70,7 @@ def test_the_study_of_translation_from_a_store(translated: Path, tmp_path: Path,
     out = tmp_path / "out"
     assert reproduce(translated, out, "--study", "tecs19", "--criterion", "f1") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("the follow-up's premodel, one naive Bayes over the candidates (")
+    assert lines[0].startswith("the premodel of Marco et al. 2020, one naive Bayes over the candidates (")
     data = json.loads((out / "reproduce.json").read_text())
     assert (data["study"], data["criterion"], data["verdict"]) == ("tecs19", "f1", lines[0])
     assert all((out / name).is_file() for name in data["files"])

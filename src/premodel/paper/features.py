@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -126,11 +127,12 @@ def correlation_table(fits: list[FoldFits]) -> DataTable:
         for one in fit.selection.pruning.dropped:
             pairs.setdefault((one.because_of or "constant", one.feature), []).append(abs(one.correlation))
     rows: list[tuple[Cell, ...]] = [
-        (kept, feature, float(np.mean(values)), len(values)) for (kept, feature), values in sorted(pairs.items())
+        (kept, feature, None if math.isnan(values[0]) else float(np.mean(values)), len(values))
+        for (kept, feature), values in sorted(pairs.items())
     ]
     header = ("kept", "dropped", "correlation, absolute, mean", "folds")
     caption = f"Dropped at a correlation above {fits[0].selection.pruning.threshold:g} (Table 3)"
-    return DataTable("correlation", caption, header, tuple(rows))
+    return DataTable("correlation", caption, header, tuple(rows), absent="-")
 
 
 def _comparisons(

@@ -14,7 +14,7 @@ from premodel.evaluation.report.page import fill, script_json, static_parts
 from premodel.evaluation.report.text import TextTable, conditions_table
 from premodel.paper.charts import draw, drawable
 from premodel.paper.reproduce import Reproduction
-from premodel.paper.results import Cell, Comparison, DataTable, PointFigure, Result
+from premodel.paper.results import Comparison, DataTable, PointFigure, Result
 from premodel.version import __version__
 
 MAKER = "premodel reproduce"
@@ -138,14 +138,17 @@ def _digits(unit: str, value: float) -> str:
 
 
 def text_table(table: DataTable) -> TextTable:
-    """A table's values as people read them; None is a dash."""
-    rows = tuple(tuple(_cell(cell, title) for cell, title in zip(row, table.header, strict=True)) for row in table.rows)
+    """A table's values as people read them."""
+    rows = tuple(
+        tuple(
+            table.absent if cell is None else _cell(cell, title) for cell, title in zip(row, table.header, strict=True)
+        )
+        for row in table.rows
+    )
     return TextTable(table.header, rows)
 
 
-def _cell(cell: Cell, title: str) -> str:
-    if cell is None:
-        return "not measured"
+def _cell(cell: float | str, title: str) -> str:
     if isinstance(cell, float):
         return f"{cell:.1f}" if title.endswith("%") else f"{cell:.2f}"
     return str(cell)

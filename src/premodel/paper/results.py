@@ -44,12 +44,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class DataTable:
-    """A table of raw values; units are in the header."""
+    """A table of raw values; units are in the header, and `absent` is what people read in place of None."""
 
     name: str
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    absent: str = "not measured"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from premodel.paper.shared_fits import Recipe
 from premodel.paper.study import MAIN, Study
 from premodel.paper.translation import premodels
 from premodel.paper.translation.closing import closing
+from premodel.paper.translation.published import FOLLOW_UP
 from premodel.paper.translation.rows import SCORES
 from premodel.records import CRITERIA, Criterion
 from premodel.training.tables import Tables
@@ -107,13 +108,14 @@ STUDIES = {
             "TECS 19(1), 2020: translation",
             TRANSLATION_EXPERIMENTS,
             premodels.MAIN,
-            "the follow-up's premodel, one naive Bayes over the candidates",
+            f"the premodel of {FOLLOW_UP}, one naive Bayes over the candidates",
             OF_TRANSLATIONS,
             tuple(SCORES),
             TRANSLATION_TASK,
-            "The published numbers are from other translators, other sentences and other devices, and whose they are "
-            "stands beside each: of the follow-up's own no more than the abstract was at hand, most are from its "
-            "public replication.",
+            "The follow-up of the paper is V. S. Marco, B. Taylor, Z. Wang, Y. Elkhatib, ACM TECS 19(1), 2020; of it "
+            "no more than the abstract and quotations were at hand, so most published numbers are from its public "
+            "replication, HitkoDev/energy-efficient-ml. All are from other translators, other sentences and other "
+            "devices; whose they are stands beside each.",
             several=True,
             closing=closing,
         ),

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from premodel.paper.corpus import Corpus
+from premodel.paper.fit_rules import OF_TRANSLATIONS
 from premodel.paper.study import Study
-from premodel.paper.translation.rows import candidate_line, chosen_line, harmonic, line, speed
+from premodel.paper.translation.premodels import MAIN, PERMUTED
+from premodel.paper.translation.rows import candidate_line, chosen_line, harmonic, line, speed, worth_of_features
 from translation_profiles import drawn, three_sentences
 
 
@@ -68,3 +70,12 @@ def test_corpus_scores_are_those_of_the_answers_that_were_served() -> None:
     tables = drawn(60, 2)
     study = Study(tables, criterion="bleu", folds=2, corpus=Corpus("translation", [[said[0][0]] * 60] * 2))
     assert candidate_line(study, 0).corpus == {"bleu": pytest.approx(100), "chrf": pytest.approx(100)}
+
+
+def test_features_are_worth_what_real_ones_are_above_the_mix_beyond_permuted_ones() -> None:
+    study = Study(drawn(300, 2, tell=True), criterion="bleu", folds=3, features=None, rules=OF_TRANSLATIONS)
+    real, blind = study.served(MAIN), study.served(PERMUTED)
+    worth, (low, _) = worth_of_features(study, real, blind, "bleu")
+    assert worth == pytest.approx(real.row.extra["gain_points_vs_mix"] - blind.row.extra["gain_points_vs_mix"])
+    assert low > 0
+    assert worth_of_features(study, blind, blind)[0] == 0

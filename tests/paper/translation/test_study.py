@@ -36,9 +36,9 @@ def table(found: Reproduction, id_: str, name: str) -> DataTable:
 
 def test_every_experiment_is_there_and_the_first_line_holds_the_news(found: Reproduction) -> None:
     assert [result.id for result in found.results] == list(TRANSLATION_EXPERIMENTS)
-    assert found.verdict.startswith("the follow-up's premodel, one naive Bayes over the candidates (")
+    assert found.verdict.startswith("the premodel of Marco et al. 2020, one naive Bayes over the candidates (")
     assert "the random mix of the same latency" in found.verdict
-    assert "Of all 16 premodels of the follow-up's kinds " in found.verdict
+    assert "Of 16 premodels of the kinds considered there, " in found.verdict
     assert "1.34 times" in found.verdict
     assert "\n" not in found.verdict
     data = json.loads(json.dumps(found.to_json(), allow_nan=False))

@@ -16,6 +16,7 @@ def closing(study: Study) -> str:
     above = sum(one is not None and one.choice == "above" for one in found)
     title = SCORES[study.criterion]
     return (
-        f"Accuracy here is mean sentence {title}. Of all {len(rows)} premodels of the follow-up's kinds {above} are "
-        f"above the random mix; it claims {published.SPEEDUP.text} at {published.LITTLE_IMPACT.text}."
+        f"Accuracy here is mean sentence {title}. Of {len(rows)} premodels of the kinds considered there, {above} "
+        f"are above the random mix; claimed were {published.SPEEDUP.text} the speed with "
+        f"{published.LITTLE_IMPACT.text}."
     )

@@ -6,13 +6,13 @@ from collections import Counter
 
 import numpy as np
 
-from premodel.paper.features import correlation_table, mean_losses
+from premodel.paper.features import Losses, correlation_table, mean_losses
 from premodel.paper.results import BarFigure, Cell, Comparison, DataTable, Result, Series
 from premodel.paper.shared_fits import FoldFits
 from premodel.paper.study import Study
 from premodel.paper.translation import published
 from premodel.paper.translation.premodels import CLASSIFIERS, MAIN, PERMUTED
-from premodel.paper.translation.rows import served_line
+from premodel.paper.translation.rows import served_line, worth_of_features
 
 SHOWN = 12
 """Features in the figure."""
@@ -38,7 +38,7 @@ def run(study: Study) -> Result:
         "features",
         "Features of a sentence: correlation and greedy importance",
         "follow-up, features, Table 7; replication, features",
-        _finding(study, fits, ranked),
+        _finding(study, fits, losses),
         _comparisons(study, fits),
         [
             correlation_table(fits),
@@ -82,15 +82,15 @@ def greedy_places(fits: list[FoldFits]) -> dict[str, float]:
     return {name: float(np.mean(places)) for name, places in found.items()}
 
 
-def _finding(study: Study, fits: list[FoldFits], ranked: list[str]) -> str:
+def _finding(study: Study, fits: list[FoldFits], losses: Losses) -> str:
     left = [len(fit.selection.pruning.kept) for fit in fits]
     range_ = f"{min(left)}" if min(left) == max(left) else f"{min(left)} to {max(left)}"
-    real, blind = study.served(MAIN).row, study.served(PERMUTED).row
-    gain = 100 * (real.accuracy - blind.accuracy)
+    steady = [name for name, (_, least, _, folds) in losses.items() if least > 0 and folds == len(fits)]
+    worth, (low, high) = worth_of_features(study, study.served(MAIN), study.served(PERMUTED))
     return (
-        f"Pruning leaves {range_} of {len(study.tables.feature_names)} features; most important: "
-        f"{', '.join(ranked[:3])}. On features of other sentences the premodel serves {abs(gain):.2f} points "
-        f"{'less' if gain >= 0 else 'more'}, at {blind.latency_ms:.2f} ms in place of {real.latency_ms:.2f}."
+        f"Pruning leaves {range_} of {len(study.tables.feature_names)} features; those without which the choice is worse "
+        f"in every fold: {', '.join(steady) or 'none'}. To the premodel the features are worth {worth:+.2f} F1 "
+        f"[{low:+.2f}, {high:+.2f}] against those of other sentences."
     )
 
 

@@ -64,6 +64,7 @@ def run(study: Study) -> Result:
                 "which are no means",
                 header,
                 tuple(rows),
+                "-",
             )
         ],
         [

@@ -107,7 +107,7 @@ def line(
         means[criterion] = 100 * float(own.mean())
         to_best[criterion] = study.gain(own, score[:, best])
         if chooses:
-            to_mix[criterion] = study.gain(own, Singles.of(study.tables, criterion).mix(mean_ms)[0])
+            to_mix[criterion] = study.gain(own, _mix(study, criterion, mean_ms))
     speedup, interval = speed(study.singles.latency_of(best), latency_ms, study.seed)
     figures = {} if study.corpus is None else study.corpus.figures(source)
     return Line(
@@ -122,6 +122,24 @@ def line(
         {key: 100 * value for key, value in figures.items()},
         len(source),
     )
+
+
+def worth_of_features(study: Study, real: Served, blind: Served, criterion: str = "f1") -> Difference:
+    """What the features of a sentence give: how far the real ones are above the random mix, less that of permuted ones.
+
+    Each is compared at its own mean time, so that what the permuted ones spend more or less does not count.
+    """
+    above = []
+    for outcome in (real.outcome, blind.outcome):
+        score = study.tables.score(criterion)[np.arange(len(study.tables)), outcome.source]
+        own = np.where(outcome.source >= 0, score, 0.0)
+        above.append(own - _mix(study, criterion, float(outcome.latency_ms.mean())))
+    return study.gain(above[0], above[1])
+
+
+def _mix(study: Study, criterion: str, at_ms: float) -> NDArray[np.float64]:
+    """float64 (n,): expected score of the random mix on each sentence."""
+    return Singles.of(study.tables, criterion).mix(at_ms)[0]
 
 
 def speed(reference_ms: NDArray[np.float64], latency_ms: NDArray[np.float64], seed: int = 0) -> tuple[float, Interval]:
@@ -140,7 +158,7 @@ def mix_cells(study: Study, at_ms: float) -> tuple[Cell, ...]:
 
 
 def _mix_mean(study: Study, criterion: str, at_ms: float) -> float:
-    return 100 * float(Singles.of(study.tables, criterion).mix(at_ms)[0].mean())
+    return 100 * float(_mix(study, criterion, at_ms).mean())
 
 
 def scores_table(name: str, caption: str, lines: Sequence[Line], more: Sequence[tuple[Cell, ...]] = ()) -> DataTable:
@@ -153,7 +171,7 @@ def scores_table(name: str, caption: str, lines: Sequence[Line], more: Sequence[
         )
         for one in lines
     ]  # fmt: skip
-    return DataTable(name, caption, header, (*rows, *more))
+    return DataTable(name, caption, header, (*rows, *more), "-")
 
 
 def against_table(name: str, caption: str, lines: Sequence[Line]) -> DataTable:
@@ -167,7 +185,7 @@ def against_table(name: str, caption: str, lines: Sequence[Line]) -> DataTable:
         for criterion in SCORES:
             cells += [*_difference(one.to_mix.get(criterion))]
         rows.append((*cells, one.choice("bleu"), one.choice("f1")))
-    return DataTable(name, caption, (*header, "by BLEU", "by F1"), tuple(rows))
+    return DataTable(name, caption, (*header, "by BLEU", "by F1"), tuple(rows), "-")
 
 
 def _difference(found: Difference | None) -> tuple[Cell, Cell, Cell]:
