@@ -88,8 +88,8 @@ def _finding(study: Study, fits: list[FoldFits], losses: Losses) -> str:
     steady = [name for name, (_, least, _, folds) in losses.items() if least > 0 and folds == len(fits)]
     worth, (low, high) = worth_of_features(study, study.served(MAIN), study.served(PERMUTED))
     return (
-        f"Pruning leaves {range_} of {len(study.tables.feature_names)} features; those without which the choice is worse "
-        f"in every fold: {', '.join(steady) or 'none'}. To the premodel the features are worth {worth:+.2f} F1 "
+        f"Pruning leaves {range_} of {len(study.tables.feature_names)} features; those without which the choice is "
+        f"worse in every fold: {', '.join(steady) or 'none'}. To the premodel the features are worth {worth:+.2f} F1 "
         f"[{low:+.2f}, {high:+.2f}] against those of other sentences."
     )
 
