@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.training.policies.fusion import fuse
 from premodel.training.tables import Tables
 from profiles import make_tables
 
@@ -45,3 +46,9 @@ def noisy_tables(n: int = 600, m: int = 3, seed: int = 0, n_labels: int = 12) ->
     hardness = rng.random(n)
     correct = hardness[:, None] + rng.normal(0, 0.25, (n, m)) < np.linspace(0.6, 0.9, m)
     return telling_tables(correct, sure=0.8, unsure=0.5, noise=0.12, seed=seed, n_labels=n_labels)
+
+
+def fused(log_scores: list[np.ndarray], log_count: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The fused distributions, samples first."""
+    found = fuse([own.T for own in log_scores], log_count.T, weights)
+    return (found.raised / found.total).T

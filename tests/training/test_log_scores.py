@@ -6,9 +6,8 @@ import pytest
 from premodel.errors import OptionError
 from premodel.runtime.fusion import fused_distribution, log_scores
 from premodel.training.log_scores import log_score_table
-from premodel.training.policies.fusion import fused
 from profiles import make_tables
-from telling import noisy_tables
+from telling import fused, noisy_tables
 
 WEIGHTS = np.asarray([0.4, 0.7, 0.9])
 

@@ -135,6 +135,8 @@ def nearest_columns(distance: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     equal minima by block: if one of the k least lay in another, each of those k blocks would hold one before it.
     """
     b, n = distance.shape
+    if n // BLOCK <= k:  # the k best blocks are all there are
+        return _least(distance, np.arange(n), k)
     blocks = distance.reshape(b, n // BLOCK, BLOCK)
     best = _least(blocks.min(axis=2), np.arange(n // BLOCK), min(k, n // BLOCK))
     columns = (best[:, :, None] * BLOCK + np.arange(BLOCK)).reshape(b, -1)

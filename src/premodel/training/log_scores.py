@@ -19,6 +19,9 @@ from premodel.training.tables import Tables
 COLUMNS = 28
 """Labels kept per sample, the most probable ones; the others count as labels that nobody lists."""
 CHUNK = 4096
+"""Samples looked at together, at most."""
+PLACES = 8_000_000
+"""The same, times labels."""
 
 Rows = NDArray[np.intp]
 
@@ -161,9 +164,10 @@ def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, colu
     """
     correct = tables.correct(criterion)
     depth = tables.depth(criterion)
+    size = min(CHUNK, max(1, PLACES // (len(tables.label_names) + 1)))
     chunks = [
-        _columns_of(tables, np.arange(start, min(start + CHUNK, len(tables))), depth, columns)
-        for start in range(0, len(tables), CHUNK)
+        _columns_of(tables, np.arange(start, min(start + size, len(tables))), depth, columns)
+        for start in range(0, len(tables), size)
     ]
     scores, log_count, truth, own = zip(*chunks, strict=True)
     curves = learn_latency_curves(tables)
@@ -194,15 +198,18 @@ def _columns_of(
     kept = _most_probable(labels, probabilities, depth, min(columns, len(tables.label_names)))
     width, m, k = kept.shape[1], labels.shape[1], labels.shape[2]
     gained = log_scores(probabilities)
-    kept_scores = np.zeros((m, len(rows), width), dtype=np.float32)
+    kept_scores = np.zeros((m, len(rows), width + 1), dtype=np.float32)
     own = np.full((len(rows), m, min(depth, k)), width, dtype=np.intp)
+    place = _places(kept, len(tables.label_names))
+    samples = np.arange(len(rows))[:, None]
     for candidate in range(m):
-        same = labels[:, candidate, :, None] == kept[:, None, :]
-        same &= kept[:, None, :] >= 0
-        at = same.argmax(axis=1)
-        kept_scores[candidate] = np.take_along_axis(gained[:, candidate], at, axis=1) * same.any(axis=1)
-        first = same[:, :depth]
-        own[:, candidate] = np.where(first.any(axis=2), first.argmax(axis=2), width)
+        at = place[samples, labels[:, candidate]]
+        # The last first: of a label that is listed twice, its first entry counts. A label without a column writes
+        # into one that is cut off.
+        for entry in range(k - 1, -1, -1):
+            kept_scores[candidate, samples[:, 0], at[:, entry]] = gained[:, candidate, entry]
+        own[:, candidate] = at[:, :depth]
+    kept_scores = np.ascontiguousarray(kept_scores[:, :, :width])
     used = kept >= 0
     rest = len(tables.label_names) - used.sum(axis=1)
     log_count = np.full((len(rows), width + 1), -np.inf, dtype=np.float32)
@@ -210,6 +217,15 @@ def _columns_of(
     log_count[:, width] = np.log(np.maximum(rest, 1e-30))
     hit = kept == tables.truth[rows, None]
     return kept_scores, log_count, np.where(hit.any(axis=1), hit.argmax(axis=1), width), own
+
+
+def _places(kept: NDArray[np.int64], n_labels: int) -> NDArray[np.int16]:
+    """int16 (n, labels + 1): the column of every label on every sample, K where it has none, as label -1 has."""
+    n, width = kept.shape
+    place = np.full((n, n_labels + 1), width, np.int16)
+    samples, columns = np.nonzero(kept >= 0)
+    place[samples, kept[samples, columns]] = columns
+    return place
 
 
 def _most_probable(

@@ -5,13 +5,7 @@ import pytest
 
 from premodel.training.log_scores import log_score_table
 from premodel.training.policies.fusion import MAX_WEIGHT, TOTAL, WeightFit, fuse, weight_fit
-from telling import noisy_tables, telling_tables
-
-
-def fused(log_scores: list[np.ndarray], log_count: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The fused distributions, samples first."""
-    found = fuse([own.T for own in log_scores], log_count.T, weights)
-    return (found.raised / found.total).T
+from telling import fused, noisy_tables, telling_tables
 
 
 def test_fusing_by_hand() -> None:

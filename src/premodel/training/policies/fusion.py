@@ -20,8 +20,8 @@ MAX_STEP = 0.5
 """Longest step of one weight."""
 HALVINGS = 8
 """Of a step that would make the truth less likely."""
-MIN_STEP = 0.01
-"""A step below this is the last: what is left after it is a small part of it."""
+MIN_STEP = 0.03
+"""A step below this is the last: what is left after it is a small part of it, and it is less than a standard error."""
 PART = 4
 """Of many samples, every fourth finds where to begin, and gives the curvature on all."""
 MIN_PART = 500
