@@ -65,6 +65,22 @@ def test_noise_is_no_trend(seed: int) -> None:
     assert "third" not in summarise(runs.tolist()).reason
 
 
+def test_a_part_is_judged_within_the_answer_that_holds_it() -> None:
+    """Of 10 microseconds with now and then a hundred: noise for itself, nothing beside a millisecond."""
+    runs = [0.010] * 9 + [0.100]
+    assert "far from the median" in summarise(runs * 60).reason
+    whole = summarise(runs * 60, beside_ms=1.0)
+    assert whole.valid
+    assert whole.mean_ms == pytest.approx(0.019)
+    assert "0.31 s measured" in summarise(runs * 30, beside_ms=1.0).reason
+    assert "5 % allowed" in summarise([1.0, 30.0] * 60, beside_ms=1.0).reason
+
+
+def test_what_takes_microseconds_is_measured_by_its_number_of_runs() -> None:
+    assert "s measured" in summarise([0.001] * 9_999).reason
+    assert summarise([0.001] * 10_000).valid
+
+
 def test_a_slow_start_is_outweighed_by_more_runs() -> None:
     assert not summarise([30.0] * 20 + [20.0] * 40).valid
     assert summarise([30.0] * 20 + [20.0] * 1000).valid

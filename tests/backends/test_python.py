@@ -172,7 +172,7 @@ WRONG_AT_ONCE: dict[str, tuple[str, dict[str, Any], str]] = {
         {},
         "raised ZeroDivisionError while",
     ),
-    "object": ("class f:\n    pass\n", {}, "what own_code.py:f makes is not callable; given: f"),
+    "object": ("class f:\n    pass\n", {}, "own_code.py: what f makes is not callable; given: f"),
     "unknown setting": (
         "def f(image, k=1):\n    pass\n",
         {"arguments": {"size": 1}},
@@ -196,7 +196,35 @@ def test_what_cannot_be_opened_is_named_in_one_line(case: str, tmp_path: Path) -
     with pytest.raises((ModelError, OptionError), match=message) as caught:
         opened(tmp_path, source, **settings)
     assert "\n" not in str(caught.value)
-    assert "own_code.py" in str(caught.value)
+    assert str(caught.value).count("own_code.py") == 1 + message.count("own_code.py:f")
+
+
+def test_only_what_a_module_defines_is_offered_in_place_of_an_absent_name(tmp_path: Path) -> None:
+    source = """
+    import json, pickle as stored
+    from pathlib import Path
+    from functools import partial as part
+    class Model:
+        def first(self): ...
+    def answer(image): ...
+    """
+    with pytest.raises(ModelError, match=r"nothing is called f; allowed: Model, answer$"):
+        opened(tmp_path, source)
+    with pytest.raises(ModelError, match=r"nothing is called second; allowed: first$"):
+        opened(tmp_path, source, callable="own_code.py:Model.second")
+
+
+def test_what_a_package_gathers_from_its_own_modules_is_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "own_package_b"
+    package.mkdir()
+    (package / "inner.py").write_text("def answer(image):\n    return [0.25, 0.75]\n")
+    (package / "__init__.py").write_text("from pathlib import Path\nfrom own_package_b.inner import answer\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = {"callable": "own_package_b:answers", "labels": LABELS}
+    with pytest.raises(ModelError, match=r"nothing is called answers; allowed: answer$"):
+        PythonBackend.open(package / "__init__.py", threads=1, settings=settings)
 
 
 WRONG_IN_A_CALL: dict[str, tuple[str, str]] = {

@@ -72,6 +72,10 @@ def test_the_first_call_is_marked_as_cold_and_later_ones_are_not(made: Made, cap
     cold, warm = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  decode ")]
     assert "a cold call: it opened m" in cold
     assert "cold" not in warm
+    assert predict(made.path, image, image) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "; opening m" in first
+    assert "opening" not in second
     assert predict(made.path, image, image, "--explain", "--json") == 0
     first, second = json.loads(capsys.readouterr().out)["answers"]
     assert (first["opened"], second["opened"]) == (first["ran"], [])

@@ -21,11 +21,26 @@ def test_text(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["zoo", "check", str(small.zoo), str(small.data), "--labels", str(small.labels)]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == "small: 2 candidates, 6 labels, 12 images"
-    assert [line.split()[:3] for line in out.splitlines()[1:-1]] == [["m0", "ok", "replay"], ["m1", "ok", "replay"]]
+    assert [line.split()[:3] for line in out.splitlines()[2:-1]] == [["m0", "ok", "replay"], ["m1", "ok", "replay"]]
     step = f"next: premodel profile {small.zoo} {small.data} --labels {small.labels} --store profile.db"
     assert out.splitlines()[-1] == step
     assert "top-1 100.0 %" in out
+    assert "12 images are too few to tell wrong labels or preprocessing from chance" in out.splitlines()[1]
     assert err.splitlines() == ["m0: checked", "m1: checked"]
+
+
+def test_what_was_not_checked_is_said_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = write_zoo(tmp_path, correct=np.ones((60, 1), bool))
+    data = [str(small.zoo), str(small.data), "--labels", str(small.labels)]
+    assert main(["zoo", "check", str(small.zoo)]) == 0
+    assert "not checked without labelled images: accuracy, labels" in capsys.readouterr().out
+    assert main(["zoo", "check", *data, "--limit", "20"]) == 0
+    assert "20 images are too few" in (said := capsys.readouterr().out)
+    assert "--limit 50 or more" in said
+    assert main(["zoo", "check", *data]) == 0
+    assert "checked:" not in capsys.readouterr().out
+    assert main(["zoo", "check", *data, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
 
 
 def test_json(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,20 @@ def test_a_run_of_negative_time_is_dropped(tmp_path: Path) -> None:
     assert recorder.curve().timing["key"].mean_ms == 5.0
 
 
+def test_what_is_never_served_alone_is_judged_with_the_quickest_candidate(tmp_path: Path) -> None:
+    recorder = Recorder(["a", "b", "decode"], ["a", "b", "decode"], SoakOptions(10), parts=1)
+    for index in range(600):
+        for subject, spent_ms in enumerate((1.0, 5.0, 0.1 if index % 10 else 0.001)):
+            recorder.add(subject, {"run": spent_ms})
+    recorder.close_window(1.0, nothing(tmp_path).read(), None)
+    assert recorder.curve().timing["decode"].valid
+    alone = Recorder(["decode"], ["decode"], SoakOptions(10))
+    for index in range(600):
+        alone.add(0, {"run": 0.1 if index % 10 else 0.001})
+    alone.close_window(1.0, nothing(tmp_path).read(), None)
+    assert not alone.curve().timing["decode"].valid
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

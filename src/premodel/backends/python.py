@@ -19,7 +19,14 @@ import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, require_model_file
 from premodel.backends.python_answers import ALLOWED, LabelReader, read_outcome, refuse_other
-from premodel.backends.python_source import check_packages, find_module, module_of, name_of, sibling_files
+from premodel.backends.python_source import (
+    check_packages,
+    find_module,
+    module_of,
+    name_of,
+    names_from_elsewhere,
+    sibling_files,
+)
 from premodel.backends.quiet import SaysNothing
 from premodel.clock import now_ms
 from premodel.errors import ModelError, OptionError, RunError
@@ -89,7 +96,7 @@ class PythonBackend(Backend):
         _check_options(file, providers, settings)
         target = str(settings["callable"])
         require_model_file(file)
-        check_packages(settings.get("packages", {}), target, file)
+        check_packages(settings.get("packages", {}), _said(target), file)
         quiet = SaysNothing()
         with _LOADING, quiet:
             found = _attribute(_module(target, file), target, file)
@@ -182,7 +189,7 @@ def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, 
 
 def _module(target: str, file: Path) -> ModuleType:
     """The module, imported; ModelError in one line whatever it raises."""
-    named = module_of(target)
+    named, said = module_of(target), _said(target)
     try:
         if named is None:
             return _load_file(file)
@@ -199,15 +206,15 @@ def _module(target: str, file: Path) -> ModuleType:
         missing = (error.name or "").partition(".")[0]
         if isinstance(error, ModuleNotFoundError) and missing:
             raise ModelError(
-                f"{target} cannot be imported: module {error.name} is not installed", where=file,
+                f"{said} cannot be imported: module {error.name} is not installed", where=file,
                 do=f"install it with: pip install {missing} (or the package that brings {missing})",
             ) from error  # fmt: skip
-        raise ModelError(f"{target} cannot be imported", where=file, given=_reason(error)) from error
+        raise ModelError(f"{said} cannot be imported", where=file, given=_reason(error)) from error
     except SyntaxError as error:
         given = f"line {error.lineno}: {error.msg}"
-        raise ModelError(f"{target} cannot be imported: it is not Python", where=file, given=given) from error
+        raise ModelError(f"{said} cannot be imported: it is not Python", where=file, given=given) from error
     except (Exception, SystemExit) as error:  # the module's own code
-        what = f"{target} raised {type(error).__name__} while it was imported"
+        what = f"{said} raised {type(error).__name__} while it was imported"
         raise ModelError(what, where=file, given=_reason(error)) from error
 
 
@@ -292,31 +299,41 @@ def _attribute(module: ModuleType, target: str, file: Path) -> Any:
     found: Any = module
     for part in name_of(target).split("."):
         if not hasattr(found, part):
-            names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+            foreign = names_from_elsewhere(file, module_of(target)) if found is module else frozenset()
+            callables = [name for name, value in vars(found).items() if callable(value) and name not in foreign]
+            names = [name for name in callables if not name.startswith("_")]
             raise ModelError(
-                f"{target} is not there: nothing is called {part}", where=file, allowed=", ".join(names[:20]) or "none"
-            )
+                f"{_said(target)} is not there: nothing is called {part}", where=file,
+                allowed=", ".join(names[:20]) or "none",
+            )  # fmt: skip
         found = getattr(found, part)
     return found
+
+
+def _said(target: str) -> str:
+    """A target in a message that names its file already."""
+    return name_of(target) if module_of(target) is None else target
 
 
 def _made(found: Any, target: str, file: Path, settings: Mapping[str, Any]) -> Callable[..., Any]:
     """What is called: the function with its arguments, or what the class or factory gave."""
     arguments = dict(settings.get("arguments", {}))
     if not callable(found):
-        raise ModelError(f"{target} is not callable", where=file, given=type(found).__name__, allowed="a function")
+        raise ModelError(
+            f"{_said(target)} is not callable", where=file, given=type(found).__name__, allowed="a function"
+        )
     if inspect.isclass(found) or settings.get("factory"):
         _check_arguments(found, (), arguments, target, file)
         try:
             made = found(**arguments)
         except (Exception, SystemExit) as error:
-            what = f"{target} raised {type(error).__name__} while it was made"
+            what = f"{_said(target)} raised {type(error).__name__} while it was made"
             raise ModelError(what, where=file, given=_reason(error)) from error
         if inspect.iscoroutine(made):
             made.close()
         if not callable(made):
             raise ModelError(
-                f"what {target} makes is not callable", where=file, given=type(made).__name__,
+                f"what {_said(target)} makes is not callable", where=file, given=type(made).__name__,
                 allowed="a function, or an object with __call__",
             )  # fmt: skip
         found, arguments = made, {}
@@ -328,7 +345,7 @@ def _made(found: Any, target: str, file: Path, settings: Mapping[str, Any]) -> C
 def _refuse_async(found: Any, target: str, file: Path) -> None:
     if any(inspect.iscoroutinefunction(one) for one in (found, getattr(found, "__call__", None))):  # noqa: B004
         raise ModelError(
-            f"{target} is async", where=file, allowed="a plain function", do="call it with asyncio.run in one"
+            f"{_said(target)} is async", where=file, allowed="a plain function", do="call it with asyncio.run in one"
         )
 
 
@@ -345,7 +362,7 @@ def _check_arguments(
     except TypeError as error:
         given = ", ".join(arguments) or None
         raise OptionError(
-            f"{target} does not take what it is given ({error})", where=file, given=given,
+            f"{_said(target)} does not take what it is given ({error})", where=file, given=given,
             allowed=f"{name_of(target)}{signature}", do="correct its settings in the manifest",
         ) from error  # fmt: skip
 

@@ -69,6 +69,26 @@ def sibling_files(file: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def names_from_elsewhere(file: Path, module: str | None) -> frozenset[str]:
+    """Names that a source imports from other packages than its own, as it calls them.
+
+    Parameters
+    ----------
+    file:
+        The source.
+    module:
+        Its name; None for a file by itself.
+    """
+    own = "" if module is None else module.partition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            found.update(alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] != own:
+            found.update(alias.asname or alias.name for alias in node.names)
+    return frozenset(found)
+
+
 def package_versions(file: Path, module: str | None) -> dict[str, str]:
     """Version of every package that a source file imports, and of the one it belongs to, by name.
 
@@ -122,11 +142,15 @@ def _find_spec(name: str, places: Sequence[str] | None) -> ModuleSpec | None:
 
 def _imported(file: Path) -> set[str]:
     """First names of the modules that a source imports anywhere; none if it is no source."""
+    return set(_names(_tree(file)))
+
+
+def _tree(file: Path) -> ast.AST:
+    """A source, parsed; an empty one if it is none."""
     try:
-        tree = ast.parse(read_regular(file, MAX_SOURCE_BYTES))
+        return ast.parse(read_regular(file, MAX_SOURCE_BYTES))
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):  # opening it will tell
-        return set()
-    return set(_names(tree))
+        return ast.Module([], [])
 
 
 def _names(tree: ast.AST) -> Iterator[str]:

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
             opened.update(answer.ran)
             answers.append(answer.to_json(path, explain=args.explain) | ({"opened": first} if args.explain else {}))
             if not args.json:
-                _show(path, answer, premodel.candidates, first, explain=args.explain)
+                took = {name: premodel.opening_ms[name] for name in first if name in premodel.opening_ms}
+                _show(path, answer, premodel.candidates, took, explain=args.explain)
     if args.json:
         print(json.dumps({"answers": answers, **{kind: e for kind, e in refused.items() if e}}, allow_nan=False))
     if answers:
@@ -103,9 +104,12 @@ def _inputs(args: argparse.Namespace, domain: Domain) -> Iterator[tuple[str, Any
         yield f"text {number}", text
 
 
-def _show(path: str, answer: Answer, candidates: tuple[str, ...], first: Sequence[str], *, explain: bool) -> None:
-    """An answer for people; `first` names the candidates that were opened for it."""
+def _show(
+    path: str, answer: Answer, candidates: tuple[str, ...], opening_ms: Mapping[str, float], *, explain: bool
+) -> None:
+    """An answer for people; `opening_ms` is what opening the candidates took that were opened for it."""
     by = f"{' + '.join(answer.ran) or 'nothing ran'}, {answer.latency_ms['total']:.2f} ms"
+    by += "".join(f"; opening {name} took {spent_ms:.2f} ms" for name, spent_ms in opening_ms.items())
     if answer.abstained:
         print(f"{path}: no answer ({by})")
     else:
@@ -125,5 +129,5 @@ def _show(path: str, answer: Answer, candidates: tuple[str, ...], first: Sequenc
         if rank and line.probability < MIN_SHOWN:
             break
         print(f"  {100 * line.probability:5.1f} %  {line.class_name}")
-    cold = f" (a cold call: it opened {', '.join(first)}, later calls are faster)" if first else ""
+    cold = f" (a cold call: it opened {', '.join(opening_ms)}, later calls are faster)" if opening_ms else ""
     print("  " + ", ".join(f"{stage} {ms:.3f} ms" for stage, ms in answer.latency_ms.items()) + cold)

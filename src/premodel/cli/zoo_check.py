@@ -13,7 +13,7 @@ from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError, InputError, OptionError
 from premodel.zoo.manifest import Zoo, read_zoo
 from premodel.zoo.trust import require_trust
-from premodel.zoo_tools.check import DEFAULT_LIMIT, CandidateCheck, Samples, check_zoo, draw_samples
+from premodel.zoo_tools.check import DEFAULT_LIMIT, CandidateCheck, Samples, check_zoo, coverage, draw_samples
 
 EXAMPLE = """example:
   premodel zoo check zoo.toml
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     for check in check_zoo(zoo, samples, args.threads):
         print(f"{check.candidate}: {'failed' if check.errors else 'checked'}", file=sys.stderr)
         checks.append(check)
-    print(json.dumps(_to_json(zoo, samples, checks)) if args.json else _text(args, zoo, samples, checks))
+    print(json.dumps(_to_json(args, zoo, samples, checks)) if args.json else _text(args, zoo, samples, checks))
     return InputError.exit_code if any(check.errors for check in checks) else 0
 
 
@@ -72,13 +72,17 @@ def _samples(args: argparse.Namespace, zoo: Zoo) -> Samples | None:
     return samples
 
 
-def _to_json(zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]) -> dict[str, object]:
+def _to_json(
+    args: argparse.Namespace, zoo: Zoo, samples: Samples | None, checks: Sequence[CandidateCheck]
+) -> dict[str, object]:
+    note = coverage(domain_of(zoo.task), samples, args.limit)
     return {
         "zoo": str(zoo.file),
         "name": zoo.name,
         "labels": len(zoo.labels),
         "samples": len(samples.inputs) if samples else 0,
         "unreadable": samples.unreadable if samples else [],
+        "notes": [note] if note else [],
         "errors": sum(len(check.errors) for check in checks),
         "warnings": sum(len(check.warnings) for check in checks),
         "candidates": [check.to_json() for check in checks],
@@ -93,6 +97,7 @@ def _text(args: argparse.Namespace, zoo: Zoo, samples: Samples | None, checks: S
         lines[0] += f", {len(samples.inputs)} {plural}"
         if samples.unreadable:
             lines.append(f"  {len(samples.unreadable)} {plural} could not be read, first: {samples.unreadable[0]}")
+    lines += [f"  {note}" for note in (coverage(domain_of(zoo.task), samples, args.limit),) if note]
     for check in checks:
         state = "error" if check.errors else "warning" if check.warnings else "ok"
         parts = [f"  {check.candidate.ljust(width)}  {state:7}", f"{check.runtime:7}", f"{check.input:28}"]

@@ -79,11 +79,12 @@ class Recorder:
         Of the subjects.
     options:
         How long, and how often.
-    together:
-        How many subjects a request has; with pauses, the others wait for the next.
+    parts:
+        How many of the last subjects are never served alone: each is judged with the quickest of the others.
     """
 
-    def __init__(self, names: Sequence[str], keys: Sequence[str], options: SoakOptions) -> None:
+    def __init__(self, names: Sequence[str], keys: Sequence[str], options: SoakOptions, parts: int = 0) -> None:
+        self._first_part = len(names) - parts
         self._names, self._keys = tuple(names), tuple(keys)
         self._options = options
         self.window_s = options.window_s(len(names))
@@ -138,9 +139,12 @@ class Recorder:
         first = self.first_steady()
         timing: dict[str, Timing] = {}
         parts_ms: dict[str, dict[str, float]] = {}
+        quickest_ms = 0.0
         for index, key in enumerate(self._keys):
             runs = self.steady_runs(index)
-            timing[key] = summarise(runs)
+            if index == self._first_part:
+                quickest_ms = min((one.mean_ms for one in timing.values() if one.count), default=0.0)
+            timing[key] = summarise(runs, quickest_ms)
             sums: dict[str, float] = {}
             for parts in self._parts[first:]:
                 for stage, spent_ms in parts[index].items():

@@ -152,6 +152,12 @@ class Premodel:
         """How often each candidate of the policy was lost, by name: see `LazyCandidates`."""
         return dict(zip(self.candidates, self._candidates.losses, strict=False))
 
+    @property
+    def opening_ms(self) -> dict[str, float]:
+        """What opening each model took the last time in this process, by candidate; without those never opened."""
+        took = {name: self._candidates.opening_ms(index) for index, name in enumerate(self.candidates)}
+        return {name: took_ms for name, took_ms in took.items() if took_ms is not None}
+
     def look_again(self) -> None:
         """Try again what could not be opened, if its wait is over, and see whether files of open models changed.
 

@@ -228,6 +228,10 @@ class LazyCandidates:
         except (PremodelError, OSError):  # opening it will tell
             return UNKNOWN_MB
 
+    def opening_ms(self, index: int) -> float | None:
+        """What opening a candidate took the last time in this process; None if it was not opened."""
+        return self._times.last_ms(index)
+
     def check_budget(self, indices: Sequence[int]) -> None:
         """Raise OptionError, naming it, if one of these candidates is larger than the whole budget."""
         for index in indices:

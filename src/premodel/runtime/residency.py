@@ -48,6 +48,10 @@ class OpeningTimes:
         """One opening took so long."""
         self._seen[index].append(took_ms)
 
+    def last_ms(self, index: int) -> float | None:
+        """The last opening in this process; None before any."""
+        return self._seen[index][-1] if self._seen[index] else None
+
     def bound_ms(self, index: int) -> float:
         """What it may take, for a budget: the slowest of the last openings, or more than the profile's before any."""
         if not self._seen[index]:

@@ -174,7 +174,8 @@ def _load(
         }
         if "features" in passes and extractor.families:
             subjects["features"] = features_subject(version, opencv_threads)
-            _refuse_unknown_items(store, extractor, cost_items_ms, features_subject(version, opencv_threads) in timings)
+            timed = timings.get(features_subject(version, opencv_threads))
+            _refuse_unknown_items(store, extractor, cost_items_ms, timed)
         _refuse_untimed(store, device, subjects, timings)
     records = [timings.get(one.timing_key, _UNTIMED) for one in chosen]
     decoding = timings.get(decode_subject(opencv_threads, first.model.detail), _UNTIMED)
@@ -323,15 +324,20 @@ def _refuse_other_features(domain: Domain, extractor: StoredExtractor) -> None:
 
 
 def _refuse_unknown_items(
-    store: Store, extractor: StoredExtractor, cost_items_ms: Mapping[str, float], timed: bool
+    store: Store, extractor: StoredExtractor, cost_items_ms: Mapping[str, float], timed: StoredTiming | None
 ) -> None:
+    """Of what was timed; where that was broken off, the same pass ends it."""
     needed = {part for parts in extractor.needs.values() for part in parts}
-    if timed and not needed <= set(cost_items_ms):
-        lacking = ", ".join(sorted(needed - set(cost_items_ms)))
-        raise StoreError(
-            "cost items of the features have no cost", where=store.name, given=f"none of {lacking}",
-            do=profile_command(store, "timings") + " --retime all",
-        )  # fmt: skip
+    lacking = sorted(needed - set(cost_items_ms))
+    if timed is None or not lacking:
+        return
+    do = profile_command(store, "timings")
+    if timed.unfinished:
+        raise StoreError("timing of the features was broken off", where=store.name, do=do)
+    raise StoreError(
+        "cost items of the features have no cost", where=store.name,
+        given=f"{len(lacking)} of {len(needed)} have none, such as {lacking[0]}", do=f"{do} --retime all",
+    )  # fmt: skip
 
 
 def _refuse_untimed(

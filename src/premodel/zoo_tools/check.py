@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from premodel.backends.base import Tensor
 from premodel.backends.python_answers import UnknownAnswerError
 from premodel.clock import now_ms
-from premodel.domains.base import IMAGE_TASK
+from premodel.domains.base import IMAGE_TASK, Domain
 from premodel.errors import PremodelError, RunError, SampleError
 from premodel.files import file_sha256
 from premodel.profiling.datasets.base import Dataset
@@ -20,6 +20,7 @@ from premodel.runtime.candidate import NetworkPool, OpenedCandidate
 from premodel.runtime.prediction import BINARY_LABELS, rank_of
 from premodel.stats import wilson
 from premodel.store.runs import unrepeatable_note
+from premodel.verdict import MIN_SAMPLES
 from premodel.zoo.candidate import Candidate
 from premodel.zoo.manifest import Zoo
 from premodel.zoo_tools.init.notes import read_notes
@@ -144,6 +145,25 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
             yield check
     finally:
         pool.close()
+
+
+def coverage(domain: Domain, samples: Samples | None, limit: int = DEFAULT_LIMIT) -> str:
+    """What a check of so few inputs can show and what not; empty where there were enough for all of it."""
+    count = 0 if samples is None else len(samples.inputs)
+    if count >= MIN_SAMPLES:
+        return ""
+    plural = domain.plural
+    if not count:
+        return (
+            "checked: files, digests, that every candidate opens and runs; not checked without labelled "
+            f"{plural}: accuracy, labels, preprocessing"
+        )
+    more = f"--limit {MIN_SAMPLES} or more" if limit < MIN_SAMPLES else f"{MIN_SAMPLES} or more {plural}"
+    few = f"{count} {plural} are too few to tell wrong labels or preprocessing from chance"
+    return (
+        "checked: files, digests, that every candidate opens, runs and repeats itself; "
+        f"{few}, and for a verdict of premodel: give {more}"
+    )
 
 
 def _describe(candidate: Candidate) -> CandidateCheck:

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from premodel.backends.replay import ReplayBackend
 from premodel.domains.image.decode import Image
 from premodel.domains.image.features.extractor import Extractor
-from premodel.errors import DatasetError, OptionError, RunError
+from premodel.errors import DatasetError, OptionError, RunError, StoreError
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.footprint import measure_footprint
 from premodel.profiling.passes import interleaved
@@ -89,6 +89,21 @@ def test_everything_takes_turns_until_valid(monkeypatch: pytest.MonkeyPatch) -> 
     # The slow one was done first and still took part until the end, to disturb the caches.
     assert set(rounds[-20:]) == {"qs", "sq"}
     assert done["slow"] < done["decode"] < done["quick"]
+
+
+def test_a_negligible_part_does_not_take_longer_than_the_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself it would never be valid, and need 50,000 rounds."""
+    clock = FakeTime(monkeypatch)
+    tiny, quick = clock.subject("features", 0.001, jitter=0.02), clock.subject("quick", 1.0)
+    tiny.part = True
+    time_interleaved([quick, tiny], [], [PNG], clock.decode, 60.0, 0, ignore)
+    assert tiny.timing().valid
+    assert quick.timing().valid
+    assert len(tiny.runs_ms) <= len(quick.runs_ms)
+    noisy = clock.subject("features", 1.0, jitter=200.0)
+    noisy.part = True
+    time_interleaved([clock.subject("quick", 1.0), noisy], [], [PNG], clock.decode, 3.0, 0, ignore)
+    assert not noisy.timing().valid
 
 
 def test_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +270,11 @@ def test_a_record_broken_off_is_continued(slow: SmallZoo, tmp_path: Path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(timing_pass, "time_interleaved", broken_off)
         with pytest.raises(KeyboardInterrupt):
-            run(slow, tmp_path / "s.db", 60.0)
+            run(slow, tmp_path / "s.db", 60.0, ("predictions", "timings", "features"))
+    with Store(tmp_path / "s.db") as store, pytest.raises(StoreError) as caught:
+        load_tables(store)
+    assert "s.db: timing of the features was broken off; run: premodel profile" in str(caught.value)
+    assert str(caught.value).endswith("--only timings")
     key = read_zoo(slow.zoo).candidates[1].timing_key
     first = records(tmp_path / "s.db")[key]
     assert first.timing.reason == UNFINISHED

@@ -93,16 +93,16 @@ def soak_all(
         names = [candidate.name for candidate in distinct.values()]
         if domain.feature_groups:
             subjects.append(
-                Subject(features_subject(domain.features_version, plan.opencv_threads), FeatureWork(domain))
+                Subject(features_subject(domain.features_version, plan.opencv_threads), FeatureWork(domain), part=True)
             )
             names.append("features")
-        decoding = Subject(decode_subject(plan.opencv_threads, dataset.detail), None)
+        decoding = Subject(decode_subject(plan.opencv_threads, dataset.detail), None, part=True)
         keys = [*(subject.name for subject in subjects), decoding.name]
         rounds = Rounds(subjects, decoding, inputs, domain.decode, plan.seed, alone=bool(plan.options.every_s))
         for _ in range(WARMUP_ROUNDS):
             rounds.whole_round()
         writer = _Writer(store, plan.run, progress)
-        recorder = Recorder([*names, "decode"], keys, plan.options)
+        recorder = Recorder([*names, "decode"], keys, plan.options, parts=len(keys) - len(distinct))
         curve = soak(rounds, recorder, plan.options, plan.time, plan.board, progress, writer)
         writer.raise_last()
         return judge_soak(curve)

@@ -238,14 +238,14 @@ class _Session:
         if not self._on_board:
             subjects = [Subject(key, CandidateWork(one)) for key, one in zip(keys, opened, strict=True)]
             if features is not None:
-                subjects.append(Subject(features, FeatureWork(self._domain)))
-            return [*subjects, Subject(decoding, None)]
+                subjects.append(Subject(features, FeatureWork(self._domain), part=True))
+            return [*subjects, Subject(decoding, None, part=True)]
         seed = self._options.seed
         works = [BoardCandidateWork(one, inputs, seed + index) for index, one in enumerate(opened)]
         subjects = [Subject(key, work) for key, work in zip(keys, works, strict=True)]
         if features is not None:
-            subjects.append(Subject(features, BoardFeatureWork(opened[0], inputs, seed + len(works))))
-        return [*subjects, Subject(decoding, BoardDecodeWork(opened[0], inputs, seed + len(works) + 1))]
+            subjects.append(Subject(features, BoardFeatureWork(opened[0], inputs, seed + len(works)), part=True))
+        return [*subjects, Subject(decoding, BoardDecodeWork(opened[0], inputs, seed + len(works) + 1), part=True)]
 
     def _resume(self, subject: Subject) -> None:
         """Take over the runs of a record that was broken off; parts of features are not kept, so those start anew."""
