@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from premodel.runtime.policies.stopping import MIN_TOP_PROBABILITY
 
 STEPS = 12
-ENOUGH = 1e-6
+CONVERGED = 1e-6
 """A step below this is the last."""
 FURTHEST = 700.0
 """Log odds beyond which a probability is 0 or 1; the exponential of more would overflow."""
@@ -109,6 +109,6 @@ def fit_calibration(
             change = (pull - step @ shared) / stiff
         step = np.clip(step, -2, 2)
         found, additions = found + step, additions + np.clip(change, -1, 1)
-        if max(np.abs(step).max(), np.abs(change).max()) < ENOUGH and n:
+        if max(np.abs(step).max(), np.abs(change).max()) < CONVERGED and n:
             break
     return Calibration(float(found[0]), float(found[1]), np.zeros(1) if own is None else additions)

@@ -15,7 +15,7 @@ from premodel.training.product import product
 from premodel.training.selectors.base import check_training, constant_log_odds
 
 STEPS = 100
-ENOUGH = 1e-10
+CONVERGED = 1e-10
 """A step below this is the last."""
 HALVINGS = 30
 """Of a step that would make the labels less likely."""
@@ -64,11 +64,11 @@ def _most_likely(rows: Floats, share: Floats) -> Floats:
             tried = found + step
             odds = product(rows, tried)
             reached = _loss(odds, share, tried, ridge)
-            if reached <= loss or np.abs(step).max() < ENOUGH:
+            if reached <= loss or np.abs(step).max() < CONVERGED:
                 break
             step = step / 2
         found, loss = tried, reached
-        if np.abs(step).max() < ENOUGH:
+        if np.abs(step).max() < CONVERGED:
             break
     return found
 
