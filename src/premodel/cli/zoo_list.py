@@ -61,7 +61,7 @@ def _to_json(known: KnownZoo, states: list[ModelState], n_labels: int) -> dict[s
                 "state": state.state,
                 "size_bytes": state.size_bytes,
                 "license": state.model.license or None,
-                "url": redacted_url(state.model.url) or None,
+                "url": redacted_url(state.model.source) or None,
             }
             for state in states
         ],

@@ -16,6 +16,7 @@ from premodel.domains.registry import domain_of
 from premodel.errors import ModelError
 from premodel.files import file_git_blob_sha1, file_sha256, is_regular
 from premodel.zoo.call import Call, WholeInput
+from premodel.zoo.package import Package
 
 ACTIVATIONS = ("softmax", "none", "sigmoid", "percent")
 MAX_DETAIL = 1 << 16
@@ -63,6 +64,8 @@ class Model:
         What the file must hash to, as the manifest states; either or both may be None.
     url, license:
         Where it comes from; empty if not stated. With a remote runtime, `url` is the server that runs it.
+    package:
+        The package that it comes from; None if it is in none.
     runtime:
         Name of the backend.
     label_offset:
@@ -111,12 +114,18 @@ class Model:
     origin: Origin | None = None
     detail: int = 0
     call: Call | None = None
+    package: Package | None = field(default=None, compare=False)
     trusted: bool = field(default=False, compare=False)
 
     @property
     def domain(self) -> Domain:
         """What its inputs are, and how they are decoded."""
         return domain_of(self.task).at(self.detail)
+
+    @property
+    def source(self) -> str:
+        """The URL that the file comes from, also that of its package; empty if not stated."""
+        return self.url if self.package is None else self.package.url
 
     @property
     def is_remote(self) -> bool:
@@ -321,7 +330,7 @@ def require_file(model: Model) -> None:
                 do=f"install it with: pip install {module.partition('.')[0]} (or the package that brings it)",
             )  # fmt: skip
         do = "put it there, or correct the manifest"
-        if model.url:
+        if model.source:
             do = "fetch it with: premodel zoo pull ZOO --dest FOLDER, the folder of ZOO"
         raise ModelError(f"model file of {model.name} is missing", where=model.file, do=do)
 

