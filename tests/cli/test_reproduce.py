@@ -57,9 +57,9 @@ def test_a_file_of_another_origin_is_kept(profiled: Any, tmp_path: Path, capsys:
 
 @pytest.fixture(scope="module")
 def translated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two recorded translators on 60 sentences, profiled by the command."""
+    """Two recorded translators on 50 sentences, profiled by the command."""
     folder = tmp_path_factory.mktemp("translated")
-    make_translations(folder, 60)
+    make_translations(folder, 50)
     words = ["profile", folder / "zoo.toml", folder / "source.en", "--labels", folder / "reference.de"]
     words += ["--store", folder / "s.db", "--max-timing-seconds", "1", "--energy", "off"]
     assert main([str(word) for word in words]) == 0

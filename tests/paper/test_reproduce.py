@@ -58,6 +58,9 @@ def test_json_holds_values_and_null_for_what_was_not_measured(found: Reproductio
         "conditions",
     } == set(data)
     by_id = {one["id"]: one for one in data["experiments"]}
+    assert {key for one in data["experiments"] for table in one["tables"] for key in table} == {
+        "name", "caption", "header", "rows"
+    }  # fmt: skip
     assert list(by_id) == list(EXPERIMENTS)
     energy = next(one for one in by_id["overall"]["comparisons"] if one["what"] == "energy against the best single")
     assert energy["ours"] is None

@@ -58,6 +58,8 @@ class Reproduction:
         experiments = []
         for result in self.results:
             one = {key: value for key, value in asdict(result).items() if key not in ("figures", "samples")}
+            for table in one["tables"]:
+                del table["absent"]
             experiments.append(plain(one))
         return {
             "study": self.plan.name,

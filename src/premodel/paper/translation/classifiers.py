@@ -27,13 +27,18 @@ def run(study: Study) -> Result:
     blind = {scheme: premodel_lines(study, scheme, permuted=True) for scheme in READINGS}
     every = [line for lines in taught.values() for line in lines.values()]
     above = {criterion: [one for one in every if one.choice(criterion) == "above"] for criterion in SCORES}
-    best = max(every, key=lambda one: one.to_mix[study.criterion][0] if one.to_mix else float("-inf"))
+    choosing = [one for one in every if one.chooses]
+    best = max(choosing, key=lambda one: float(one.above_mix(study.criterion).mean()), default=None)
     return Result(
         "classifiers",
         "Every classifier, as one multi-class model and as a chain",
         "follow-up, premodels for translation, Figure 11; replication, premodels",
         f"Above the random mix beyond doubt: {_counted(above, len(every))}."
-        + (f" The best of them: {_with_reading(study, taught, best)}, {_mixed(study, best)}." if best.to_mix else ""),
+        + (
+            f" The best of them: {_with_reading(study, taught, best)}, {_mixed(study, best)}."
+            if best is not None
+            else ""
+        ),
         [_comparison(technique, line) for technique, line in taught[SQUARE_OVER_TIME].items()],
         [
             table
@@ -83,7 +88,7 @@ def _with_reading(study: Study, taught: dict[str, dict[str, Line]], best: Line) 
 
 
 def _mixed(study: Study, one: Line) -> str:
-    gain, (low, high) = one.to_mix[study.criterion]
+    gain, (low, high) = one.to_mix(study.criterion) or (0.0, (0.0, 0.0))
     title = SCORES[study.criterion]
     return (
         f"{gain:+.2f} {title} [{low:+.2f}, {high:+.2f}] against it, {one.speedup:.2f} times as fast as the most capable"
@@ -91,7 +96,7 @@ def _mixed(study: Study, one: Line) -> str:
 
 
 def _comparison(technique: str, line: Line) -> Comparison:
-    mix = line.to_mix.get("f1")
+    mix = line.to_mix("f1")
     printed = None if technique not in PRINTED else published.premodel_of(PRINTED[technique])
     theirs = None
     if printed is not None:
@@ -114,15 +119,11 @@ def _tables(study: Study, scheme: str, lines: list[Line], blind: list[Line]) -> 
     reading = reading_name(study.criterion, scheme)
     short = "best-score" if scheme == BEST_SCORE else "square-over-time"
     permuted: list[tuple[Cell, ...]] = []
-    for technique, one, zero in zip(CLASSIFIERS, lines, blind, strict=True):
-        worth, (low, high) = worth_of_features(
-            study,
-            study.served(Recipe(technique, labels=scheme)),
-            study.served(Recipe(technique, labels=scheme, permuted=True)),
-        )
+    for one, zero in zip(lines, blind, strict=True):
+        worth, (low, high) = worth_of_features(one, zero)
         cells: list[Cell] = [one.name, worth, low, high]
         for found in (one, zero):
-            mix = found.to_mix.get("f1")
+            mix = found.to_mix("f1")
             cells += [found.means["f1"], found.latency_ms, *((None,) * 3 if mix is None else (mix[0], *mix[1]))]
         permuted.append(tuple(cells))
     columns = ("F1", "time, ms", "F1 to the random mix, points", "from", "to")

@@ -86,7 +86,8 @@ def _finding(study: Study, fits: list[FoldFits], losses: Losses) -> str:
     left = [len(fit.selection.pruning.kept) for fit in fits]
     range_ = f"{min(left)}" if min(left) == max(left) else f"{min(left)} to {max(left)}"
     steady = [name for name, (_, least, _, folds) in losses.items() if least > 0 and folds == len(fits)]
-    worth, (low, high) = worth_of_features(study, study.served(MAIN), study.served(PERMUTED))
+    real, blind = (served_line(study, "", study.served(recipe)) for recipe in (MAIN, PERMUTED))
+    worth, (low, high) = worth_of_features(real, blind)
     return (
         f"Pruning leaves {range_} of {len(study.tables.feature_names)} features; those without which the choice is "
         f"worse in every fold: {', '.join(steady) or 'none'}. To the premodel the features are worth {worth:+.2f} F1 "
@@ -114,7 +115,7 @@ def _comparisons(study: Study, fits: list[FoldFits]) -> list[Comparison]:
     ]  # fmt: skip
     for recipe, what in ((MAIN, "real features"), (PERMUTED, "features of other sentences")):
         line = served_line(study, what, study.served(recipe))
-        mix = line.to_mix.get("f1")
+        mix = line.to_mix("f1")
         items.append(
             Comparison(
                 f"F1 against the random mix, {what}", None if mix is None else mix[0], "points",

@@ -92,29 +92,30 @@ def oracle_lines(study: Study) -> list[Line]:
 
 
 def _finding(main: Line) -> str:
-    gain, (low, high) = main.to_best["bleu"]
+    gain, (low, high) = main.to_best
     text = (
         f"BLEU {main.means['bleu']:.2f}, ROUGE-L {main.means['rouge']:.2f}, F1 {main.means['f1']:.2f} at "
         f"{main.latency_ms:.2f} ms: {main.speedup:.2f} times as fast as the most capable candidate at {gain:+.2f} BLEU "
         f"[{low:+.2f}, {high:+.2f}]"
     )
-    if not main.to_mix:
+    mix = main.to_mix("f1")
+    if mix is None:
         return f"{text}; it always serves the same candidate."
-    value, (low, high) = main.to_mix["f1"]
+    value, (low, high) = mix
     return f"{text}, and {value:+.2f} F1 [{low:+.2f}, {high:+.2f}] against the random mix of the same mean time."
 
 
 def _comparisons(main: Line, permuted: Line, best: Line, oracle_: Line) -> list[Comparison]:
     naive_bayes, most = published.premodel_of("naive Bayes"), published.POOL[-1]
-    loss, loss_ci = main.to_best["bleu"]
-    mix = main.to_mix.get("f1")
-    blind = permuted.to_mix.get("f1")
+    loss, loss_ci = main.to_best
+    mix = main.to_mix("f1")
+    blind = permuted.to_mix("f1")
     gap = oracle_.f1_of_means - best.f1_of_means
     items = [
         Comparison(
             "speed-up against the most capable model", main.speedup, "times",
             f"mean time of {best.name} over the premodel's, features and decision counted", published.SPEEDUP,
-            "A ratio of times shows little where quality differs: see the random mix.", main.speedup_ci,
+            "A ratio of times shows little where quality differs: see the random mix.", main.speed[1],
         ),
         Comparison(
             "the same in the replication", main.speedup, "times", "as above",
@@ -123,7 +124,7 @@ def _comparisons(main: Line, permuted: Line, best: Line, oracle_: Line) -> list[
                 "times", "8.86 ms of gnmt_8 over 4.77 ms of naive Bayes; its features are not in it", published.WHERE,
                 published.REPLICATION,
             ),
-            ci=main.speedup_ci,
+            ci=main.speed[1],
         ),
         Comparison(
             "loss of BLEU to the most capable model", loss, "points", "paired, mean of sentences",
@@ -169,7 +170,7 @@ def _side_by_side(study: Study, singles: list[Line], premodels: list[Line], orac
     """Our lines, the replication's and the follow-up's in one table; F1 is that of the means, as the replication's."""
     rows: list[tuple[Cell, ...]] = []
     for one in [*singles, *premodels, *oracles]:
-        mixed = f1_above_mix(study, one) if one.to_mix else None
+        mixed = f1_above_mix(study, one) if one.chooses else None
         rows.append(
             (one.name, OURS, one.means["bleu"], one.means["rouge"], one.f1_of_means, one.latency_ms, one.speedup, mixed)
         )

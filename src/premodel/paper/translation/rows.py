@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,49 +23,91 @@ WORDS = {1: "above", -1: "below", 0: "not distinguishable"}
 Difference = tuple[float, Interval]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
-    """What one way of answering comes to.
+    """One way of answering; figures are worked out when they are asked for, then kept.
 
     Attributes
     ----------
+    study:
+        What it is part of.
     name:
         Of the line.
-    means:
-        Mean of the sentences' scores by criterion, times 100.
-    f1_of_means:
-        Harmonic mean of mean BLEU and mean ROUGE-L, as the replication prints F1; the mean of the sentences' F1 is
-        lower.
-    latency_ms:
-        Mean, end to end.
-    speedup, speedup_ci:
-        Mean time of the most capable candidate over its own, with the interval over sentences.
-    to_best:
-        Score less that of the most capable candidate, in points, by criterion.
-    to_mix:
-        The same to the random mix of equal mean time; empty where nothing is chosen per sentence.
-    corpus:
-        Corpus scores, times 100; empty where there are none.
-    samples:
-        Behind it.
+    source:
+        intp (n,), candidate whose answer was served, below 0 for none.
+    took_ms:
+        float64 (n,), end to end.
+    chooses:
+        Does it choose per sentence, so that it is compared with the random mix.
     """
 
+    study: Study
     name: str
-    means: Mapping[str, float]
-    f1_of_means: float
-    latency_ms: float
-    speedup: float
-    speedup_ci: Interval
-    to_best: Mapping[str, Difference]
-    to_mix: Mapping[str, Difference] = field(default_factory=dict)
-    corpus: Mapping[str, float] = field(default_factory=dict)
-    samples: int = 0
+    source: NDArray[np.intp]
+    took_ms: NDArray[np.float64]
+    chooses: bool = False
+    _to_mix: dict[str, Difference] = field(default_factory=dict)
+
+    def scores(self, criterion: str) -> NDArray[np.float64]:
+        """float64 (n,): score of each answer; 0 where there is none."""
+        score = self.study.tables.score(criterion)[np.arange(len(self.source)), self.source]
+        return np.where(self.source >= 0, score, 0.0)
+
+    @cached_property
+    def means(self) -> dict[str, float]:
+        """Mean of the sentences' scores by criterion, times 100."""
+        return {criterion: 100 * float(self.scores(criterion).mean()) for criterion in SCORES}
+
+    @property
+    def f1_of_means(self) -> float:
+        """Harmonic mean of mean BLEU and mean ROUGE-L, as the replication prints F1: not the mean of the sentences'."""
+        return harmonic(self.means["bleu"], self.means["rouge"])
+
+    @property
+    def latency_ms(self) -> float:
+        """Mean, end to end."""
+        return float(self.took_ms.mean())
+
+    @cached_property
+    def speed(self) -> Difference:
+        """Mean time of the most capable candidate over its own, with the interval over sentences."""
+        singles = self.study.singles
+        return ratio_of_means(singles.latency_of(singles.best), self.took_ms, self.study.seed)
+
+    @property
+    def speedup(self) -> float:
+        """The same without its interval."""
+        singles = self.study.singles
+        return float(singles.latency_ms[singles.best]) / self.latency_ms
+
+    @cached_property
+    def to_best(self) -> Difference:
+        """BLEU less that of the most capable candidate, in points."""
+        return self.study.gain(self.scores("bleu"), self.study.tables.score("bleu")[:, self.study.singles.best])
+
+    def above_mix(self, criterion: str) -> NDArray[np.float64]:
+        """float64 (n,): score less what is expected of the random mix of equal mean time."""
+        return self.scores(criterion) - mix_scores(self.study, criterion, self.latency_ms)
+
+    def to_mix(self, criterion: str) -> Difference | None:
+        """Mean of that in points, with its interval; None where nothing is chosen per sentence."""
+        if not self.chooses:
+            return None
+        if criterion not in self._to_mix:
+            above = self.above_mix(criterion)
+            self._to_mix[criterion] = self.study.gain(above, np.zeros(len(above)))
+        return self._to_mix[criterion]
 
     def choice(self, criterion: str) -> str:
         """Is the choice per sentence above or below the random mix, beyond doubt."""
-        if not self.to_mix:
-            return "no choice per sentence"
-        return WORDS[shown_sign(*self.to_mix[criterion], self.samples)]
+        found = self.to_mix(criterion)
+        return "no choice per sentence" if found is None else WORDS[shown_sign(*found, len(self.source))]
+
+    @cached_property
+    def corpus(self) -> dict[str, float]:
+        """Corpus scores, times 100; none where the answers are not at hand."""
+        figures = {} if self.study.corpus is None else self.study.corpus.figures(self.source)
+        return {name: 100 * value for name, value in figures.items()}
 
 
 def harmonic(first: float, second: float) -> float:
@@ -80,85 +123,45 @@ def harmonic(first: float, second: float) -> float:
 
 def served_line(study: Study, name: str, served: Served) -> Line:
     """A premodel out of fold."""
-    outcome = served.outcome
-    return line(study, name, outcome.source, outcome.latency_ms, chooses=served.row.chooses)
+    return Line(study, name, served.outcome.source, served.outcome.latency_ms, served.row.chooses)
 
 
 def candidate_line(study: Study, column: int) -> Line:
     """A single candidate."""
     source = np.full(len(study.tables), column, np.intp)
-    return line(study, study.tables.candidates[column], source, study.singles.latency_of(column))
+    return Line(study, study.tables.candidates[column], source, study.singles.latency_of(column))
 
 
 def chosen_line(study: Study, name: str, source: NDArray[np.intp]) -> Line:
     """Candidates chosen (n,) at no cost, as an oracle does."""
-    return line(study, name, source, study.singles.latency_of(source))
+    return Line(study, name, source, study.singles.latency_of(source))
 
 
-def line(
-    study: Study, name: str, source: NDArray[np.intp], latency_ms: NDArray[np.float64], *, chooses: bool = False
-) -> Line:
-    """The answers of these candidates (n,), below 0 for none, at these times (n,)."""
-    rows, best, mean_ms = np.arange(len(source)), study.singles.best, float(latency_ms.mean())
-    means, to_best, to_mix = {}, {}, {}
-    for criterion in SCORES:
-        score = study.tables.score(criterion)
-        own = np.where(source >= 0, score[rows, source], 0.0)
-        means[criterion] = 100 * float(own.mean())
-        to_best[criterion] = study.gain(own, score[:, best])
-        if chooses:
-            to_mix[criterion] = study.gain(own, _mix(study, criterion, mean_ms))
-    speedup, interval = speed(study.singles.latency_of(best), latency_ms, study.seed)
-    figures = {} if study.corpus is None else study.corpus.figures(source)
-    return Line(
-        name,
-        means,
-        harmonic(means["bleu"], means["rouge"]),
-        mean_ms,
-        speedup,
-        interval,
-        to_best,
-        to_mix,
-        {key: 100 * value for key, value in figures.items()},
-        len(source),
-    )
-
-
-def worth_of_features(study: Study, real: Served, blind: Served, criterion: str = "f1") -> Difference:
-    """What the features of a sentence give: how far the real ones are above the random mix, less that of permuted ones.
+def worth_of_features(real: Line, blind: Line, criterion: str = "f1") -> Difference:
+    """What the features of a sentence give: how far real ones are above the random mix, less how far permuted ones are.
 
     Each is compared at its own mean time, so that what the permuted ones spend more or less does not count.
     """
-    above = []
-    for outcome in (real.outcome, blind.outcome):
-        score = study.tables.score(criterion)[np.arange(len(study.tables)), outcome.source]
-        own = np.where(outcome.source >= 0, score, 0.0)
-        above.append(own - _mix(study, criterion, float(outcome.latency_ms.mean())))
-    return study.gain(above[0], above[1])
+    return real.study.gain(real.above_mix(criterion), blind.above_mix(criterion))
 
 
-def _mix(study: Study, criterion: str, at_ms: float) -> NDArray[np.float64]:
+def mix_scores(study: Study, criterion: str, at_ms: float) -> NDArray[np.float64]:
     """float64 (n,): expected score of the random mix on each sentence."""
     return Singles.of(study.tables, criterion).mix(at_ms)[0]
 
 
-def speed(reference_ms: NDArray[np.float64], latency_ms: NDArray[np.float64], seed: int = 0) -> tuple[float, Interval]:
-    """Ratio of two mean times over the same sentences, with its interval by bootstrap of the linearised ratio."""
-    ratio = float(reference_ms.mean() / latency_ms.mean())
-    low, high = paired_bootstrap((reference_ms - ratio * latency_ms) / latency_ms.mean(), seed=seed)
+def ratio_of_means(reference: NDArray[np.float64], own: NDArray[np.float64], seed: int = 0) -> Difference:
+    """Ratio of two means over the same sentences, with its interval by bootstrap of the linearised ratio."""
+    ratio = float(reference.mean() / own.mean())
+    low, high = paired_bootstrap((reference - ratio * own) / own.mean(), seed=seed)
     return ratio, (ratio + low, ratio + high)
 
 
 def mix_cells(study: Study, at_ms: float) -> tuple[Cell, ...]:
     """The random mix at a mean time, as a row of `scores_table`; each score has its own best mix."""
-    means = {criterion: _mix_mean(study, criterion, at_ms) for criterion in SCORES}
+    scores = [100 * float(mix_scores(study, criterion, at_ms).mean()) for criterion in SCORES]
     best_ms = float(study.singles.latency_ms[study.singles.best])
-    scores = tuple(means.values())
     return (f"random mix at {at_ms:.2f} ms", *scores, None, at_ms, best_ms / at_ms, None, None)
-
-
-def _mix_mean(study: Study, criterion: str, at_ms: float) -> float:
-    return 100 * float(_mix(study, criterion, at_ms).mean())
 
 
 def scores_table(name: str, caption: str, lines: Sequence[Line], more: Sequence[tuple[Cell, ...]] = ()) -> DataTable:
@@ -181,9 +184,9 @@ def against_table(name: str, caption: str, lines: Sequence[Line]) -> DataTable:
         header += [f"{title} to the random mix, points", "from", "to"]
     rows: list[tuple[Cell, ...]] = []
     for one in lines:
-        cells: list[Cell] = [one.name, one.speedup, *one.speedup_ci, *_difference(one.to_best["bleu"])]
+        cells: list[Cell] = [one.name, one.speedup, *one.speed[1], *_difference(one.to_best)]
         for criterion in SCORES:
-            cells += [*_difference(one.to_mix.get(criterion))]
+            cells += [*_difference(one.to_mix(criterion))]
         rows.append((*cells, one.choice("bleu"), one.choice("f1")))
     return DataTable(name, caption, (*header, "by BLEU", "by F1"), tuple(rows), "-")
 
