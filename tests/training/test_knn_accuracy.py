@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.training.folds import Fold, stratified_folds
-from premodel.training.knn_accuracy import BLOCK, KnnAccuracy, leave_one_out, nearest_columns
+from premodel.training.knn_accuracy import (
+    BLOCK,
+    FEW,
+    KnnAccuracy,
+    leave_one_out,
+    nearest_columns,
+    nearest_without_each,
+)
 from premodel.training.selectors import knn
 
 CHOSEN = np.array([2, 0, 3])
@@ -89,3 +96,18 @@ def test_nearest_columns_with_ties(data: st.DataObject) -> None:
     k = data.draw(st.integers(1, 12))
     expected = [sorted(np.argsort(row, kind="stable")[:k].tolist()) for row in distance]
     assert np.sort(nearest_columns(distance, k), axis=1).tolist() == expected
+
+
+@pytest.mark.parametrize("spread", [0.05, 1.0, 30.0])
+def test_without_each_term_the_nearest_are_those_of_all_columns(spread: float) -> None:
+    """Terms alike, so that few columns can be near, and terms of which one outweighs the rest, so that many can."""
+    rng = np.random.default_rng(0)
+    n, features = 4 * FEW + 30, 6
+    terms = np.full((features, 20, -(-n // BLOCK) * BLOCK), np.inf, np.float32)
+    terms[:, :, :n] = rng.exponential(1, (1, 20, n)) + spread * rng.exponential(1, (features, 20, n))
+    terms[:, :10] = np.round(terms[:, :10])  # half of them with ties
+    found = nearest_without_each(terms, 5, n)
+    for term in range(features):
+        expected = nearest_columns(np.delete(terms, term, axis=0).sum(axis=0, dtype=np.float32), 5)
+        assert np.array_equal(np.sort(found[term, :10], axis=1), np.sort(expected[:10], axis=1))
+        assert (np.sort(found[term, 10:], axis=1) == np.sort(expected[10:], axis=1)).mean() > 0.99, "but for rounding"

@@ -16,8 +16,14 @@ from premodel.training.folds import Fold
 Decide = Callable[[Scores], NDArray[np.intp]]
 """Scores (n, m) -> column of the served candidate (n,), or -1 for an abstention."""
 
-PAIRS = 40_000
+PAIRS = 8_000
 """Pairs of samples whose distances are held at once; few, so that they stay in the processor's cache."""
+FEW = 64
+"""Training rows that are looked at for every subset, where no other can be among the nearest."""
+ROUNDING = 1e-5
+"""More than the share by which a sum of squares, of up to 64 features, is rounded."""
+NUMBER = 0xFFFFFFFF
+"""The part of a key that is a column."""
 BLOCK = 128
 """Columns whose least distance is taken together."""
 
@@ -100,15 +106,46 @@ class KnnAccuracy:
             step = max(1, PAIRS // rows.shape[1])
             for start in range(0, len(test), step):
                 part = test[start : start + step, columns]
-                terms = np.square(part.T[:, :, None] - rows[:, None, :])
-                for subset, distance in enumerate([terms.sum(axis=0)] if whole else leave_one_out(terms)):
-                    near = nearest_columns(distance, self._k)
-                    shares[subset, start : start + len(part)] = labels[near].sum(axis=1) / self._k
+                terms = part.T[:, :, None] - rows[:, None, :]
+                np.square(terms, out=terms)
+                if whole:
+                    near = nearest_columns(terms.sum(axis=0), self._k)[None]
+                else:
+                    near = nearest_without_each(terms, self._k, len(labels))
+                shares[:, start : start + len(part)] = labels[near].sum(axis=2) / self._k
             for subset in range(subsets):
                 served = self._decide(shares[subset])
                 answered = served >= 0
                 hits[subset] += self._correct[fold.test[answered], served[answered]].sum()
         return hits / sum(len(fold.test) for fold, _, _ in self._parts)
+
+
+def nearest_without_each(terms: NDArray[np.float32], k: int, n: int) -> NDArray[np.intp]:
+    """`nearest_columns` of the sums of terms with each term left out, (F, b, columns) -> (F, b, k); n columns count.
+
+    Notes
+    -----
+    A distance without one term is at least the distance with all, less its largest term. The columns of which that is
+    least are looked at for every term; if the k-th nearest of them is nearer than that of any other column can be,
+    they hold the k nearest. Rows of which that is not so are looked at in full.
+    """
+    if n <= 2 * FEW or len(terms) == 1:
+        return np.stack([nearest_columns(distance, k) for distance in leave_one_out(terms)])
+    real = terms[:, :, :n]
+    whole = real.sum(axis=0)
+    least = whole * np.float32(1 - ROUNDING) - real.max(axis=0)
+    columns = np.argpartition(least, FEW, axis=1)[:, : FEW + 1]
+    beyond = np.take_along_axis(least, columns[:, FEW:], axis=1)[:, 0]
+    columns = columns[:, :FEW]
+    distances = np.stack(leave_one_out(np.take_along_axis(real, columns[None], axis=2)))
+    keys = _least_keys(distances, columns, k)
+    found = keys & NUMBER
+    furthest = (keys.max(axis=2) >> 32).astype(np.uint32).view(np.float32).max(axis=0)
+    unsure = np.flatnonzero(furthest >= beyond)
+    if unsure.size:
+        full = leave_one_out(np.ascontiguousarray(terms[:, unsure]))
+        found[:, unsure] = np.stack([nearest_columns(distance, k) for distance in full])
+    return found
 
 
 def leave_one_out(terms: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -149,7 +186,13 @@ def _least(values: NDArray[np.float32], numbers: NDArray[np.intp], k: int) -> ND
     A float32 that is not negative orders as its bits do. Put above the number in one 64-bit integer, it makes every
     key distinct, and partitioning decides ties as written.
     """
+    return _least_keys(values, numbers, k) & NUMBER
+
+
+def _least_keys(values: NDArray[np.float32], numbers: NDArray[np.intp], k: int) -> NDArray[np.int64]:
+    """The keys of the k least values, along the last axis."""
     keys = values.view(np.uint32).astype(np.int64)
     keys <<= 32
     keys |= numbers
-    return np.partition(keys, k - 1, axis=1)[:, :k] & 0xFFFFFFFF
+    keys.partition(k - 1, axis=-1)
+    return keys[..., :k]
