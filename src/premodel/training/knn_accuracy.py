@@ -16,9 +16,9 @@ from premodel.training.folds import Fold
 Decide = Callable[[Scores], NDArray[np.intp]]
 """Scores (n, m) -> column of the served candidate (n,), or -1 for an abstention."""
 
-PAIRS = 8_000
+PAIRS = 16_000
 """Pairs of samples whose distances are held at once; few, so that they stay in the processor's cache."""
-FEW = 64
+FEW = 96
 """Training rows that are looked at for every subset, where no other can be among the nearest."""
 ROUNDING = 1e-5
 """More than the share by which a sum of squares, of up to 64 features, is rounded."""
