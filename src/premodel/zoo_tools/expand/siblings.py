@@ -141,6 +141,7 @@ class Job:
             git_blob_sha1=None if made_file else model.git_blob_sha1,
             files={} if made_file else model.files_to_state,
             url="",
+            package=None,
             runtime=recipe.runtime,
             input=spec,
             settings=settings,
