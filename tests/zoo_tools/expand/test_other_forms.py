@@ -113,14 +113,7 @@ def test_smaller_sizes_of_an_openvino_file_are_views(tmp_path: Path) -> None:
     assert checked(found) == {"net@56": 1.0, "net@44": 1.0}
 
 
-def test_an_openvino_file_of_one_size_is_named(tmp_path: Path) -> None:
-    out, found = run(openvino_zoo(tmp_path / "zoo", SIDE), without=("half",))
-    assert set(reasons(found)) == {"net@56", "net@44"}
-    assert all(reasons(found).values())
-    assert [candidate.name for candidate in read_zoo(out).candidates] == ["net"]
-
-
-def test_half_precision_of_an_openvino_file_where_the_processor_has_it(
+def test_half_precision_where_the_processor_has_it_and_a_file_of_one_size_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = openvino_zoo(tmp_path / "zoo", SIDE)
@@ -132,8 +125,10 @@ def test_half_precision_of_an_openvino_file_where_the_processor_has_it(
         return ["FP32", "BF16"] if names[1:] == ("OPTIMIZATION_CAPABILITIES",) else real(core, *names)
 
     monkeypatch.setattr(openvino.Core, "get_property", capable)
-    out, found = run(made, only=("half",))
-    assert reasons(found) == {"net-bf16": ""}
+    out, found = run(made, only=("half", "size"))
+    assert [name for name, reason in reasons(found).items() if not reason] == ["net-bf16"]
+    assert set(reasons(found)) == {"net-bf16", "net@56", "net@44"}
+    assert [candidate.name for candidate in read_zoo(out).candidates] == ["net", "net-bf16"]
     sibling = read_zoo(out, require_files=True).candidate("net-bf16").model
     assert (sibling.settings["precision"], sibling.file) == ("bf16", made.zoo.candidate("net").model.file)
     assert list(sibling.weights()) == ["net.bin"]
