@@ -13,6 +13,7 @@ from premodel.runtime.policies.base import CallOptions, Policy
 from premodel.runtime.policies.graded_stopping import ExpectedGrades, GradedCascade, GradedStopping
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
+from premodel.training.policies.graded import fit_grades, graded_table
 from premodel.training.simulate import served_score, simulate
 from premodel.training.tables import Tables
 from premodel.training.train import train
@@ -82,6 +83,55 @@ def test_it_goes_on_where_the_first_is_expected_to_be_bad_and_serves_the_best_of
     assert (served.source == best).all()
     assert served.confidence == pytest.approx(expected[np.arange(N), best])
     assert np.abs(served.confidence.mean() - served_score(tables, "chrf", served).mean()) < 0.03
+
+
+def guessers(n: int, seed: int) -> Tables:
+    """Three translators of one mean grade; what they state is drawn at random."""
+    rng = np.random.default_rng(seed)
+    tables = make_tables(np.ones((n, 3), bool), latency_ms=(1.0, 2.0, 3.0), names=("a", "b", "c"))
+    return replace(
+        tables,
+        task="translation",
+        label_names=(),
+        truth=np.full(n, -1, np.int32),
+        top_labels=np.zeros((n, 3, 1), np.int32),
+        top_probabilities=rng.uniform(0.1, 0.9, (n, 3, 1)).astype(np.float32),
+        graded={"chrf": rng.uniform(0.2, 1.0, (n, 3))},
+    )
+
+
+def test_training_does_not_believe_in_what_is_only_noise() -> None:
+    """By curves that had seen the grade, the best of three answers would be worth points more than the best one's."""
+    more = []
+    for seed in range(10):
+        table = graded_table(guessers(80, seed), "chrf", 0.0)
+        fit = fit_grades(table, 5)
+        more.append(float(fit.rewards(fit.states(table))[-1].mean() - table.correct.mean(axis=0).max()))
+    assert np.mean(more) < 0.004
+
+
+def test_nobody_is_asked_a_second_time_for_noise() -> None:
+    runs = []
+    for seed in range(5):
+        unseen = guessers(300, seed + 100)
+        runs.append(simulate(trained(guessers(80, seed), cost_weight=0.01), unseen).ran.sum(axis=1).mean())
+    assert np.mean(runs) < 1.2
+
+
+def test_a_training_row_is_judged_by_curves_of_the_others() -> None:
+    table = graded_table(translators(), "chrf", 0.0)
+    fit = fit_grades(table, 5)
+    some = np.array([3, 500, 7])
+    changed = replace(table, correct=np.where(np.arange(N)[:, None] == 3, 1 - table.correct, table.correct))
+    other = fit_grades(changed, 5)
+    own = other.states(changed.take(some)).top_probability
+    assert own[1, 0] == fit.states(table.take(some)).top_probability[1, 0]
+    assert (other.grades.grade != fit.grades.grade).any()
+    swapped = fit.reordered([1, 0, 2])
+    turned = swapped.states(table.take_candidates([1, 0, 2]))
+    straight = fit.states(table)
+    assert (turned.top_probability[0b001] == straight.top_probability[0b010]).all()
+    assert (swapped.rewards(turned)[0b101] == fit.rewards(straight)[0b110]).all()
 
 
 def test_expected_grades_never_fall_and_are_the_mean_where_nothing_is_told() -> None:

@@ -7,7 +7,8 @@ A set of candidates serves the answer of the highest expected grade, by what eac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ from premodel.training.tables import Tables
 
 POINTS = 12
 """Of the curve from what a candidate states to the expected grade."""
+Z_95_ONE_SIDED = 1.6448536269514722
+"""Standard errors by which statements must predict grades better than the mean does, before they count."""
+FOLDS = 5
+"""In which the search of a pool cross-fits."""
 MIN_SAMPLES = 30
 """Of one candidate, to learn such a curve; with fewer its mean grade is expected of every answer."""
 
@@ -48,6 +53,8 @@ class GradedTable(SampleLatencies):
         float64 (n, m), probability that each candidate gives to its own answer; NaN where there is none.
     names, latency_ms, before_ms, sample_ms, curves, predicted_ms:
         As of `LogScoreTable`.
+    rows:
+        (n,), number of each sample in the profile.
     """
 
     correct: Floats
@@ -58,13 +65,24 @@ class GradedTable(SampleLatencies):
     sample_ms: Floats | None = None
     curves: LatencyCurves | None = None
     predicted_ms: Floats | None = None
+    rows: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
+
+    def __post_init__(self) -> None:
+        if len(self.rows) != len(self.correct):
+            object.__setattr__(self, "rows", np.arange(len(self.correct)))
 
     def __len__(self) -> int:
         return len(self.correct)
 
     def take(self, rows: Rows) -> GradedTable:
         """The same on some samples."""
-        return replace(self, correct=self.correct[rows], stated=self.stated[rows], **self.latencies_on(rows))
+        return replace(
+            self,
+            correct=self.correct[rows],
+            stated=self.stated[rows],
+            rows=self.rows[rows],
+            **self.latencies_on(rows),
+        )
 
     def take_candidates(self, columns: Sequence[int]) -> GradedTable:
         """The same with some candidates, in this order."""
@@ -100,22 +118,30 @@ def graded_table(tables: Tables, criterion: str, before_ms: float) -> GradedTabl
 
 @dataclass(frozen=True, eq=False)
 class GradedFit:
-    """Expected grades of a pool's answers, fitted on training rows."""
+    """Expected grades of a pool's answers, fitted on training rows.
+
+    Attributes
+    ----------
+    grades:
+        The curves, of all training rows.
+    crossed:
+        float64 (N, p), of training rows by their number in the profile: expected grades by curves that were fitted
+        without the row's fold; NaN for other rows.
+    """
 
     grades: ExpectedGrades
+    crossed: Floats
 
     def states(self, table: GradedTable) -> States:
-        """Every set on every sample: expected grade of the answer it serves, and its grade."""
-        count, n = len(table.names), len(table)
-        expected = np.stack([_expected(self.grades, j, table.stated[:, j]) for j in range(count)], axis=1)
-        grade = np.zeros((2**count, n), np.float32)
-        right = np.zeros((2**count, n))
-        for number, members in enumerate(members_of(count)):
-            if members:
-                best = np.asarray(members)[expected[:, members].argmax(axis=1)]
-                grade[number] = np.take_along_axis(expected, best[:, None], axis=1)[:, 0]
-                right[number] = np.take_along_axis(table.correct, best[:, None], axis=1)[:, 0]
-        return States(grade, right.astype(np.float32), right)
+        """Every set on every sample: expected grade of the answer it serves, and its grade.
+
+        Of a training row the curves know the grade: there it is what those expect that were fitted without it.
+        """
+        expected = _expected(self.grades, table.stated)
+        own = table.rows < len(self.crossed)
+        crossed = self.crossed[table.rows[own]]
+        expected[own] = np.where(np.isnan(crossed), expected[own], crossed)
+        return _states(expected, table.correct)
 
     def rewards(self, states: States) -> NDArray[np.float32]:
         """float32 (2 ** p, n): the grade itself."""
@@ -124,33 +150,84 @@ class GradedFit:
     def reordered(self, order: Sequence[int]) -> GradedFit:
         """The same fit for the pool with candidate `order[j]` at place j."""
         chosen = list(order)
-        return GradedFit(ExpectedGrades(self.grades.stated[chosen], self.grades.grade[chosen]))
+        grades = ExpectedGrades(self.grades.stated[chosen], self.grades.grade[chosen])
+        return GradedFit(grades, self.crossed[:, chosen])
 
 
-def fit_grades(table: GradedTable) -> GradedFit:
-    """Expected grade of every candidate's answers by what it states of them."""
-    curves = [_curve(table.stated[:, j], table.correct[:, j]) for j in range(len(table.names))]
-    longest = max(len(points) for points, _ in curves)
+def fit_grades(table: GradedTable, folds: int, seed: int = 0) -> GradedFit:
+    """Expected grade of every candidate's answers by what it states of them.
+
+    A candidate whose statements do not predict the grades of samples left out, clearly better than its mean grade
+    does, has that mean for every answer.
+
+    Parameters
+    ----------
+    folds, seed:
+        Of the cross-fitting: what training decides by are expectations of answers that were left out.
+    """
+    predicts, crossed = _left_out(table, folds, seed)
+    known = np.full((int(table.rows.max(initial=-1)) + 1, len(table.names)), np.nan)
+    known[table.rows] = crossed
+    return GradedFit(_curves(table, ..., predicts), known)
+
+
+def _curves(table: GradedTable, rows: Any, predicts: NDArray[np.bool_]) -> ExpectedGrades:
+    """The curves of all candidates on some rows; their mean grades where their statements tell nothing."""
+    curves = [_curve(table.stated[rows, j], table.correct[rows, j], predicts=one) for j, one in enumerate(predicts)]
     # Shorter ones repeat their last point: all rows of an array have one length.
+    longest = max(len(points) for points, _ in curves)
     stated = np.stack([np.pad(points, (0, longest - len(points)), mode="edge") for points, _ in curves])
     grade = np.stack([np.pad(values, (0, longest - len(values)), mode="edge") for _, values in curves])
-    return GradedFit(ExpectedGrades(np.clip(stated, 0.0, 1.0), np.clip(grade, 0.0, 1.0)))
+    return ExpectedGrades(np.clip(stated, 0.0, 1.0), np.clip(grade, 0.0, 1.0))
+
+
+def _left_out(table: GradedTable, folds: int, seed: int) -> tuple[NDArray[np.bool_], Floats]:
+    """(p,), do statements predict the grades of samples left out; (n, p), grades expected of these.
+
+    Where they do not, that is one mean for all: means without a fold would be low where the fold is good.
+    """
+    n, count = table.stated.shape
+    by_curve, by_mean = np.zeros((n, count)), np.zeros((n, count))
+    part = np.random.default_rng(seed).permutation(n) % max(2, min(folds, n))
+    for fold in np.unique(part):
+        known, asked = part != fold, part == fold
+        for predicts, found in ((True, by_curve), (False, by_mean)):
+            found[asked] = _expected(_curves(table, known, np.full(count, predicts)), table.stated[asked])
+    less = (by_mean - table.correct) ** 2 - (by_curve - table.correct) ** 2
+    predicts = less.mean(axis=0) > Z_95_ONE_SIDED * less.std(axis=0) / np.sqrt(n)
+    return predicts, np.where(predicts, by_curve, _expected(_curves(table, ..., predicts), table.stated))
+
+
+def _states(expected: Floats, correct: Floats) -> States:
+    """States of every set by the expected grades (n, p) of all answers, and their grades."""
+    n, count = expected.shape
+    grade = np.zeros((2**count, n), np.float32)
+    right = np.zeros((2**count, n))
+    for number, members in enumerate(members_of(count)):
+        if members:
+            grade[number], right[number] = _served(expected, correct, members)
+    return States(grade, right.astype(np.float32), right)
+
+
+def _served(expected: Floats, correct: Floats, members: Sequence[int]) -> tuple[Floats, Floats]:
+    """(n,) each: expected grade, and grade, of the answers that some candidates serve."""
+    best = np.asarray(members)[expected[:, members].argmax(axis=1)][:, None]
+    return np.take_along_axis(expected, best, axis=1)[:, 0], np.take_along_axis(correct, best, axis=1)[:, 0]
 
 
 class GradedLearner(Learner):
     """The learner of graded answers: grades and statements instead of log scores; see `Learner`."""
 
     def fit(self, tables: Tables, columns: tuple[int, ...], rows: Rows, folds: int) -> GradedFit:
-        """Expected grades of a pool's answers, fitted on these rows; one curve each needs no folds."""
-        del folds
+        """Expected grades of a pool's answers, fitted on these rows, cross-fitted in so many folds of them."""
         table: GradedTable = self.log_scores(tables, columns)
-        return fit_grades(table.take(rows))
+        return fit_grades(table.take(rows), folds, self._options.seed)
 
     def _correct_of(self, tables: Tables, options: TrainOptions) -> Floats:
         return np.where(tables.answered, tables.score(options.criterion), 0.0)
 
     def _search_of(self, tables: Tables) -> PoolSearch:
-        return GradedPoolSearch(self._log_scores_of(tables))
+        return GradedPoolSearch(self._log_scores_of(tables), self._options.seed)
 
     def _log_scores_of(self, tables: Tables) -> GradedTable:
         return graded_table(tables, self._options.criterion, tables.decode_ms + SELECT_MS)
@@ -159,32 +236,29 @@ class GradedLearner(Learner):
 class GradedPoolSearch(PoolSearch):
     """Search of pools where answers are graded: an answer's reward is its grade; see `PoolSearch`."""
 
-    def __init__(self, table: GradedTable) -> None:
+    def __init__(self, table: GradedTable, seed: int = 0) -> None:
         self.table = table
         self._sets: dict[tuple[int, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-        grades = fit_grades(table).grades
-        columns = range(len(table.names))
-        self._grades = np.stack([_expected(grades, j, table.stated[:, j]) for j in columns], axis=1)
+        self._grades = _left_out(table, FOLDS, seed)[1]
 
     def _set(self, own: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Confidence and reward of one set on all rows."""
         if own not in self._sets:
-            best = np.asarray(own)[self._grades[:, own].argmax(axis=1)][:, None]
-            grade = np.take_along_axis(self._grades, best, axis=1)[:, 0]
-            reward = np.take_along_axis(self.table.correct, best, axis=1)[:, 0]
-            self._sets[own] = (logit(grade) / SCALE).astype(np.float32), reward.astype(np.float32)
+            expected, reward = _served(self._grades, self.table.correct, own)
+            self._sets[own] = (logit(expected) / SCALE).astype(np.float32), reward.astype(np.float32)
         return self._sets[own]
 
 
-def _expected(grades: ExpectedGrades, candidate: int, stated: Floats) -> Floats:
-    """Expected grades of one candidate's answers, 0 where it failed."""
-    return np.where(np.isnan(stated), 0.0, grades.of(candidate, np.nan_to_num(stated)))
+def _expected(grades: ExpectedGrades, stated: Floats) -> Floats:
+    """(n, p): expected grades of all answers, 0 where a candidate failed."""
+    columns = [grades.of(j, np.nan_to_num(one)) for j, one in enumerate(stated.T)]
+    return np.where(np.isnan(stated), 0.0, np.stack(columns, axis=1))
 
 
-def _curve(stated: Floats, grade: Floats) -> tuple[Floats, Floats]:
-    """Points and expected grades of one candidate."""
+def _curve(stated: Floats, grade: Floats, *, predicts: bool = True) -> tuple[Floats, Floats]:
+    """Points and expected grades of one candidate; its mean grade where its statements tell nothing."""
     there = ~np.isnan(stated)
-    if there.sum() < MIN_SAMPLES or np.ptp(stated[there]) == 0:
+    if not predicts or there.sum() < MIN_SAMPLES or np.ptp(stated[there]) == 0:
         mean = float(grade[there].mean()) if there.any() else 0.0
         return np.array([1.0]), np.array([mean])
     points = curve_points(stated[there], POINTS)
