@@ -22,7 +22,8 @@ class ProfileOptions:
     passes:
         Some of PASSES.
     limit:
-        So many rows of the data set, drawn at random with `seed`; None for all.
+        So many rows of the data set, drawn at random with `seed`, besides samples that models were calibrated on; None
+        for all.
     threads:
         Threads of every candidate and of OpenCV; None for those of the manifest, and 1 for OpenCV.
     workers:

@@ -25,7 +25,7 @@ from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.race import Race, StartRace, can_race, kept_out, pays
 from premodel.profiling.report import ProfileReport
-from premodel.profiling.samples import Inventory, take_inventory
+from premodel.profiling.samples import Inventory, draw_rows, take_inventory
 from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
@@ -139,7 +139,7 @@ class _Run:
         threads_before = domain.threads()
         try:
             register_zoo(self.store, self.zoo.labels, self.candidates, self.opencv_threads)
-            rows = self.dataset.draw(self.options.limit, self.options.seed)
+            rows = draw_rows(self.dataset, self.options.limit, self.options.seed, self.zoo.calibration)
             run = self.run = self._begin()
             start = now_ms()
             inventory = take_inventory(self.dataset, rows, self.progress)
@@ -313,6 +313,13 @@ class _Run:
             self.progress.note(f"INVALID energies: {names}; measure them again with --only energy --retime")
 
     def _need_one_readable(self, readable: int, report: ProfileReport) -> None:
+        if not readable and report.calibration and not report.unreadable:
+            self._end(report)
+            noun = self.dataset.domain.noun
+            raise DatasetError(
+                f"every {noun} of it is one that models of this zoo were calibrated on", where=self.dataset.root,
+                given=f"{report.calibration} samples", do=f"give others: {noun}s to be profiled must be new to it",
+            )  # fmt: skip
         if not readable:
             name, reason = next(
                 iter(report.unreadable.items()), (str(self.dataset.root), f"no {self.dataset.domain.plural}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,22 @@ def take_inventory(dataset: Dataset, rows: Sequence[int], progress: Progress) ->
     finally:
         progress.end()
     return found
+
+
+def draw_rows(dataset: Dataset, limit: int | None, seed: int, aside: Collection[str]) -> list[int]:
+    """Rows drawn at random, in rising order: `limit` of them besides those whose bytes have a SHA-256 of `aside`.
+
+    Those are among the rows. All rows if `limit` is None or there are no more.
+    """
+    rows, marked = dataset.draw(limit, seed), dict[int, bool]()
+    while limit is not None and aside:
+        for payload in dataset.read([row for row in rows if row not in marked]):
+            marked[payload.row] = payload.data is not None and hashlib.sha256(payload.data).hexdigest() in aside
+        more = dataset.draw(limit + sum(marked.values()), seed)
+        if len(more) == len(rows):
+            break
+        rows = more
+    return rows
 
 
 @dataclass(frozen=True)

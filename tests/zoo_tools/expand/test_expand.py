@@ -15,11 +15,13 @@ import pytest
 from numpy.typing import NDArray
 
 from premodel.errors import DatasetError, MissingExtraError, ModelError, OptionError, ZooError
+from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.profile import ProfileOptions, profile
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.store.store import Store
 from premodel.store.summary import summarise_store
 from premodel.training.load import load_candidates, load_tables
+from premodel.zoo.calibration import read_calibration
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 from premodel.zoo.manifest import read_zoo
 
@@ -121,6 +123,30 @@ def test_calibration_samples_are_left_out_of_the_profile_and_of_what_is_trained_
         assert summarise_store(opened).samples == 68
     profile(made.zoo, made.dataset, store, passes)  # a zoo that was not calibrated takes them back
     assert len(load_tables(store, passes=("predictions",))) == 80
+
+
+def test_a_limited_profile_has_so_many_samples_besides_those_calibrated_on(made: Made, tmp_path: Path) -> None:
+    out = made.manifest.with_name("expanded.toml")
+    run(made, out, only=("int8",))
+    written = read_zoo(out)
+    for limit, samples in ((10, 10), (12, 12), (67, 67), (75, 68)):
+        options = ProfileOptions(passes=("predictions",), limit=limit)
+        report = profile(written, made.dataset, tmp_path / f"{limit}.db", options)
+        assert len(report.inventory.entries) == samples
+        assert report.rows == samples + report.calibration
+
+
+def test_a_data_set_of_nothing_but_calibration_samples_is_named(made: Made, tmp_path: Path) -> None:
+    out = made.manifest.with_name("expanded.toml")
+    run(made, out, only=("int8",))
+    written = read_zoo(out)
+    (tmp_path / "some").mkdir()
+    for number, name in enumerate(read_calibration(out.with_name("expanded-calibration.txt")).values()):
+        (tmp_path / "some" / f"{number}.png").write_bytes((made.data / name).read_bytes())
+    (tmp_path / "truth.csv").write_text("path,label\n" + "".join(f"{number}.png,0\n" for number in range(12)))
+    few = read_dataset(tmp_path / "some", tmp_path / "truth.csv", label_names=written.labels)
+    with pytest.raises(DatasetError, match="every image of it is one that models of this zoo were calibrated on"):
+        profile(written, few, tmp_path / "few.db", ProfileOptions(passes=("predictions",)))
 
 
 def test_the_origin_goes_with_the_candidate(made: Made, tmp_path: Path) -> None:
