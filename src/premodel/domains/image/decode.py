@@ -151,6 +151,10 @@ def _decode_bytes(data: bytes, where: str, short_side: int) -> Image:
     if not header.complete:
         return Image(_without_end(data, header, where))
     scale = reduction(header, short_side)
+    if scale == 8 and header.scans > 1:
+        from premodel.domains.image.progressive import without_unused_scans  # here: most photographs have one scan
+
+        data = without_unused_scans(data)
     rgb = _imdecode(data, header, where, scale)
     if scale > 1:
         turned = (rgb.shape[0] > rgb.shape[1]) != (header.height > header.width)
