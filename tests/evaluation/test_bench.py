@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 import premodel
-from bundles import make_bundle
+from bundles import bundle_of, make_bundle
 from policy_makers import MAKERS
 from premodel.evaluation.bench import bench
 from premodel.profiling.datasets.registry import read_dataset
+from premodel.runtime.bundle import write_bundle
 from premodel.training.simulate import simulate
 
 
@@ -74,3 +76,24 @@ def test_records_become_valid_by_further_passes(tmp_path: Path) -> None:
     assert all(row.extra["runs"] == 10 * long.passes for row in long.rows)
     assert np.array_equal(short.labels, long.labels)
     assert [row.accuracy for row in short.rows] == [row.accuracy for row in long.rows]
+
+
+def test_where_the_zoo_holds_siblings_the_best_original_is_named_beside_the_best_single(tmp_path: Path) -> None:
+    made = make_bundle(tmp_path, MAKERS["single"], n=60)
+    known = replace(
+        bundle_of(made.small, made.tables, made.policy), conditions={"device": "test", "siblings": {"m2": "int8"}}
+    )
+    path = tmp_path / "siblings.premodel"
+    write_bundle(path, known, folder=made.small.zoo.parent, embed=False)
+    dataset = read_dataset(made.small.data, made.small.labels, label_names=made.tables.label_names)
+    with premodel.load(path) as clf:
+        found = bench(clf, dataset, max_seconds=0.01)
+    alone, own, beyond = found.originals
+    original = max(found.rows[:2], key=lambda row: row.accuracy)
+    assert alone.startswith("m2 alone (int8): ")
+    assert f"the best original {original.name} ({100 * original.accuracy:.1f} % at" in alone
+    assert own.startswith("siblings: ")
+    assert beyond.startswith("  beyond m2 alone: ")
+    assert found.to_json()["originals"] == list(found.originals)
+    with premodel.load(made.path) as clf:
+        assert bench(clf, dataset, max_seconds=0.01).originals == ()

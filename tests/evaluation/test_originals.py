@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from premodel.evaluation.cross_validation import cross_validate, premodel_method
+from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose, not_worth
+from premodel.evaluation.final_test import train_and_test
 from premodel.evaluation.originals import beside_original, best_original, sibling_alone, siblings_of
 from premodel.evaluation.rows import Singles
 from premodel.training.options import TrainOptions
@@ -29,7 +31,7 @@ def zoo(n: int = 400) -> Tables:
 def test_without_siblings_nothing_is_said() -> None:
     plain = replace(zoo(), conditions={"device": "test"})
     assert siblings_of(plain) == {}
-    assert beside_original(plain, "top1", []) == ()
+    assert beside_original(Singles.of(plain, "top1"), siblings_of(plain), {}) == ()
     everything = replace(zoo(), conditions={"siblings": dict.fromkeys(zoo().candidates, "int8")})
     assert siblings_of(everything) == {}
 
@@ -38,8 +40,8 @@ def test_the_best_original_is_no_sibling() -> None:
     tables = zoo()
     singles = Singles.of(tables, "top1")
     assert tables.candidates[singles.best] == "large-int8"
-    assert tables.candidates[best_original(tables, singles)] == "large"
-    alone = sibling_alone(tables, singles)
+    assert tables.candidates[best_original(singles, siblings_of(tables))] == "large"
+    alone = sibling_alone(singles, siblings_of(tables))
     assert alone is not None
     assert (alone.name, alone.kind, alone.original) == ("large-int8", "int8", "large")
     assert alone.verdict.outcome == "better"
@@ -52,7 +54,7 @@ def test_a_sibling_that_loses_accuracy_is_not_called_the_one_that_does_it() -> N
     rank[:200, 2] = 5
     labels[:200, 2, 0] = (tables.truth[:200] + 1) % len(tables.label_names)
     worse = replace(tables, rank=rank, top_labels=labels)
-    alone = sibling_alone(worse, Singles.of(worse, "top1"))
+    alone = sibling_alone(Singles.of(worse, "top1"), siblings_of(worse))
     assert alone is not None
     assert alone.verdict.accuracy == "lower"
 
@@ -62,7 +64,9 @@ def test_compression_and_choosing_are_told_separately() -> None:
     outcomes = cross_validate(
         tables, [premodel_method("routing", TrainOptions("cascade-routing"))], criterion="top1", folds=4
     )
-    alone, whole, beyond = beside_original(tables, "top1", outcomes)
+    (one,) = outcomes
+    served = {"routing": (one.score, float(one.latency_ms.mean()))}
+    alone, whole, beyond = beside_original(Singles.of(tables, "top1"), siblings_of(tables), served)
     assert alone.startswith("large-int8 alone (int8): 2.19x faster than the best original large (")
     assert whole.startswith("routing: ")
     assert "faster than the best original large (" in whole
@@ -76,7 +80,28 @@ def test_doctor_says_when_one_sibling_alone_does_it() -> None:
     found = diagnose(flat)
     assert any(line.startswith("int8 alone does it: large-int8 is 2.19x faster than the best original") for line in
                found.doubts)  # fmt: skip
-    assert not any("does it" in line for line in diagnose(tables).doubts), "choosing is twice as fast again"
+    chosen = diagnose(tables)
+    assert not any("does it" in line for line in chosen.doubts), "choosing is twice as fast again"
+    assert chosen.originals[0].startswith("large-int8 alone (int8): 2.19x faster than the best original large (87.5 %")
+    policy = chosen.reachable[0]
+    assert set(policy.no_loss.beside) == {"large", "large-int8"}
+    whole = next(line for line in chosen.originals if line.startswith(f"{policy.policy}: "))
+    assert f"{policy.no_loss.beside['large'].speedup:.2f}x faster than the best original large (" in whole
+    printed = format_diagnosis(chosen)
+    assert printed[printed.index("for no loss, against the best original") + 1] == f"  {chosen.originals[0]}"
+    written = chosen.to_json()["reachable"][0]["no_loss"]["beside"]["large"]
+    assert written["speedup"] == policy.no_loss.beside["large"].speedup
+
+
+def test_the_final_test_names_the_best_original_too() -> None:
+    tables = zoo()
+    _, found = train_and_test(tables, TrainOptions("cascade-routing"))
+    assert found is not None
+    _, best, original, alone = found.lines()[:4]
+    assert "than the best single candidate large-int8 (" in best
+    assert "than the best original large (87.5 % at 20.25 ms)" in original
+    assert alone.startswith("  large-int8 alone (int8): 2.19x faster than the best original large (")
+    assert found.to_json()["alone"]["name"] == "large-int8"
 
 
 def test_doctor_says_that_networks_below_a_millisecond_leave_little_to_win() -> None:

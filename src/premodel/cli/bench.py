@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**result.to_json(), "conditions": conditions}))
     else:
         print("\n".join(f"warning: {warning}" for warning in result.warnings), end="\n" if result.warnings else "")
-        print(result.headline)
+        print("\n".join([result.headline, *result.originals]))
         print(
             "\n".join(["when it was trained", *(f"  {line}" for line in result.tested), ""] if result.tested else [""])
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from premodel.evaluation.cross_validation import Kind
 from premodel.evaluation.degenerate import accuracy_drops, latency_drifts, repeat_warnings
+from premodel.evaluation.originals import beside_original, siblings_among
 from premodel.evaluation.rows import Row, Singles, compare, headline
 from premodel.evaluation.side_by_side import (
     DEFAULT_MAX_SECONDS,
@@ -58,6 +59,8 @@ class Bench:
         Candidates that did not repeat themselves in the profile.
     curve:
         Latencies over time, of a soak; the rows are then of its steady part.
+    originals:
+        Where the zoo holds siblings: the best of them alone and the premodel against the best original, in words.
     """
 
     criterion: str
@@ -71,6 +74,7 @@ class Bench:
     tested: tuple[str, ...] = ()
     unrepeatable: tuple[str, ...] = ()
     curve: Curve | None = None
+    originals: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -99,6 +103,7 @@ class Bench:
             "criterion": self.criterion,
             "passes": self.passes,
             "headline": self.headline,
+            "originals": list(self.originals),
             "tested": list(self.tested),
             "warnings": list(self.warnings),
             "rows": [row.to_json() for row in self.rows],
@@ -183,6 +188,8 @@ class _Measured:
         )
         rows = [self._single_row(subject, singles) for subject in self.singles]
         rows.append(self._own_row(singles))
+        kinds = siblings_among(self.premodel.bundle.conditions, singles.names)
+        served = {self.own.name: (np.asarray(self.own.right), rows[-1].latency_ms)}
         return Bench(
             self.premodel.bundle.criterion,
             tuple(rows),
@@ -195,6 +202,7 @@ class _Measured:
             _tested(self.premodel.bundle.training_record),
             tuple(repeat_warnings(self.premodel.bundle.conditions)),
             curve,
+            beside_original(singles, kinds, served),
         )
 
     def _single_row(self, subject: Subject, singles: Singles) -> Row:

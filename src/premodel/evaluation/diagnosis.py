@@ -121,6 +121,8 @@ class Diagnosis:
         What a sample is called.
     doubts:
         Why a premodel may not be worth it, and what to do instead.
+    originals:
+        Where the zoo holds siblings: the best of them alone and every policy against the best original, in words.
     """
 
     advice: str
@@ -141,6 +143,7 @@ class Diagnosis:
     conditions: Mapping[str, object]
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    originals: tuple[str, ...] = ()
     memory: tuple[MemoryStep, ...] = ()
     noun: str = "image"
 
@@ -154,6 +157,9 @@ class Diagnosis:
                 if reached is not None:
                     written[name]["verdict"] = reached.verdict.short
                     written[name]["comparison"] = plain(reached.verdict.to_json())
+                    written[name]["beside"] = {
+                        other: plain(verdict.to_json()) for other, verdict in reached.beside.items()
+                    }
         return data
 
 
@@ -213,6 +219,8 @@ def _reachable_lines(d: Diagnosis) -> list[str]:
             lines.append(f"  {name} for equal time: {one.equal_time}")
         if one.most_accurate is not None:
             lines.append(f"  {name} for accuracy at any latency: {one.most_accurate}")
+    if d.originals:
+        lines += ["for no loss, against the best original", *(f"  {line}" for line in d.originals)]
     return lines if d.sample_size is None else [*lines, _sample_size_line(d.sample_size)]
 
 

@@ -18,7 +18,7 @@ from premodel.evaluation.complementarity import (
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.diagnosis import WIDTH_POINTS, CandidateFinding, Diagnosis, OracleGap, SampleSize
 from premodel.evaluation.memory import accuracy_over_memory
-from premodel.evaluation.originals import sibling_alone
+from premodel.evaluation.originals import Alone, beside_lines, sibling_alone, siblings_of
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
 from premodel.evaluation.rows import Singles, invalid_note
 from premodel.evaluation.signal import confidence_signals, feature_signals
@@ -99,6 +99,7 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
         conditions=tables.conditions,
         warnings=degenerate_cases(tables, criterion),
         doubts=not_worth(tables, singles, policy, found),
+        originals=_originals(singles, sibling_alone(singles, siblings_of(tables), seed), found),
         memory=accuracy_over_memory(tables, criterion),
         noun=domain_of(tables.task).noun,
     )
@@ -116,7 +117,7 @@ def not_worth(tables: Tables, singles: Singles, policy: str, found: tuple[Reacha
             f"premodel is hardly worth it here: {best} alone answers in {best_ms:.2f} ms, and the engine with its "
             f"decisions costs about {cost} ms of every answer; a plain loop of one network is the alternative"
         )
-    alone = sibling_alone(tables, singles)
+    alone = sibling_alone(singles, siblings_of(tables))
     if alone is None or alone.verdict.too_few or alone.verdict.outcome != "better":
         return tuple(lines)
     reached = next((one.no_loss for one in found if one.policy == policy), None)
@@ -125,6 +126,13 @@ def not_worth(tables: Tables, singles: Singles, policy: str, found: tuple[Reacha
         against = alone.verdict.sentence(f"the best original {alone.original}")
         lines.append(f"{alone.kind} alone does it: {alone.name} is {against} Choosing per input adds little to that.")
     return tuple(lines)
+
+
+def _originals(singles: Singles, alone: Alone | None, found: tuple[Reachable, ...]) -> tuple[str, ...]:
+    """One sibling alone, and what every policy reaches for no loss, against the best original; empty without one."""
+    if alone is None:
+        return ()
+    return beside_lines(singles, alone, {one.policy: one.no_loss.beside for one in found})
 
 
 def _candidates(

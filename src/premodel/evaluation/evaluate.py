@@ -11,7 +11,7 @@ from premodel.evaluation.baselines import baseline_methods, mix_row, oracle_row,
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate, premodel_method
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.evaluation.final_test import LARGE_GAP, packaged_policy
-from premodel.evaluation.originals import beside_original
+from premodel.evaluation.originals import beside_original, siblings_of
 from premodel.evaluation.routing import Routing, routing_curve
 from premodel.evaluation.rows import Row, Singles, best_single_row, headline, outcome_row
 from premodel.records import Criterion
@@ -154,6 +154,7 @@ def evaluate(
         oracle_row(tables, criterion, singles, seed=seed),
         *fitted,
     ]
+    served = {one.method.name: (one.score, float(one.latency_ms.mean())) for one in chosen}
     return Evaluation(
         criterion,
         len(tables),
@@ -163,6 +164,6 @@ def evaluate(
         tuple(outcomes),
         tables.conditions,
         degenerate_cases(tables, criterion),
-        beside_original(tables, criterion, chosen, seed=seed),
+        beside_original(singles, siblings_of(tables), served, seed=seed),
         routing_curve(tables, criterion, folds=folds, seed=seed) if tables.task == MEASURED_TASK else None,
     )

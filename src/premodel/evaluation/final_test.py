@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.evaluation.on_time import OnTime, compare_on_time
+from premodel.evaluation.originals import Alone, sibling_alone, siblings_of
 from premodel.evaluation.rows import Singles
 from premodel.runtime.policies.base import Policy
 from premodel.stats import paired_bootstrap
@@ -96,6 +97,8 @@ class FinalTest:
     on_time:
         Under a deadline: share of answers that are right and on time, of the policy and of the single candidate of
         which it is the highest, with the difference in points and its interval; else None.
+    alone:
+        Where the zoo holds siblings: the best of them alone against the best original; else None.
     """
 
     policy: str
@@ -112,6 +115,7 @@ class FinalTest:
     speedup_ci: Interval
     taken_back: bool = False
     on_time: OnTime | None = None
+    alone: Alone | None = None
 
     @property
     def misses_floor(self) -> bool:
@@ -142,6 +146,8 @@ class FinalTest:
             f"without it: {100 * self.accuracy:.1f} % at {self.latency_ms:.3f} ms, the whole answer",
             f"  {self.verdict.sentence(f'the best single candidate {best.name} {_at(best)}')}",
         ]
+        if self.alone is not None:
+            lines += self._beside(self.alone)
         if self.on_time is not None:
             lines.append(f"  {self.on_time.sentence}")
         if self.floor_gap is not None and self.floor_ci is not None and self.floor_gap < 0:
@@ -168,9 +174,19 @@ class FinalTest:
             lines.append(f"  so {self.policy} is not packaged: one candidate alone is")
         return lines
 
+    def _beside(self, alone: Alone) -> list[str]:
+        """The same against the best original, if another is the best single candidate, and one sibling alone."""
+        original = next(one for one in self.rivals if one.name == alone.original)
+        said = f"the best original {original.name} {_at(original)}"
+        verdict = Verdict(self.samples, original.speedup, original.gain, original.gain_ci)
+        lines = [] if original.name == self.best else [f"  {verdict.sentence(said)}"]
+        return [*lines, f"  {alone.name} alone ({alone.kind}): {alone.verdict.sentence(said)}"]
+
     def to_json(self) -> dict[str, Any]:
         """For the bundle."""
         found: dict[str, Any] = plain(self)
+        if self.alone is not None:
+            found["alone"]["verdict"] = plain(self.alone.verdict.to_json())
         found["verdict"] = plain(self.verdict.to_json())
         return found | {"passed": self.passed, "lines": self.lines()}
 
@@ -377,6 +393,7 @@ def _compared(sample: Tables, singles: Singles, right: Floats, latency_ms: Float
         options.policy, len(sample), FOLDS, accuracy, mean_ms, verdict, singles.names[best], floor_gap, floor_ci,
         tuple(rivals), objective.describe(), (best_ms / high_ms, best_ms / low_ms),
         on_time=compare_on_time(objective, singles, right, latency_ms, seed),
+        alone=sibling_alone(singles, siblings_of(sample), seed),
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from premodel.evaluation.baselines import fit_max_probability
 from premodel.evaluation.complementarity import Points, points_with_interval
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
 from premodel.evaluation.final_test import FOLDS, FinalTest, final_test, train_and_test
+from premodel.evaluation.originals import against, sibling_alone, siblings_of
 from premodel.evaluation.rows import Singles
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
@@ -50,6 +52,8 @@ class Reached:
         Accuracy minus the best single candidate's, in points.
     mix_gain, mix_ci:
         Accuracy minus that of the random mix at equal latency, in points.
+    beside:
+        Where the zoo holds siblings: against the best original and against one sibling alone, by their names.
     """
 
     policy: str
@@ -62,6 +66,7 @@ class Reached:
     gain_ci: Points
     mix_gain: float
     mix_ci: Points
+    beside: Mapping[str, Verdict] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -117,21 +122,23 @@ def reachable(tables: Tables, criterion: Criterion, *, seed: int = 0) -> list[Re
     rest on one estimate. The baseline is the plain max-probability cascade, cross-validated.
     """
     singles = Singles.of(tables, criterion)
+    alone = sibling_alone(singles, siblings_of(tables), seed)
+    beside = () if alone is None else (alone.original, alone.name)
     found = []
     _, test = train_and_test(tables, TrainOptions(criterion=criterion, seed=seed), advise=False)
     if test is not None:
-        found.append(Reachable(test.policy, _of_test(test), None, packaged=not test.taken_back))
+        found.append(Reachable(test.policy, _of_test(test, beside), None, packaged=not test.taken_back))
     quick = quick_trainer(graded=criterion in tables.graded, has_features=bool(tables.feature_names))
     if quick is not None:
         asked = TrainOptions(quick.name, criterion, seed=seed)
         same = next((one for one in found if one.policy == quick.name), None)
-        no_loss = _tested(tables, asked) if same is None else same.no_loss
+        no_loss = _tested(tables, asked, beside) if same is None else same.no_loss
         if no_loss is not None:
             found = [one for one in found if one is not same]
             ceiling = Objective(max_latency_ms=float(rounded_up(float(singles.latency_ms[singles.best]))))
             in_time = _in_time(tables, criterion, float(singles.latency_ms[singles.best]), seed)
-            equal_time = _tested(tables, replace(asked, objective=ceiling)) if in_time else None
-            most_accurate = _tested(tables, replace(asked, objective=Objective(cost_weight=0.0)))
+            equal_time = _tested(tables, replace(asked, objective=ceiling), beside) if in_time else None
+            most_accurate = _tested(tables, replace(asked, objective=Objective(cost_weight=0.0)), beside)
             packaged = same is not None and same.packaged
             found.append(Reachable(quick.name, no_loss, equal_time, most_accurate, packaged))
 
@@ -140,24 +147,25 @@ def reachable(tables: Tables, criterion: Criterion, *, seed: int = 0) -> list[Re
 
     method = Method(PLAIN, "baseline", Cascade.kind, plain)
     (outcome,) = cross_validate(tables, [method], criterion=criterion, folds=FOLDS, seed=seed)
-    return [*found, Reachable(PLAIN, _reached(outcome, singles, seed), None)]
+    return [*found, Reachable(PLAIN, _reached(outcome, singles, beside, seed), None)]
 
 
-def _tested(tables: Tables, options: TrainOptions) -> Reached | None:
+def _tested(tables: Tables, options: TrainOptions, beside: Sequence[str]) -> Reached | None:
     """A policy that is named, trained and tested; None where it cannot be."""
     try:
-        return _of_test(final_test(tables, options, train(tables, options)))
+        return _of_test(final_test(tables, options, train(tables, options)), beside)
     except OptionError:
         return None
 
 
-def _of_test(test: FinalTest) -> Reached:
+def _of_test(test: FinalTest, beside: Sequence[str]) -> Reached:
     verdict = test.verdict
+    rivals = {one.name: Verdict(test.samples, one.speedup, one.gain, one.gain_ci) for one in test.rivals}
     if verdict.mix_gain is None or verdict.mix_ci is None:
         raise AssertionError("the final test compares with the random mix")
     return Reached(
         test.policy, test.samples, test.accuracy, test.latency_ms, verdict.speedup, test.speedup_ci, verdict.gain,
-        verdict.gain_ci, verdict.mix_gain, verdict.mix_ci,
+        verdict.gain_ci, verdict.mix_gain, verdict.mix_ci, {name: rivals[name] for name in beside},
     )  # fmt: skip
 
 
@@ -169,7 +177,7 @@ def _in_time(tables: Tables, criterion: Criterion, ceiling_ms: float, seed: int)
     return all(tables.take(fold.train).end_to_end_ms().min() <= ceiling_ms for fold in division)
 
 
-def _reached(outcome: Outcome, singles: Singles, seed: int) -> Reached:
+def _reached(outcome: Outcome, singles: Singles, beside: Sequence[str], seed: int) -> Reached:
     right, best = outcome.score, singles.best
     mean_ms = float(outcome.latency_ms.mean())
     best_ms = float(singles.latency_ms[best])
@@ -187,4 +195,5 @@ def _reached(outcome: Outcome, singles: Singles, seed: int) -> Reached:
         gain_ci,
         mix_gain,
         mix_ci,
+        {name: against(singles, singles.names.index(name), right, mean_ms, seed) for name in beside},
     )
