@@ -102,18 +102,18 @@ def beside_original(
     if alone is None:
         return ()
     names = (alone.original, alone.name)
-    told = {
+    compared = {
         name: {one: against(singles, singles.names.index(one), right, mean_ms, seed) for one in names}
         for name, (right, mean_ms) in premodels.items()
     }
-    return beside_lines(singles, alone, told)
+    return beside_lines(singles, alone, compared)
 
 
-def beside_lines(singles: Singles, alone: Alone, told: Mapping[str, Mapping[str, Verdict]]) -> tuple[str, ...]:
+def beside_lines(singles: Singles, alone: Alone, compared: Mapping[str, Mapping[str, Verdict]]) -> tuple[str, ...]:
     """The lines, given each premodel's verdicts against the best original and against the sibling."""
     original, sibling = (f"{name} {_at(singles, singles.names.index(name))}" for name in (alone.original, alone.name))
     lines = [f"{alone.name} alone ({alone.kind}): {alone.verdict.sentence(f'the best original {original}')}"]
-    for name, verdicts in told.items():
+    for name, verdicts in compared.items():
         lines.append(f"{name}: {verdicts[alone.original].sentence(f'the best original {original}')}")
         lines.append(f"  beyond {alone.name} alone: {verdicts[alone.name].sentence(sibling)}")
     return tuple(lines)
