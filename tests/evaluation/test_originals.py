@@ -80,6 +80,7 @@ def test_doctor_says_when_one_sibling_alone_does_it() -> None:
     found = diagnose(flat)
     assert any(line.startswith("int8 alone does it: large-int8 is 2.19x faster than the best original") for line in
                found.doubts)  # fmt: skip
+    assert format_diagnosis(found)[0] == found.doubts[0], "what is not worth it stands first"
     chosen = diagnose(tables)
     assert not any("does it" in line for line in chosen.doubts), "choosing is twice as fast again"
     assert chosen.originals[0].startswith("large-int8 alone (int8): 2.19x faster than the best original large (87.5 %")

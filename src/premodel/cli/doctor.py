@@ -15,10 +15,10 @@ from premodel.training.load import load_tables
 EXAMPLE = """example:
   premodel doctor profile.db
 
-The first line is the advice: what premodel train packages with its default options, by the same training and the
-same test, or one candidate alone. Everything is cross-validated; intervals are 95 %; a permuted control shows what a
-score reaches by chance. With more than 3,000 samples, confidence and features are looked at on a stratified subsample
-of 3,000.
+First stands why a premodel is not worth it, where that is so, then the advice: what premodel train packages with its
+default options, by the same training and the same test, or one candidate alone. Everything is cross-validated;
+intervals are 95 %; a permuted control shows what a score reaches by chance. With more than 3,000 samples, confidence
+and features are looked at on a stratified subsample of 3,000.
 """
 
 

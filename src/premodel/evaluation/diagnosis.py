@@ -164,14 +164,14 @@ class Diagnosis:
 
 
 def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
-    """The diagnosis as lines of text: warnings, then the advice, then what it rests on."""
+    """The diagnosis as lines of text: warnings, why a premodel may not be worth it, the advice, what it rests on."""
     d = diagnosis
     busy = _busy(d.conditions)
     counted = "1 candidate" if len(d.candidates) == 1 else f"{len(d.candidates)} candidates"
     lines = [
         *(f"warning: {warning}" for warning in d.warnings),
-        d.advice,
         *d.doubts,
+        d.advice,
         *soak_lines(d.conditions),
         *([f"{busy} while timing; latencies may be too high: premodel profile --retime all"] if busy else []),
         *([crowd] if (crowd := _crowded(d.conditions)) else []),
