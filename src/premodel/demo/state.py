@@ -26,6 +26,8 @@ DOMAINS = ("image", "text")
 FOLDS = 10
 TIMING_SECONDS = 20.0
 BENCH_SECONDS = 6.0
+FEATURE_SAMPLES = 500
+"""Most scenes that features are scored on, as where `auto` compares policies: the time grows with their square."""
 T = TypeVar("T")
 
 

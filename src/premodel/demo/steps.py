@@ -13,7 +13,7 @@ import numpy as np
 
 from premodel.demo.digits import write
 from premodel.demo.folder import BENCH, REPORT, SCENES, STORE, TEXTS
-from premodel.demo.state import Demo
+from premodel.demo.state import FEATURE_SAMPLES, Demo
 from premodel.errors import OptionError
 from premodel.evaluation.bench import bench
 from premodel.evaluation.diagnosis import format_diagnosis
@@ -227,7 +227,7 @@ TEXT_STEPS = (Step("texts", "reading texts", make_texts), *STEPS[1:])
 
 
 def _options(demo: Demo, policy: str) -> TrainOptions:
-    return TrainOptions(policy=policy, seed=demo.options.seed)
+    return TrainOptions(policy=policy, seed=demo.options.seed, feature_samples=FEATURE_SAMPLES)
 
 
 def _tested(tables: Tables, options: TrainOptions, trained: Trained) -> FinalTest | None:
