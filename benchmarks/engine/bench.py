@@ -119,7 +119,9 @@ def by_hand(clf: Premodel) -> Callable[[bytes], None]:
     return answer
 
 
-def overhead(path: Path, images: list[bytes], rounds: int) -> dict[str, float]:
+def overhead(
+    path: Path, images: list[bytes], rounds: int, by_hand: Callable[[Premodel], Callable[[bytes], None]] = by_hand
+) -> dict[str, float]:
     """Milliseconds of a call of `predict`, of the same steps by hand, and the difference."""
     rng = np.random.default_rng(2)
     with Premodel(path, threads=1) as clf:
