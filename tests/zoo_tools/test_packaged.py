@@ -237,6 +237,21 @@ def test_why_pip_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script:
     assert states in str(pull_one(write_manifest(tmp_path, sha256(b"wheel")), tmp_path).error)
 
 
+def test_folders_that_pip_removes_meanwhile_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = """
+import os, time
+end = time.time() + 0.6
+while time.time() < end:
+    made = [os.path.join(os.environ["TMPDIR"], f"d{number}") for number in range(200)]
+    [os.mkdir(one) for one in made]
+    [os.rmdir(one) for one in made]
+"""
+    (tmp_path / "pip.py").write_text(script)
+    monkeypatch.setattr(sys, "executable", fake_python(tmp_path, f"{sys.executable} {tmp_path}/pip.py; exit 3"))
+    manifest = write_manifest(tmp_path, sha256(b"wheel"))
+    assert "pip failed" in str(pull_one(manifest, tmp_path, advance=lambda *_: None).error)
+
+
 def test_an_interrupted_pull_ends_pip_and_leaves_nothing(tmp_path: Path) -> None:
     fake = fake_python(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
     manifest = write_manifest(tmp_path, sha256(b"wheel"))
