@@ -13,7 +13,7 @@ from recipes.multi30k.plan import PLANS
 from torch import nn
 
 CALLABLE = Path(__file__).resolve().parent.parent / "ctranslate2" / "translate.py"
-BEAMS = {"": 1, "-beam4": 4}
+BEAMS = {"": 1, "-beam2": 2, "-beam4": 4}
 """What a network's name ends in as a candidate, and its beam."""
 MODEL_FILES = ("model.bin", "config.json", "shared_vocabulary.json")
 
@@ -24,7 +24,7 @@ def sha256(path: Path) -> str:
 
 
 def write_zoo(out: Path) -> None:
-    """Write `zoo.toml` and `translate.py`: every network greedily and with a beam of 4, in int8."""
+    """Write `zoo.toml` and `translate.py`: every network greedily and with beams of 2 and 4, in int8."""
     shutil.copyfile(CALLABLE, out / CALLABLE.name)
     lines = ['name = "multi30k-en-de"', 'task = "translation"', ""]
     for plan in PLANS:
