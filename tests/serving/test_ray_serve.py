@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +14,12 @@ pytest.importorskip("ray.serve", reason="Ray is not installed: pip install 'prem
 
 from starlette.requests import Request
 
+from bundles import make_bundle
+from policy_makers import MAKERS
 from premodel.errors import OptionError
+from premodel.runtime.engine import Premodel
 from premodel.serving.limits import Limits
-from premodel.serving.ray_serve import TRIES, Asked, Front, Reply, build
+from premodel.serving.ray_serve import TRIES, Asked, Front, Replica, Reply, build
 
 
 class Dying:
@@ -80,3 +85,18 @@ def test_a_body_that_is_too_large_goes_nowhere() -> None:
 def test_wrong_arguments(args: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         build(args)
+
+
+def test_a_replica_whose_candidates_open_slowly_is_healthy_when_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm = Premodel.warm
+
+    def slowly(self: Premodel) -> Any:
+        time.sleep(0.3)
+        return warm(self)
+
+    monkeypatch.setattr(Premodel, "warm", slowly)
+    replica = Replica({"bundle": str(make_bundle(tmp_path, MAKERS["select, the paper's chain"]).path)})
+    replica.check_health()
+    replica.__del__()

@@ -126,11 +126,12 @@ class Replica:
             args.get("memory_budget_mb"),
             trust_python=args.get("trust_python", False),
         )
-        if set(premodel.candidates) <= set(premodel.warm()):
-            raise RunError("no candidate of the premodel can be opened", where=args["bundle"])
         token = None if args.get("token_file") is None else read_token(Path(args["token_file"]))
         self._service = Service(premodel, Path(args["bundle"]).stem, _limits(args.get("limits", {})))
         self._service.start()
+        self._service.wait_until_open()  # Ray Serve asks for the health at once, and gives up a replica that has none
+        if not self._service.ready:
+            raise RunError("no candidate of the premodel can be opened", where=args["bundle"])
         self._app = make_app(self._service, token)
 
     async def answer(self, asked: Asked) -> Reply:

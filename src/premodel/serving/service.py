@@ -140,6 +140,11 @@ class Service:
             self._recorder.start(self.metrics.recorded)
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
+    def wait_until_open(self) -> None:
+        """Wait until every candidate was tried that `start` has opened; raises what opening them raised."""
+        if self._warm is not None:
+            self._warm.result()
+
     def stop(self) -> None:
         """Answer what was accepted, then close everything; a worker that does not end in time is left alone."""
         self._stopping = True
