@@ -13,10 +13,13 @@ from premodel.backends.replay import ReplayBackend
 from premodel.cli.main import main
 from premodel.evaluation.degenerate import degenerate_cases
 from premodel.profiling.datasets.registry import read_dataset
+from premodel.profiling.passes import timings
 from premodel.profiling.passes.predictions import answers_differ
 from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
 from premodel.profiling.progress import Silent
 from premodel.store.answers import Said
+from premodel.store.runs import otherwise
+from premodel.store.store import Store
 from premodel.training.load import load_tables
 from premodel.zoo.manifest import read_zoo
 from zoos import SmallZoo
@@ -82,8 +85,7 @@ def test_a_device_that_answers_as_the_store_does_is_not_named(tmp_path: Path) ->
     small, store = small_zoo(tmp_path / "zoo", n=60, m=2, n_labels=7), tmp_path / "p.db"
     profiled(small, store, passes=("predictions", "features"))
     report, notes = profiled(small, store, passes=("timings",))
-    assert report.timings is not None
-    assert sorted(report.timings.otherwise.values()) == [(0, 5), (0, 5)]
+    assert sorted(report.compared.values()) == [(0, 5), (0, 5)]
     assert not any("otherwise" in one for one in notes)
 
 
@@ -91,7 +93,26 @@ def test_what_was_computed_in_the_same_run_is_not_compared_again(tmp_path: Path)
     small = small_zoo(tmp_path / "zoo", n=60, m=2, n_labels=7)
     report, _ = profiled(small, tmp_path / "p.db")
     assert report.timings is not None
-    assert report.timings.otherwise == {}
+    assert report.compared == {}
+
+
+def test_it_is_known_too_if_the_timing_is_broken_off(
+    other_processor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, store = small_zoo(tmp_path / "zoo", n=60, m=2, n_labels=7), tmp_path / "p.db"
+    profiled(small, store, device="server")
+    other_processor()
+
+    def broken_off(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(timings, "time_interleaved", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            profiled(small, store, device="board")
+    with Store(store) as opened:
+        assert sorted(otherwise(opened, "board").values()) == [(5, 5)]
+        assert otherwise(opened, "server") == {}
 
 
 def said(*labels: int, sure: float = 0.9) -> Said:

@@ -21,7 +21,7 @@ from premodel.profiling.passes.predictions import predict_all
 from premodel.profiling.passes.same_answers import compare_answers
 from premodel.profiling.passes.scores import score_all
 from premodel.profiling.passes.soak import SoakPlan, refuse_remote, soak_all
-from premodel.profiling.passes.timings import TimingOptions, TimingResult, time_all
+from premodel.profiling.passes.timings import TimingOptions, TimingResult, candidates_to_time, time_all
 from premodel.profiling.progress import Progress, Silent
 from premodel.profiling.race import Race, StartRace, can_race, kept_out, pays
 from premodel.profiling.report import ProfileReport
@@ -31,8 +31,9 @@ from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
 from premodel.runtime.conditions import busy_note, device_name, measure_conditions, too_many_threads
 from premodel.store.answers import known_ranks
+from premodel.store.conditions import add_condition
 from premodel.store.left_out import LEFT_OUT_OF_RACE, LeftOut, read_left_out, write_left_out
-from premodel.store.runs import begin_run, end_run, otherwise_note, register_zoo, unrepeatable_note
+from premodel.store.runs import COMPARED, begin_run, end_run, otherwise_note, register_zoo, unrepeatable_note
 from premodel.store.samples import Entry, register_samples, set_aside
 from premodel.store.store import Store
 from premodel.zoo.candidate import Candidate
@@ -266,24 +267,25 @@ class _Run:
             self.board,
         )
         entries = report.inventory.entries
+        # Before they are timed: what is broken off here is done when timing is.
+        self._compare_answers(report, candidates_to_time(self.store, self.running, options))
         report.timings = time_all(self.store, self.running, self.dataset, entries, options, self.progress)
-        report.timings.otherwise = self._compare_answers(report)
         _note_how_timing_went(self.progress.note, report.timings, self.latency_notes)
 
-    def _compare_answers(self, report: ProfileReport) -> dict[str, tuple[int, int]]:
-        """Of those timed in this run, unless it was here and in this run that all answers were computed."""
-        timed = [] if report.timings is None else [one for one in self.running if one.name in report.timings.timed]
+    def _compare_answers(self, report: ProfileReport, untimed: Sequence[Candidate]) -> None:
+        """Of those that are timed now, unless it was here and in this run that all answers were computed."""
         predicted = report.predictions
         made_here = predicted is not None and not predicted.kept and self.board is None and self.options.ray is None
-        if not timed or made_here:
-            return {}
+        if not untimed or made_here:
+            return
         entries = report.inventory.entries
-        found = compare_answers(self.store, timed, self.dataset, entries, self.opencv_threads, self.progress)
-        for one in timed:
+        found = compare_answers(self.store, untimed, self.dataset, entries, self.opencv_threads, self.progress)
+        report.compared = found
+        add_condition(self.store, self.run, COMPARED, found)
+        for one in untimed:
             differ, asked = found.get(one.prediction_key, (0, 0))
             if differ:
                 self.progress.note(otherwise_note(one.name, self.device, differ, asked))
-        return found
 
     def _measure_energy(self, report: ProfileReport) -> None:
         if all(candidate.model.is_remote for candidate in self.candidates):

@@ -34,6 +34,9 @@ class ProfileReport:
         Samples left out because models were calibrated on them.
     predictions, timings, features, energy, penultimate:
         What each pass did; None if it was not asked for.
+    compared:
+        By prediction key: samples answered otherwise where the candidates are timed than in the store, and samples
+        compared.
     scores:
         Graded scores of the answers; None where the domain has no graded criteria.
     soak:
@@ -55,6 +58,7 @@ class ProfileReport:
     penultimate: FeatureResult | None = None
     scores: ScoreResult | None = None
     soak: Sustained | None = None
+    compared: dict[str, tuple[int, int]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -84,6 +88,7 @@ class ProfileReport:
                 "repeated": self.predictions.repeated,
             },
             "timings": self.timings and asdict(self.timings),
+            **({"compared": self.compared} if self.compared else {}),
             "features": self.features and {"new": self.features.vectors, "kept": self.features.kept},
             "energy": self.energy and asdict(self.energy),
             "penultimate": self.penultimate and {"new": self.penultimate.vectors, "kept": self.penultimate.kept},

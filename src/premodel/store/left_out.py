@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from premodel.fields import shown
+from premodel.store.conditions import add_condition
 from premodel.store.damage import damaged, read_json
 from premodel.store.rows import fetch_plain
 from premodel.store.schema import CANDIDATES, RUNS
@@ -90,14 +90,7 @@ def read_left_out(connection: Connection) -> dict[str, LeftOut]:
 
 def write_left_out(store: Store, run: int, left: Mapping[str, LeftOut]) -> None:
     """Keep them with a run that has begun."""
-
-    def work(connection: Connection) -> None:
-        own = RUNS.c.run == run
-        conditions = read_json(connection.scalar(select(RUNS.c.conditions).where(own)), "runs", run)
-        conditions[LEFT_OUT_OF_RACE] = {key: one.to_json() for key, one in left.items()}
-        connection.execute(update(RUNS).where(own).values(conditions=json.dumps(conditions)))
-
-    store.write(work)
+    add_condition(store, run, LEFT_OUT_OF_RACE, {key: one.to_json() for key, one in left.items()})
 
 
 def left_out_names(connection: Connection) -> dict[str, LeftOut]:

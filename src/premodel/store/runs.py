@@ -23,6 +23,8 @@ from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 MAX_RUN = 2**31 - 1
 SOAK = "soak"
 """Where a run's conditions keep latencies over time (`soaks.py`)."""
+COMPARED = "compared_answers"
+"""Where a run's conditions keep, by prediction key, samples answered otherwise than in the store, and compared."""
 COLD = "cold_load_ms"
 """In the conditions of a profile: opening a network from files that are not in the page cache, by candidate."""
 CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
@@ -122,7 +124,7 @@ def run_conditions(store: Store, run: int | None) -> dict[str, Any]:
         row = connection.execute(query).first()
     if row is None:
         return {}
-    dropped = (SOAK, LEFT_OUT_OF_RACE)  # the newest run's count, whatever run this is
+    dropped = (SOAK, LEFT_OUT_OF_RACE, COMPARED)  # the newest run's count, whatever run this is
     conditions = {name: one for name, one in read_conditions(row.conditions, row.run).items() if name not in dropped}
     outcome = {} if row.outcome is None else read_json(row.outcome, "runs", row.run)
     timings = outcome.get("timings")
@@ -150,7 +152,13 @@ def unrepeatable(store: Store) -> dict[str, tuple[int, int]]:
 
     What the newest run that repeated a candidate states counts.
     """
-    return _differing(store, "predictions", "repeated")
+    found: dict[str, tuple[int, int]] = {}
+    with store.reading() as connection:
+        rows = fetch_plain(connection, select(RUNS.c.run, RUNS.c.outcome).order_by(RUNS.c.run.desc()))
+    for run, outcome in rows:
+        predictions = {} if outcome is None else read_json(outcome, "runs", run).get("predictions")
+        _count(found, predictions.get("repeated") if isinstance(predictions, dict) else None, run, "repeated")
+    return {key: counts for key, counts in found.items() if counts[0]}
 
 
 def otherwise(store: Store, device: str) -> dict[str, tuple[int, int]]:
@@ -158,23 +166,22 @@ def otherwise(store: Store, device: str) -> dict[str, tuple[int, int]]:
 
     What the newest run on the device that compared a candidate with the store states counts.
     """
-    return _differing(store, "timings", "otherwise", device)
-
-
-def _differing(store: Store, part: str, name: str, device: str | None = None) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     with store.reading() as connection:
-        rows = connection.execute(select(RUNS.c.run, RUNS.c.outcome).order_by(RUNS.c.run.desc())).all()
-    for row in rows:
-        outcome = {} if row.outcome is None else read_json(row.outcome, "runs", row.run)
-        stated = outcome.get(part) if device is None or outcome.get("device") == device else None
-        counted = stated.get(name) if isinstance(stated, dict) else None
-        for key, counts in counted.items() if isinstance(counted, dict) else ():
-            differ, asked = counts if isinstance(counts, list) and len(counts) == 2 else (counts, counts)
-            for value in (differ, asked):
-                number(value, "runs", row.run, f"{name} of the outcome", 0, MAX_RUN)
-            found.setdefault(str(key), (int(differ), int(asked)))
+        rows = fetch_plain(connection, select(RUNS.c.run, RUNS.c.conditions).order_by(RUNS.c.run.desc()))
+    for run, stated in rows:
+        conditions = read_json(stated, "runs", run)
+        _count(found, conditions.get(COMPARED) if conditions.get("device") == device else None, run, COMPARED)
     return {key: counts for key, counts in found.items() if counts[0]}
+
+
+def _count(found: dict[str, tuple[int, int]], stated: Any, run: object, name: str) -> None:
+    """Add what a run states to what newer runs stated."""
+    for key, counts in stated.items() if isinstance(stated, dict) else ():
+        differ, asked = counts if isinstance(counts, list) and len(counts) == 2 else (counts, counts)
+        for value in (differ, asked):
+            number(value, "runs", run, name, 0, MAX_RUN)
+        found.setdefault(str(key), (int(differ), int(asked)))
 
 
 def unrepeatable_note(name: str, differ: int, asked: int) -> str:

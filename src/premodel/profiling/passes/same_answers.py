@@ -40,6 +40,7 @@ def compare_answers(
     -------
     By prediction key: samples answered otherwise, and samples compared.
     """
+    candidates = tuple({one.prediction_key: one for one in candidates}.values())
     stored = [said_to(store, one.prediction_key, spread([entry.sample for entry in entries])) for one in candidates]
     wanted: dict[str, tuple[int, ...]] = {}
     for entry in entries:
@@ -49,7 +50,7 @@ def compare_answers(
     counts: dict[str, tuple[int, int]] = {}
     if not wanted:
         return counts
-    job = PredictionJob(dataset.domain, tuple(candidates), threads)
+    job = PredictionJob(dataset.domain, candidates, threads)
     job.open()
     progress.begin("comparing with stored answers", sum(map(len, wanted.values())), "predictions")
     try:

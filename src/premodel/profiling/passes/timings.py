@@ -80,8 +80,6 @@ class TimingResult:
         What an answer costs beyond its stages; None if it was not measured.
     cold_load_ms:
         Opening each candidate's network from files that are not in the page cache, where that could be measured.
-    otherwise:
-        By prediction key: samples answered otherwise here than in the store, and samples compared.
     """
 
     timed: list[str] = field(default_factory=list)
@@ -91,7 +89,6 @@ class TimingResult:
     other_processes: dict[str, float] = field(default_factory=dict)
     engine_ms: float | None = None
     cold_load_ms: dict[str, float] = field(default_factory=dict)
-    otherwise: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def time_all(
@@ -143,6 +140,12 @@ def time_all(
         stored = read_timings(store, options.device)
     result.invalid = [names[name] for name in names if name in stored and not stored[name].timing.valid]
     return result
+
+
+def candidates_to_time(store: Store, candidates: Sequence[Candidate], options: TimingOptions) -> list[Candidate]:
+    """Those whose record is missing on this device, was broken off, or is asked for again."""
+    stored = read_timings(store, options.device)
+    return [one for one in candidates if _is_wanted(stored.get(one.timing_key), options.retime)]
 
 
 def read_label_names(store: Store) -> tuple[str, ...]:
