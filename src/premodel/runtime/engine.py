@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +17,7 @@ from premodel.runtime.answer import Answer, Explanation, scores_by_name
 from premodel.runtime.bundle import Bundle, read_bundle
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.model_files import ModelFiles
-from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Run, Trace, serve, serving
+from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Run, Trace
 from premodel.runtime.prefetch import PrefetchedCandidates
 from premodel.zoo.candidate import Candidate
 from premodel.zoo.trust import require_trust
@@ -27,7 +26,7 @@ BATCH_WINDOW = 32
 """Decoded inputs that `predict_batch` holds at once."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Input:
     """One input on its way to an answer."""
 
@@ -39,13 +38,13 @@ class _Input:
     predict_ms: float = 0.0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Waiting:
     """One input of a batch between two steps of the loop."""
 
     position: int
     item: _Input
-    loop: Generator[int, Prediction | RunError, Trace]
+    trace: Trace
     busy_ms: float
     """Time spent on this input so far."""
 
@@ -109,6 +108,7 @@ class Premodel:
         require_trust(self.bundle.candidates, self.path)
         self.policy = self.bundle.policy
         self.candidates = self.policy.candidates
+        self._label_names = self.bundle.label_names
         self._files = ModelFiles(self.path, self.bundle, zoo)
         missing = self._absent()
         own = [self.bundle.candidate(name) for name in self.candidates]
@@ -123,6 +123,7 @@ class Premodel:
             self.bundle.load_ms(),
         )
         self._candidates.check_budget(range(len(own)))
+        self._unloads = memory_budget_mb is not None
         for index, error in missing.items():
             self._candidates.lose(index, error)
         self._domain = self.bundle.domain
@@ -200,11 +201,18 @@ class Premodel:
         """
         options = TRAINED if max_latency_ms is cost_weight is None else CallOptions(max_latency_ms, cost_weight)
         start_ms = now_ms()
-        item = self._read(image)
-        self._note_loading(item, options)
-        trace = serve(self.policy, partial(self._run, item), item.so_far, options)
-        if item.so_far.load_price_ms is not None:
-            self._candidates.note_worth(item.so_far.worth_ms, None if max_latency_ms is None else self._cheapest)
+        item = self._read(image, start_ms)
+        so_far = item.so_far
+        if self._unloads:
+            self._note_loading(item, options)
+        trace = Trace(self.policy, so_far, options)
+        while (candidate := trace.next()) is not None:  # as `serve`: what runs a candidate is called at once
+            try:
+                so_far.predictions[candidate] = self._run(item, candidate)
+            except RunError as error:
+                trace.fail(candidate, error)
+        if so_far.load_price_ms is not None:
+            self._candidates.note_worth(so_far.worth_ms, None if max_latency_ms is None else self._cheapest)
         return self._answer(trace, item, start_ms)
 
     def predict_batch(
@@ -249,8 +257,9 @@ class Premodel:
             As `predict`.
         """
         options = CallOptions(max_latency_ms, cost_weight)
-        item = self._read(image)
-        self._note_loading(item, options)
+        item = self._read(image, now_ms())
+        if self._unloads:
+            self._note_loading(item, options)
         so_far = item.so_far
         step = self.policy.next(so_far, options)
         values = [] if so_far.features is None else so_far.features.tolist()
@@ -266,7 +275,7 @@ class Premodel:
 
         What a run on noise states does not matter: a failure of it alone makes no candidate unavailable.
         """
-        item = self._read(self._domain.synthetic())
+        item = self._read(self._domain.synthetic(), now_ms())
         for index in range(len(self.candidates)):
             with contextlib.suppress(RunError):
                 self._run(item, index)
@@ -310,38 +319,44 @@ class Premodel:
             raise self._files.missing(candidates)
         return {index: self._files.missing([candidate]) for index, candidate in absent.items()}
 
-    def _read(self, image: Any) -> _Input:
+    def _read(self, image: Any, start_ms: float) -> _Input:
         """Decode, and extract what the policy asks for."""
-        start_ms = now_ms()
-        decoded = self._domain.decode(image)
+        domain = self._domain
+        decoded = domain.decode(image)
         decoded_ms = now_ms()
-        so_far = AnswersSoFar(features=None if self._extractor is None else self._extractor.extract(decoded))
+        so_far = AnswersSoFar(None if self._extractor is None else self._extractor.extract(decoded))
         if (curves := self._by_length) is not None:
-            so_far.latency_ms = curves.at(self._domain.length(decoded, curves.measure))
-        return _Input(so_far, decoded, self._domain.shared(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
+            so_far.latency_ms = curves.at(domain.length(decoded, curves.measure))
+        return _Input(so_far, decoded, domain.shared(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
 
     def _run(self, item: _Input, candidate: int) -> Prediction:
         """Preprocess and run, timed; whatever goes wrong is a RunError."""
         start_ms = now_ms()
-        load_ms, price_ms = item.so_far.load_ms, item.so_far.load_price_ms
-        if load_ms is not None:
-            item.so_far.loaded_ms += float(load_ms[candidate])
         try:
-            opened = self._candidates.hold(candidate, None if load_ms is None else self._cheapest)
-            try:
-                return opened.predict(item.sample, item.shared)
-            finally:
-                self._candidates.release(candidate)
+            if self._unloads:
+                return self._run_held(item, candidate)
+            return self._candidates.hold(candidate).predict(item.sample, item.shared)
         except RunError:
             raise
         except PremodelError as error:
             raise RunError(str(error)) from error
         finally:
-            if load_ms is not None:
-                item.so_far.load_ms = self._candidates.load_ms(len(self.candidates))
-            if price_ms is not None:
-                item.so_far.load_price_ms = self._candidates.load_price_ms(len(self.candidates))
             item.predict_ms += now_ms() - start_ms
+
+    def _run_held(self, item: _Input, candidate: int) -> Prediction:
+        """Run a candidate that is not unloaded meanwhile, and note what opening each takes from now on."""
+        so_far, candidates, count = item.so_far, self._candidates, len(self.candidates)
+        load_ms, price_ms = so_far.load_ms, so_far.load_price_ms
+        if load_ms is not None:
+            so_far.loaded_ms += float(load_ms[candidate])
+        try:
+            with candidates.use(candidate, None if load_ms is None else self._cheapest) as opened:
+                return opened.predict(item.sample, item.shared)
+        finally:
+            if load_ms is not None:
+                so_far.load_ms = candidates.load_ms(count)
+            if price_ms is not None:
+                so_far.load_price_ms = candidates.load_price_ms(count)
 
     def _note_loading(self, item: _Input, options: CallOptions) -> None:
         """With a memory budget, what would have to be opened first costs that too."""
@@ -355,68 +370,64 @@ class Premodel:
         waiting: dict[int, list[_Waiting]] = {}
         for position, image in enumerate(images):
             start_ms = now_ms()
-            item = self._read(image)
-            entry = _Waiting(position, item, serving(self.policy, item.so_far, options), 0.0)
-            self._advance(entry, None, start_ms, waiting, answers)
+            item = self._read(image, start_ms)
+            entry = _Waiting(position, item, Trace(self.policy, item.so_far, options), 0.0)
+            self._advance(entry, start_ms, waiting, answers)
         while waiting:
             candidate = max(waiting, key=lambda index: len(waiting[index]))
             for entry in waiting.pop(candidate):
                 start_ms = now_ms()
                 try:
-                    outcome: Prediction | RunError = self._run(entry.item, candidate)
+                    entry.item.so_far.predictions[candidate] = self._run(entry.item, candidate)
                 except RunError as error:
-                    outcome = error
-                self._advance(entry, outcome, start_ms, waiting, answers)
+                    entry.trace.fail(candidate, error)
+                self._advance(entry, start_ms, waiting, answers)
         return [answers[position] for position in range(len(images))]
 
     def _advance(
-        self,
-        entry: _Waiting,
-        outcome: Prediction | RunError | None,
-        start_ms: float,
-        waiting: dict[int, list[_Waiting]],
-        answers: dict[int, Answer],
+        self, entry: _Waiting, start_ms: float, waiting: dict[int, list[_Waiting]], answers: dict[int, Answer]
     ) -> None:
-        """Hand an outcome to the loop of an input; it then waits for another candidate, or is answered."""
-        try:
-            candidate = next(entry.loop) if outcome is None else entry.loop.send(outcome)
-        except StopIteration as end:
-            answers[entry.position] = self._answer(end.value, entry.item, start_ms - entry.busy_ms)
+        """Ask for the next step of an input; it then waits for another candidate, or is answered."""
+        candidate = entry.trace.next()
+        if candidate is None:
+            answers[entry.position] = self._answer(entry.trace, entry.item, start_ms - entry.busy_ms)
             return
         waiting.setdefault(candidate, []).append(entry)
         entry.busy_ms += now_ms() - start_ms
 
     def _answer(self, trace: Trace, item: _Input, start_ms: float) -> Answer:
-        stop = trace.stop
-        prediction = stop.prediction
-        ran = tuple([self.candidates[index] for index in trace.ran])
-        outcome = None if prediction is None else prediction.outcome
-        label = None if prediction is None or outcome is not None else int(prediction.labels[0])
-        if prediction is None or stop.source is None:
-            candidate = None
-        else:
-            candidate = "+".join(ran) if stop.source == FUSED else self.candidates[stop.source]
+        names = self.candidates
+        prediction, source, confidence, _ = trace.stop
+        ran = tuple(map(names.__getitem__, item.so_far.predictions))
+        label = class_name = probability = candidate = outcome = None
+        if prediction is not None:
+            probability, outcome = prediction.probabilities.item(0), prediction.outcome
+            if outcome is None:
+                label = prediction.labels.item(0)
+                class_name = self._label_names[label]
+            if source is not None:
+                candidate = "+".join(ran) if source == FUSED else names[source]
         return Answer(
-            label=label,
-            class_name=None if label is None else self.bundle.label_names[label],
-            probability=None if prediction is None else float(prediction.probabilities[0]),
-            candidate=candidate,
-            ran=ran,
-            failed={self.candidates[index]: reason for index, reason in trace.failed.items()} if trace.failed else {},
-            abstained=prediction is None,
-            confidence=stop.confidence,
-            latency_ms={
+            label,
+            class_name,
+            probability,
+            candidate,
+            ran,
+            {names[index]: reason for index, reason in trace.failed.items()} if trace.failed else {},
+            prediction is None,
+            confidence,
+            {
                 "decode": item.decode_ms,
                 "features": item.features_ms,
                 "select": trace.select_ms,
                 "predict": item.predict_ms,
                 "total": now_ms() - start_ms,
             },
-            steps=trace.steps,
-            outcome=outcome,
-            _prediction=prediction,
-            _names=self.bundle.label_names,
-            _candidates=self.candidates,
+            tuple(trace.steps),
+            prediction,
+            self._label_names,
+            names,
+            outcome,
         )
 
 

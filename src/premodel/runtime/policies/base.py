@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,7 @@ TRAINED = CallOptions()
 """The trained operating point."""
 
 
-@dataclass
+@dataclass(slots=True)
 class AnswersSoFar:
     """What is known of one input so far.
 
@@ -125,8 +125,7 @@ class AnswersSoFar:
     latency_ms: NDArray[np.float64] | None = None
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """Run this candidate next."""
 
     candidate: int
@@ -135,8 +134,7 @@ class Run:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """Serve this answer; `prediction` None is an abstention.
 
     `source` is the candidate whose prediction it is, or FUSED; `confidence` the estimated probability that the
@@ -147,6 +145,9 @@ class Stop:
     source: int | None
     confidence: float = float("nan")
     reason: str = ""
+
+
+NOT_YET = Stop(None, None, reason="not served yet")
 
 
 class Policy(ABC):
@@ -262,61 +263,58 @@ def check_accuracy(accuracy: Sequence[float]) -> None:
             raise ValueError(f"accuracy must be in [0, 1], got {value}")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Trace:
-    """How one input was served.
+    """How one input is served: the loop itself, a step at a time.
+
+    Whoever drives it decides when and where a candidate runs, at once (`serve`) or together with other inputs that wait
+    for the same candidate (`Premodel.predict_batch`): it asks `next`, and writes what the candidate said to
+    `so_far.predictions`, or why it failed by `fail`, until there is nothing more to run.
 
     Attributes
     ----------
+    policy, so_far, options:
+        Who decides, what is known, and what the call asks.
     steps:
-        Every step in order; the last is the Stop.
-    ran:
-        Candidates that gave a prediction, in order.
+        Every step so far, in order.
     failed:
         Candidates that failed, with the reason.
     select_ms:
         Time spent deciding, over all steps.
+    stop:
+        The last step, once there is nothing more to run.
     """
 
-    steps: tuple[Run | Stop, ...]
-    ran: tuple[int, ...]
-    failed: dict[int, str]
-    select_ms: float
+    policy: Policy
+    so_far: AnswersSoFar
+    options: CallOptions
+    steps: list[Run | Stop] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+    select_ms: float = 0.0
+    stop: Stop = NOT_YET
 
-    @property
-    def stop(self) -> Stop:
-        """The last step."""
-        last = self.steps[-1]
-        if not isinstance(last, Stop):
-            raise TypeError("a trace ends in a Stop")
-        return last
+    def next(self) -> int | None:
+        """The candidate to run next; None once the input is served.
 
-
-def serving(policy: Policy, so_far: AnswersSoFar, options: CallOptions) -> Generator[int, Prediction | RunError, Trace]:
-    """The loop itself, as a generator: yields the candidate to run next, is sent its prediction or failure.
-
-    Whoever drives it decides when and where a candidate runs: at once (`serve`), or together with other inputs that
-    wait for the same candidate (`Premodel.predict_batch`). It returns the trace.
-
-    Raises
-    ------
-    RunError
-        Every candidate the policy could run has failed, or the policy asks for one that it does not have or that was
-        run before: a policy can never keep an input for ever.
-    """
-    steps: list[Run | Stop] = []
-    failed: dict[int, str] = {}
-    select_ms = 0.0
-    while True:
-        start = now_ms()
-        step = policy.next(so_far, options)
-        select_ms += now_ms() - start
-        steps.append(step)
+        Raises
+        ------
+        RunError
+            Every candidate the policy could run has failed, or the policy asks for one that it does not have or that
+            was run before: a policy can never keep an input for ever.
+        OptionError
+            The call's budget cannot be met.
+        """
+        policy, so_far = self.policy, self.so_far
+        start_ms = now_ms()
+        step = policy.next(so_far, self.options)
+        self.select_ms += now_ms() - start_ms
+        self.steps.append(step)
         if isinstance(step, Stop):
-            if step.prediction is None and failed and not so_far.predictions:
-                reasons = "; ".join(f"{policy.candidates[index]}: {reason}" for index, reason in failed.items())
+            if step.prediction is None and self.failed and not so_far.predictions:
+                reasons = "; ".join(f"{policy.candidates[index]}: {reason}" for index, reason in self.failed.items())
                 raise RunError(f"no candidate could answer ({reasons})")
-            return Trace(tuple(steps), tuple(so_far.predictions), failed, select_ms)
+            self.stop = step
+            return None
         index = step.candidate
         if not 0 <= index < len(policy.candidates) or index in so_far.predictions or index in so_far.failed:
             raise RunError(
@@ -324,12 +322,17 @@ def serving(policy: Policy, so_far: AnswersSoFar, options: CallOptions) -> Gener
                 given=index,
                 allowed="one of its candidates that has not run yet",
             )
-        outcome = yield step.candidate
-        if isinstance(outcome, RunError):
-            so_far.failed.add(step.candidate)
-            failed[step.candidate] = str(outcome)
-        else:
-            so_far.predictions[step.candidate] = outcome
+        return index
+
+    def fail(self, candidate: int, error: RunError) -> None:
+        """Note that a candidate failed: it is never run again for this input."""
+        self.so_far.failed.add(candidate)
+        self.failed[candidate] = str(error)
+
+    @property
+    def ran(self) -> tuple[int, ...]:
+        """Candidates that gave a prediction, in order."""
+        return tuple(self.so_far.predictions)
 
 
 def serve(
@@ -356,15 +359,10 @@ def serve(
     OptionError
         The call's budget cannot be met.
     """
-    loop = serving(policy, so_far, options)
-    try:
-        candidate = next(loop)
-        while True:
-            try:
-                outcome: Prediction | RunError = run(candidate)
-            except RunError as error:
-                outcome = error
-            candidate = loop.send(outcome)
-    except StopIteration as end:
-        trace: Trace = end.value
-        return trace
+    trace = Trace(policy, so_far, options)
+    while (candidate := trace.next()) is not None:
+        try:
+            so_far.predictions[candidate] = run(candidate)
+        except RunError as error:
+            trace.fail(candidate, error)
+    return trace

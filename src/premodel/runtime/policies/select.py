@@ -101,27 +101,29 @@ class Select(Policy):
         # Rank by latency, then by order: the lower wins a tie. Scores of equal value are distinguished by it.
         ranks = np.argsort(np.argsort(self._latency_ms, kind="stable"), kind="stable")
         self._cheapness: list[int] = ranks.tolist()
+        self._own_weight = cost_weight if rule == "utility" else 0.0
+        self._none_yes = f"no score above {threshold:g}"
+        self._everyone = [True] * len(self.candidates)
+        self._reasons = tuple(f"{name} answered" for name in self.candidates)
 
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Choose by the rule; serve what the chosen candidate states."""
         for candidate, prediction in so_far.predictions.items():
-            reason = f"{self.candidates[candidate]} answered"
-            return Stop(prediction, candidate, self._confidence(candidate, so_far.scores), reason)
-        within = self.costs.within(
-            self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed, so_far.latency_ms
-        )
-        if so_far.scores is None:
+            return Stop(
+                prediction, candidate, self._confidence(candidate, so_far.scores), self._reasons[candidate]
+            )
+        usable = self._everyone
+        if options.max_latency_ms is not None or so_far.failed:
+            within = self.costs.within(
+                self.candidates, options.max_latency_ms, so_far.load_ms, so_far.failed, so_far.latency_ms
+            )
+            usable = [may and index not in so_far.failed for index, may in enumerate(within.tolist())]
+        scores = so_far.scores
+        if scores is None:
             if so_far.features is None:
                 raise ValueError("policy select needs features")
-            so_far.scores = self.selector.score(so_far.features)
-        scores = so_far.scores
-        usable = within
-        if so_far.failed:
-            usable = within.copy()
-            usable[list(so_far.failed)] = False
-        length = len(self.chain)
-        latency_ms = self._latency_ms if so_far.latency_ms is None else so_far.latency_ms[:length]
-        chosen, why = self._choose(scores, usable[:length], options.cost_weight, latency_ms)
+            scores = so_far.scores = self.selector.score(so_far.features)
+        chosen, why = self._choose(scores, usable, options.cost_weight, so_far.latency_ms)
         if chosen is None:
             chosen, instead = self._without_yes(scores, usable, bool(so_far.failed))
             why = f"{why}: {instead}"
@@ -134,50 +136,58 @@ class Select(Policy):
         return self.selector.score_batch(features)
 
     def _choose(
-        self, scores: Scores, usable: NDArray[np.bool_], weight: float | None, latency_ms: NDArray[np.float64]
+        self, scores: Scores, usable: Sequence[bool], weight: float | None, latency_ms: NDArray[np.float64] | None
     ) -> tuple[int | None, str]:
         """The chain's candidate that the rule picks, None if none predicts yes; and why."""
         # Lists: of a few candidates they take a third of the time that arrays take.
-        values, may = scores.tolist(), usable.tolist()
+        values = scores.tolist()
         if self.rule == "highest-class":
             share = max(0.0, 1.0 - float(scores.sum()))
-            yes = [index for index, value in enumerate(values) if may[index] and value >= share]
+            yes = [index for index, value in enumerate(values) if usable[index] and value >= share]
             none_yes = f"no score above the share of none, {share:.3f}"
         else:
-            yes = [index for index, value in enumerate(values) if may[index] and value > self.threshold]
-            none_yes = f"no score above {self.threshold:g}"
+            threshold = self.threshold
+            yes = [index for index, value in enumerate(values) if value > threshold and usable[index]]
+            none_yes = self._none_yes
         if not yes:
             return None, none_yes
-        if self.rule == "first-yes" and weight is None:
-            return yes[0], f"first yes: score {values[yes[0]]:.3f} above {self.threshold:g}"
         if weight is None:
-            weight = self.cost_weight if self.rule == "utility" else 0.0
+            if self.rule == "first-yes":
+                return yes[0], f"first yes: score {values[yes[0]]:.3f} above {self.threshold:g}"
+            weight = self._own_weight
         if weight == 0:
             chosen = self._best(values, yes)
             return chosen, f"highest score: {values[chosen]:.3f}"
-        utility = [value - weight * spent_ms for value, spent_ms in zip(values, latency_ms.tolist(), strict=True)]
+        spent = (self._latency_ms if latency_ms is None else latency_ms[: len(values)]).tolist()
+        utility = [value - weight * spent_ms for value, spent_ms in zip(values, spent, strict=True)]
         chosen = self._best(utility, yes)
         return chosen, f"highest utility: score {values[chosen]:.3f} less {weight:g} per ms is {utility[chosen]:.3f}"
 
-    def _without_yes(self, scores: Scores, usable: NDArray[np.bool_], failed: bool) -> tuple[int | None, str]:
+    def _without_yes(self, scores: Scores, usable: Sequence[bool], failed: bool) -> tuple[int | None, str]:
         """What answers when no candidate of the chain predicts yes, and why."""
         if self._fallback_index is None and not failed:
             return None, "abstained"
         if self._fallback_index is not None and usable[self._fallback_index]:
             return self._fallback_index, "fallback"
-        in_chain = usable[: len(self.chain)]
-        if in_chain.any():
-            return self._best(scores.tolist(), np.flatnonzero(in_chain).tolist()), "highest score of those that can run"
+        in_chain = [index for index in range(len(self.chain)) if usable[index]]
+        if in_chain:
+            return self._best(scores.tolist(), in_chain), "highest score of those that can run"
         return None, "no candidate can run"
 
     def _best(self, value: Sequence[float], allowed: Sequence[int]) -> int:
         """The allowed candidate of the highest value; ties by latency, then order."""
-        return max(allowed, key=lambda index: (value[index], -self._cheapness[index]))
+        best = allowed[0]
+        for index in allowed:
+            if value[index] > value[best] or (
+                value[index] == value[best] and self._cheapness[index] < self._cheapness[best]
+            ):
+                best = index
+        return best
 
     def _confidence(self, candidate: int, scores: Scores | None) -> float:
         if self.meaning != "right" or scores is None or candidate >= len(self.chain):
             return math.nan
-        return float(scores[candidate])
+        return scores.item(candidate)
 
     @property
     def trained_cost_weight(self) -> float:
