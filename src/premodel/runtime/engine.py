@@ -321,13 +321,16 @@ class Premodel:
 
     def _read(self, image: Any, start_ms: float) -> _Input:
         """Decode, and extract what the policy asks for."""
-        domain = self._domain
+        domain, features, features_ms = self._domain, None, 0.0
         decoded = domain.decode(image)
         decoded_ms = now_ms()
-        so_far = AnswersSoFar(None if self._extractor is None else self._extractor.extract(decoded))
+        if self._extractor is not None:
+            features = self._extractor.extract(decoded)
+            features_ms = now_ms() - decoded_ms
+        so_far = AnswersSoFar(features)
         if (curves := self._by_length) is not None:
             so_far.latency_ms = curves.at(domain.length(decoded, curves.measure))
-        return _Input(so_far, decoded, domain.shared(decoded), decoded_ms - start_ms, now_ms() - decoded_ms)
+        return _Input(so_far, decoded, domain.shared(decoded), decoded_ms - start_ms, features_ms)
 
     def _run(self, item: _Input, candidate: int) -> Prediction:
         """Preprocess and run, timed; whatever goes wrong is a RunError."""

@@ -80,7 +80,7 @@ TRAINED = CallOptions()
 """The trained operating point."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class AnswersSoFar:
     """What is known of one input so far.
 
@@ -113,16 +113,34 @@ class AnswersSoFar:
         `costs` hold for every input.
     """
 
-    features: Features | None = None
-    predictions: dict[int, Prediction] = field(default_factory=dict)
-    failed: set[int] = field(default_factory=set)
-    scores: Scores | None = None
-    kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    load_ms: NDArray[np.float64] | None = None
-    load_price_ms: NDArray[np.float64] | None = None
-    worth_ms: dict[int, float] = field(default_factory=dict)
-    loaded_ms: float = 0.0
-    latency_ms: NDArray[np.float64] | None = None
+    features: Features | None
+    predictions: dict[int, Prediction]
+    failed: set[int]
+    scores: Scores | None
+    kept: dict[int, NDArray[np.float32]]
+    load_ms: NDArray[np.float64] | None
+    load_price_ms: NDArray[np.float64] | None
+    worth_ms: dict[int, float]
+    loaded_ms: float
+    latency_ms: NDArray[np.float64] | None
+
+    def __init__(
+        self,
+        features: Features | None = None,
+        predictions: dict[int, Prediction] | None = None,
+        failed: set[int] | None = None,
+        scores: Scores | None = None,
+        latency_ms: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.features = features
+        self.predictions = {} if predictions is None else predictions
+        self.failed = set() if failed is None else failed
+        self.scores = scores
+        self.kept = {}
+        self.load_ms = self.load_price_ms = None
+        self.worth_ms = {}
+        self.loaded_ms = 0.0
+        self.latency_ms = latency_ms
 
 
 class Run(NamedTuple):
