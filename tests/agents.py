@@ -40,11 +40,16 @@ def serving_app(app: ASGIApp, port: int = 0, **config: Any) -> Generator[str]:
 
 @contextmanager
 def agent(
-    zoo: Path, token: str | None = None, port: int = 0, trust_python: bool = False, **config: Any
+    zoo: Path,
+    token: str | None = None,
+    port: int = 0,
+    trust_python: bool = False,
+    embedding: bool = False,
+    **config: Any,
 ) -> Generator[str]:
     """The URL of an agent that offers a zoo."""
-    limits = Limits()
-    app = make_agent(Board(read_zoo(zoo, require_files=True, trust_python=trust_python), limits), limits, token)
+    limits, offered = Limits(), read_zoo(zoo, require_files=True, trust_python=trust_python)
+    app = make_agent(Board(offered, limits, embedding=embedding), limits, token)
     with serving_app(app, port, **config) as url:
         yield url
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from embeddings import install, uninstall
 from premodel.cli.main import main
-from premodel.errors import DatasetError, OptionError
+from premodel.errors import DatasetError, MissingExtraError, OptionError
 from premodel.evaluation.evaluate import evaluate
+from premodel.profiling.table_features import TEXT_FEATURES
 from premodel.profiling.table_import import ImportOptions, import_table
 from premodel.store.store import Store
 from premodel.training.load import load_tables
@@ -118,3 +122,74 @@ def test_the_command_imports(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == "4 answers of 2 candidates to 2 samples imported\n"
     assert main(["store", "info", str(tmp_path / "s.db")]) == 0
     assert "score of weak: mean 0.6250" in capsys.readouterr().out
+
+
+PROMPTS = (
+    "prompt,weak,strong\nthe dog runs,True,True\nthe man walks,False,True\ndog runs the,False,True\n---,True,True\n"
+)
+
+
+def test_an_embedding_of_the_text_is_a_family_with_a_cost_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch)
+    costs = {"weak": 1.0, "strong": 40.0}
+    options = ImportOptions(scores=("weak", "strong"), costs=costs, text="prompt", words=8, embedding=True)
+    tables = load_tables(imported(tmp_path, PROMPTS, options))
+    names = [f"embedding{number}" for number in range(1, 257)]
+    assert tables.feature_names == (*TEXT_FEATURES, *(f"word{number}" for number in range(1, 9)), *names)
+    found = tables.features[:, -256:]
+    assert sorted(np.linalg.norm(found, axis=1).tolist()) == pytest.approx([0, 1, 1, 1], abs=1e-5)
+    same = [(a, b) for a in range(4) for b in range(a) if np.allclose(found[a], found[b])]
+    assert len(same) == 1  # of the two texts with the same words
+    assert tables.feature_costs.of(["characters"]) < 1e-6 < tables.feature_costs.of(["embedding1"])
+    assert tables.feature_costs.of(["embedding1"]) == pytest.approx(tables.feature_costs.of(names))
+    cents = load_tables(imported(tmp_path, PROMPTS, replace(options, unit="cents", words=0)))
+    assert cents.feature_costs.of(names) < 1e-6, "milliseconds are no cents"
+    again = load_tables(imported(tmp_path, PROMPTS, replace(options, embedding=False)))
+    assert again.feature_names[-1] == "word8"
+    with pytest.raises(OptionError, match="an embedding must be of a text; name the column of the text with --text"):
+        imported(tmp_path, PROMPTS, replace(options, text=None, words=0))
+    uninstall(monkeypatch)
+    with pytest.raises(MissingExtraError, match=r"'premodel\[embeddings\]'"):
+        imported(tmp_path, PROMPTS, options)
+
+
+def test_a_column_of_lists_is_as_many_features(tmp_path: Path) -> None:
+    text = 'vector,size,weak,strong\n"[0.5, 1]",7,True,True\n"[-0.25, 2]",8,False,True\n'
+    options = ImportOptions(
+        scores=("weak", "strong"), costs={"weak": 1, "strong": 4}, features=("vector", "size"), unit="cents"
+    )
+    tables = load_tables(imported(tmp_path, text, options))
+    assert tables.feature_names == ("vector1", "vector2", "size")
+    assert sorted(tables.features.tolist()) == [[-0.25, 2, 8], [0.5, 1, 7]]
+    for wrong, error in (
+        ("[1, 2, 3]", "row 2: vector must be as in the first row; given: 3 numbers; allowed: 2 numbers"),
+        ("3", "row 2: vector must be as in the first row; given: a number; allowed: 2 numbers"),
+        ("[1, oops]", "row 2: vector must be a list of numbers"),
+        ('[1, ""x""]', "row 2: vector must be a number; given: 'x'"),
+    ):
+        with pytest.raises(DatasetError, match=re.escape(error)):
+            imported(tmp_path, text.replace("[-0.25, 2]", wrong), options)
+    with pytest.raises(DatasetError, match="vector must be a list of 1 to 4096 numbers; given: 0 numbers"):
+        imported(tmp_path, text.replace("[0.5, 1]", "[]"), options)
+
+
+def test_a_column_of_lists_in_parquet(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="the parquet extra is not installed")
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = {"embedding": [[1.0, 2.0], [3.0, 4.0]], "weak": [True, False], "strong": [True, True]}
+    parquet.write_table(pa.table(rows), tmp_path / "t.parquet")
+    words = [
+        "store",
+        "import",
+        str(tmp_path / "t.parquet"),
+        "--store",
+        str(tmp_path / "p.db"),
+        "--scores",
+        "weak,strong",
+    ]
+    assert main([*words, "--cost", "weak=1", "--cost", "strong=2", "--features", "embedding"]) == 0
+    assert load_tables(tmp_path / "p.db").feature_names == ("embedding1", "embedding2")

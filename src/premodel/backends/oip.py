@@ -149,8 +149,9 @@ class OipBackend(Backend):
         return read_agent(metadata, self._client.url)
 
     def ask(self, model: str, image: bytes) -> Mapping[str, float]:
-        """Times that another model of the same agent states for an encoded image, by name without "_ms"."""
-        return self._infer(f"/v2/models/{quote(model, safe='@')}", {"image": image}).times_ms
+        """Times that another model of the same agent states for an encoded sample, by name without "_ms"."""
+        given = "image" if self.agent is None else self.agent.image_input
+        return self._infer(f"/v2/models/{quote(model, safe='@')}", {given: image}).times_ms
 
     def hurry(self) -> None:
         """From now on a server that is away is a failure at once."""

@@ -36,6 +36,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory-budget-mb", type=float, metavar="MB", help="unload models used longest ago to stay below it"
     )
+    parser.add_argument(
+        "--embedding",
+        action="store_true",
+        help="of texts: offer features with an embedding, as profile --embedding",
+    )
     add_server_options(parser, 8090)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout when it listens: url, models")
 
@@ -60,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None and args.threads < 1:
         raise OptionError("wrong number of threads", given=args.threads, allowed="a whole number from 1")
     limits = Limits(queue=4, timeout_s=60.0, max_body_bytes=64 << 20)
-    board = Board(zoo, limits, args.threads, args.memory_budget_mb)
+    board = Board(zoo, limits, args.threads, args.memory_budget_mb, args.embedding)
     domain_of(zoo.task).set_threads(args.threads or 1)
     with listening(args, token) as server:
         if args.json:

@@ -80,6 +80,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="keep besides what the last layer of this ONNX candidate is fed with: `reproduce` makes the paper's CNN "
         "premodel of it",
     )
+    parser.add_argument(
+        "--embedding",
+        action="store_true",
+        help="of texts: add the 256 numbers of an embedding to the features (extra embeddings)",
+    )
     add_soak_options(parser, "then run every candidate")
     parser.add_argument(
         "--full",
@@ -106,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
         energy=args.energy,
         device=args.device,
         penultimate=args.penultimate,
+        embedding=args.embedding,
         soak=soak_options(args),
         full=args.full,
         seed=args.seed,

@@ -69,9 +69,14 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--cost", action="append", metavar="C", help="COLUMN of the cost of an answer; or NAME=NUMBER, may repeat"
     )
     into.add_argument("--unit", default="ms", metavar="U", help="of the costs: ms, mJ, cents, tokens (default: ms)")
-    into.add_argument("--features", metavar="COLUMNS", help="numbers that are known before a candidate runs")
+    into.add_argument(
+        "--features", metavar="COLUMNS", help="numbers, or lists of numbers, that are known before a candidate runs"
+    )
     into.add_argument("--text", metavar="COLUMN", help="text of the sample, of which plain features are taken")
     into.add_argument("--words", type=int, default=0, metavar="N", help="N features of a bag of words of that text")
+    into.add_argument(
+        "--embedding", action="store_true", help="256 numbers of an embedding of that text (extra embeddings)"
+    )
     into.add_argument("--device", metavar="NAME", help="name that the costs are kept under (default: this machine)")
     into.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -115,6 +120,7 @@ def _import(args: argparse.Namespace) -> int:
         features=_names(args.features),
         text=args.text,
         words=args.words,
+        embedding=args.embedding,
         unit=args.unit,
         device=args.device,
     )

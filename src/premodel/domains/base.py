@@ -312,8 +312,33 @@ class Domain(ABC):
         """Of all features together: a bundle of another version is refused."""
         return "0"
 
+    def with_embedding(self) -> Domain:
+        """The domain with an embedding of its inputs among the features.
+
+        Raises
+        ------
+        OptionError
+            It has none.
+        MissingExtraError
+            What computes it is not installed.
+        """
+        raise OptionError(f"{self.task} has no embedding", allowed="texts", do="leave --embedding out")
+
+    def with_features(self, version: str) -> Domain:
+        """The domain as its `features_version` was there, as far as the features are chosen; itself if they are not."""
+        del version
+        return self
+
     def extractor(self, names: Sequence[str] | None = None) -> FeatureExtractor:
-        """What computes the features named, None for all; OptionError if one is unknown or there are none."""
+        """What computes the features named, None for all.
+
+        Raises
+        ------
+        OptionError
+            One is unknown, or there are none.
+        MissingExtraError, ModelError
+            What one of them is computed with is not installed, or is not what the features' version states.
+        """
         given = ", ".join(names) if names else None
         raise OptionError(f"{self.task} has no features", given=given, do="use a policy that reads none")
 

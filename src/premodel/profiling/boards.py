@@ -16,6 +16,7 @@ import numpy as np
 
 from premodel.backends.base import Backend
 from premodel.backends.oip import OipBackend
+from premodel.domains.base import Domain
 from premodel.errors import ModelError, OptionError, ZooError
 from premodel.fields import shown
 from premodel.profiling.passes.interleaved import DECODE, PREPROCESS, RUN, CandidateWork, FeatureWork
@@ -49,8 +50,13 @@ class Board:
     conditions: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_board(candidates: Sequence[Candidate], device: str | None) -> Board | None:
+def find_board(candidates: Sequence[Candidate], device: str | None, features: str = "") -> Board | None:
     """The board that runs these candidates, every one compared with what it offers; None if they run here.
+
+    Parameters
+    ----------
+    features:
+        Version of the features that are wanted of it; empty for the usual ones.
 
     Raises
     ------
@@ -72,7 +78,7 @@ def find_board(candidates: Sequence[Candidate], device: str | None) -> Board | N
             given="at " + ", ".join([*urls, *([f"here: {here[0]}"] if here else [])]), allowed="all behind one url",
             do="one manifest per board; several boards may share one store",
         )  # fmt: skip
-    tables = [_compared(candidate) for candidate in remote]
+    tables = [_compared(candidate, features) for candidate in remote]
     table = tables[0]
     if table is None:
         if device is None:
@@ -123,8 +129,8 @@ class BoardCandidateWork(CandidateWork):
 class BoardFeatureWork(FeatureWork):
     """All features of one image on a board, part by part."""
 
-    def __init__(self, opened: OpenedCandidate, images: Sequence[bytes], seed: int) -> None:
-        super().__init__(opened.candidate.domain)
+    def __init__(self, domain: Domain, opened: OpenedCandidate, images: Sequence[bytes], seed: int) -> None:
+        super().__init__(domain)
         self._backend = _oip(opened.network.backend, opened.candidate)
         self._images = images
         self._rng = np.random.default_rng(seed)
@@ -150,7 +156,7 @@ class BoardDecodeWork:
         return {DECODE: stage_ms(self._backend.ask(DECODE_MODEL, _draw(self._images, self._rng)), agent.DECODE)}
 
 
-def _compared(candidate: Candidate) -> AgentTable | None:
+def _compared(candidate: Candidate, features: str) -> AgentTable | None:
     """What the agent states of a candidate, found to be the manifest's; None if the server is no agent."""
     backend = _oip(open_backend(candidate), candidate)
     try:
@@ -160,7 +166,7 @@ def _compared(candidate: Candidate) -> AgentTable | None:
     if table is None:
         return None
     url = candidate.model.url
-    domain = candidate.domain
+    domain = candidate.domain.with_features(features)
     for name, value in candidate_to_json(candidate.home).items():
         if name not in (*agent.UNCOMPARED, "detail") and table.candidate.get(name) != value:
             raise ZooError(
@@ -179,9 +185,12 @@ def _compared(candidate: Candidate) -> AgentTable | None:
         ("extractor", table.extractor, domain.features_version),
     ):
         if given != own:
+            chosen = str(given).partition("@")[0] == str(own).partition("@")[0]
             raise ModelError(
                 f"the board's {name} is of another version", where=url, given=shown(given), allowed=own,
-                do="install the same premodel here and on the board",
+                do="give --embedding to profile and to the board's agent or to neither, with the same package on both"
+                if chosen
+                else "install the same premodel here and on the board",
             )  # fmt: skip
     return table
 

@@ -40,6 +40,8 @@ class ProfileOptions:
         Name under which timings are kept; None for this machine's.
     penultimate:
         Name of the ONNX candidate whose penultimate features are kept besides (`penultimate.py`); None for none.
+    embedding:
+        Compute an embedding of each text with the features (`Domain.with_embedding`).
     soak:
         How long latencies are measured over time, after the passes; None for not at all.
     full:
@@ -60,6 +62,7 @@ class ProfileOptions:
     energy: str = AUTO
     device: str | None = None
     penultimate: str | None = None
+    embedding: bool = False
     soak: SoakOptions | None = None
     full: bool = False
     seed: int = 0

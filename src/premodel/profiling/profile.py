@@ -33,7 +33,16 @@ from premodel.runtime.conditions import busy_note, device_name, measure_conditio
 from premodel.store.answers import known_ranks
 from premodel.store.conditions import add_condition
 from premodel.store.left_out import LEFT_OUT_OF_RACE, LeftOut, read_left_out, write_left_out
-from premodel.store.runs import COMPARED, begin_run, end_run, otherwise_note, register_zoo, unrepeatable_note
+from premodel.store.runs import (
+    COMPARED,
+    EMBEDDING,
+    FEATURES_VERSION,
+    begin_run,
+    end_run,
+    otherwise_note,
+    register_zoo,
+    unrepeatable_note,
+)
 from premodel.store.samples import Entry, register_samples, set_aside
 from premodel.store.store import Store
 from premodel.zoo.candidate import Candidate
@@ -68,7 +77,8 @@ def profile(
     ------
     ModelError, ZooError, MissingExtraError, OptionError
         A candidate cannot be opened, or fails on everything. Every candidate is opened before anything is measured.
-        No Ray cluster answers, or Ray is not installed.
+        No Ray cluster answers, or Ray is not installed. An embedding is wanted, and the inputs have none or its
+        package is not installed.
     DatasetError
         No sample can be read.
     StoreError
@@ -76,6 +86,9 @@ def profile(
     """
     options = options or ProfileOptions()
     options.check()
+    dataset = dataset.with_detail(zoo.detail)
+    if options.embedding:
+        dataset = dataset.with_embedding()
     with ExitStack() as stack:
         workers = stack.enter_context(closing(_workers(options)))
         if options.threads is not None:
@@ -84,13 +97,11 @@ def profile(
             candidates = zoo.candidates
         if options.soak is not None:
             refuse_remote(candidates)
-        board = find_board(candidates, options.device) if "timings" in options.passes else None
+        board = find_board(candidates, options.device, dataset.features) if "timings" in options.passes else None
         for candidate in _opened_in(options.passes, candidates):
             open_network(candidate).close()
         opened = store if isinstance(store, Store) else stack.enter_context(Store(store, create=True))
-        return _Run(
-            zoo, candidates, board, dataset.with_detail(zoo.detail), opened, workers, options, progress or Silent()
-        ).go()
+        return _Run(zoo, candidates, board, dataset, opened, workers, options, progress or Silent()).go()
 
 
 def _workers(options: ProfileOptions) -> Workers:
@@ -334,6 +345,7 @@ class _Run:
             )
 
     def _begin(self) -> int:
+        domain = self.dataset.domain
         conditions = asdict(measure_conditions(self.device, self.opencv_threads, self.options.seed))
         if self.board is not None:
             conditions |= {**self.board.conditions, "device": self.device, "seed": self.options.seed}
@@ -342,6 +354,10 @@ class _Run:
         conditions["candidates"] = {candidate.name: candidate.model.digest for candidate in self.candidates}
         if self.left:
             conditions[LEFT_OUT_OF_RACE] = {key: one.to_json() for key, one in self.left.items()}
+        if domain.feature_groups:
+            conditions[FEATURES_VERSION] = domain.features_version
+        if self.options.embedding:
+            conditions[EMBEDDING] = True
         if self.options.ray is not None:
             conditions["ray"] = self.options.ray
         conditions["zoo"] = {"name": self.zoo.name, "file": str(self.zoo.file.absolute())}

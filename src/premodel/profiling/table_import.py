@@ -6,15 +6,14 @@ import csv
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from premodel.domains.base import MEASURED_TASK
 from premodel.domains.registry import domain_of
@@ -22,9 +21,11 @@ from premodel.errors import DatasetError, OptionError
 from premodel.fields import Fields
 from premodel.files import file_sha256
 from premodel.profiling.datasets.parquet import open_parquet
+from premodel.profiling.table_features import RowFeatures, read_number
 from premodel.records import Footprint, Timing
 from premodel.runtime.conditions import device_name
-from premodel.store.features import StoredFamily, describe_families
+from premodel.store.features import StoredFamily, describe_families, describe_groups
+from premodel.store.groups import group_key
 from premodel.store.measurements import StoredTiming, decode_subject, features_subject, timing_row, write_timings
 from premodel.store.outcomes import truth_digest
 from premodel.store.runs import begin_run, end_run, register_zoo
@@ -35,12 +36,8 @@ from premodel.store.writer import Writer
 from premodel.zoo.candidate import Candidate, Model
 
 FAMILY = "imported:1"
-TEXT_FEATURES = ("characters", "words", "word_length", "lines", "digits", "punctuation", "capitals")
 MIN_COST = 1e-9
 """What decoding and features are charged, which the table does not say: nothing, as near as a timing may be."""
-MAX_WORDS = 4096
-WORD = re.compile(r"[^\W\d_]+|\d+")
-YES_NO = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,13 @@ class ImportOptions:
     costs:
         Cost of an answer by candidate, where it is the same for all samples.
     features:
-        Columns of numbers that are known before a candidate runs.
+        Columns of numbers that are known before a candidate runs, or of lists of as many numbers in each row.
     text:
         Column of texts whose length and signs are taken as features besides.
     words:
         Features of a bag of words of that text, into which all its words are hashed; 0 for none.
+    embedding:
+        Compute an embedding of that text (`Domain.with_embedding`).
     unit:
         Of the costs; shown as ms everywhere else.
     device:
@@ -80,6 +79,7 @@ class ImportOptions:
     features: tuple[str, ...] = ()
     text: str | None = None
     words: int = 0
+    embedding: bool = False
     unit: str = "ms"
     device: str | None = None
 
@@ -102,7 +102,7 @@ class _Sample:
     text: str
     row: int
     answers: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    features: tuple[float, ...] = ()
+    features: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 def import_table(table: Path, store: Store, options: ImportOptions) -> ImportReport:
@@ -113,32 +113,34 @@ def import_table(table: Path, store: Store, options: ImportOptions) -> ImportRep
     DatasetError
         The table cannot be read, lacks a column, or holds a value that is none; the row is named.
     OptionError
-        No cost is known of a candidate.
+        No cost is known of a candidate, or what is wanted of a text has no text.
+    MissingExtraError
+        An embedding is wanted whose package is not installed.
     """
-    if not 0 <= options.words <= MAX_WORDS or (options.words and options.text is None):
-        raise OptionError(
-            "words must be a number of features, of a text", given=options.words, allowed=f"1 to {MAX_WORDS}",
-            do="name the column of the text with --text",
-        )  # fmt: skip
+    computed = RowFeatures(options.features, options.text, options.words, embedding=options.embedding)
     rows = _read(table)
     if not rows:
         raise DatasetError("the table has no rows", where=table)
-    samples = _samples(rows, table, options)
+    samples = _samples(rows, table, options, computed)
     names = tuple(dict.fromkeys(name for one in samples.values() for name in one.answers))
     digest = file_sha256(table)
     candidates = [_candidate(name, digest, table) for name in names]
-    bag = tuple(f"word{place + 1}" for place in range(options.words))
-    features = (*options.features, *(TEXT_FEATURES if options.text else ()), *bag)
+    families = _families(computed)
+    features = tuple(name for family in families for name in family.names)
     register_zoo(store, (), candidates, 1)
     device = options.device or device_name()
     run = _begin(store, table, options, device, candidates)
     entries = [Entry(one.row, sample, NO_LABEL, len(one.text.encode())) for sample, one in samples.items()]
     register_samples(store, [f"{table.name}#{number}" for number in range(len(rows))], entries)
-    if features:
-        parts = {name: (FAMILY.partition(":")[0],) for name in features}
-        describe_families(store, [StoredFamily(FAMILY, features, parts)], domain_of(MEASURED_TASK).features_version)
-    _write_answers(store, table, samples, entries, candidates)
-    _write_costs(store, samples, candidates, device, run, bool(features))
+    keys = [family.key for family in families]
+    if families:
+        describe_families(store, families, domain_of(MEASURED_TASK).features_version)
+        describe_groups(store, [keys])
+    _write_answers(store, table, samples, entries, candidates, keys)
+    # A time that was measured here is no cost in another unit.
+    embedding_ms = computed.embedding_ms if options.unit == "ms" else MIN_COST
+    items = {family.key.partition(":")[0]: MIN_COST if family.key == FAMILY else embedding_ms for family in families}
+    _write_costs(store, samples, candidates, device, run, items)
     answers = sum(len(one.answers) for one in samples.values())
     report = ImportReport(len(samples), names, answers, features, options.unit)
     outcome = {"samples": len(samples), "answers": answers}
@@ -157,7 +159,17 @@ def _read(table: Path) -> list[dict[str, Any]]:
         raise DatasetError(f"cannot be read: {error}", where=table, allowed="CSV, TSV or Parquet") from error
 
 
-def _samples(rows: Sequence[Mapping[str, Any]], table: Path, options: ImportOptions) -> dict[str, _Sample]:
+def _families(computed: RowFeatures) -> list[StoredFamily]:
+    """What the features are stored as; each costs what its family does."""
+    found = [(FAMILY, computed.names)] if computed.names else []
+    if computed.group is not None:
+        found.append((computed.group.key, computed.group.names))
+    return [StoredFamily(key, names, dict.fromkeys(names, (key.partition(":")[0],))) for key, names in found]
+
+
+def _samples(
+    rows: Sequence[Mapping[str, Any]], table: Path, options: ImportOptions, computed: RowFeatures
+) -> dict[str, _Sample]:
     """The samples by digest, in the order of their first rows; their features are those of the first row."""
     wanted = [options.sample, options.text, options.confidence, options.cost, *options.features, *options.scores]
     if not options.scores:
@@ -171,16 +183,15 @@ def _samples(rows: Sequence[Mapping[str, Any]], table: Path, options: ImportOpti
         text = str(number) if options.sample is None else str(row[options.sample])
         one = found.setdefault(hashlib.sha256(text.encode()).hexdigest(), _Sample(text, number))
         if one.row == number:
-            numbers = [_number(row[name], name, where) for name in options.features]
-            text_numbers = _of_text(str(row[options.text])) if options.text else ()
-            bag = _bag_of_words(str(row[options.text]), options.words) if options.text and options.words else ()
-            one.features = (*numbers, *text_numbers, *bag)
+            one.features = computed.of(row, where)
         pairs = [(name, row[name]) for name in options.scores] or [(str(row[options.candidate]), row[options.score])]
         for name, value in pairs:
-            score = _number(value, "score", where, 0, 1)
-            sure = 1.0 if options.confidence is None else _number(row[options.confidence], "confidence", where, 0, 1)
+            score = read_number(value, "score", where, 0, 1)
+            sure = (
+                1.0 if options.confidence is None else read_number(row[options.confidence], "confidence", where, 0, 1)
+            )
             if options.cost is not None:
-                cost = _number(row[options.cost], "cost", where, 0)
+                cost = read_number(row[options.cost], "cost", where, 0)
             elif name in options.costs:
                 cost = options.costs[name]
             else:
@@ -189,47 +200,6 @@ def _samples(rows: Sequence[Mapping[str, Any]], table: Path, options: ImportOpti
                 )
             one.answers.setdefault(name, (score, sure, max(cost, MIN_COST)))
     return found
-
-
-def _number(value: Any, name: str, where: str, low: float = -math.inf, high: float = math.inf) -> float:
-    text = str(value).strip().lower()
-    try:
-        number = YES_NO[text] if text in YES_NO else float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and low <= number <= high):
-        allowed = (
-            "a number" if low == -math.inf else f"a number from {low:g}" + ("" if high == math.inf else f" to {high:g}")
-        )
-        raise DatasetError(f"{name} must be {allowed}", where=where, given=repr(value)[:80])
-    return number
-
-
-def _of_text(text: str) -> tuple[float, ...]:
-    """Plain numbers of a text: how long it is, and what signs it is made of."""
-    words = text.split()
-    signs = sum(not (one.isalnum() or one.isspace()) for one in text)
-    return (
-        float(len(text)),
-        float(len(words)),
-        sum(map(len, words)) / len(words) if words else 0.0,
-        float(text.count("\n") + 1),
-        float(sum(one.isdigit() for one in text)),
-        float(signs),
-        float(sum(one.isupper() for one in text)),
-    )
-
-
-def _bag_of_words(text: str, size: int) -> tuple[float, ...]:
-    """Logarithms of how often words of each hash occur, of length 1 together: texts of all lengths are comparable.
-
-    The hash is the CRC-32 of the word in small letters, so that nothing is learned from the table.
-    """
-    counts = np.zeros(size)
-    for word in WORD.findall(text.lower()):
-        counts[crc32(word.encode("utf-8", "replace")) % size] += 1
-    found = np.log1p(counts)
-    return tuple((found / max(float(np.linalg.norm(found)), 1e-9)).tolist())
 
 
 def _candidate(name: str, digest: str, table: Path) -> Candidate:
@@ -260,17 +230,18 @@ def _begin(
 
 
 def _write_answers(
-    store: Store, table: Path, samples: Mapping[str, _Sample], entries: Sequence[Entry], candidates: Sequence[Candidate]
-) -> None:
+    store: Store, table: Path, samples: Mapping[str, _Sample], entries: Sequence[Entry],
+    candidates: Sequence[Candidate], families: Sequence[str],
+) -> None:  # fmt: skip
     keys = {one.name: one.prediction_key for one in candidates}
     truth = truth_digest(NO_LABEL, "")
     with Writer(store) as writer:
         for entry in entries:
             one = samples[entry.sample]
             writer.add(SAMPLES, sample_row(entry, f"{table.name}#{entry.row}", Opening()))
-            if one.features:
-                vector = np.array(one.features, "<f4").tobytes()
-                writer.add(FEATURES, {"version": FAMILY, "sample": entry.sample, "vector": vector})
+            if families:
+                vector = one.features.astype("<f4").tobytes()
+                writer.add(FEATURES, {"version": group_key(families), "sample": entry.sample, "vector": vector})
             for name, (score, confidence, cost) in one.answers.items():
                 key = {"prediction_key": keys[name], "sample": entry.sample}
                 writer.add(PREDICTIONS, {
@@ -283,8 +254,9 @@ def _write_answers(
 
 
 def _write_costs(
-    store: Store, samples: Mapping[str, _Sample], candidates: Sequence[Candidate], device: str, run: int, featured: bool
-) -> None:
+    store: Store, samples: Mapping[str, _Sample], candidates: Sequence[Candidate], device: str, run: int,
+    items_ms: Mapping[str, float],
+) -> None:  # fmt: skip
     def row(subject: str, values: Sequence[float]) -> dict[str, Any]:
         taken = np.asarray(values)
         mean, half = float(taken.mean()), 1.96 * float(taken.std()) / math.sqrt(len(taken))
@@ -295,11 +267,11 @@ def _write_costs(
     answers = [one.answers for one in samples.values()]
     rows = [row(one.timing_key, [of[one.name][2] for of in answers if one.name in of]) for one in candidates]
     rows.append(row(decode_subject(1), [MIN_COST] * len(samples)))
-    version, costs = domain_of(MEASURED_TASK).features_version, []
-    if featured:
-        rows.append(row(features_subject(version, 1), [MIN_COST] * len(samples)))
-        key = {"device": device, "version": version, "threads": 1, "part": FAMILY.partition(":")[0]}
-        costs.append({**key, "count": len(samples), "mean_ms": MIN_COST})
+    version = domain_of(MEASURED_TASK).features_version
+    if items_ms:
+        rows.append(row(features_subject(version, 1), [sum(items_ms.values())] * len(samples)))
+    key = {"device": device, "version": version, "threads": 1, "count": len(samples)}
+    costs = [{**key, "part": part, "mean_ms": mean_ms} for part, mean_ms in items_ms.items()]
     write_timings(store, rows, costs)
 
 

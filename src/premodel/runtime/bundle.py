@@ -88,8 +88,8 @@ class Bundle:
 
     @property
     def domain(self) -> Domain:
-        """What the inputs of all its candidates are."""
-        return self.candidates[0].domain
+        """What the inputs of all its candidates are, with the features that the policy asks for."""
+        return self.candidates[0].domain.with_features(self.extractor_version or "")
 
     def memory_mb(self) -> dict[str, float]:
         """What each opened network took in the profile, in 10^6 bytes, by candidate; those that were measured."""
@@ -387,6 +387,7 @@ def _extractor_version(fields: Fields, policy: Policy, domain: Domain) -> str | 
         raise fields.fail("features", "those of the policy")
     if policy.features:
         # Only here, because a policy without features has no use for the feature code.
+        domain = domain.with_features(version or "")
         current, names = domain.features_version, domain.feature_names
         unknown = [name for name in policy.features if names and name not in names]
         if version != current or unknown:

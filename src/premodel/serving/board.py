@@ -60,6 +60,8 @@ class Board:
         Threads of every runtime; None for what each entry states.
     memory_budget_mb:
         As of `LazyCandidates`.
+    embedding:
+        Offer the features with an embedding; raises as `Domain.with_embedding`.
 
     Attributes
     ----------
@@ -70,7 +72,12 @@ class Board:
     """
 
     def __init__(
-        self, zoo: Zoo, limits: Limits, threads: int | None = None, memory_budget_mb: float | None = None
+        self,
+        zoo: Zoo,
+        limits: Limits,
+        threads: int | None = None,
+        memory_budget_mb: float | None = None,
+        embedding: bool = False,
     ) -> None:
         candidates = zoo.candidates if threads is None else tuple(one.with_threads(threads) for one in zoo.candidates)
         self._by_name = {one.name: index for index, one in enumerate(candidates)}
@@ -80,7 +87,7 @@ class Board:
         self._limits = limits
         self._lock = threading.Lock()
         self.hung = False
-        self._domain = zoo.domain
+        self._domain = zoo.domain.with_embedding() if embedding else zoo.domain
         self._extractor = self._domain.extractor() if self._domain.feature_groups else None
         self._device = device_name()
         self._conditions = asdict(measure_conditions(self._device, threads or 1))

@@ -21,7 +21,8 @@ from premodel.fields import shown
 from premodel.store.damage import damaged, read_json
 from premodel.store.groups import group_key, group_rows
 from premodel.store.rows import fetch_plain, merge
-from premodel.store.schema import EXTRACTORS, FEATURES, GROUP
+from premodel.store.runs import FEATURES_VERSION, read_conditions
+from premodel.store.schema import EXTRACTORS, FEATURES, GROUP, RUNS
 from premodel.store.store import Store
 
 
@@ -124,16 +125,26 @@ def _groups(connection: Connection, keys: Sequence[str]) -> dict[str, list[str]]
 
 
 def read_extractor(connection: Connection, wanted: str | None = None) -> StoredExtractor:
-    """The extractor whose features the store holds, the newest; the one wanted of those that differ behind an @ only.
+    """The extractor whose features the store holds, the newest.
 
-    That is how their inputs were decoded.
+    Of those that differ behind an @ only (how inputs were decoded, which embedding there is) that of the last profile,
+    else the one wanted.
     """
     extractors = _extractors(connection)
     if not extractors:
         return StoredExtractor("", ())
-    version = max(extractors, key=lambda text: (_release(text), text == wanted, text))
+    last = _profiled_last(connection)
+    version = max(extractors, key=lambda text: (_release(text), text == last, text == wanted, text))
     keys = extractors[version]
     return StoredExtractor(version, tuple(_families(connection, keys)))
+
+
+def _profiled_last(connection: Connection) -> str:
+    """Version of the features that the last profile asked for; empty if none states it."""
+    for run, conditions in fetch_plain(connection, select(RUNS.c.run, RUNS.c.conditions).order_by(RUNS.c.run.desc())):
+        if version := read_conditions(conditions, run).get(FEATURES_VERSION):
+            return str(version)
+    return ""
 
 
 def _release(version: str) -> str:

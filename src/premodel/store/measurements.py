@@ -146,10 +146,15 @@ def _runs(blob: Any, key: str) -> NDArray[np.float64]:
 
 
 def write_timings(store: Store, rows: Sequence[Mapping[str, Any]], costs: Sequence[Mapping[str, Any]]) -> None:
-    """Store rows of records, and of the costs of features, each replacing the one of the same key."""
+    """Store rows of records, each replacing the one of the same key, and the costs of all parts of extractions."""
+    c = FEATURE_COSTS.c
+    wholes = {(row["device"], row["version"], row["threads"]) for row in costs}
 
     def work(connection: Connection) -> None:
         merge(connection, TIMINGS, rows)
+        for device, version, threads in wholes:  # also of parts that there were before
+            same = (c.device == device, c.version == version, c.threads == threads)
+            connection.execute(FEATURE_COSTS.delete().where(*same))
         merge(connection, FEATURE_COSTS, costs)
 
     store.write(work)

@@ -27,6 +27,10 @@ COMPARED = "compared_answers"
 """Where a run's conditions keep, by prediction key, samples answered otherwise than in the store, and compared."""
 COLD = "cold_load_ms"
 """In the conditions of a profile: opening a network from files that are not in the page cache, by candidate."""
+FEATURES_VERSION = "features"
+"""In the conditions of a profile: version of the features that it asked for."""
+EMBEDDING = "embedding"
+"""In the conditions of a profile that asked for an embedding of its inputs: true."""
 CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
     "device": str,
     "cpu": str,
@@ -39,6 +43,7 @@ CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
     "data": dict,
     "latency": dict,
     "energy": dict,
+    FEATURES_VERSION: str,
     SOAK: dict,
     LEFT_OUT_OF_RACE: dict,
 }
@@ -222,7 +227,8 @@ def read_conditions(text: Any, run: object) -> dict[str, Any]:
 def profile_command(store: Store, name: str = "") -> str:
     """What to do about a pass that is missing."""
     only = f" --only {name}" if name else ""
-    return f"run: premodel profile ZOO.toml DATA --store {store.name}{only}"
+    embedding = " --embedding" if run_conditions(store, None).get(EMBEDDING) else ""
+    return f"run: premodel profile ZOO.toml DATA --store {store.name}{embedding}{only}"
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,7 @@ def _load(
         took_ms = [read_latencies(connection, one, samples) for one in chosen] if domain.latency_varies else []
         extractor = read_extractor(connection, domain.features_version)
         version = extractor.version
+        domain = domain.with_features(version)
         features, featured = read_features(connection, extractor.families, samples)
         opencv_threads = read_opencv_threads(connection)
         device = _device(timed_devices(connection), store, device, "timings" in passes)

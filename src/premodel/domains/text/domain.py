@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from premodel.errors import RunError
 from premodel.fields import Fields
 from premodel.records import Prediction
 
+if TYPE_CHECKING:
+    from premodel.domains.text.features.embedding import Source
+
 SYNTHETIC = ("A short text to begin with.", "Ein kurzer Text.", "Two dogs run over a wide green field.")
 TEXT_COLUMNS = (
     "text", "sentence", "message", "utterance", "content", "document", "review", "tweet", "query", "question", "prompt",
@@ -28,7 +31,13 @@ TRUTH_COLUMNS = ("target", "translation", "reference", "tgt", "trg", "ref", "out
 
 
 class TextDomain(Domain):
-    """Texts that are classified: an answer is one of the zoo's labels."""
+    """Texts that are classified: an answer is one of the zoo's labels.
+
+    Parameters
+    ----------
+    embedding:
+        The table whose embedding is among the features; None for none.
+    """
 
     task = TEXT_TASK
     version = 1
@@ -38,6 +47,9 @@ class TextDomain(Domain):
     inline = TEXT_COLUMNS
     latency_varies = True
     lengths = ("n_words", "n_chars")
+
+    def __init__(self, embedding: Source | None = None) -> None:
+        self._embedding = embedding
 
     def read_file(self, path: Path) -> bytes:
         """See `decode.read_file`."""
@@ -131,20 +143,35 @@ class TextDomain(Domain):
         """Those of the families of features."""
         from premodel.domains.text.features.extractor import feature_groups
 
-        return feature_groups()
+        return feature_groups(self._embedding)
 
     @property
     def features_version(self) -> str:
         """That of the extractor."""
-        from premodel.domains.text.features.extractor import EXTRACTOR_VERSION
+        from premodel.domains.text.features.extractor import version_with
 
-        return EXTRACTOR_VERSION
+        return version_with(self._embedding)
+
+    def with_embedding(self) -> Self:
+        """With the table that is installed here."""
+        from premodel.domains.text.features.embedding import installed_table
+
+        return type(self)(installed_table().source)
+
+    def with_features(self, version: str) -> Self:
+        """With the table that the version states, whether it is installed here or not."""
+        _, _, key = version.partition("@")
+        if not key:
+            return self if self._embedding is None else type(self)()
+        from premodel.domains.text.features.embedding import Source
+
+        return type(self)(Source.parse(key))
 
     def extractor(self, names: Sequence[str] | None = None) -> FeatureExtractor:
         """Computes the features named."""
         from premodel.domains.text.features.extractor import Extractor
 
-        return Extractor(names)
+        return Extractor(names, self._embedding)
 
     def synthetic(self, seed: int = 0) -> bytes:
         """A short text."""

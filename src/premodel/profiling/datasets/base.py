@@ -69,6 +69,8 @@ class Dataset:
         The true answer of each row, n, where answers are no labels; the labels are then all -1.
     detail:
         How much of an input is decoded, see `Domain.detail`; 0 for all of it.
+    features:
+        Version of the features, see `Domain.with_features`; empty for the usual ones.
     """
 
     root: Path
@@ -81,15 +83,20 @@ class Dataset:
     task: str = IMAGE_TASK
     truths: Sequence[str] | None = None
     detail: int = 0
+    features: str = ""
 
     @property
     def domain(self) -> Domain:
-        """What the rows are, and how they are decoded."""
-        return domain_of(self.task).at(self.detail)
+        """What the rows are, how they are decoded, and which features they have."""
+        return domain_of(self.task).at(self.detail).with_features(self.features)
 
     def with_detail(self, detail: int) -> Dataset:
         """The same rows, decoded otherwise."""
         return replace(self, detail=detail)
+
+    def with_embedding(self) -> Dataset:
+        """The same rows with an embedding among their features; raises as `Domain.with_embedding`."""
+        return replace(self, features=self.domain.with_embedding().features_version)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -50,9 +50,10 @@ class FeatureJob:
         return self
 
     def open(self) -> None:
-        """Set the threads of the domain's own code."""
+        """Set the threads of the domain's own code, and open what features are computed with."""
         adopt(self.domain)
         self.domain.set_threads(self.threads)
+        self._extractors = {tuple(range(len(self.domain.feature_groups))): self.domain.extractor()}
 
     def work(self, task: Task) -> Iterator[Vectors]:
         """Compute one sample's values."""

@@ -247,7 +247,8 @@ class _Session:
         works = [BoardCandidateWork(one, inputs, seed + index) for index, one in enumerate(opened)]
         subjects = [Subject(key, work) for key, work in zip(keys, works, strict=True)]
         if features is not None:
-            subjects.append(Subject(features, BoardFeatureWork(opened[0], inputs, seed + len(works)), part=True))
+            work = BoardFeatureWork(self._domain, opened[0], inputs, seed + len(works))
+            subjects.append(Subject(features, work, part=True))
         return [*subjects, Subject(decoding, BoardDecodeWork(opened[0], inputs, seed + len(works) + 1), part=True)]
 
     def _resume(self, subject: Subject) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from premodel.clock import now_ms
 from premodel.domains.base import FeatureGroup
 from premodel.domains.features import FeatureFamily
+from premodel.domains.text.features.embedding import Embedding, Source
 from premodel.domains.text.features.families import FAMILIES
 from premodel.domains.text.features.parts import TextParts, shared_of
 from premodel.errors import OptionError
@@ -20,6 +21,7 @@ EXTRACTOR_VERSION = "text-" + ".".join(str(family.version) for family in FAMILIE
 """Of all families together."""
 ASSEMBLY = "assembly"
 """The cost item in which the vector is put together; paid by every extraction."""
+Families = tuple[type[FeatureFamily], ...]
 
 
 class Extractor:
@@ -28,12 +30,16 @@ class Extractor:
     Parameters
     ----------
     names:
-        In the order wanted; None for all, in the order of `FEATURE_NAMES`.
+        In the order wanted; None for all, in the order of `FEATURE_NAMES`, those of the embedding last.
+    embedding:
+        The table whose embedding is among the features; None for none. It is opened only if a name asks for it.
 
     Raises
     ------
     OptionError
         A feature is unknown or named twice.
+    MissingExtraError, ModelError
+        The table is not installed, or another one is.
 
     Examples
     --------
@@ -41,10 +47,11 @@ class Extractor:
     [5.0, 0.4000000059604645]
     """
 
-    def __init__(self, names: Sequence[str] | None = None) -> None:
-        self.names = FEATURE_NAMES if names is None else tuple(names)
-        chosen = families_of(self.names)
-        self._families = tuple(family() for family in chosen)
+    def __init__(self, names: Sequence[str] | None = None, embedding: Source | None = None) -> None:
+        known = families_with(embedding)
+        self.names = feature_names(known) if names is None else tuple(names)
+        chosen = families_of(self.names, known)
+        self._families = tuple(Embedding(embedding) if family is Embedding else family() for family in chosen)
         self._shared = shared_of([need for family in chosen for need in family.needs])
         computed = [feature.name for family in chosen for feature in family.features]
         self._order = [computed.index(name) for name in self.names]
@@ -83,23 +90,41 @@ class Extractor:
         return np.array([values[index] for index in self._order], np.float32)
 
 
-def families_of(names: Sequence[str]) -> tuple[type[FeatureFamily], ...]:
-    """The families that give the features named; OptionError if one is unknown or named twice."""
-    if unknown := [name for name in names if name not in FEATURE_NAMES]:
-        raise OptionError("unknown feature", given=", ".join(unknown), allowed=", ".join(FEATURE_NAMES))
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+def families_with(embedding: Source | None) -> Families:
+    """All families there are: those that are always there, and the embedding behind them if one is given."""
+    return FAMILIES if embedding is None else (*FAMILIES, Embedding)
+
+
+def feature_names(families: Families) -> tuple[str, ...]:
+    """Names of their features, in the order of a full vector."""
+    return tuple(feature.name for family in families for feature in family.features)
+
+
+def families_of(names: Sequence[str], known: Families = FAMILIES) -> Families:
+    """Those of the known families that give the features named; OptionError if one is unknown or named twice."""
+    there = feature_names(known)
+    if unknown := [name for name in names if name not in there]:
+        raise OptionError("unknown feature", given=", ".join(unknown), allowed=", ".join(there))
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
         raise OptionError("a feature is named twice", given=", ".join(twice), allowed="each feature once")
-    return tuple(family for family in FAMILIES if any(feature.name in names for feature in family.features))
+    wanted = set(names)
+    return tuple(family for family in known if any(feature.name in wanted for feature in family.features))
+
+
+def version_with(embedding: Source | None) -> str:
+    """Version of all features together, which states the table of the embedding."""
+    return EXTRACTOR_VERSION + ("" if embedding is None else f"@{embedding.key}")
 
 
 @cache
-def feature_groups() -> tuple[FeatureGroup, ...]:
+def feature_groups(embedding: Source | None = None) -> tuple[FeatureGroup, ...]:
     """All families as groups, with the cost items of each feature."""
     return tuple(
         FeatureGroup(
-            family.key(),
+            f"{family.name}:{embedding.key}" if family is Embedding and embedding is not None else family.key(),
             tuple(feature.name for feature in family.features),
             {feature.name: (*shared_of(family.needs), family.name, ASSEMBLY) for feature in family.features},
         )
-        for family in FAMILIES
+        for family in families_with(embedding)
     )
