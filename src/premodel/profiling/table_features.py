@@ -91,7 +91,7 @@ class RowFeatures:
         return float(np.mean(self._embedded_ms)) if self._embedded_ms else math.nan
 
     def of(self, row: Mapping[str, Any], where: str) -> NDArray[np.float32]:
-        """float32 (F,): those of `names`, then those of `group`; DatasetError with the row if a value is no number."""
+        """float32 (F,): those of `names`, then those of `group`; DatasetError with the row that holds none."""
         values = [number for name in self._columns for number in self._numbers(row[name], name, where)]
         if self._text is None:
             return np.array(values, np.float32)
