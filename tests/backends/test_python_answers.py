@@ -74,6 +74,12 @@ def test_a_label_map_of_logits_adds_their_probabilities() -> None:
     assert row(answer, label_map, "none") == [round(math.log(5), 4), 0.0, 1.0]
 
 
+def test_what_is_no_label_is_not_the_answer_where_a_label_of_the_mapping_has_as_much() -> None:
+    assert row({"xx": 0.5, "en": 0.5}) == [0.0, 0.5, 0.0]
+    with pytest.raises(UnknownAnswerError, match="'xx'"):
+        row({"xx": 2.0, "de": 1.0, "en": 0.5, "fr": -3.0}, activation="none")
+
+
 def test_percent_stays_percent() -> None:
     assert row({"en": 75.0, "de": 25.0}, activation="percent") == [25.0, 75.0, 0.0]
     assert row(("en", 97), activation="percent") == [0.0, 97.0, 0.0]
@@ -125,6 +131,8 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "sum too large by name": ({"en": 0.9, "de": 0.9}, "softmax", "must sum to 1; given: 1.8"),
     "sum too small": ([0.1, 0.2, 0.1], "softmax", "must sum to 1; given: 0.4"),
     "all zero": ([0.0, 0.0, 0.0], "sigmoid", "every label the probability 0"),
+    "all zero by name": ({"en": 0.0, "de": 0.0}, "softmax", "every label the probability 0"),
+    "only what is no label, at 0": ({"xx": 0.0}, "softmax", "every label the probability 0"),
     "logarithms": ([-54.4, -60.0, -71.5], "softmax", "answered logarithms, not probabilities; given: -71.5 to -54.4"),
     "logarithms by name": ({"en": -54.4, "de": -60.0}, "softmax", "answered logarithms, not probabilities"),
     "logarithm as confidence": (("en", -54.4), "softmax", "answered logarithms, not probabilities; given: -54.4"),

@@ -56,6 +56,8 @@ class LabelReader:
         self._index = {name: index for index, name in enumerate(labels)}
         self._twice = {name for name, count in counts.items() if count > 1}
         self._map = {said: self._index[name] for said, name in label_map.items() if name in self._index}
+        # What a text means, where it is one label's name or a key of the map: found in one step.
+        self._known = {said: index for said, index in self._index.items() if said not in self._twice} | self._map
         self._n = len(labels)
         self._activation = activation
         self._whole = 100.0 if activation == "percent" else 1.0
@@ -73,9 +75,9 @@ class LabelReader:
             It is none of what a callable may answer, or its numbers are not what the activation states.
         """
         if isinstance(answer, Mapping):
-            return self._row(self._of_mapping(answer))
+            return self._of_mapping(answer)
         if isinstance(answer, tuple | list) and len(answer) == 2 and self._names_a_label(answer):
-            return self._row(self._of_label(*answer))
+            return self._of_label(*answer)
         return self._row(self._of_numbers(answer))
 
     def _names_a_label(self, answer: Sequence[Any]) -> bool:
@@ -92,38 +94,41 @@ class LabelReader:
         index = self._find(label)
         if index is None:
             raise self._refuse(label)
-        row = np.zeros(self._n)
-        row[index] = max(number, MIN_CONFIDENCE * self._whole)
+        row = np.zeros((1, self._n), np.float32)
+        row[0, index] = max(number, MIN_CONFIDENCE * self._whole)
         return row
 
     def _of_mapping(self, answer: Mapping[Any, Any]) -> Tensor:
         if not answer:
             raise RunError("the callable answered an empty mapping", allowed=ALLOWED)
-        logits = self._activation == "none"
-        row = np.full(self._n, -math.inf) if logits else np.zeros(self._n)
-        total, best = 0.0, (-math.inf, "")
+        logits, whole = self._activation == "none", self._whole
+        given: dict[int, float] = {}
+        total, best, unnamed = 0.0, (-math.inf, ""), -math.inf if logits else 0.0
         for said, value in answer.items():
             number = _number(value)
-            if not logits:
+            if not (logits or 0 <= number <= whole):
                 self._check_probability(number, "probability")
             total += number
             index = self._find(said)
             if index is None:
                 best = max(best, (number, str(said)))
-                self.dropped |= {str(said)} if len(self.dropped) < MAX_NOTED else set()
-            elif logits:
-                row[index] = np.logaddexp(row[index], number)
+                if str(said) not in self.dropped and len(self.dropped) < MAX_NOTED:
+                    self.dropped.add(str(said))
+            elif index not in given:
+                given[index] = number
             else:
-                row[index] += number
-        if best[0] > row.max():
+                given[index] = float(np.logaddexp(given[index], number)) if logits else given[index] + number
+        highest = max(given.values(), default=unnamed)
+        if best[0] > (highest if len(given) == self._n else max(highest, unnamed)):
             raise self._refuse(best[1])
-        if logits and np.isinf(row).any():
-            raise RunError(
-                "a mapping of logits must name every label", given=f"{int(np.isfinite(row).sum())} labels",
-                allowed=self._n,
-            )  # fmt: skip
-        if not logits and self._activation != "sigmoid" and total > self._whole * (1 + SUM_TOLERANCE):
+        if logits and len(given) < self._n:
+            raise RunError("a mapping of logits must name every label", given=f"{len(given)} labels", allowed=self._n)
+        if not logits and self._activation != "sigmoid" and total > whole * (1 + SUM_TOLERANCE):
             raise self._wrong_sum(total)
+        if not logits and not any(given.values()):
+            raise RunError("the callable gave every label the probability 0")
+        row = np.zeros((1, self._n), np.float32)
+        row[0, list(given)] = list(given.values())
         return row
 
     def _of_numbers(self, answer: Any) -> Tensor:
@@ -163,6 +168,8 @@ class LabelReader:
 
     def _find(self, said: Any) -> int | None:
         """The label that is meant; None if there is none."""
+        if type(said) is str and (known := self._known.get(said)) is not None:
+            return known
         if _is_whole(said):
             number = operator.index(said)
             if str(number) in self._map:
@@ -256,6 +263,8 @@ def _is_whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):

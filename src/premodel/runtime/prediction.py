@@ -17,6 +17,9 @@ LARGEST_LOGIT = 700.0
 TOLERANCE = 1e-3
 """How far outside [0, 1] a probability may lie: rounding of half precision; clipped away."""
 
+SORTED_LABELS = 64
+"""Labels up to which sorting a list takes less time than the calls of numpy that find the top ones."""
+
 BINARY_LABELS = 2
 """Labels of a network with a single output."""
 
@@ -150,10 +153,11 @@ def to_prediction(distribution: Distribution) -> Prediction:
     ([1, 0, 2], [0.5, 0.25, 0.25])
     """
     n_labels = distribution.size
-    if n_labels <= TOP_K:  # all are listed
+    if n_labels <= SORTED_LABELS:
         values = distribution.tolist()
-        order = np.array(sorted(range(n_labels), key=values.__getitem__, reverse=True), np.int32)
-        return Prediction(order, distribution[order], _entropy(distribution, values[order[-1]] > 0))
+        order = sorted(range(n_labels), key=values.__getitem__, reverse=True)
+        listed = np.array(order[:TOP_K], np.int32)
+        return Prediction(listed, distribution[listed], _entropy(distribution, values[order[-1]] > 0))
     bits = distribution.view(np.int32).astype(np.int64)
     np.subtract(0x7FFFFFFF, bits, out=bits)
     bits <<= 32

@@ -76,8 +76,11 @@ class LatencyCurves:
 
     def of(self, lengths: NDArray[np.floating]) -> NDArray[np.float64]:
         """float64 (n, m): the same for many inputs, to the bit."""
-        values = lengths.tolist()
-        return np.stack([self.at(one) for one in values]) if values else np.empty((0, len(self.latency_ms)))
+        values, points = np.asarray(lengths, np.float64), np.asarray(self.lengths)
+        lines = np.array(self._lines)  # (k + 1, m, 2)
+        place = np.searchsorted(points, values, side="right")
+        more = values - points[np.maximum(place - 1, 0)]
+        return np.asarray(np.minimum(lines[place, :, 0] + lines[place, :, 1] * more[:, None], MAX_MS))
 
     def take(self, candidates: Sequence[int]) -> LatencyCurves:
         """The curves of some candidates, in this order."""
