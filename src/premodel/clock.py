@@ -31,6 +31,10 @@ def now_ms() -> float:
     return 1e3 * perf_counter()
 
 
+now_s = perf_counter
+"""Seconds on the same clock: for the few readings of every answer, where a call in Python counts."""
+
+
 def summarise(samples_ms: Sequence[float], beside_ms: float = 0.0) -> Timing:
     """Reduce measured runs (ms, in the order of time, warm-up already left out) to a timing record with its verdict.
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from premodel.clock import now_ms
+from premodel.clock import now_s
 from premodel.errors import ModelError, OptionError, PremodelError, RunError
 from premodel.fields import is_number
 from premodel.records import Prediction
@@ -45,7 +45,7 @@ class _Waiting:
     position: int
     item: _Input
     trace: Trace
-    busy_ms: float
+    busy_s: float
     """Time spent on this input so far."""
 
 
@@ -108,6 +108,7 @@ class Premodel:
         require_trust(self.bundle.candidates, self.path)
         self.policy = self.bundle.policy
         self.candidates = self.policy.candidates
+        self._alone = [(name,) for name in self.candidates]
         self._label_names = self.bundle.label_names
         self._files = ModelFiles(self.path, self.bundle, zoo)
         missing = self._absent()
@@ -200,8 +201,8 @@ class Premodel:
         ['decode', 'features', 'predict', 'select', 'total']
         """
         options = TRAINED if max_latency_ms is cost_weight is None else CallOptions(max_latency_ms, cost_weight)
-        start_ms = now_ms()
-        item = self._read(image, start_ms)
+        start_s = now_s()
+        item = self._read(image, start_s)
         so_far = item.so_far
         if self._unloads:
             self._note_loading(item, options)
@@ -213,7 +214,7 @@ class Premodel:
                 trace.fail(candidate, error)
         if so_far.load_price_ms is not None:
             self._candidates.note_worth(so_far.worth_ms, None if max_latency_ms is None else self._cheapest)
-        return self._answer(trace, item, start_ms)
+        return self._answer(trace, item, start_s)
 
     def predict_batch(
         self, images: Iterable[Any], *, max_latency_ms: float | None = None, cost_weight: float | None = None
@@ -257,7 +258,7 @@ class Premodel:
             As `predict`.
         """
         options = CallOptions(max_latency_ms, cost_weight)
-        item = self._read(image, now_ms())
+        item = self._read(image, now_s())
         if self._unloads:
             self._note_loading(item, options)
         so_far = item.so_far
@@ -275,7 +276,7 @@ class Premodel:
 
         What a run on noise states does not matter: a failure of it alone makes no candidate unavailable.
         """
-        item = self._read(self._domain.synthetic(), now_ms())
+        item = self._read(self._domain.synthetic(), now_s())
         for index in range(len(self.candidates)):
             with contextlib.suppress(RunError):
                 self._run(item, index)
@@ -319,22 +320,22 @@ class Premodel:
             raise self._files.missing(candidates)
         return {index: self._files.missing([candidate]) for index, candidate in absent.items()}
 
-    def _read(self, image: Any, start_ms: float) -> _Input:
+    def _read(self, image: Any, start_s: float) -> _Input:
         """Decode, and extract what the policy asks for."""
         domain, features, features_ms = self._domain, None, 0.0
         decoded = domain.decode(image)
-        decoded_ms = now_ms()
+        decoded_s = now_s()
         if self._extractor is not None:
             features = self._extractor.extract(decoded)
-            features_ms = now_ms() - decoded_ms
+            features_ms = 1e3 * (now_s() - decoded_s)
         so_far = AnswersSoFar(features)
         if (curves := self._by_length) is not None:
             so_far.latency_ms = curves.at(domain.length(decoded, curves.measure))
-        return _Input(so_far, decoded, domain.shared(decoded), decoded_ms - start_ms, features_ms)
+        return _Input(so_far, decoded, domain.shared(decoded), 1e3 * (decoded_s - start_s), features_ms)
 
     def _run(self, item: _Input, candidate: int) -> Prediction:
         """Preprocess and run, timed; whatever goes wrong is a RunError."""
-        start_ms = now_ms()
+        start_s = now_s()
         try:
             if self._unloads:
                 return self._run_held(item, candidate)
@@ -344,7 +345,7 @@ class Premodel:
         except PremodelError as error:
             raise RunError(str(error)) from error
         finally:
-            item.predict_ms += now_ms() - start_ms
+            item.predict_ms += 1e3 * (now_s() - start_s)
 
     def _run_held(self, item: _Input, candidate: int) -> Prediction:
         """Run a candidate that is not unloaded meanwhile, and note what opening each takes from now on."""
@@ -372,36 +373,37 @@ class Premodel:
         answers: dict[int, Answer] = {}
         waiting: dict[int, list[_Waiting]] = {}
         for position, image in enumerate(images):
-            start_ms = now_ms()
-            item = self._read(image, start_ms)
+            start_s = now_s()
+            item = self._read(image, start_s)
             entry = _Waiting(position, item, Trace(self.policy, item.so_far, options), 0.0)
-            self._advance(entry, start_ms, waiting, answers)
+            self._advance(entry, start_s, waiting, answers)
         while waiting:
             candidate = max(waiting, key=lambda index: len(waiting[index]))
             for entry in waiting.pop(candidate):
-                start_ms = now_ms()
+                start_s = now_s()
                 try:
                     entry.item.so_far.predictions[candidate] = self._run(entry.item, candidate)
                 except RunError as error:
                     entry.trace.fail(candidate, error)
-                self._advance(entry, start_ms, waiting, answers)
+                self._advance(entry, start_s, waiting, answers)
         return [answers[position] for position in range(len(images))]
 
     def _advance(
-        self, entry: _Waiting, start_ms: float, waiting: dict[int, list[_Waiting]], answers: dict[int, Answer]
+        self, entry: _Waiting, start_s: float, waiting: dict[int, list[_Waiting]], answers: dict[int, Answer]
     ) -> None:
         """Ask for the next step of an input; it then waits for another candidate, or is answered."""
         candidate = entry.trace.next()
         if candidate is None:
-            answers[entry.position] = self._answer(entry.trace, entry.item, start_ms - entry.busy_ms)
+            answers[entry.position] = self._answer(entry.trace, entry.item, start_s - entry.busy_s)
             return
         waiting.setdefault(candidate, []).append(entry)
-        entry.busy_ms += now_ms() - start_ms
+        entry.busy_s += now_s() - start_s
 
-    def _answer(self, trace: Trace, item: _Input, start_ms: float) -> Answer:
+    def _answer(self, trace: Trace, item: _Input, start_s: float) -> Answer:
         names = self.candidates
         prediction, source, confidence, _ = trace.stop
-        ran = tuple(map(names.__getitem__, item.so_far.predictions))
+        said = item.so_far.predictions
+        ran = self._alone[source] if source in said and len(said) == 1 else tuple([names[index] for index in said])
         label = class_name = probability = candidate = outcome = None
         if prediction is not None:
             probability, outcome = prediction.probabilities.item(0), prediction.outcome
@@ -424,7 +426,7 @@ class Premodel:
                 "features": item.features_ms,
                 "select": trace.select_ms,
                 "predict": item.predict_ms,
-                "total": now_ms() - start_ms,
+                "total": 1e3 * (now_s() - start_s),
             },
             tuple(trace.steps),
             prediction,

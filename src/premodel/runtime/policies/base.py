@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.clock import now_ms
+from premodel.clock import now_s
 from premodel.errors import OptionError, RunError
 from premodel.records import Prediction
 from premodel.runtime.policies.costs import Costs
@@ -281,7 +281,7 @@ def check_accuracy(accuracy: Sequence[float]) -> None:
             raise ValueError(f"accuracy must be in [0, 1], got {value}")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Trace:
     """How one input is served: the loop itself, a step at a time.
 
@@ -306,10 +306,19 @@ class Trace:
     policy: Policy
     so_far: AnswersSoFar
     options: CallOptions
-    steps: list[Run | Stop] = field(default_factory=list)
-    failed: dict[int, str] = field(default_factory=dict)
-    select_ms: float = 0.0
-    stop: Stop = NOT_YET
+    steps: list[Run | Stop]
+    failed: dict[int, str]
+    select_ms: float
+    stop: Stop
+
+    def __init__(self, policy: Policy, so_far: AnswersSoFar, options: CallOptions = TRAINED) -> None:
+        self.policy = policy
+        self.so_far = so_far
+        self.options = options
+        self.steps = []
+        self.failed = {}
+        self.select_ms = 0.0
+        self.stop = NOT_YET
 
     def next(self) -> int | None:
         """The candidate to run next; None once the input is served.
@@ -323,9 +332,9 @@ class Trace:
             The call's budget cannot be met.
         """
         policy, so_far = self.policy, self.so_far
-        start_ms = now_ms()
+        start_s = now_s()
         step = policy.next(so_far, self.options)
-        self.select_ms += now_ms() - start_ms
+        self.select_ms += 1e3 * (now_s() - start_s)
         self.steps.append(step)
         if isinstance(step, Stop):
             if step.prediction is None and self.failed and not so_far.predictions:

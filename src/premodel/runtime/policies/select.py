@@ -96,6 +96,7 @@ class Select(Policy):
         self.threshold = threshold
         self.cost_weight = cost_weight
         self.meaning: Meaning = meaning
+        self._states_right = meaning == "right"
         self._fallback_index = None if fallback is None else self.candidates.index(fallback)
         self._latency_ms = np.asarray(costs.latency_ms[: len(self.chain)])
         # Rank by latency, then by order: the lower wins a tie. Scores of equal value are distinguished by it.
@@ -109,7 +110,10 @@ class Select(Policy):
     def next(self, so_far: AnswersSoFar, options: CallOptions) -> Run | Stop:
         """Choose by the rule; serve what the chosen candidate states."""
         for candidate, prediction in so_far.predictions.items():
-            return Stop(prediction, candidate, self._confidence(candidate, so_far.scores), self._reasons[candidate])
+            confidence, scores = math.nan, so_far.scores
+            if self._states_right and scores is not None and candidate < len(self.chain):
+                confidence = scores.item(candidate)
+            return Stop(prediction, candidate, confidence, self._reasons[candidate])
         usable = None
         if options.max_latency_ms is not None or so_far.failed:
             within = self.costs.within(
@@ -183,15 +187,12 @@ class Select(Policy):
 
     def _best(self, value: list[float], allowed: Sequence[int]) -> int:
         """The allowed candidate of the highest value; ties by latency, then order."""
-        highest = max([value[index] for index in allowed])
-        if value.count(highest) == 1:
-            return value.index(highest)
-        return min([index for index in allowed if value[index] == highest], key=self._cheapness.__getitem__)
-
-    def _confidence(self, candidate: int, scores: Scores | None) -> float:
-        if self.meaning != "right" or scores is None or candidate >= len(self.chain):
-            return math.nan
-        return scores.item(candidate)
+        best, highest, cheapness = allowed[0], value[allowed[0]], self._cheapness
+        for index in allowed:
+            one = value[index]
+            if one > highest or (one == highest and cheapness[index] < cheapness[best]):
+                best, highest = index, one
+        return best
 
     @property
     def trained_cost_weight(self) -> float:
