@@ -76,6 +76,23 @@ def test_a_part_is_judged_within_the_answer_that_holds_it() -> None:
     assert "5 % allowed" in summarise([1.0, 30.0] * 60, beside_ms=1.0).reason
 
 
+def test_inputs_that_differ_by_themselves_make_no_record_invalid() -> None:
+    """Nine inputs of 1 ms and one of 11, ten times each: 2 ms on average, twice the median, and nothing disturbed."""
+    own, numbers = [1.0] * 9 + [11.0], list(range(10))
+    assert "far from the median 1 ms" in summarise(own * 400).reason
+    assert summarise(own * 400, inputs=numbers * 400).valid
+    # Interruptions that strike all inputs alike are as far from each one's median as from that of all.
+    disturbed = ([1.0] * 9 + [11.0]) * 10
+    reason = summarise(disturbed * 40, inputs=[one for one in numbers for _ in range(10)] * 40).reason
+    assert "mean 2 ms is far from 1 ms, the mean of the inputs' medians" in reason
+
+
+def test_what_an_input_takes_is_not_known_from_a_few_runs() -> None:
+    own, numbers = [1.0] * 90 + [11.0] * 10, list(range(100))
+    assert "far from the median 1 ms" in summarise(own * 4, inputs=numbers * 4).reason
+    assert "far from" not in summarise(own * 5, inputs=numbers * 5).reason
+
+
 def test_what_takes_microseconds_is_measured_by_its_number_of_runs() -> None:
     assert "s measured" in summarise([0.001] * 9_999).reason
     assert summarise([0.001] * 10_000).valid

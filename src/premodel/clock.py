@@ -19,6 +19,8 @@ MAX_RELATIVE_DRIFT = 0.1
 DRIFT_STANDARD_ERRORS = 4.0
 """How many of its standard errors a difference of two thirds must have before it is more than noise."""
 MAX_MEAN_TO_MEDIAN = 1.5
+RUNS_OF_AN_INPUT = 5
+"""From so many runs on the same input on, their median is what that input takes."""
 ENOUGH_RUNS = 10_000
 """So many runs need not take MIN_SECONDS: of what takes microseconds that would be minutes of taking turns."""
 MIN_P99_RUNS = 100
@@ -35,11 +37,11 @@ now_s = perf_counter
 """Seconds on the same clock: for the few readings of every answer, where a call in Python counts."""
 
 
-def summarise(samples_ms: Sequence[float], beside_ms: float = 0.0) -> Timing:
+def summarise(samples_ms: Sequence[float], beside_ms: float = 0.0, inputs: Sequence[int] | None = None) -> Timing:
     """Reduce measured runs (ms, in the order of time, warm-up already left out) to a timing record with its verdict.
 
     Not valid is what was measured too briefly or varies too much, what rises, falls or jumps from one third of the runs
-    to another, and a mean that a few runs carry far from the median.
+    to another, and a mean that a few runs carry far from the median; not where inputs differ so much by themselves.
 
     Parameters
     ----------
@@ -49,6 +51,8 @@ def summarise(samples_ms: Sequence[float], beside_ms: float = 0.0) -> Timing:
         Of what is never served alone, such as decoding: mean latency of the rest of the quickest answer that holds it.
         The verdict is then that on the answer: the rules hold for the sum, so that a part that is negligible in every
         answer makes none of them invalid.
+    inputs:
+        Which input each run was on, a whole number; None where that is not known.
 
     Notes
     -----
@@ -72,9 +76,12 @@ def summarise(samples_ms: Sequence[float], beside_ms: float = 0.0) -> Timing:
         reasons.append(f"interval {width}, {100 * MAX_RELATIVE_HALF_WIDTH:.0f} % allowed")
     reasons += filter(None, [_drift(values, whole)])
     median, p90, p99 = (float(q) for q in np.quantile(values, [0.5, 0.9, 0.99]))
-    whole_median = median + beside_ms
-    if not whole <= MAX_MEAN_TO_MEDIAN * whole_median or not whole_median <= MAX_MEAN_TO_MEDIAN * whole:
-        reasons.append(f"mean {mean:.3g} ms is far from the median {median:.3g} ms")
+    if _is_far(whole, median + beside_ms):
+        typical = None if inputs is None else _mean_of_medians(values, np.asarray(inputs))
+        if typical is None:
+            reasons.append(f"mean {mean:.3g} ms is far from the median {median:.3g} ms")
+        elif _is_far(whole, typical + beside_ms):
+            reasons.append(f"mean {mean:.3g} ms is far from {typical:.3g} ms, the mean of the inputs' medians")
     return Timing(count, mean, median, p90, p99, mean - half, mean + half, not reasons, "; ".join(reasons))
 
 
@@ -87,6 +94,19 @@ def is_long_enough(count: int, mean_ms: float) -> bool:
     (True, False, True)
     """
     return count * mean_ms >= MIN_SECONDS * 1e3 or count >= ENOUGH_RUNS
+
+
+def _is_far(mean: float, median: float) -> bool:
+    return not (mean <= MAX_MEAN_TO_MEDIAN * median and median <= MAX_MEAN_TO_MEDIAN * mean)
+
+
+def _mean_of_medians(values: NDArray[np.float64], inputs: NDArray[np.integer]) -> float | None:
+    """The median of every run's own input, on average over the runs; None where an input has too few runs."""
+    _, place, counts = np.unique(inputs, return_inverse=True, return_counts=True)
+    if counts.min() < RUNS_OF_AN_INPUT:
+        return None
+    runs = np.split(values[np.argsort(place, kind="stable")], np.cumsum(counts)[:-1])
+    return float(np.dot([np.median(own) for own in runs], counts)) / values.size
 
 
 def _drift(values: NDArray[np.float64], mean: float) -> str:

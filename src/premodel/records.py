@@ -117,7 +117,8 @@ class Footprint:
     Attributes
     ----------
     load_ms:
-        Opening the file when its runtime is already loaded and the file is in the page cache; digests not checked.
+        Opening the file when its runtime is already loaded and the file is in the page cache; digests not checked. Of a
+        Python callable with what it imports.
     memory_mb:
         Growth of the resident memory by opening the file and running it once, in 10^6 bytes.
     cold_load_ms:

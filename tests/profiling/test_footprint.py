@@ -1,4 +1,4 @@
-"""Load times of files that are not in the page cache: measured only where storage was really read."""
+"""What opening weighs: of a callable the first opening; of files not in the page cache only what storage gave."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from premodel.profiling import footprint
-from premodel.profiling.footprint import measure_cold_load_ms
+from premodel.profiling.footprint import measure_cold_load_ms, measure_footprint
 from premodel.zoo.candidate import Candidate
 from premodel.zoo.manifest import read_zoo
 from zoos import write_zoo
@@ -53,3 +53,38 @@ def test_where_the_system_shows_nothing_nothing_is_measured(
     monkeypatch.undo()
     monkeypatch.delattr(footprint.os, "posix_fadvise", raising=False)
     assert math.isnan(measure_cold_load_ms(candidate))
+
+
+KEEPS = """
+import time
+TABLES = []
+
+class Model:
+    def __init__(self):
+        if not TABLES:
+            time.sleep(0.25)
+            TABLES.append(bytearray(b"1" * 60_000_000))
+
+    def __call__(self, text):
+        return "a", 0.9
+"""
+ZOO = """
+name = "keeps"
+task = "text-classification"
+labels = ["a", "b"]
+
+[[models]]
+name = "keeps"
+runtime = "python"
+callable = "keeps_tables.py:Model"
+"""
+
+
+def test_what_a_callable_keeps_for_the_whole_process_counts_as_its_memory_and_load_time(tmp_path: Path) -> None:
+    """A second opening finds the tables there, and would take and weigh nothing."""
+    (tmp_path / "keeps_tables.py").write_text(KEEPS)
+    (tmp_path / "zoo.toml").write_text(ZOO)
+    (one,) = read_zoo(tmp_path / "zoo.toml", trust_python=True).candidates
+    found = measure_footprint(one, b"a text")
+    assert found.load_ms >= 250
+    assert found.memory_mb >= 55

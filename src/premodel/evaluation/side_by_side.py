@@ -46,6 +46,8 @@ class Subject:
         Of each input, from the first pass: how good the answer was, and its label, 0 of an answer that is none.
     runs_ms:
         Every measured run, over all passes, and the decode of each where a single candidate did it.
+    soaked:
+        The runs are some of a soak, on whichever inputs.
     """
 
     def __init__(self, name: str, answer: Callable[[bytes], Prediction | None]) -> None:
@@ -54,6 +56,7 @@ class Subject:
         self.right: list[float] = []
         self.label: list[int] = []
         self.runs_ms: list[float] = []
+        self.soaked = False
 
     @classmethod
     def of_candidate(cls, candidate: OpenedCandidate) -> Subject:
@@ -83,8 +86,10 @@ class Subject:
         """Keep no more than the answers to so many inputs."""
 
     def timing(self) -> Timing:
-        """The record so far, with its verdict."""
-        return summarise(self.runs_ms)
+        """The record so far, with its verdict; every pass runs the same inputs in the same order."""
+        count, passes = len(self.right), len(self.runs_ms) // max(1, len(self.right))
+        whole = count > 0 and len(self.runs_ms) == count * passes and not self.soaked
+        return summarise(self.runs_ms, inputs=list(range(count)) * passes if whole else None)
 
 
 class PremodelSubject(Subject):
@@ -203,6 +208,7 @@ class SideBySide:
         curve = soak(step, recorder, options, time or RealTime(), board or BoardState(), progress)
         for index, subject in enumerate(self.subjects):
             subject.runs_ms[:] = recorder.steady_runs(index)
+            subject.soaked = True
         return curve
 
     def _endless(self) -> Iterator[bytes]:

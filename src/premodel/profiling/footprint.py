@@ -9,13 +9,14 @@ import os
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from premodel.backends.registry import backend_class
 from premodel.clock import now_ms
 from premodel.domains.base import Domain
 from premodel.domains.registry import adopt
-from premodel.errors import PremodelError
+from premodel.errors import PremodelError, RunError
 from premodel.records import Footprint
 from premodel.runtime.candidate import OpenedCandidate, open_backend, open_network
-from premodel.zoo.candidate import Candidate
+from premodel.zoo.candidate import Candidate, verify
 
 _STATM = Path("/proc/self/statm")
 _IO = Path("/proc/self/io")
@@ -29,7 +30,9 @@ def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
     Notes
     -----
     The network is opened twice and the second opening is measured: the first one pays for loading the runtime's
-    library, which all networks of that runtime share.
+    library, which all networks of that runtime share. A Python callable is opened once: what its packages load they
+    often keep for the whole process, so that a second opening weighs nothing; libraries that several callables share
+    count for each of them.
     """
     if candidate.model.is_remote:
         return Footprint()
@@ -51,6 +54,9 @@ def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
 def _measure(pipe: Connection, domain: Domain, candidate: Candidate, data: bytes) -> None:
     adopt(domain)
     with contextlib.suppress(PremodelError):
+        if candidate.model.call is not None:
+            pipe.send(_first_opening(domain, candidate, data))
+            return
         network = open_network(candidate)
         opened = OpenedCandidate(candidate, network)
         tensor = opened.prepare(domain.decode(data))
@@ -63,8 +69,28 @@ def _measure(pipe: Connection, domain: Domain, candidate: Candidate, data: bytes
         grown = _resident_bytes() - before
         second.close()
         network.close()
-        memory_mb = math.nan if math.isnan(grown) else max(0.0, grown) / 1e6
-        pipe.send(Footprint(load_ms, memory_mb, measure_cold_load_ms(candidate)))
+        pipe.send(Footprint(load_ms, _megabytes(grown), measure_cold_load_ms(candidate)))
+
+
+def _first_opening(domain: Domain, candidate: Candidate, data: bytes) -> Footprint:
+    """Of a callable, which nothing opened before in this process; an answer that it refuses to give does not matter."""
+    verify(candidate.model)
+    backend_class(candidate.model.runtime)
+    sample = domain.decode(data)
+    before = _resident_bytes()
+    start = now_ms()
+    network = open_network(candidate, verified=True)
+    load_ms = now_ms() - start
+    opened = OpenedCandidate(candidate, network)
+    with contextlib.suppress(RunError):
+        opened.predict(sample)
+    grown = _resident_bytes() - before
+    network.close()
+    return Footprint(load_ms, _megabytes(grown))
+
+
+def _megabytes(grown: float) -> float:
+    return math.nan if math.isnan(grown) else max(0.0, grown) / 1e6
 
 
 def measure_cold_load_ms(candidate: Candidate) -> float:

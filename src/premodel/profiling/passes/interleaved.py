@@ -70,6 +70,8 @@ class Subject:
         Does it once. None for decoding, which every round begins with.
     runs_ms:
         Sum over the stages, of each run.
+    inputs:
+        Which input each run was on; shorter than `runs_ms` where some were measured in an earlier run of the command.
     stages_ms:
         Sum over the runs, of each stage.
     failure:
@@ -83,20 +85,23 @@ class Subject:
     name: str
     work: Work | None
     runs_ms: list[float] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
     stages_ms: dict[str, float] = field(default_factory=dict)
     failure: str = ""
     part: bool = False
     beside_ms: float = 0.0
 
-    def add(self, stages: dict[str, float]) -> None:
-        """Add one run."""
+    def add(self, stages: dict[str, float], number: int) -> None:
+        """Add one run, on the input of that number."""
         self.runs_ms.append(sum(stages.values()))
+        self.inputs.append(number)
         for stage, spent_ms in stages.items():
             self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + spent_ms
 
     def timing(self) -> Timing:
         """The record so far, with its verdict."""
-        timing = summarise(self.runs_ms, self.beside_ms)
+        known = self.inputs if len(self.inputs) == len(self.runs_ms) else None
+        timing = summarise(self.runs_ms, self.beside_ms, known)
         return (
             timing if timing.count or not self.failure else replace(timing, reason=f"every run failed: {self.failure}")
         )
@@ -145,7 +150,8 @@ def time_interleaved(
         if resting:
             turns.append(resting[int(rng.integers(len(resting)))])
         decoding = next((subject for subject in active if subject.work is None), None)
-        time_round(turns, decoding, inputs[int(rng.integers(len(inputs)))], decode, rng)
+        number = int(rng.integers(len(inputs)))
+        time_round(turns, decoding, inputs[number], decode, rng, number)
         now = now_ms()
         if now - checked < CHECK_MS and now - start < max_seconds * 1e3:
             continue
@@ -178,19 +184,27 @@ def _warm_up(subjects: Sequence[Subject], inputs: Sequence[bytes], decode: Decod
 
 
 def time_round(
-    turns: Sequence[Subject], decoding: Subject | None, data: bytes, decode: Decode, rng: np.random.Generator
+    turns: Sequence[Subject],
+    decoding: Subject | None,
+    data: bytes,
+    decode: Decode,
+    rng: np.random.Generator,
+    number: int = 0,
 ) -> None:
-    """Decode an input, and run every subject on it once, in random order; a subject that fails keeps the reason."""
+    """Decode an input, and run every subject on it once, in random order; a subject that fails keeps the reason.
+
+    `number` is that of the input, by which its runs are known.
+    """
     start = now_ms()
     sample = decode(data)
     spent_ms = now_ms() - start
     if decoding is not None:
-        decoding.add({"decode": spent_ms})
+        decoding.add({"decode": spent_ms}, number)
     for index in rng.permutation(len(turns)):
         subject = turns[index]
         if subject.work is None:
             continue
         try:
-            subject.add(subject.work(sample))
+            subject.add(subject.work(sample), number)
         except RunError as error:
             subject.failure = str(error)
