@@ -16,7 +16,8 @@ import numpy as np
 from premodel.records import Prediction
 from premodel.runtime.policies.base import TRAINED, AnswersSoFar, Run, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import NOT_ALLOWED, CascadeRouting, StoppingComponents
+from premodel.runtime.policies.stopping import CascadeRouting
+from premodel.runtime.policies.stopping_components import NOT_ALLOWED, StoppingComponents
 
 BUDGET_US = 30.0
 POINTS = 38

@@ -61,6 +61,8 @@ class Prediction:
         Entropy of the whole distribution in nats, before truncation to k.
     outcome:
         What was answered, where it is no label: a text; else None.
+    outcome_length:
+        Characters of that text, also where a profile holds no more of it than that; None where it is not known.
 
     Examples
     --------
@@ -73,6 +75,11 @@ class Prediction:
     probabilities: NDArray[np.float32]
     entropy: float
     outcome: str | None = None
+    outcome_length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.outcome is not None and self.outcome_length is None:
+            object.__setattr__(self, "outcome_length", len(self.outcome))
 
 
 @dataclass(frozen=True)

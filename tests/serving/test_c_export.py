@@ -20,7 +20,7 @@ from premodel.runtime.policies.base import CallOptions, Policy
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.latency_curve import LatencyCurves
 from premodel.runtime.policies.single import Single
-from premodel.runtime.policies.stopping import NOT_ALLOWED
+from premodel.runtime.policies.stopping_components import NOT_ALLOWED
 from premodel.serving.c_export import STACK_BYTES, c_string, export_c
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions

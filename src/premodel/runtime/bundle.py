@@ -367,13 +367,14 @@ def _criterion(fields: Fields, domain: Domain) -> Criterion:
 
 
 def _check_curves(fields: Fields, policy: Policy, domain: Domain) -> None:
-    """Refuse latencies by a length that this release does not measure, or in a bundle that states there are none."""
+    """Refuse a length that this release does not measure, or latencies by one where the schema has none."""
     curves = policy.latency_curves
-    if curves is not None and curves.measure not in domain.lengths:
-        raise BundleError(
-            "the bundle's latencies are by an unknown length", where=fields.where, given=shown(curves.measure),
-            allowed=", ".join(domain.lengths) or "none", do="update premodel, or train it again",
-        )  # fmt: skip
+    for what, measure in (("latencies", curves and curves.measure), ("decisions", policy.length_measure)):
+        if measure is not None and measure not in domain.lengths:
+            raise BundleError(
+                f"the bundle's {what} are by an unknown length", where=fields.where, given=shown(measure),
+                allowed=", ".join(domain.lengths) or "none", do="update premodel, or train it again",
+            )  # fmt: skip
     if curves is not None and fields.value("schema") != SCHEMA:
         raise fields.fail("schema", f"{SCHEMA}, as it has latencies by length")
 

@@ -130,7 +130,7 @@ class Premodel:
         self._domain = self.bundle.domain
         # A policy without features does not pay for importing them.
         self._extractor = self._domain.extractor(self.policy.features) if self.policy.features else None
-        self._by_length = self.policy.latency_curves
+        self._by_length, self._length_measure = self.policy.latency_curves, self.policy.length_measure
         latency_ms = self.policy.costs.latency_ms
         self._cheapest = min(range(len(latency_ms)), key=latency_ms.__getitem__)
         self._domain.set_threads(threads or 1)
@@ -331,6 +331,8 @@ class Premodel:
         so_far = AnswersSoFar(features)
         if (curves := self._by_length) is not None:
             so_far.latency_ms = curves.at(domain.length(decoded, curves.measure))
+        if (measure := self._length_measure) is not None:
+            so_far.length = domain.length(decoded, measure)
         return _Input(so_far, decoded, domain.shared(decoded), 1e3 * (decoded_s - start_s), features_ms)
 
     def _run(self, item: _Input, candidate: int) -> Prediction:

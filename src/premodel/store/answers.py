@@ -33,13 +33,17 @@ _ANSWERS = PlainQuery(
 
 @dataclass(frozen=True, eq=False)
 class StoredAnswers:
-    """One candidate's answers to all samples; `there` is False where one is missing or was about another label."""
+    """One candidate's answers to all samples; `there` is False where one is missing or was about another label.
+
+    `outcome_length` holds the characters of outcomes that are texts, -1 where there is none; None for labels.
+    """
 
     there: NDArray[np.bool_]
     labels: NDArray[np.int32]
     probabilities: NDArray[np.float32]
     entropy: NDArray[np.float32]
     rank: NDArray[np.int32]
+    outcome_length: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ def read_outcomes(
         np.zeros((n, 1), np.float32),
         np.zeros(n, np.float32),
         np.ones(n, np.int32),
+        np.full(n, -1, np.int32),
     )
     for sample, status, entropy, probabilities in fetch_plain(connection, query):
         row = position.get(sample)
@@ -99,6 +100,12 @@ def read_outcomes(
             )  # fmt: skip
         found.labels[row], found.probabilities[row], found.rank[row] = 0, value, 0
         found.entropy[row] = entropy
+    o = OUTCOMES.c
+    said = select(o.sample, o.outcome).where(o.prediction_key == candidate.prediction_key)
+    for sample, outcome in fetch_plain(connection, said):
+        row = position.get(sample)
+        if row is not None and found.labels[row, 0] == 0 and found.outcome_length is not None:
+            found.outcome_length[row] = len(outcome)
     return found
 
 

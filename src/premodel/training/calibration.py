@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.runtime.policies.stopping import MIN_TOP_PROBABILITY
+from premodel.runtime.policies.stopping_components import MIN_TOP_PROBABILITY
 
 STEPS = 12
 CONVERGED = 1e-6

@@ -214,8 +214,17 @@ def _load(
         task=first.model.task,
         graded={criterion: scores[rows] for criterion, scores in graded.items()},
         sample_ms=sample_ms,
+        outcome_length=_outcome_lengths(answers, rows),
         slowness=_slowness(records),
     )
+
+
+def _outcome_lengths(answers: Sequence[StoredAnswers], rows: NDArray[np.intp]) -> NDArray[np.int32] | None:
+    """See `Tables.outcome_length`; None where no candidate's outcomes are kept."""
+    lengths = [one.outcome_length[rows] for one in answers if one.outcome_length is not None]
+    if len(lengths) < len(answers) or not any((one >= 0).any() for one in lengths):
+        return None
+    return np.stack(lengths, axis=1)
 
 
 def _slowness(records: Sequence[StoredTiming]) -> tuple[float, ...]:

@@ -95,13 +95,13 @@ def simulate(policy: Policy, tables: Tables, options: CallOptions = TRAINED, *, 
     features = tables.features[:, _columns("feature", policy.features, tables.feature_names)]
     features_ms = tables.feature_costs.of(policy.features) if policy.features else 0.0
     served = _empty(policy, tables)
-    predicted_ms = _predicted_ms(policy, tables)
+    known = _Known.of(policy, tables, features)
     scores = policy.score_batch(features) if policy.features and not one_by_one else None
     for row in range(len(tables)):
-        so_far = _answers_so_far(policy, features, scores, predicted_ms, row)
+        so_far = known.so_far(row, None if scores is None else scores[row])
         _record(served, row, *_serve_row(policy, tables, columns, row, so_far, options))
     used = np.full(len(tables), bool(policy.features))
-    select_ms = _select_ms(policy, tables, columns, features, predicted_ms, options)
+    select_ms = _select_ms(policy, tables, columns, known, options)
     latency_ms = tried_ms(tables, served)
     latency_ms += tables.decode_ms + select_ms + np.where(used, features_ms, 0.0)
     return replace(served, features_used=used, select_ms=select_ms, latency_ms=latency_ms)
@@ -137,22 +137,43 @@ def served_score(tables: Tables, criterion: Criterion, served: Simulation) -> ND
     return score
 
 
-def _predicted_ms(policy: Policy, tables: Tables) -> NDArray[np.float64] | None:
-    """float64 (n, p): what the policy's candidates are expected to take for inputs of these lengths; None for means."""
-    curves = policy.latency_curves
-    lengths = None if curves is None else lengths_of(tables, curves.measure)
-    return None if curves is None or lengths is None else curves.of(lengths)
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What is known of n samples before the first step.
 
+    Attributes
+    ----------
+    features:
+        (n, F); None if the policy asks for none.
+    predicted_ms:
+        float64 (n, p), what its candidates are expected to take for inputs of these lengths; None for their means.
+    lengths:
+        float64 (n,), in the measure that it asks for; None if it asks for none.
+    """
 
-def _answers_so_far(
-    policy: Policy, features: Features, scores: Scores | None, predicted_ms: NDArray[np.float64] | None, row: int
-) -> AnswersSoFar:
-    """What is known before the first step; policies write to it, so scores are not shared."""
-    return AnswersSoFar(
-        features=features[row] if policy.features else None,
-        scores=None if scores is None else scores[row],
-        latency_ms=None if predicted_ms is None else predicted_ms[row],
-    )
+    features: Features | None
+    predicted_ms: NDArray[np.float64] | None
+    lengths: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, policy: Policy, tables: Tables, features: Features) -> _Known:
+        """Of all samples of the tables."""
+        curves, measure = policy.latency_curves, policy.length_measure
+        by = None if curves is None else lengths_of(tables, curves.measure)
+        return cls(
+            features if policy.features else None,
+            None if curves is None or by is None else curves.of(by),
+            None if measure is None else lengths_of(tables, measure),
+        )
+
+    def so_far(self, row: int, scores: Scores | None = None) -> AnswersSoFar:
+        """Of one sample; policies write to it, so scores are not shared."""
+        return AnswersSoFar(
+            features=None if self.features is None else self.features[row],
+            scores=scores,
+            latency_ms=None if self.predicted_ms is None else self.predicted_ms[row],
+            length=None if self.lengths is None else float(self.lengths[row]),
+        )
 
 
 def _serve_row(
@@ -215,8 +236,7 @@ def _select_ms(
     policy: Policy,
     tables: Tables,
     columns: NDArray[np.intp],
-    features: Features,
-    predicted_ms: NDArray[np.float64] | None,
+    known: _Known,
     options: CallOptions,
 ) -> float:
     """Mean time of all decisions of a sample, over some samples spread evenly, the first served twice to warm up.
@@ -230,8 +250,7 @@ def _select_ms(
     rows = np.unique(np.linspace(0, n - 1, min(n, TIMED_SAMPLES)).astype(np.intp))
     times_ms: dict[int, list[float]] = {}
     for position, row in enumerate((rows[0], *rows)):
-        so_far = _answers_so_far(policy, features, None, predicted_ms, int(row))
-        _, trace = _serve_row(policy, tables, columns, int(row), so_far, options)
+        _, trace = _serve_row(policy, tables, columns, int(row), known.so_far(int(row)), options)
         if trace is not None and position:
             times_ms.setdefault(len(trace.ran), []).append(trace.select_ms)
     served = sum(map(len, times_ms.values()))

@@ -86,6 +86,8 @@ class Tables:
     sample_ms:
         float64 (n, m), preprocess + run of each candidate on each sample; None where a candidate takes the same time
         for every sample.
+    outcome_length:
+        int32 (n, m), characters of each outcome that is a text, -1 where there is none; None where they are not known.
     slowness:
         What single runs of the timing pass took, as shares of their candidate's mean: so many equally probable values,
         rising, the same quantiles averaged over the candidates; empty where no single runs are known.
@@ -120,6 +122,7 @@ class Tables:
     graded: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     sample_ms: NDArray[np.float64] | None = None
     load_ms: NDArray[np.float64] | None = None
+    outcome_length: NDArray[np.int32] | None = None
     slowness: tuple[float, ...] = ()
     abstention_score: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
@@ -211,6 +214,7 @@ class Tables:
             features=self.features[rows],
             graded={name: score[rows] for name, score in self.graded.items()},
             abstention_score={name: score[rows] for name, score in self.abstention_score.items()},
+            outcome_length=None if self.outcome_length is None else self.outcome_length[rows],
             **self._latencies(None if self.sample_ms is None else self.sample_ms[rows]),
         )
 
@@ -232,6 +236,7 @@ class Tables:
             energy_mj=self.energy_mj[chosen],
             graded={name: score[:, chosen] for name, score in self.graded.items()},
             sample_ms=None if self.sample_ms is None else self.sample_ms[:, chosen],
+            outcome_length=None if self.outcome_length is None else self.outcome_length[:, chosen],
         )
 
     def _latencies(self, sample_ms: NDArray[np.float64] | None) -> dict[str, Any]:
@@ -245,7 +250,13 @@ class Tables:
         labels = self.top_labels[row, candidate]
         if labels[0] < 0:
             return None
-        return Prediction(labels, self.top_probabilities[row, candidate], float(self.entropy[row, candidate]))
+        length = -1 if self.outcome_length is None else int(self.outcome_length[row, candidate])
+        return Prediction(
+            labels,
+            self.top_probabilities[row, candidate],
+            float(self.entropy[row, candidate]),
+            outcome_length=None if length < 0 else length,
+        )
 
 
 class GradedScores(Mapping[Criterion, NDArray[np.float64]]):

@@ -13,13 +13,8 @@ from premodel.errors import BundleError, OptionError
 from premodel.records import Prediction
 from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Run, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import (
-    NOT_ALLOWED,
-    Cascade,
-    CascadeRouting,
-    StoppingComponents,
-    confidence_logit,
-)
+from premodel.runtime.policies.stopping import Cascade, CascadeRouting
+from premodel.runtime.policies.stopping_components import NOT_ALLOWED, StoppingComponents, confidence_logit
 
 SMALL, LARGE = 0, 1
 COSTS = Costs((1.0, 4.0), 0.5)

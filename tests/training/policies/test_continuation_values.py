@@ -106,3 +106,32 @@ def test_what_a_sample_saves_decides_on_that_sample() -> None:
     served = walk(correct, basis, cheap, np.asarray([[1.0, 11.0], [1.0, 1.0]]), np.asarray([0.017]), saved_ms)
     assert served[0].tolist() == [[False], [True]]
     assert served[1].tolist() == [[1.0], [2.0]]
+
+
+def test_numbers_that_are_noise_make_no_pool_worth_more() -> None:
+    """Twenty random numbers beside the basis fit some of a hundred samples' rewards, and nothing of others'."""
+    more = []
+    for seed in range(10):
+        basis, reward = drawn_states(2, 100, seed)
+        reward[3] = np.random.default_rng(seed).permutation(reward[1] + 0.01)
+        noise = np.random.default_rng(seed + 50).normal(0, 1, (4, 100, 20)).astype(np.float32)
+        latency_ms, cost_weight = np.array([[1.0, 1.0]]), np.array([0.01])
+        plain = values_of_pools(basis[None], reward[None], latency_ms, cost_weight)[0]
+        noisy = values_of_pools(np.concatenate([basis, noise], axis=2)[None], reward[None], latency_ms, cost_weight)[0]
+        more.append(noisy - plain)
+    assert np.mean(more) < 0.01
+
+
+def test_a_number_that_shows_what_another_answer_is_worth_is_followed() -> None:
+    rng = np.random.default_rng(0)
+    shown = rng.normal(0, 1, 400).astype(np.float32)
+    s = np.zeros((4, 400), np.float32)
+    reward = np.stack([s[0], np.full(400, 0.5), np.zeros(400), 0.5 + 0.2 * shown]).astype(np.float32)
+    plain = np.stack([np.ones_like(s), s, s * s], axis=2)
+    more = np.concatenate([plain, np.broadcast_to(shown[None, :, None], (4, 400, 1))], axis=2)
+    latency_ms, cost_weight = np.array([1.0, 1.0]), np.array([0.0])
+    allowed = allowed_after(2, (0, 1))
+    found = backward_induction(more, reward, latency_ms, cost_weight, allowed)
+    assert found.continuation[0, 1, 1, 3] == pytest.approx(0.2, abs=0.03)
+    served, _ = walk(reward, more, found, latency_ms)
+    assert served.mean() == pytest.approx(0.5 + 0.2 * np.maximum(shown, 0).mean(), abs=0.01)

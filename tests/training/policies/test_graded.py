@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from premodel.errors import BundleError, OptionError
+from premodel.records import Prediction
 from premodel.runtime.policies.base import CallOptions, Policy
-from premodel.runtime.policies.graded_stopping import ExpectedGrades, GradedCascade, GradedStopping
+from premodel.runtime.policies.expected_grades import statement, statements
+from premodel.runtime.policies.graded_stopping import GradedCascade, GradedStopping
 from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.graded import fit_grades, graded_table
@@ -75,13 +77,13 @@ def test_it_goes_on_where_the_first_is_expected_to_be_bad_and_serves_the_best_of
     stated = tables.top_probabilities[:, 0, 0]
     went_on = served.ran.sum(axis=1) > 1
     assert stated[went_on].max() < stated[~went_on].min() + 0.05
-    expected = np.stack(
-        [policy.grades.of(j, tables.top_probabilities[:, tables.candidates.index(name), 0])
-         for j, name in enumerate(policy.candidates)], axis=1,
-    )  # fmt: skip
-    best = np.where(served.ran, expected, -1.0).argmax(axis=1)
-    assert (served.source == best).all()
-    assert served.confidence == pytest.approx(expected[np.arange(N), best])
+    columns = [tables.candidates.index(name) for name in policy.candidates]
+    for row in range(0, N, 7):
+        had = {j: tables.prediction(row, columns[j]) for j in np.flatnonzero(served.ran[row]).tolist()}
+        known = policy.grades.known({j: one for j, one in had.items() if one is not None}, None)
+        expected = policy.grades.of(sum(1 << j for j in had), known)
+        best = max(had, key=expected.__getitem__)
+        assert (served.source[row], served.confidence[row]) == (best, pytest.approx(expected[best]))
     assert np.abs(served.confidence.mean() - served_score(tables, "chrf", served).mean()) < 0.03
 
 
@@ -118,7 +120,7 @@ def test_nobody_is_asked_a_second_time_for_noise() -> None:
     assert np.mean(runs) < 1.2
 
 
-def test_a_training_row_is_judged_by_curves_of_the_others() -> None:
+def test_a_training_row_is_judged_by_regressions_of_the_others() -> None:
     table = graded_table(translators(), "chrf", 0.0)
     fit = fit_grades(table, 5)
     some = np.array([3, 500, 7])
@@ -126,24 +128,84 @@ def test_a_training_row_is_judged_by_curves_of_the_others() -> None:
     other = fit_grades(changed, 5)
     own = other.states(changed.take(some)).top_probability
     assert own[1, 0] == fit.states(table.take(some)).top_probability[1, 0]
-    assert (other.grades.grade != fit.grades.grade).any()
+    assert (other.grades.weight != fit.grades.weight).any()
     swapped = fit.reordered([1, 0, 2])
     turned = swapped.states(table.take_candidates([1, 0, 2]))
     straight = fit.states(table)
     assert (turned.top_probability[0b001] == straight.top_probability[0b010]).all()
+    assert (turned.basis[0b101, :, 4:7] == straight.basis[0b110, :, 7:10]).all()
     assert (swapped.rewards(turned)[0b101] == fit.rewards(straight)[0b110]).all()
+    unseen = graded_table(translators(1), "chrf", 0.0)
+    unseen = replace(unseen, rows=unseen.rows + N)
+    turned = swapped.states(unseen.take_candidates([1, 0, 2]))
+    assert turned.top_probability[0b101] == pytest.approx(fit.states(unseen).top_probability[0b110])
+    assert (turned.right[0b101] == fit.states(unseen).right[0b110]).all()
 
 
-def test_expected_grades_never_fall_and_are_the_mean_where_nothing_is_told() -> None:
+def test_expected_grades_follow_what_is_stated_and_are_the_mean_where_nothing_is_stated() -> None:
     tables = translators()
     policy = trained(tables, "cascade-routing", cost_weight=0.0)
-    grades = policy.grades
-    assert (np.diff(grades.grade, axis=1) >= 0).all()
     quick = policy.candidates.index("quick")
     for stated in (0.3, 0.5, 0.7):
-        assert grades.of(quick, np.array([stated]))[0] == pytest.approx(stated, abs=0.07)
+        said = Prediction(np.zeros(1, np.int32), np.array([stated], np.float32), 0.0)
+        expected = policy.grades.of(1 << quick, policy.grades.known({quick: said}, None))
+        assert expected[quick] == pytest.approx(stated, abs=0.07)
     if "slower" in policy.candidates:
-        assert np.ptp(grades.grade[policy.candidates.index("slower")]) < 0.08
+        slower = policy.candidates.index("slower")
+        assert (policy.grades.weight[1 << slower, slower] == 0).all()
+
+
+def with_lengths(tables: Tables, lengths: np.ndarray[Any, Any], inputs: np.ndarray[Any, Any]) -> Tables:
+    return replace(
+        tables,
+        outcome_length=lengths.astype(np.int32),
+        feature_names=("n_chars",),
+        features=inputs[:, None].astype(np.float32),
+    )
+
+
+def breaking_off(seed: int = 0) -> Tables:
+    """Translators that state nothing and break off now and then: what they left out is all that is wrong."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.integers(20, 120, N)
+    kept = np.where(rng.random((N, 3)) < (0.35, 0.2, 0.2), rng.uniform(0.3, 0.7, (N, 3)), 1.0)
+    tables = translators(seed, informative=False)
+    tables = replace(tables, graded={"chrf": np.clip(0.8 * kept + rng.normal(0, 0.05, (N, 3)), 0, 1)})
+    return with_lengths(tables, np.rint(1.1 * inputs[:, None] * kept), inputs)
+
+
+@pytest.mark.parametrize("policy", ["cascade", "cascade-routing"])
+def test_an_answer_that_broke_off_is_seen_by_its_length(policy: str) -> None:
+    tables, unseen = breaking_off(), breaking_off(seed=1)
+    found = trained(tables, policy, cost_weight=0.005)
+    assert found.length_measure == "n_chars"
+    served = simulate(found, unseen)
+    score, means = served_score(unseen, "chrf", served).mean(), unseen.score("chrf").mean(axis=0)
+    share = (served.ran.sum(axis=1) > 1).mean()
+    assert 0.15 < share < 0.6
+    assert score > means.max() + 0.03
+
+
+def test_of_two_answers_in_hand_the_one_that_did_not_break_off_is_served() -> None:
+    tables = breaking_off()
+    fit = fit_grades(graded_table(tables, "chrf", 0.0), 5)
+    states = fit.states(replace(graded_table(breaking_off(2), "chrf", 0.0), rows=np.arange(N) + N))
+    grade = states.right
+    assert grade[0b011].mean() > max(grade[0b001].mean(), grade[0b010].mean()) + 0.03
+
+
+def test_lengths_count_as_they_are_where_those_of_the_inputs_are_not_known() -> None:
+    tables = breaking_off()
+    bare = replace(tables, feature_names=(), features=tables.features[:, :0])
+    assert trained(bare, cost_weight=0.005).length_measure is None
+
+
+def test_a_statement_is_the_same_for_one_answer_as_for_many() -> None:
+    probability, lengths, inputs = np.array([0.0, 0.3, 1.0]), np.array([0.0, 12.0, np.nan]), np.array([4.0, 9.0, 2.0])
+    many = statements(probability, lengths, inputs)
+    for row, (p, a, i) in enumerate(zip(probability, lengths, inputs, strict=True)):
+        one = statement(p, None if np.isnan(a) else a, i)
+        assert many[row] == pytest.approx(one, nan_ok=True)
 
 
 def test_what_training_estimates_is_what_the_policy_does() -> None:
@@ -184,16 +246,19 @@ def test_it_has_no_form_in_c() -> None:
     assert GradedCascade.decision_tables is Policy.decision_tables, "what has one is what export proposes"
 
 
-def test_curves_that_are_none_are_refused() -> None:
+def test_regressions_that_are_none_are_refused() -> None:
     policy = trained(translators(), cost_weight=0.01)
     arrays = dict(policy.arrays())
     for name, change in (
-        ("grade", arrays["grade"][:, ::-1].copy()),
-        ("stated", arrays["stated"][:1]),
-        ("grade", np.where(arrays["grade"] > 0.5, np.nan, arrays["grade"])),
-        ("stated", arrays["stated"].astype(np.float32)),
+        ("weight", arrays["weight"][:, :, :-1]),
+        ("constant", arrays["constant"][:1]),
+        ("center", np.where(arrays["center"] > 0.5, np.nan, arrays["center"])),
+        ("scale", -arrays["scale"]),
+        ("weight", arrays["weight"].astype(np.float32)),
+        ("slopes", arrays["slopes"][:, :, :, 1:]),
+        ("slopes", np.full_like(arrays["slopes"], np.inf)),
     ):
         with pytest.raises(BundleError, match="graded-cascade is incomplete"):
             GradedCascade.from_components(policy.settings(), {**arrays, name: change})
-    with pytest.raises(ValueError, match="as many points"):
-        ExpectedGrades(np.zeros((1, 2)), np.zeros((1, 3))).check(1)
+    again = GradedCascade.from_components(policy.settings(), arrays)
+    assert simulate(again, translators(1)).same_decisions(simulate(policy, translators(1))).all()

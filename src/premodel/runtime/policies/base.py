@@ -111,6 +111,8 @@ class AnswersSoFar:
     latency_ms:
         float64 (m,), what each candidate is expected to take for an input of this length; None where a policy's
         `costs` hold for every input.
+    length:
+        How long the input is, in the measure that the policy asks for (`Policy.length_measure`).
     """
 
     features: Features | None
@@ -123,6 +125,7 @@ class AnswersSoFar:
     worth_ms: dict[int, float]
     loaded_ms: float
     latency_ms: NDArray[np.float64] | None
+    length: float | None
 
     def __init__(
         self,
@@ -131,6 +134,7 @@ class AnswersSoFar:
         failed: set[int] | None = None,
         scores: Scores | None = None,
         latency_ms: NDArray[np.float64] | None = None,
+        length: float | None = None,
     ) -> None:
         self.features = features
         self.predictions = {} if predictions is None else predictions
@@ -141,6 +145,7 @@ class AnswersSoFar:
         self.worth_ms = {}
         self.loaded_ms = 0.0
         self.latency_ms = latency_ms
+        self.length = length
 
 
 class Run(NamedTuple):
@@ -222,6 +227,11 @@ class Policy(ABC):
         """Of its costs: what each candidate takes by the length of an input; None where that makes no difference."""
         costs: Costs | None = getattr(self, "costs", None)
         return None if costs is None else costs.by_length
+
+    @property
+    def length_measure(self) -> str | None:
+        """One of `Domain.lengths` that decisions rest on beside latencies; None for none."""
+        return None
 
     def score_batch(self, features: Features) -> Scores | None:
         """Scores that depend on nothing but the features, for many inputs at once: (n, F) -> (n, scores).

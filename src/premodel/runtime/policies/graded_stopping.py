@@ -1,14 +1,14 @@
 """Optimal stopping where an answer is no label: what is served is one candidate's own, the one expected to be best.
 
-The state of an input is the set of candidates that answered, and the expected grade of the best of their answers: what
-each candidate states of its own answer (of a translator, its length-normalised probability), calibrated to the mean
-grade of such answers. Nothing is fused. Everything else is as in `stopping`.
+The state of an input is the set of candidates that answered, what is known of their answers (`expected_grades`), and
+the expected grade of the best of them. Nothing is fused. Everything else is as in `stopping`; continuation values are
+regressed on what is known of the answers too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any, Self
 
 import numpy as np
@@ -17,46 +17,13 @@ from numpy.typing import NDArray
 from premodel.errors import BundleError
 from premodel.runtime.policies.base import AnswersSoFar, Policy, Stop
 from premodel.runtime.policies.costs import Costs
-from premodel.runtime.policies.stopping import (
-    StoppingComponents,
-    StoppingPolicy,
-    check_order,
-)
+from premodel.runtime.policies.expected_grades import MAX_WEIGHT, ExpectedGrades
+from premodel.runtime.policies.stopping import StoppingPolicy
+from premodel.runtime.policies.stopping_components import StoppingComponents, check_order
 from premodel.runtime.selectors.base import Arrays
 
 VALUES = ("cost_weight", "continuation", "budgets", "start")
 """The arrays of `StoppingComponents` that are learned where nothing is fused."""
-
-
-@dataclass(frozen=True, eq=False)
-class ExpectedGrades:
-    """Expected grade of an answer by what its candidate states of it: lines between k points, never falling.
-
-    Attributes
-    ----------
-    stated:
-        float64 (p, k), probabilities, each row never falling.
-    grade:
-        float64 (p, k) in [0, 1], each row never falling; constant before the first point and after the last.
-    """
-
-    stated: NDArray[np.float64]
-    grade: NDArray[np.float64]
-
-    def of(self, candidate: int, stated: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Expected grades of a candidate's answers."""
-        found: NDArray[np.float64] = np.interp(stated, self.stated[candidate], self.grade[candidate])
-        return found
-
-    def check(self, candidates: int) -> None:
-        """Raise ValueError unless these are the curves of so many candidates."""
-        for name, array in (("stated", self.stated), ("grade", self.grade)):
-            if array.ndim != 2 or array.dtype != np.float64 or len(array) != candidates or array.shape[1] < 1:
-                raise ValueError(f"{name} is {array.dtype} {array.shape}; allowed: float64 ({candidates}, points)")
-            if not ((array >= 0) & (array <= 1)).all() or (np.diff(array, axis=1) < 0).any():
-                raise ValueError(f"{name} must be in [0, 1] and never fall")
-        if self.stated.shape != self.grade.shape:
-            raise ValueError("stated and grade must be of as many points")
 
 
 class GradedStopping(StoppingPolicy):
@@ -69,7 +36,11 @@ class GradedStopping(StoppingPolicy):
     values:
         float arrays by name, those of `VALUES`, as of `StoppingComponents`.
     grades:
-        Expected grades of answers.
+        Expected grades of answers, by d numbers that are known of them.
+    slopes:
+        float32 (q, 2 ** p, p, d), what is added to the continuation value of a candidate, times each of these numbers.
+    measure:
+        Of the input's length, one of `Domain.lengths`; None where lengths of answers are taken as they are.
 
     Notes
     -----
@@ -84,10 +55,12 @@ class GradedStopping(StoppingPolicy):
         candidates: Sequence[str],
         values: Mapping[str, NDArray[Any]],
         grades: ExpectedGrades,
+        slopes: NDArray[np.float32],
         *,
         point: int,
         accuracy: Sequence[float],
         costs: Costs,
+        measure: str | None = None,
     ) -> None:
         count = len(candidates)
         sets = 1 << count
@@ -98,42 +71,60 @@ class GradedStopping(StoppingPolicy):
             **{name: values[name] for name in VALUES},
         )
         super().__init__(candidates, components, point=point, accuracy=accuracy, costs=costs, n_labels=2)
-        grades.check(len(candidates))
-        self.grades = grades
+        grades.check(count)
+        shape = (len(components.cost_weight), sets, count, len(grades.center))
+        if slopes.shape != shape or slopes.dtype != np.float32 or not (np.abs(slopes) <= MAX_WEIGHT).all():
+            raise ValueError(f"slopes is {slopes.dtype} {slopes.shape}; allowed: float32 {shape} within {MAX_WEIGHT:g}")
+        self.grades, self.slopes, self.measure = grades, slopes, measure
+        self._slopes = slopes.astype(np.float64)
         self.n_labels = None
 
-    def _state(self, so_far: AnswersSoFar) -> tuple[int, NDArray[np.float32] | None, float]:
-        """The set that answered, nothing, and the expected grade of its best answer."""
-        return sum(1 << index for index in so_far.predictions), None, self._best(so_far)[1]
+    @property
+    def length_measure(self) -> str | None:
+        """See `Policy.length_measure`."""
+        return self.measure
 
-    def _best(self, so_far: AnswersSoFar) -> tuple[int, float]:
+    def _state(self, so_far: AnswersSoFar) -> tuple[int, NDArray[np.float64], float]:
+        """The set that answered, what is known of its answers, and the expected grade of the best one."""
+        ran = sum(1 << index for index in so_far.predictions)
+        known = self.grades.known(so_far.predictions, so_far.length)
+        return ran, known, self._best(so_far, ran, known)[1]
+
+    def _best(self, so_far: AnswersSoFar, ran: int, known: NDArray[np.float64]) -> tuple[int, float]:
         """The candidate whose answer is expected to be best, and its grade."""
-        best, highest = -1, -1.0
-        for index, prediction in so_far.predictions.items():
-            grade = float(self.grades.of(index, prediction.probabilities[:1])[0])
-            if grade > highest:
-                best, highest = index, grade
-        return best, highest
+        grades = self.grades.of(ran, known).tolist()
+        best = max(so_far.predictions, key=grades.__getitem__)
+        return best, grades[best]
 
-    def _stop(
-        self, so_far: AnswersSoFar, ran: int, distribution: NDArray[np.float32] | None, top_probability: float
-    ) -> Stop:
-        """Serve the answer expected to be best."""
-        del ran, distribution
-        best, _ = self._best(so_far)
-        reason = f"no continuation value above 0 at an expected grade of {top_probability:.3f}"
-        return Stop(so_far.predictions[best], best, top_probability, reason)
+    def _values_after(
+        self, point: int, ran: int, computed: NDArray[Any] | None
+    ) -> Sequence[tuple[int, float, float, float]]:
+        """See `StoppingPolicy`; what is known of the answers counts too."""
+        following = super()._values_after(point, ran, computed)
+        if not following:
+            return following
+        more = (self._slopes[point, ran] @ computed).tolist()
+        return [(j, constant + more[j], slope, curve) for j, constant, slope, curve in following]
+
+    def _stop(self, so_far: AnswersSoFar, ran: int, distribution: NDArray[Any] | None, top_probability: float) -> Stop:
+        """Serve the answer expected to be best; `distribution` is what is known of all."""
+        del top_probability
+        best, grade = self._best(so_far, ran, np.asarray(distribution))
+        return Stop(
+            so_far.predictions[best], best, grade, f"no continuation value above 0 at an expected grade of {grade:.3f}"
+        )
 
     decision_tables = Policy.decision_tables  # none: nothing it rests on has a form there
 
     def settings(self) -> dict[str, Any]:
         """Everything but what was learned; there are no labels."""
-        return {name: value for name, value in super().settings().items() if name not in ("n_labels", "top_n")}
+        kept = {name: value for name, value in super().settings().items() if name not in ("n_labels", "top_n")}
+        return kept | {"measure": self.measure}
 
     def arrays(self) -> Arrays:
         """What was learned."""
         learned = {name: getattr(self.components, name) for name in VALUES}
-        return {**learned, "stated": self.grades.stated, "grade": self.grades.grade}
+        return {**learned, **vars(self.grades), "slopes": self.slopes}
 
     @classmethod
     def from_components(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -143,10 +134,12 @@ class GradedStopping(StoppingPolicy):
             return cls(
                 candidates,
                 {name: arrays[name] for name in VALUES},
-                ExpectedGrades(arrays["stated"], arrays["grade"]),
+                ExpectedGrades(**{entry.name: arrays[entry.name] for entry in fields(ExpectedGrades)}),
+                arrays["slopes"],
                 point=int(settings["point"]),
                 accuracy=[float(value) for value in settings["accuracy"]],
                 costs=Costs.from_json(settings["costs"], len(candidates)),
+                measure=None if settings["measure"] is None else str(settings["measure"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"policy {cls.kind} is incomplete", given=f"{type(error).__name__}: {error}") from error

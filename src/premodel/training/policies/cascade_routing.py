@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from premodel.errors import OptionError
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.graded_stopping import GradedCascade, GradedCascadeRouting
-from premodel.runtime.policies.stopping import Cascade, CascadeRouting, StoppingComponents, StoppingPolicy
+from premodel.runtime.policies.stopping import Cascade, CascadeRouting, StoppingPolicy
+from premodel.runtime.policies.stopping_components import StoppingComponents
 from premodel.stats import best_single
 from premodel.training.folds import Fold, stratified_folds
 from premodel.training.log_scores import LogScoreTable
@@ -231,7 +232,7 @@ class StoppingRecord(TrainingRecord):
             *(f"  {step}" for step in self.pool.steps),
             "weights of the candidates in each set's fused answer"
             if self.sets
-            else "serves the answer of the highest expected grade, by what its candidate states of it",
+            else "serves the answer of the highest expected grade, by the probabilities and lengths of those in hand",
         ]
         for one in self.sets:
             if len(one.candidates) > 1:
@@ -275,7 +276,9 @@ def _trained(plan: _Plan, found: _Learned, point: OperatingPoint) -> Trained:
     if isinstance(fit, GradedFit):
         graded = GradedCascade if plan.ordered else GradedCascadeRouting
         values = starts_by_budget(table, fit, plan.grid, found.allowed)
-        policy = graded(names, {"cost_weight": plan.grid, **vars(values)}, fit.grades, **more)
+        first, slopes = np.split(values.continuation, [3], axis=3)
+        learned = {"cost_weight": plan.grid, **vars(values), "continuation": np.ascontiguousarray(first)}
+        policy = graded(names, learned, fit.grades, np.ascontiguousarray(slopes), measure=fit.measure, **more)
     elif isinstance(table, LogScoreTable) and isinstance(fit, SetFit):
         kind: type[StoppingPolicy] = Cascade if plan.ordered else CascadeRouting
         components = stopping_components(table, fit, plan.grid, found.allowed)

@@ -15,11 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.runtime.policies.stopping import NOT_ALLOWED
+from premodel.runtime.policies.stopping_components import NOT_ALLOWED
 from premodel.training.product import product
 
 RIDGE = 1e-4
-"""Of the regression of continuation values, per sample, on its slopes."""
+"""Of the regression of continuation values, per sample, on the slopes of what a set states of its answer."""
+PLAIN = 3
+"""Numbers of a basis without further ones: 1, s and s * s."""
+PRIOR_SAMPLES = 30.0
+"""Of the same, on the slopes of further numbers of variance 1: as if so many samples had shown none."""
+CHUNK = 65_536
+"""States that `walk` looks at together."""
 BETTER = 1e-9
 """By which a later order must be better."""
 
@@ -52,7 +58,7 @@ class ContinuationValues:
     Attributes
     ----------
     continuation:
-        float32 (q, 2 ** p, p, 3), as of `StoppingComponents`.
+        float32 (q, 2 ** p, p, d), as of `StoppingComponents` the first three; the others times the basis's own.
     start:
         float32 (q, p), mean value of running each candidate first.
     """
@@ -74,7 +80,7 @@ def backward_induction(
     Parameters
     ----------
     basis:
-        float32 (2 ** p, n, 3) of the states.
+        float32 (2 ** p, n, d) of the states: 1, s, s * s, and d - 3 other numbers, 0 where they are not known.
     reward:
         float32 (2 ** p, n), probability that the answer of the state is right.
     latency_ms:
@@ -103,7 +109,7 @@ def values_of_pools(basis: Floats32, reward: Floats32, latency_ms: Floats, cost_
     Parameters
     ----------
     basis, reward, latency_ms:
-        As of `backward_induction`, of every pool: (b, 2 ** p, n, 3), (b, 2 ** p, n) and (b, p).
+        As of `backward_induction`, of every pool: (b, 2 ** p, n, d), (b, 2 ** p, n) and (b, p).
     cost_weight:
         (q,), the weights whose mean value counts.
     """
@@ -119,10 +125,10 @@ def _induce(
     allowed: Bools,
     saved: Floats32 | None = None,
 ) -> ContinuationValues:
-    """Those of b pools at once: (b, q, 2 ** p, p, 3) and (b, q, p); `saved` is (p, 1, q, n)."""
-    pools, sets, n, _ = basis.shape
+    """Those of b pools at once: (b, q, 2 ** p, p, d) and (b, q, p); `saved` is (p, 1, q, n)."""
+    pools, sets, n, numbers = basis.shape
     count, points = latency_ms.shape[1], len(cost_weight)
-    continuation = np.zeros((pools, points, sets, count, 3), np.float32)
+    continuation = np.zeros((pools, points, sets, count, numbers), np.float32)
     continuation[..., 0] = NOT_ALLOWED
     values: list[Floats32 | None] = [None] * sets
     price = (cost_weight[None, :, None] * latency_ms[:, None, :]).astype(np.float32)
@@ -132,17 +138,16 @@ def _induce(
         values[number] = stay = np.repeat(now, points, axis=1)
         if not following:
             continue
-        own = basis[:, number]
-        project = _projection(own)
+        regression = _Regression(basis[:, number])
         best = np.zeros((pools, points, n), np.float32)
         for j in following:
             reached = values[number | 1 << j]
             if reached is None:
                 continue
             then = reached - price[:, :, j, None]
-            coefficients = product(then - now, project)
+            coefficients = regression.coefficients(then - now)
             continuation[:, :, number, j] = coefficients
-            gain = product(coefficients, own.transpose(0, 2, 1))
+            gain = regression.values(then - now, coefficients)
             if saved is not None:
                 gain, then = gain + saved[j], then + saved[j]
             better = gain > best
@@ -156,10 +161,41 @@ def _induce(
     return ContinuationValues(continuation, start)
 
 
+class _Regression:
+    """Regression of many values on the bases (b, n, d) of one set's states.
+
+    Notes
+    -----
+    With numbers beside s and s * s there are so many that following the regressed values of the samples they were
+    regressed on would seem to bring more than it does on others, and more still in a larger pool. There each half of
+    the samples follows the values that were regressed on the other.
+    """
+
+    def __init__(self, basis: Floats32) -> None:
+        self._basis, self._project = basis, _projection(basis)
+        halves = [basis[:, half::2] for half in (0, 1)] if basis.shape[2] > PLAIN and basis.shape[1] > 1 else []
+        self._halves = [(own.transpose(0, 2, 1), _projection(own)) for own in halves]
+
+    def coefficients(self, target: Floats32) -> Floats32:
+        """float32 (b, q, d), of the values (b, q, n) on all samples."""
+        return product(target, self._project)
+
+    def values(self, target: Floats32, coefficients: Floats32) -> Floats32:
+        """float32 (b, q, n): what each sample is decided by."""
+        if not self._halves:
+            return product(coefficients, self._basis.transpose(0, 2, 1))
+        found = np.empty_like(target)
+        for half, (own, _) in enumerate(self._halves):
+            other = 1 - half
+            found[..., half::2] = product(product(target[..., other::2], self._halves[other][1]), own)
+        return found
+
+
 def _projection(basis: Floats32) -> Floats32:
-    """float32 (b, n, 3): what is summed with its numbers over samples is regressed on a basis of that shape."""
+    """float32 (b, n, d): what is summed with its numbers over samples is regressed on a basis of that shape."""
     exact = basis.astype(np.float64)
-    penalty = RIDGE * basis.shape[1] * np.diag([0.0, 1.0, 1.0]) + 1e-9 * np.eye(3)
+    slopes = [RIDGE * basis.shape[1]] * 2 + [PRIOR_SAMPLES] * (basis.shape[2] - PLAIN)
+    penalty = np.diag([0.0, *slopes]) + 1e-9 * np.eye(basis.shape[2])
     inverse = np.linalg.inv(product(exact.transpose(0, 2, 1), exact) + penalty)
     return product(exact, inverse).astype(np.float32)
 
@@ -217,12 +253,13 @@ def _by_sequence(
     others = [j for j in range(count) if not number >> j & 1]
     gains: dict[Order, Floats32] = {(): np.zeros((points, len(reward)), np.float32)}
     found: dict[Order, Floats32] = {(): np.repeat(reward[None], points, axis=0)}
-    project = _projection(basis[None])[0]
+    regression = _Regression(basis[None])
     for length in range(1, len(others) + 1):
         for sequence in permutations(others, length):
             j, rest = sequence[0], sequence[1:]
             then = larger[number | 1 << j][rest] - price[:, j, None]
-            gain = product(product(then - reward, project), basis.T)
+            target = (then - reward)[None]
+            gain = regression.values(target, regression.coefficients(target))[0]
             found[sequence] = np.where(gain > gains[rest], then, found[rest])
             gains[sequence] = np.maximum(gain, gains[rest])
     return found
@@ -264,18 +301,18 @@ def walk(
     first = np.broadcast_to(start.argmax(axis=2), (points, n))
     at, spent = (1 << first).ravel(), latency_ms[np.arange(n), first].ravel()
     for number in sorted(range(1, 2**count - 1), key=int.bit_count):
-        here = np.flatnonzero(at == number)
-        if not here.size:
-            continue
-        point, sample = here // n, here % n
-        values = found.continuation[point, number]
-        gain = (values * basis[number, sample][:, None, :]).sum(axis=2)
-        if saved is not None:
-            gain += saved[point, sample]
-        chosen = gain.argmax(axis=1)
-        go = gain[np.arange(len(here)), chosen] > 0
-        here, sample, chosen = here[go], sample[go], chosen[go]
-        spent[here] += latency_ms[sample, chosen]
-        at[here] = number | 1 << chosen
+        everyone = np.flatnonzero(at == number)
+        for begin in range(0, everyone.size, CHUNK):
+            here = everyone[begin : begin + CHUNK]
+            point, sample = here // n, here % n
+            values = found.continuation[point, number]
+            gain = (values * basis[number, sample][:, None, :]).sum(axis=2)
+            if saved is not None:
+                gain += saved[point, sample]
+            chosen = gain.argmax(axis=1)
+            go = gain[np.arange(len(here)), chosen] > 0
+            here, sample, chosen = here[go], sample[go], chosen[go]
+            spent[here] += latency_ms[sample, chosen]
+            at[here] = number | 1 << chosen
     served = right[at.reshape(points, n), np.arange(n)]
     return np.ascontiguousarray(served.T), np.ascontiguousarray(spent.reshape(points, n).T)

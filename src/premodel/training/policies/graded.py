@@ -1,56 +1,59 @@
 """What `cascade` and `cascade-routing` learn where answers are no labels and a criterion grades them.
 
-A set of candidates serves the answer of the highest expected grade, by what each candidate states of its own answer
-(`runtime.policies.graded_stopping`); the rest is as in `training.policies.stopping`.
+A set of candidates serves the answer of the highest expected grade, by what is known of all its answers
+(`runtime.policies.expected_grades`); the rest is as in `training.policies.stopping`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.domains.registry import domain_of
 from premodel.errors import OptionError
-from premodel.runtime.policies.graded_stopping import ExpectedGrades
+from premodel.runtime.policies.expected_grades import PER_ANSWER, ExpectedGrades, statements
 from premodel.runtime.policies.latency_curve import LatencyCurves
-from premodel.runtime.policies.stopping import SCALE
+from premodel.runtime.policies.stopping_components import SCALE
 from premodel.training.calibration import logit
-from premodel.training.isotonic import curve_points, rising_means
 from premodel.training.latency_curves import learn_latency_curves, lengths_of
 from premodel.training.log_scores import SampleLatencies
 from premodel.training.options import TrainOptions
 from premodel.training.policies.continuation_values import members_of
+from premodel.training.policies.expected_grades import GradeRegressions
 from premodel.training.policies.learner import SELECT_MS, Learner
 from premodel.training.policies.pool import PoolSearch
-from premodel.training.policies.stopping import States
+from premodel.training.policies.stopping import States, sets_reordered
 from premodel.training.tables import Tables
 
-POINTS = 12
-"""Of the curve from what a candidate states to the expected grade."""
-Z_95_ONE_SIDED = 1.6448536269514722
-"""Standard errors by which statements must predict grades better than the mean does, before they count."""
 FOLDS = 5
 """In which the search of a pool cross-fits."""
-MIN_SAMPLES = 30
-"""Of one candidate, to learn such a curve; with fewer its mean grade is expected of every answer."""
+MIN_SPREAD = 1e-6
+"""Standard deviation below which a number tells nothing."""
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
 class GradedTable(SampleLatencies):
-    """n samples, m candidates: how good each answer is, and what its candidate states of it.
+    """n samples, m candidates: how good each answer is, and what is known of it without the truth.
 
     Attributes
     ----------
     correct:
         float64 (n, m) in [0, 1], the grade of each answer; 0 where there is none.
-    stated:
-        float64 (n, m), probability that each candidate gives to its own answer; NaN where there is none.
+    answered:
+        bool (n, m).
+    statements:
+        float64 (n, m, PER_ANSWER), as of `runtime.policies.expected_grades`; NaN where nothing is known.
+    log_length:
+        float64 (n,), of the inputs; 0 where it is not known.
+    measure:
+        What that is measured in, one of `Domain.lengths`; None if it is not known.
     names, latency_ms, before_ms, sample_ms, curves, predicted_ms:
         As of `LogScoreTable`.
     rows:
@@ -58,7 +61,10 @@ class GradedTable(SampleLatencies):
     """
 
     correct: Floats
-    stated: Floats
+    answered: NDArray[np.bool_]
+    statements: Floats
+    log_length: Floats
+    measure: str | None
     names: tuple[str, ...]
     latency_ms: Floats
     before_ms: float
@@ -74,12 +80,19 @@ class GradedTable(SampleLatencies):
     def __len__(self) -> int:
         return len(self.correct)
 
+    @property
+    def numbers(self) -> Floats:
+        """float64 (n, 1 + m * PER_ANSWER), not yet standardised."""
+        return np.concatenate([self.log_length[:, None], self.statements.reshape(len(self), -1)], axis=1)
+
     def take(self, rows: Rows) -> GradedTable:
         """The same on some samples."""
         return replace(
             self,
             correct=self.correct[rows],
-            stated=self.stated[rows],
+            answered=self.answered[rows],
+            statements=self.statements[rows],
+            log_length=self.log_length[rows],
             rows=self.rows[rows],
             **self.latencies_on(rows),
         )
@@ -88,7 +101,11 @@ class GradedTable(SampleLatencies):
         """The same with some candidates, in this order."""
         chosen = list(columns)
         return replace(
-            self, correct=self.correct[:, chosen], stated=self.stated[:, chosen], **self.latencies_of(chosen)
+            self,
+            correct=self.correct[:, chosen],
+            answered=self.answered[:, chosen],
+            statements=self.statements[:, chosen],
+            **self.latencies_of(chosen),
         )
 
 
@@ -98,22 +115,80 @@ def graded_table(tables: Tables, criterion: str, before_ms: float) -> GradedTabl
     Raises
     ------
     OptionError
-        No candidate states how sure it is of its answers: they all have one probability.
+        Nothing tells one answer of a candidate from another: they all have one probability, and no lengths are known.
     """
     answered = tables.answered
     stated = np.where(answered, tables.top_probabilities[:, :, 0].astype(np.float64), np.nan)
-    if not any(np.unique(column[~np.isnan(column)]).size > 1 for column in stated.T):
+    lengths = np.full(answered.shape, np.nan)
+    if tables.outcome_length is not None:
+        lengths = np.where(answered & (tables.outcome_length >= 0), tables.outcome_length.astype(np.float64), np.nan)
+    measure, inputs = _input_lengths(tables, lengths)
+    stated_of = np.stack([statements(stated[:, j], lengths[:, j], inputs) for j in range(answered.shape[1])], axis=1)
+    if not any(np.unique(one[~np.isnan(one)]).size > 1 for one in (*stated.T, *lengths.T)):
         raise OptionError(
             "a cascade must have candidates that give their answers a score of their own", given="none gives any",
             do="have them answer (text, probability), or use --policy select",
         )  # fmt: skip
     curves = learn_latency_curves(tables)
-    lengths = None if curves is None else lengths_of(tables, curves.measure)
-    predicted_ms = None if curves is None or lengths is None else curves.of(lengths)
-    score = np.where(answered, tables.score(criterion), 0.0)
+    by = None if curves is None else lengths_of(tables, curves.measure)
     return GradedTable(
-        score, stated, tables.candidates, tables.latency_ms, before_ms, tables.sample_ms, curves, predicted_ms
+        np.where(answered, tables.score(criterion), 0.0),
+        answered,
+        stated_of,
+        np.zeros(len(tables)) if inputs is None else np.log1p(inputs),
+        measure,
+        tables.candidates,
+        tables.latency_ms,
+        before_ms,
+        tables.sample_ms,
+        curves,
+        None if curves is None or by is None else curves.of(by),
     )
+
+
+def _input_lengths(tables: Tables, answers: Floats) -> tuple[str | None, Floats | None]:
+    """The measure of the inputs' length that goes best with the lengths of their answers, and the lengths by it."""
+    logs = np.log1p(answers)
+    mean = np.nanmean(np.where(np.isnan(logs).all(axis=1, keepdims=True), 0.0, logs), axis=1)
+    best: tuple[float, str | None, Floats | None] = (-1.0, None, None)
+    for measure in domain_of(tables.task).lengths:
+        lengths = lengths_of(tables, measure)
+        if lengths is None or np.ptp(lengths) == 0:
+            continue
+        together = float(np.corrcoef(np.log1p(lengths), mean)[0, 1]) if np.ptp(mean) > 0 else 0.0
+        if together > best[0]:
+            best = together, measure, lengths
+    return best[1], best[2]
+
+
+@dataclass(frozen=True, eq=False)
+class GradedStates(States):
+    """States of graded answers, with what is known of them.
+
+    Attributes
+    ----------
+    known:
+        float64 (n, 1 + p * PER_ANSWER), standardised, as if all candidates had answered.
+    """
+
+    known: Floats
+
+    @property
+    def basis(self) -> Floats32:
+        """float32 (2 ** p, n, 3 + d): 1, s, s * s, and what is known once the candidates of the set have answered."""
+        count = len(self.right).bit_length() - 1
+        own = self.known.astype(np.float32)
+        some = np.stack([own * of_members(members, count) for members in members_of(count)])
+        return np.concatenate([super().basis, some], axis=2)
+
+
+def of_members(members: Sequence[int], count: int) -> NDArray[np.float32]:
+    """float32 (1 + p * PER_ANSWER,): 1 for what is known once these of p candidates have answered, else 0."""
+    kept = np.zeros(1 + count * PER_ANSWER, np.float32)
+    kept[0] = 1.0
+    for j in members:
+        kept[1 + j * PER_ANSWER : 1 + (j + 1) * PER_ANSWER] = 1.0
+    return kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,96 +198,99 @@ class GradedFit:
     Attributes
     ----------
     grades:
-        The curves, of all training rows.
-    crossed:
-        float64 (N, p), of training rows by their number in the profile: expected grades by curves that were fitted
-        without the row's fold; NaN for other rows.
+        The regressions, of all training rows.
+    measure:
+        Of the input's length.
+    place:
+        intp (N,), of the profile's rows: place among the training rows, -1 for others.
+    crossed, served:
+        float32 and int8 (2 ** p, n), of training rows: expected grade of the answer that each set serves, and its
+        candidate, by regressions that were fitted without the row's fold.
     """
 
     grades: ExpectedGrades
-    crossed: Floats
+    measure: str | None
+    place: Rows
+    crossed: Floats32
+    served: NDArray[np.int8]
 
-    def states(self, table: GradedTable) -> States:
+    def states(self, table: GradedTable) -> GradedStates:
         """Every set on every sample: expected grade of the answer it serves, and its grade.
 
-        Of a training row the curves know the grade: there it is what those expect that were fitted without it.
+        Of a training row the regressions know the grade: there it is what those expect that were fitted without it.
         """
-        expected = _expected(self.grades, table.stated)
-        own = table.rows < len(self.crossed)
-        crossed = self.crossed[table.rows[own]]
-        expected[own] = np.where(np.isnan(crossed), expected[own], crossed)
-        return _states(expected, table.correct)
+        n, count = table.correct.shape
+        known = self.grades.standardised(table.numbers)
+        expected, member = np.zeros((2**count, n), np.float32), np.zeros((2**count, n), np.int8)
+        for number, members in enumerate(members_of(count)):
+            if members:
+                grades = self.grades.of(number, known) * table.answered
+                expected[number], member[number] = _best_of(grades[:, list(members)], members)
+        place = np.where(table.rows < len(self.place), self.place[np.minimum(table.rows, len(self.place) - 1)], -1)
+        own = np.flatnonzero(place >= 0)
+        expected[:, own], member[:, own] = self.crossed[:, place[own]], self.served[:, place[own]]
+        right = table.correct[np.arange(n), member]
+        right[0] = 0.0
+        return GradedStates(expected, right.astype(np.float32), right, known)
 
-    def rewards(self, states: States) -> NDArray[np.float32]:
+    def rewards(self, states: States) -> Floats32:
         """float32 (2 ** p, n): the grade itself."""
         return states.teacher
 
     def reordered(self, order: Sequence[int]) -> GradedFit:
         """The same fit for the pool with candidate `order[j]` at place j."""
-        chosen = list(order)
-        grades = ExpectedGrades(self.grades.stated[chosen], self.grades.grade[chosen])
-        return GradedFit(grades, self.crossed[:, chosen])
+        chosen, old = list(order), sets_reordered(order)
+        back = np.argsort(np.asarray(order)).astype(np.int8)
+        numbers = [0, *(1 + PER_ANSWER * j + k for j in chosen for k in range(PER_ANSWER))]
+        grades = ExpectedGrades(
+            self.grades.center[numbers],
+            self.grades.scale[numbers],
+            self.grades.constant[old][:, chosen],
+            self.grades.weight[old][:, chosen][:, :, numbers],
+        )
+        return replace(self, grades=grades, crossed=self.crossed[old], served=back[self.served[old]])
 
 
 def fit_grades(table: GradedTable, folds: int, seed: int = 0) -> GradedFit:
-    """Expected grade of every candidate's answers by what it states of them.
+    """Expected grade of every candidate's answers after every set, by what is known of the set's answers.
 
-    A candidate whose statements do not predict the grades of samples left out, clearly better than its mean grade
-    does, has that mean for every answer.
+    A candidate's answers are expected to have their mean grade, where what is known does not predict the grades of
+    samples left out clearly better than that does.
 
     Parameters
     ----------
     folds, seed:
         Of the cross-fitting: what training decides by are expectations of answers that were left out.
     """
-    predicts, crossed = _left_out(table, folds, seed)
-    known = np.full((int(table.rows.max(initial=-1)) + 1, len(table.names)), np.nan)
-    known[table.rows] = crossed
-    return GradedFit(_curves(table, ..., predicts), known)
-
-
-def _curves(table: GradedTable, rows: Any, predicts: NDArray[np.bool_]) -> ExpectedGrades:
-    """The curves of all candidates on some rows; their mean grades where their statements tell nothing."""
-    curves = [_curve(table.stated[rows, j], table.correct[rows, j], predicts=one) for j, one in enumerate(predicts)]
-    # Shorter ones repeat their last point: all rows of an array have one length.
-    longest = max(len(points) for points, _ in curves)
-    stated = np.stack([np.pad(points, (0, longest - len(points)), mode="edge") for points, _ in curves])
-    grade = np.stack([np.pad(values, (0, longest - len(values)), mode="edge") for _, values in curves])
-    return ExpectedGrades(np.clip(stated, 0.0, 1.0), np.clip(grade, 0.0, 1.0))
-
-
-def _left_out(table: GradedTable, folds: int, seed: int) -> tuple[NDArray[np.bool_], Floats]:
-    """(p,), do statements predict the grades of samples left out; (n, p), grades expected of these.
-
-    Where they do not, that is one mean for all: means without a fold would be low where the fold is good.
-    """
-    n, count = table.stated.shape
-    by_curve, by_mean = np.zeros((n, count)), np.zeros((n, count))
-    part = np.random.default_rng(seed).permutation(n) % max(2, min(folds, n))
-    for fold in np.unique(part):
-        known, asked = part != fold, part == fold
-        for predicts, found in ((True, by_curve), (False, by_mean)):
-            found[asked] = _expected(_curves(table, known, np.full(count, predicts)), table.stated[asked])
-    less = (by_mean - table.correct) ** 2 - (by_curve - table.correct) ** 2
-    predicts = less.mean(axis=0) > Z_95_ONE_SIDED * less.std(axis=0) / np.sqrt(n)
-    return predicts, np.where(predicts, by_curve, _expected(_curves(table, ..., predicts), table.stated))
-
-
-def _states(expected: Floats, correct: Floats) -> States:
-    """States of every set by the expected grades (n, p) of all answers, and their grades."""
-    n, count = expected.shape
-    grade = np.zeros((2**count, n), np.float32)
-    right = np.zeros((2**count, n))
+    (n, count), sets = table.correct.shape, 2 ** len(table.names)
+    center, scale = _standard(table.numbers)
+    grades = ExpectedGrades(center, scale, np.zeros((sets, count)), np.zeros((sets, count, len(center))))
+    known = grades.standardised(table.numbers)
+    regressions = GradeRegressions(known, table.correct, table.answered, folds, seed)
+    crossed, served = np.zeros((sets, n), np.float32), np.zeros((sets, n), np.int8)
     for number, members in enumerate(members_of(count)):
         if members:
-            grade[number], right[number] = _served(expected, correct, members)
-    return States(grade, right.astype(np.float32), right)
+            found, own = regressions.of(members), list(members)
+            grades.constant[number, own], grades.weight[number, own] = found.constant, found.weight
+            crossed[number], served[number] = _best_of(found.left_out, members)
+    place = np.full(int(table.rows.max(initial=-1)) + 1, -1, np.intp)
+    place[table.rows] = np.arange(n)
+    return GradedFit(grades, table.measure, place, crossed, served)
 
 
-def _served(expected: Floats, correct: Floats, members: Sequence[int]) -> tuple[Floats, Floats]:
-    """(n,) each: expected grade, and grade, of the answers that some candidates serve."""
-    best = np.asarray(members)[expected[:, members].argmax(axis=1)][:, None]
-    return np.take_along_axis(expected, best, axis=1)[:, 0], np.take_along_axis(correct, best, axis=1)[:, 0]
+def _standard(numbers: Floats) -> tuple[Floats, Floats]:
+    """Mean of each number, and 1 over its standard deviation; 0 where it is not known, or the same everywhere."""
+    known = ~np.isnan(numbers)
+    count = np.maximum(known.sum(axis=0), 1)
+    center = np.where(known, numbers, 0.0).sum(axis=0) / count
+    spread = np.sqrt((np.where(known, numbers - center, 0.0) ** 2).sum(axis=0) / count)
+    return center, np.where(spread > MIN_SPREAD, 1 / np.maximum(spread, MIN_SPREAD), 0.0)
+
+
+def _best_of(expected: Floats, members: Sequence[int]) -> tuple[Floats, Rows]:
+    """(n,) each: the highest expected grade of (n, k), and whose it is."""
+    best = expected.argmax(axis=1)
+    return np.take_along_axis(expected, best[:, None], axis=1)[:, 0], np.asarray(members)[best]
 
 
 class GradedLearner(Learner):
@@ -238,28 +316,27 @@ class GradedPoolSearch(PoolSearch):
 
     def __init__(self, table: GradedTable, seed: int = 0) -> None:
         self.table = table
-        self._sets: dict[tuple[int, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-        self._grades = _left_out(table, FOLDS, seed)[1]
+        self._sets: dict[tuple[int, ...], tuple[Floats32, Floats32]] = {}
+        center, scale = _standard(table.numbers)
+        known = ExpectedGrades(center, scale, center, center).standardised(table.numbers)
+        self._known = known.astype(np.float32)
+        self._regressions = GradeRegressions(known, table.correct, table.answered, FOLDS, seed)
 
-    def _set(self, own: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _basis(self, pools: Sequence[tuple[int, ...]], sure: Floats32) -> Floats32:
+        """float32 (b, 2 ** p, n, 3 + d), see `GradedStates.basis`."""
+        count = len(pools[0])
+        basis = np.zeros((*sure.shape, 4 + count * PER_ANSWER), np.float32)
+        basis[..., :3] = super()._basis(pools, sure)
+        for place, pool in enumerate(pools):
+            numbers = [0, *(1 + PER_ANSWER * j + k for j in pool for k in range(PER_ANSWER))]
+            for number, members in enumerate(members_of(count)):
+                basis[place, number, :, 3:] = self._known[:, numbers] * of_members(members, count)
+        return basis
+
+    def _set(self, own: tuple[int, ...]) -> tuple[Floats32, Floats32]:
         """Confidence and reward of one set on all rows."""
         if own not in self._sets:
-            expected, reward = _served(self._grades, self.table.correct, own)
+            expected, member = _best_of(self._regressions.of(own).left_out, own)
+            reward = self.table.correct[np.arange(len(self.table)), member]
             self._sets[own] = (logit(expected) / SCALE).astype(np.float32), reward.astype(np.float32)
         return self._sets[own]
-
-
-def _expected(grades: ExpectedGrades, stated: Floats) -> Floats:
-    """(n, p): expected grades of all answers, 0 where a candidate failed."""
-    columns = [grades.of(j, np.nan_to_num(one)) for j, one in enumerate(stated.T)]
-    return np.where(np.isnan(stated), 0.0, np.stack(columns, axis=1))
-
-
-def _curve(stated: Floats, grade: Floats, *, predicts: bool = True) -> tuple[Floats, Floats]:
-    """Points and expected grades of one candidate; its mean grade where its statements tell nothing."""
-    there = ~np.isnan(stated)
-    if not predicts or there.sum() < MIN_SAMPLES or np.ptp(stated[there]) == 0:
-        mean = float(grade[there].mean()) if there.any() else 0.0
-        return np.array([1.0]), np.array([mean])
-    points = curve_points(stated[there], POINTS)
-    return points, rising_means(stated[there], grade[there], points)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.runtime.policies.stopping import SCALE
+from premodel.runtime.policies.stopping_components import SCALE
 from premodel.training.calibration import Calibration, fit_calibration, logit
 from premodel.training.log_scores import LogScoreTable
 from premodel.training.policies.continuation_values import members_of, values_of_pools
@@ -132,11 +132,16 @@ class PoolSearch:
             for number, own in enumerate(members):
                 if own:
                     sure[place, number], reward[place, number] = self._set(tuple(pool[j] for j in own))
-        basis = np.stack([np.ones_like(sure), sure, sure * sure], axis=3)
+        basis = self._basis(pools, sure)
         found: list[float] = values_of_pools(
             basis, reward, self.table.latency_ms[np.array(pools)], cost_weight
         ).tolist()
         return found
+
+    def _basis(self, pools: Sequence[tuple[int, ...]], sure: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (b, 2 ** p, n, 3): 1, s and s * s of every state."""
+        del pools
+        return np.stack([np.ones_like(sure), sure, sure * sure], axis=3)
 
     def _set(self, own: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Confidence and reward of one set on all rows."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.runtime.policies.stopping import SCALE, StoppingComponents
+from premodel.runtime.policies.stopping_components import SCALE, StoppingComponents
 from premodel.training.calibration import PRIOR_SAMPLES, Calibration, fit_calibration, logit
 from premodel.training.folds import Fold
 from premodel.training.log_scores import LogScoreTable
@@ -119,6 +119,13 @@ def thinned(rows: NDArray[np.intp]) -> NDArray[np.intp]:
     return rows if len(rows) <= FIT_ROWS else rows[np.arange(FIT_ROWS) * len(rows) // FIT_ROWS]
 
 
+def sets_reordered(order: Sequence[int]) -> NDArray[np.intp]:
+    """(2 ** p,): what was the number of each set before candidate `order[j]` took place j."""
+    count = len(order)
+    # Bit j of a new number is bit order[j] of the old one.
+    return np.array([sum(1 << order[j] for j in range(count) if number >> j & 1) for number in range(2**count)])
+
+
 def who_answers(right: Bools, correct: Bools) -> NDArray[np.int8]:
     """The member whose own answer each set serves, -1 where fusion is at least as accurate as every member.
 
@@ -170,9 +177,7 @@ class SetFit:
 
     def reordered(self, order: Sequence[int]) -> SetFit:
         """The same fit for the pool with candidate `order[j]` at place j."""
-        count = len(order)
-        # Bit j of a new number is bit order[j] of the old one.
-        old = np.array([sum(1 << order[j] for j in range(count) if number >> j & 1) for number in range(2**count)])
+        old = sets_reordered(order)
         place = np.argsort(np.asarray(order))
         member = self.member[old]
         member = np.where(member >= 0, place[member], -1).astype(np.int8)
