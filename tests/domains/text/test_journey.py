@@ -121,10 +121,12 @@ def test_a_bundle_translates(translated: Path) -> None:
 def test_a_cascade_of_translators_reads_what_each_states_of_its_own_answer(translated: Path) -> None:
     store, bundle = translated / "s.db", translated / "cascade.premodel"
     found = json.loads(run("train", store, "--out", bundle, "--policy", "cascade", "--cost-weight", "0.001", "--json"))
-    assert "serves the answer of the highest expected grade, by what its candidate states of it" in found["summary"]
+    by = "by the probabilities and lengths of those in hand"
+    assert f"serves the answer of the highest expected grade, {by}" in found["summary"]
     sources = (translated / "source.en").read_text().splitlines()
     short = {text: len(text.split()) <= 5 for text in sources}
     with premodel.load(bundle) as loaded:
+        assert loaded.policy.length_measure in ("n_words", "n_chars")
         answers = {text: loaded.predict(text) for text in sources[:30]}
     for text, answer in answers.items():
         assert answer.ran[0] == "short"
@@ -160,6 +162,14 @@ def test_a_bundle_of_latencies_by_an_unknown_length_is_refused(translated: Path)
         reseal(translated / "t.premodel", old, new, file)
         with pytest.raises(BundleError, match=reason):
             premodel.load(file)
+
+
+def test_a_cascade_that_decides_by_an_unknown_length_is_refused(translated: Path) -> None:
+    bundle, changed = translated / "by-length.premodel", translated / "changed.premodel"
+    run("train", translated / "s.db", "--out", bundle, "--policy", "cascade", "--cost-weight", "0.001")
+    reseal(bundle, '"measure": "n_', '"measure": "no_', changed)
+    with pytest.raises(BundleError, match=r"are by an unknown length; given: 'no_"):
+        premodel.load(changed)
 
 
 def reseal(bundle: Path, old: str, new: str, file: Path | None = None) -> dict[str, Any]:
