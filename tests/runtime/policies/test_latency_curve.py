@@ -36,6 +36,17 @@ def test_a_longer_input_is_never_expected_to_take_less_and_every_latency_is_fini
         assert (found <= MAX_MS).all()
 
 
+def test_a_length_seen_before_has_the_same_latencies_which_no_one_can_write_to() -> None:
+    curves = LatencyCurves("n_words", (2.0, 4.0, 8.0), ((1.0, 2.0, 8.0), (5.0, 5.0, 5.0)))
+    first = curves.at(3.0)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0.0
+    assert [curves.at(length)[0] for length in (3.0, 6.0, 3.0, 6.0)] == [1.5, 5.0, 1.5, 5.0]
+    many = [curves.at(float(length))[1] for length in range(10_000)]  # more than are kept
+    assert set(many) == {5.0}
+    assert curves.at(14.0)[0] == 15.0
+
+
 def test_one_at_a_time_is_to_the_bit_what_many_are() -> None:
     lengths = np.random.default_rng(1).uniform(0, 20, 100)
     many = CURVES.of(lengths)

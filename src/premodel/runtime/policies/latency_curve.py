@@ -20,6 +20,8 @@ MAX_LENGTH = 1e9
 MIN_STEP = 1e-6
 """Between two lengths: a line over less has no slope that could be computed."""
 MAX_KNOTS = 1000
+MAX_KNOWN = 4096
+"""Lengths whose latencies are kept."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,22 @@ class LatencyCurves:
         starts = np.concatenate([columns[:1], columns])
         return [list(zip(*pair, strict=True)) for pair in zip(starts.tolist(), slopes.tolist(), strict=True)]
 
+    @cached_property
+    def _known(self) -> dict[float, NDArray[np.float64]]:
+        """What `at` gave, by length: most inputs are as long as one before."""
+        return {}
+
     def at(self, length: float) -> NDArray[np.float64]:
-        """float64 (m,): what each candidate takes for an input of that length, at most MAX_MS."""
+        """float64 (m,), not to be written to: what each candidate takes for an input of that length, at most MAX_MS."""
+        found = self._known.get(length)
+        if found is None:
+            found = self._at(length)
+            found.flags.writeable = False
+            if len(self._known) < MAX_KNOWN:
+                self._known[length] = found
+        return found
+
+    def _at(self, length: float) -> NDArray[np.float64]:
         place = bisect_right(self.lengths, length)
         more = length - self.lengths[max(place - 1, 0)]
         return np.array([min(start + slope * more, MAX_MS) for start, slope in self._lines[place]])

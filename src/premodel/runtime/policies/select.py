@@ -98,10 +98,12 @@ class Select(Policy):
         self.meaning: Meaning = meaning
         self._states_right = meaning == "right"
         self._fallback_index = None if fallback is None else self.candidates.index(fallback)
-        self._latency_ms = np.asarray(costs.latency_ms[: len(self.chain)])
+        latency_ms = np.asarray(costs.latency_ms[: len(self.chain)])
         # Rank by latency, then by order: the lower wins a tie. Scores of equal value are distinguished by it.
-        ranks = np.argsort(np.argsort(self._latency_ms, kind="stable"), kind="stable")
+        ranks = np.argsort(np.argsort(latency_ms, kind="stable"), kind="stable")
         self._cheapness: list[int] = ranks.tolist()
+        self._mean_ms = [float(value) for value in costs.latency_ms]
+        self._own_less = f"less {cost_weight:g} per ms is"
         self._own_weight = cost_weight if rule == "utility" else 0.0
         self._none_yes = f"no score above {threshold:g}"
         self._in_chain = tuple(range(len(self.chain)))
@@ -169,10 +171,13 @@ class Select(Policy):
             return None, none_yes
         if weight is None:
             return yes[0], f"first yes: score {values[yes[0]]:.3f} above {self.threshold:g}"
-        spent = (self._latency_ms if latency_ms is None else latency_ms[: len(values)]).tolist()
-        utility = [value - weight * spent_ms for value, spent_ms in zip(values, spent, strict=True)]
+        spent_ms = self._mean_ms if latency_ms is None else latency_ms.tolist()
+        utility = values.copy()
+        for index in yes:
+            utility[index] -= weight * spent_ms[index]
         chosen = self._best(utility, yes)
-        return chosen, f"highest utility: score {values[chosen]:.3f} less {weight:g} per ms is {utility[chosen]:.3f}"
+        less = self._own_less if weight == self._own_weight else f"less {weight:g} per ms is"
+        return chosen, f"highest utility: score {values[chosen]:.3f} {less} {utility[chosen]:.3f}"
 
     def _without_yes(self, scores: Scores, usable: Sequence[bool] | None, failed: bool) -> tuple[int | None, str]:
         """What answers when no candidate of the chain predicts yes, and why."""
