@@ -13,7 +13,6 @@ from premodel.errors import OptionError
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.graded_stopping import GradedCascade, GradedCascadeRouting
 from premodel.runtime.policies.stopping import Cascade, CascadeRouting, StoppingPolicy
-from premodel.runtime.policies.stopping_components import StoppingComponents
 from premodel.stats import best_single
 from premodel.training.folds import Fold, stratified_folds
 from premodel.training.log_scores import LogScoreTable
@@ -26,7 +25,7 @@ from premodel.training.operating_point import (
     weights_around,
 )
 from premodel.training.options import TrainOptions
-from premodel.training.policies.continuation_values import allowed_after, best_order, members_of, walk
+from premodel.training.policies.continuation_values import allowed_after, best_order, walk
 from premodel.training.policies.fitted import Fit, PoolTable
 from premodel.training.policies.graded import GradedFit, GradedLearner
 from premodel.training.policies.learner import SELECT_MS, Learner, learner_of
@@ -40,7 +39,8 @@ from premodel.training.policies.stopping import (
     stopping_components,
     thinned,
 )
-from premodel.training.record import OutOfFold, Trained, TrainedOn, TrainingRecord, plain
+from premodel.training.policies.stopping_record import SetRecord, StoppingRecord, set_records
+from premodel.training.record import OutOfFold, Trained, TrainedOn
 from premodel.training.tables import Tables
 from premodel.training.trainer import Trainer
 
@@ -56,8 +56,6 @@ REFINEMENTS = 3
 """Times that the grid is made finer around the point, at most."""
 LATENCY_STEP = 0.02
 """Neighbours of the point whose latencies differ by this share of its own are near enough."""
-FUSED_ANSWER = "fused"
-"""What a set serves where no member answers for it."""
 INNER = 2
 """Folds inside the training part of a fold, for calibration."""
 
@@ -173,94 +171,6 @@ def train_stopping(tables: Tables, options: TrainOptions, *, ordered: bool) -> T
     return replace(_trained(plan, found, point), out_of_fold=_out_of_fold(plan, folds, crossed))
 
 
-@dataclass(frozen=True)
-class SetRecord:
-    """What a set of candidates serves.
-
-    Attributes
-    ----------
-    candidates, weights:
-        Names, and weight of each in the fused answer.
-    serves:
-        The candidate whose own answer is served, or "fused".
-    confidence:
-        Intercept and slope of its calibration.
-    """
-
-    candidates: tuple[str, ...]
-    weights: tuple[float, ...]
-    serves: str
-    confidence: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class StoppingRecord(TrainingRecord):
-    """The record of `cascade` and `cascade-routing`.
-
-    Attributes
-    ----------
-    trained_on:
-        Profile and objective.
-    pool, names:
-        How the pool was found, and its candidates; for a cascade in its order.
-    sets:
-        Of the pool, each but the empty one; none where answers are graded, which are not fused.
-    reward:
-        Intercept and slope that calibrate what all candidates together say of an answer.
-    point:
-        The operating point.
-    first:
-        The candidate that starts there.
-    ordered:
-        One fixed order.
-    """
-
-    trained_on: TrainedOn
-    pool: PoolChoice
-    names: tuple[str, ...]
-    sets: tuple[SetRecord, ...]
-    reward: tuple[float, float]
-    point: OperatingPoint
-    first: str
-    ordered: bool
-
-    def lines(self) -> list[str]:
-        """See `TrainingRecord.lines`."""
-        lines = [
-            *self.trained_on.lines(),
-            "pool, by accuracy less the price of latency",
-            *(f"  {step}" for step in self.pool.steps),
-            "weights of the candidates in each set's fused answer"
-            if self.sets
-            else "serves the answer of the highest expected grade, by the probabilities and lengths of those in hand",
-        ]
-        for one in self.sets:
-            if len(one.candidates) > 1:
-                shares = ", ".join(f"{n} {w:.2f}" for n, w in zip(one.candidates, one.weights, strict=True))
-                own = "" if one.serves == FUSED_ANSWER else f"; serves {one.serves}'s own, which is more accurate"
-                lines.append(f"  {shares}{own}")
-        point = self.point
-        difference = 100 * (point.accuracy - point.best_single_accuracy)
-        after = f"a later one of {' -> '.join(self.names)}" if self.ordered else f"any other of {', '.join(self.names)}"
-        return [
-            *lines,
-            f"cost weight {point.cost_weight:.6g} per ms: cross-fitted accuracy {100 * point.accuracy:.2f} % "
-            f"({difference:+.2f} points to the best single candidate) at {point.latency_ms:.3f} ms"
-            + ("" if point.met else ", which does NOT meet the objective"),
-            f"decides: runs {self.first}, then stops or runs {after}, whichever is worth most",
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """See `TrainingRecord.to_json`."""
-        intercept, slope = self.reward
-        return {
-            "pool": plain(self.pool) | {"candidates": list(self.names)},
-            "sets": plain(self.sets),
-            "reward": {"intercept": intercept, "slope": slope},
-            "operating_point": plain(self.point),
-        }
-
-
 def _trained(plan: _Plan, found: _Learned, point: OperatingPoint) -> Trained:
     """The policy with its record."""
     tables, table, fit = plan.tables, found.table, found.fit
@@ -283,7 +193,7 @@ def _trained(plan: _Plan, found: _Learned, point: OperatingPoint) -> Trained:
         kind: type[StoppingPolicy] = Cascade if plan.ordered else CascadeRouting
         components = stopping_components(table, fit, plan.grid, found.allowed)
         policy = kind(names, components, n_labels=table.n_labels, top_n=table.top_n, **more)
-        sets, reward = _set_records(names, components), (fit.reward.intercept, fit.reward.slope)
+        sets, reward = set_records(names, components), (fit.reward.intercept, fit.reward.slope)
     else:
         raise TypeError("a pool is of labels, or of grades")
     record = StoppingRecord(
@@ -397,26 +307,6 @@ def _merged(one: CrossFitted, grid: Floats, other: CrossFitted, weights: Floats)
     right = np.concatenate([one.right, other.right], axis=1)[:, first]
     latency_ms = np.concatenate([one.latency_ms, other.latency_ms], axis=1)[:, first]
     return CrossFitted(right, latency_ms, own_ms), both
-
-
-def _set_records(names: tuple[str, ...], components: StoppingComponents) -> tuple[SetRecord, ...]:
-    """What each set of candidates fuses with, and whose answer it serves."""
-    return tuple(
-        SetRecord(
-            tuple(names[j] for j in members),
-            tuple(round(float(components.weights[number, j]), 6) for j in members),
-            _serves(names, components, number, members),
-            tuple(float(value) for value in components.calibration[number]),
-        )
-        for number, members in enumerate(members_of(len(names)))
-        if members
-    )
-
-
-def _serves(names: tuple[str, ...], components: StoppingComponents, number: int, members: tuple[int, ...]) -> str:
-    if len(members) == 1:
-        return names[members[0]]
-    return FUSED_ANSWER if components.member[number] < 0 else names[int(components.member[number])]
 
 
 def train_cascade(tables: Tables, options: TrainOptions) -> Trained:
