@@ -28,8 +28,8 @@ from premodel.errors import PremodelError
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.runtime.bundle import ARRAYS, HEADER, read_bundle
 from premodel.runtime.engine import Premodel
-from premodel.zoo.candidate import verify
 from premodel.zoo.manifest import read_zoo
+from premodel.zoo.verify import verify
 from serving_client import INFER, binary_request
 
 

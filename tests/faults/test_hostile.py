@@ -20,8 +20,8 @@ from premodel.domains.image.decode import decode
 from premodel.errors import BundleError, ImageError, ModelError, ZooError
 from premodel.files import file_sha256
 from premodel.runtime.bundle import HEADER, read_bundle
-from premodel.zoo.candidate import verify
 from premodel.zoo.manifest import read_zoo
+from premodel.zoo.verify import verify
 
 
 @pytest.fixture(scope="module")

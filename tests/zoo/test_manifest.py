@@ -18,9 +18,9 @@ from premodel.backends.registry import BACKENDS
 from premodel.domains.image.views import View
 from premodel.errors import BundleError, ModelError, ZooError
 from premodel.files import file_git_blob_sha1, file_sha256
-from premodel.zoo.candidate import verify
 from premodel.zoo.candidate_json import candidate_from_json, candidate_to_json
 from premodel.zoo.manifest import Zoo, read_zoo
+from premodel.zoo.verify import verify
 from several_files import write_external_zoo
 from zoos import write_zoo
 

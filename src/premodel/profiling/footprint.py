@@ -16,7 +16,8 @@ from premodel.domains.registry import adopt
 from premodel.errors import PremodelError, RunError
 from premodel.records import Footprint
 from premodel.runtime.candidate import OpenedCandidate, open_backend, open_network
-from premodel.zoo.candidate import Candidate, verify
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.verify import verify
 
 _STATM = Path("/proc/self/statm")
 _IO = Path("/proc/self/io")

@@ -13,8 +13,9 @@ from premodel.errors import ModelError, RunError, ZooError
 from premodel.records import Prediction
 from premodel.runtime.prediction import BINARY_LABELS, Distribution, to_distribution, to_outcome, to_prediction
 from premodel.zoo.call import Call
-from premodel.zoo.candidate import Candidate, Model, verify
+from premodel.zoo.candidate import Candidate, Model
 from premodel.zoo.trust import require_trust
+from premodel.zoo.verify import verify
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ from premodel.errors import InputError, OptionError, PremodelError, RemoteError,
 from premodel.files import FileMark, file_mark
 from premodel.runtime.candidate import Network, NetworkPool, OpenedCandidate
 from premodel.runtime.residency import OpeningTimes, Worth, needless
-from premodel.zoo.candidate import Candidate, verify
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.verify import verify
 
 FILE_FACTOR = 2.0
 """Memory of an opened network over the size of its file, where it was not measured: its weights once more as the

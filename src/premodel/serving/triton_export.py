@@ -21,7 +21,8 @@ from premodel.runtime.model_files import ModelFiles
 from premodel.serving.signature import VERSION
 from premodel.serving.triton_config import network_config, premodel_config, tensor_entry
 from premodel.version import __version__
-from premodel.zoo.candidate import Candidate, Model, verify
+from premodel.zoo.candidate import Candidate, Model
+from premodel.zoo.verify import verify
 
 FORMAT = "premodel triton repository"
 MARKER = "premodel.json"

@@ -12,9 +12,10 @@ from premodel.domains.registry import domain_of, tasks
 from premodel.errors import ZooError
 from premodel.fields import Fields, read_toml, shown
 from premodel.zoo.calibration import read_calibration
-from premodel.zoo.candidate import MAX_DETAIL, Candidate, check_further_files, require_file
+from premodel.zoo.candidate import MAX_DETAIL, Candidate, require_file
 from premodel.zoo.label_files import MIN_LABELS, read_label_file
 from premodel.zoo.model_fields import path_beneath, read_model
+from premodel.zoo.verify import check_further_files
 
 FULL = "full"
 """What a manifest states of `decode` for every pixel."""

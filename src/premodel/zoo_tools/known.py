@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from premodel.errors import ModelError, ZooError
-from premodel.zoo.candidate import Model, verify
+from premodel.zoo.candidate import Model
 from premodel.zoo.manifest import Zoo
+from premodel.zoo.verify import verify
 
 CACHE_VARIABLE = "PREMODEL_CACHE"
 SHIPPED = Path(__file__).parent / "zoos"

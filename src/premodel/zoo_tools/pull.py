@@ -17,8 +17,9 @@ from premodel.backends.replay import ReplayBackend
 from premodel.errors import DownloadError, MissingExtraError, ModelError, OptionError, PremodelError, ZooError
 from premodel.fields import read_toml
 from premodel.files import file_git_blob_sha1, file_sha256, write_whole
-from premodel.zoo.candidate import Model, verify
+from premodel.zoo.candidate import Model
 from premodel.zoo.manifest import Zoo, read_zoo
+from premodel.zoo.verify import verify
 from premodel.zoo_tools.download import (
     DEFAULT_MAX_BYTES,
     Hosts,

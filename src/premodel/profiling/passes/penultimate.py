@@ -30,7 +30,8 @@ from premodel.store.features import StoredFamily, describe_families
 from premodel.store.samples import Entry
 from premodel.store.schema import PENULTIMATE
 from premodel.store.store import Store
-from premodel.zoo.candidate import Candidate, verify
+from premodel.zoo.candidate import Candidate
+from premodel.zoo.verify import verify
 
 WEIGHTED = ("Conv", "ConvInteger", "Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul")
 """Operators that multiply by weights; the last of a classifier turns features into one number per label."""

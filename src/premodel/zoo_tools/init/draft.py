@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from premodel.fields import is_name
-from premodel.zoo.candidate import toml_table
 from premodel.zoo.model_fields import lies_beneath
+from premodel.zoo.verify import toml_table
 from premodel.zoo_tools.init.conventions import Convention, stated
 from premodel.zoo_tools.init.found import Decision, Found
 from premodel.zoo_tools.init.inspect import Inspected
