@@ -166,18 +166,22 @@ class Select(Policy):
             if chosen is None or values[chosen] <= least:
                 return None, none_yes
             return chosen, f"highest score: {values[chosen]:.3f}"
-        yes = [index for index in allowed if values[index] > least]
-        if not yes:
-            return None, none_yes
         if weight is None:
-            return yes[0], f"first yes: score {values[yes[0]]:.3f} above {self.threshold:g}"
+            for index in allowed:
+                if values[index] > least:
+                    return index, f"first yes: score {values[index]:.3f} above {self.threshold:g}"
+            return None, none_yes
         spent_ms = self._mean_ms if latency_ms is None else latency_ms.tolist()
-        utility = values.copy()
-        for index in yes:
-            utility[index] -= weight * spent_ms[index]
-        chosen = self._best(utility, yes)
+        chosen, highest, cheapness = None, 0.0, self._cheapness
+        for index in allowed:
+            if values[index] > least:
+                utility = values[index] - weight * spent_ms[index]
+                if chosen is None or utility > highest or (utility == highest and cheapness[index] < cheapness[chosen]):
+                    chosen, highest = index, utility
+        if chosen is None:
+            return None, none_yes
         less = self._own_less if weight == self._own_weight else f"less {weight:g} per ms is"
-        return chosen, f"highest utility: score {values[chosen]:.3f} {less} {utility[chosen]:.3f}"
+        return chosen, f"highest utility: score {values[chosen]:.3f} {less} {highest:.3f}"
 
     def _without_yes(self, scores: Scores, usable: Sequence[bool] | None, failed: bool) -> tuple[int | None, str]:
         """What answers when no candidate of the chain predicts yes, and why."""
