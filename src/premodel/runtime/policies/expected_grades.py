@@ -58,6 +58,12 @@ def log_length(length: float | None) -> float:
     return 0.0 if length is None else math.log1p(length)
 
 
+def standardised(numbers: Floats, center: Floats, scale: Floats) -> Floats:
+    """Numbers by their distance from the center, times the scale, within LIMIT; NaN becomes 0."""
+    away = (numbers - center) * scale
+    return np.where(np.isnan(away), 0.0, np.minimum(np.maximum(away, -LIMIT), LIMIT))
+
+
 @dataclass(frozen=True, eq=False)
 class ExpectedGrades:
     """Regressions of the grades of p candidates' answers, for each of their 2 ** p sets.
@@ -81,9 +87,8 @@ class ExpectedGrades:
     weight: Floats
 
     def standardised(self, numbers: Floats) -> Floats:
-        """float64 (..., d): the numbers standardised, within LIMIT; NaN becomes 0."""
-        away = (numbers - self.center) * self.scale
-        return np.where(np.isnan(away), 0.0, np.minimum(np.maximum(away, -LIMIT), LIMIT))
+        """float64 (..., d): the numbers standardised."""
+        return standardised(numbers, self.center, self.scale)
 
     def known(self, predictions: Mapping[int, Prediction], length: float | None) -> Floats:
         """float64 (d,): what is known of an input once some candidates answered, standardised."""

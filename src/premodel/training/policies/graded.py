@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from premodel.domains.registry import domain_of
 from premodel.errors import OptionError
-from premodel.runtime.policies.expected_grades import PER_ANSWER, ExpectedGrades, statements
+from premodel.runtime.policies.expected_grades import PER_ANSWER, ExpectedGrades, standardised, statements
 from premodel.runtime.policies.latency_curve import LatencyCurves
 from premodel.runtime.policies.stopping_components import SCALE
 from premodel.training.calibration import logit
@@ -265,8 +265,7 @@ def fit_grades(table: GradedTable, folds: int, seed: int = 0) -> GradedFit:
     (n, count), sets = table.correct.shape, 2 ** len(table.names)
     center, scale = _standard(table.numbers)
     grades = ExpectedGrades(center, scale, np.zeros((sets, count)), np.zeros((sets, count, len(center))))
-    known = grades.standardised(table.numbers)
-    regressions = GradeRegressions(known, table.correct, table.answered, folds, seed)
+    regressions = GradeRegressions(grades.standardised(table.numbers), table.correct, table.answered, folds, seed)
     crossed, served = np.zeros((sets, n), np.float32), np.zeros((sets, n), np.int8)
     for number, members in enumerate(members_of(count)):
         if members:
@@ -317,8 +316,7 @@ class GradedPoolSearch(PoolSearch):
     def __init__(self, table: GradedTable, seed: int = 0) -> None:
         self.table = table
         self._sets: dict[tuple[int, ...], tuple[Floats32, Floats32]] = {}
-        center, scale = _standard(table.numbers)
-        known = ExpectedGrades(center, scale, center, center).standardised(table.numbers)
+        known = standardised(table.numbers, *_standard(table.numbers))
         self._known = known.astype(np.float32)
         self._regressions = GradeRegressions(known, table.correct, table.answered, FOLDS, seed)
 
