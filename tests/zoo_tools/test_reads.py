@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from pathlib import Path
+
+import pytest
 
 from premodel.zoo_tools.reads import files_read, read_beneath
 
@@ -36,6 +39,34 @@ def test_files_of_other_folders_and_those_that_are_gone_are_left_out(tmp_path: P
             file.read_bytes()
     (inside / "gone.bin").unlink()
     assert read_beneath(found, inside) == [Path("kept.bin")]
+
+
+def test_what_an_installed_package_reads_of_its_own_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment often lies in the folder of the project; the version of a package tells its files."""
+    packages = tmp_path / ".venv" / "lib" / "python3" / "site-packages"
+    (packages / "langs").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+    files = (packages / "langs" / "model.xz", packages / "entry_points.txt", tmp_path / "pipeline.pickle")
+    for file in files:
+        file.write_bytes(b"x")
+    with files_read() as found:
+        for file in files:
+            file.read_bytes()
+    assert read_beneath(found, tmp_path) == [Path("pipeline.pickle")]
+
+
+def test_code_that_lies_among_installed_packages_itself_has_its_files_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "site-packages"
+    (packages / "mine").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+    (packages / "mine" / "model.bin").write_bytes(b"x")
+    with files_read() as found:
+        (packages / "mine" / "model.bin").read_bytes()
+    assert read_beneath(found, packages / "mine") == [Path("model.bin")]
 
 
 def test_each_watcher_sees_what_was_read_in_its_own_time(tmp_path: Path) -> None:

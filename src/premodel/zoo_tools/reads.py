@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 WRITING = os.O_WRONLY | os.O_RDWR
 CODE_SUFFIXES = (".py", ".pyc", ".pyi", ".so", ".pyd")
+PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 _watching: list[set[str]] = []
 _lock = threading.Lock()
 _hooked = False
@@ -39,10 +41,25 @@ def files_read() -> Iterator[set[str]]:
 
 
 def read_beneath(found: set[str], folder: Path) -> list[Path]:
-    """Those of them that are files beneath a folder, relative to it, in order."""
+    """Those of them that are files beneath a folder, relative to it, in order; none of installed packages.
+
+    Notes
+    -----
+    An environment often lies in the folder of the project. What an installed package reads of its own is known by the
+    version of the package.
+    """
     root = folder.absolute()
+    installed = [place for place in _installed() if not root.is_relative_to(place)]
     paths = {Path(os.path.normpath(Path(name).absolute())) for name in found}
-    return sorted(path.relative_to(root) for path in paths if path.is_relative_to(root) and path.is_file())
+    own = (path for path in paths if path.is_relative_to(root) and not any(map(path.is_relative_to, installed)))
+    return sorted(path.relative_to(root) for path in own if path.is_file())
+
+
+def _installed() -> list[Path]:
+    """Folders of the interpreter, of its environment and of what is installed there."""
+    ours = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    packages = {name for name in sys.path if Path(name).name in PACKAGE_FOLDERS}
+    return [Path(os.path.normpath(Path(name).absolute())) for name in (*ours, *packages) if name]
 
 
 def _note(event: str, given: tuple[object, ...]) -> None:
