@@ -87,6 +87,22 @@ def test_single_tells_of_stand_ins_only_where_there_are_some() -> None:
     assert alone.summary[-1] == "decides: nothing; c3 answers every input"
 
 
+def test_single_tells_what_is_served_where_others_answer_for_it() -> None:
+    """c1 is right on 90 of 100 and failed on the other 10; c0, which takes 1 ms, is right on 4 of those."""
+    right = np.zeros((100, 2), dtype=bool)
+    right[:90, 1], right[90:94, 0] = True, True
+    failed = [(row, 1) for row in range(90, 100)]
+    tables = make_tables(right, latency_ms=(1.0, 4.0), decode_ms=0.25, failed=failed)
+    found = trained("single", tables=tables)
+    assert "accuracy 90.00 %" in found.summary[1]
+    assert found.summary[2].startswith("served with the others where it fails: accuracy 94.00 % at 4.350 ms")
+    assert found.record.to_json()["with_stand_ins"] == {
+        "accuracy": pytest.approx(0.94),
+        "latency_ms": pytest.approx(4.35),
+    }
+    assert "with_stand_ins" not in trained("single").record.to_json()
+
+
 @pytest.mark.parametrize("options", [{"technique": "knn"}, {"labels": "right"}, {"fallback": "c0"}])
 def test_single_refuses_what_means_nothing(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="policy single has no"):

@@ -62,7 +62,8 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
         found += [text for column in range(len(names)) if (text := _other_labels(tables, column, failed[:, column]))]
     for name, share in zip(names, failed.mean(axis=0).tolist(), strict=True):
         if share >= MIN_FAILED:
-            found.append(f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers")
+            more = ", unless another candidate of a premodel answers them" if len(names) > 1 else ""
+            found.append(f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers{more}")
     found += repeat_warnings(tables.conditions)
     found += [line] if (line := left_out_line(tables.conditions)) else []
     for a, b in combinations(range(len(names)), 2):
