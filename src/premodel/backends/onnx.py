@@ -20,7 +20,7 @@ from premodel.backends.base import (
 )
 from premodel.backends.external_data import onnx_files, own_copy
 from premodel.backends.onnx_notes import quantised
-from premodel.errors import ModelError, OptionError, RunError
+from premodel.errors import ModelError, OptionError, RunError, install_hint
 
 SETTINGS = ("output", "spinning", "input", "mask", "types", "padding")
 DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
@@ -215,7 +215,7 @@ def _quiet() -> Any:
 
 def _gpu_package() -> str:
     """What brings the GPU's providers. Both packages hold the module onnxruntime, so one must go first."""
-    return f"install it with: pip uninstall onnxruntime; pip install 'premodel[{GPU_EXTRA}]'"
+    return f"first: pip uninstall onnxruntime; then {install_hint(GPU_EXTRA)}"
 
 
 def _check_options(file: Path, providers: Sequence[str], settings: Mapping[str, Any], available: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from types import FrameType
 from typing import Any, TextIO, cast
 
-from premodel.errors import PremodelError
+from premodel.errors import PremodelError, install_hint
 from premodel.redact import redacted
 from premodel.version import __version__
 
@@ -77,7 +77,7 @@ def _main(words: list[str]) -> int:
         package = (error.name or "").partition(".")[0]
         if package == "premodel" or find_spec(package) is not None:
             raise
-        error_line = f"{package} is not installed; install it with: pip install 'premodel[lab]'"
+        error_line = f"{package} is not installed; {install_hint('lab')}"
         print(f"{said}: {error_line}", file=sys.stderr)
         return 2
     except _Terminated:

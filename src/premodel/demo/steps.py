@@ -211,7 +211,7 @@ class Step:
 
 STEPS = (
     Step("scenes", "drawing scenes", make_scenes),
-    Step("profile", "profiling every network on every scene", profile_scenes),
+    Step("profile", "profiling every network on every sample", profile_scenes),
     Step("doctor", "what can be won here", ask_doctor),
     Step("model selection", "model selection (Algorithm 1)", show_model_selection),
     Step("train", "selecting features, training", train_policies),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from premodel.errors import StoreError
+from premodel.errors import StoreError, install_hint
 from premodel.redact import redacted, remember
 
 BUSY_SECONDS = 60
@@ -67,11 +67,11 @@ def open_engine(url: URL, name: str, *, writes: bool) -> Engine:
     except NoSuchModuleError as error:
         raise StoreError("unknown kind of database", where=name, given=url.drivername) from error
     except ModuleNotFoundError as error:
-        package = "'premodel[databases]'" if error.name in EXTRA_DRIVERS else error.name
+        how = install_hint("databases") if error.name in EXTRA_DRIVERS else f"install it with: pip install {error.name}"
         raise StoreError(
             f"the driver of this database is not installed: {error.name}",
             where=name,
-            do=f"install it with: pip install {package}",
+            do=how,
         ) from error
     if kind == "sqlite":
         event.listen(engine, "connect", _on_sqlite_connect_to_write if writes else _on_sqlite_connect)

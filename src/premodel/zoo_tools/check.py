@@ -282,7 +282,16 @@ def _label_warning(
         do = "" if fit.shift else ": check the label file"
         yield f"{text}; it would be {100 * fit.right / n:.1f} % with {how}{do}"
     elif not above:
-        yield f"{text}; check label_offset, channels, mean, std and crop_fraction, or give more {plural}"
+        yield f"{text}; check {_what_to_check(candidate)}, or give more {plural}"
+
+
+def _what_to_check(candidate: Candidate) -> str:
+    """What of an entry may make a good model answer at random: what the entry has a say in."""
+    if candidate.model.call is not None:
+        return "label_map, the order of the numbers that it answers, and what it does with its input"
+    if candidate.domain.task == IMAGE_TASK:
+        return "label_offset, channels, mean, std and crop_fraction"
+    return "label_offset, the order of the labels, and the input table"
 
 
 def _own_names(candidate: Candidate) -> list[tuple[str, ...]]:

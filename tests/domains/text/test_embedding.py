@@ -204,12 +204,12 @@ def test_from_a_profile_to_answers_and_refusals(tmp_path: Path, monkeypatch: pyt
     assert "pip install 'wordllama==0.4.0.post1'" in said
     assert said.count("\n") == 1
     uninstall(monkeypatch)
-    assert "pip install 'premodel[embeddings]'" in run("predict", bundle, "--text", text, code=2)
+    assert "pip install '.[embeddings]'" in run("predict", bundle, "--text", text, code=2)
     words = ["--store", store, "--embedding", "--energy", "off"]
     said = run(
         "profile", tmp_path / "zoo.toml", tmp_path / "source.en", "--labels", tmp_path / "reference.de", *words, code=2
     )
-    assert "pip install 'premodel[embeddings]'" in said
+    assert "pip install '.[embeddings]'" in said
     words = ["--policy", "select", "--cost-weight", "0.001"]
     run("train", store, "--out", tmp_path / "t.premodel", *words)  # numbers are read, no text is embedded
     assert load_tables(store).feature_names[-1] == NAMES[-1]

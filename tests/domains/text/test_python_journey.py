@@ -201,7 +201,7 @@ def test_the_page_of_documentation_names_a_manifest_that_is_read(tmp_path: Path)
         assert candidate.model.call is not None
         assert callable(names[candidate.model.call.target.partition(":")[2]])
     commands = re.findall(r"^premodel .*$", page, re.MULTILINE)
-    assert len(commands) == 7
+    assert len(commands) == 8
     for command in commands:
         build_parser(command.split()[1]).parse_args(shlex.split(command)[1:])
 
@@ -219,6 +219,20 @@ def test_callables_translate(folder: Path) -> None:
     words = ["predict", folder / "t.premodel", "--text", "the dog walks", "--trust-python", "--json"]
     (answer,) = json.loads(run(*words))["answers"]
     assert answer["outcome"].split()[-1] == "geht"
+
+
+def test_a_callable_that_is_no_better_than_chance_is_told_what_its_entry_has_a_say_in(tmp_path: Path) -> None:
+    (tmp_path / "constant.py").write_text("def f(text):\n    return 'de', 0.9\n")
+    entry = '[[models]]\nname = "constant"\nruntime = "python"\ncallable = "constant.py:f"\n'
+    head = 'name = "languages"\ntask = "text-classification"\nlabels = ["de", "en"]\n\n'
+    (tmp_path / "zoo.toml").write_text(head + entry)
+    rows = [f"text number {number},{'de' if number % 2 else 'en'}" for number in range(60)]
+    (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows]))
+    words = ["zoo", "check", tmp_path / "zoo.toml", tmp_path / "texts.csv", "--trust-python", "--json"]
+    found = json.loads(run(*words))
+    (warning,) = [one for one in found["candidates"][0]["warnings"] if "not above chance" in one]
+    assert "check label_map" in warning
+    assert not re.search("crop|channels|mean", warning)
 
 
 READS = """

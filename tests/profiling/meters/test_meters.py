@@ -254,7 +254,7 @@ def test_nothing_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     found = choose_meter("auto", Place(tmp_path, FakeTime(), True), lambda: None)
     assert found.meter is None
     assert [reason.partition(":")[0] for reason in found.reasons] == ["rapl", "nvml", "zeus"]
-    assert "pip install 'premodel[energy]'" in found.reasons[1]
+    assert "pip install '.[energy]'" in found.reasons[1]
 
 
 @pytest.mark.parametrize("choice", ["auto", "off", "hwmon:x/A+B", "rapl,nvml:1", "rapl:psys", "nvml", "zeus"])
