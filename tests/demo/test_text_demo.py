@@ -68,7 +68,10 @@ def test_it_makes_a_bundle_that_answers_and_a_page(tmp_path: Path, monkeypatch: 
     demo = run_demo(options)
     assert len(demo.tables) == 51
     assert demo.verdict.split(":")[0] in (demo.folder / "report.html").read_text().replace("&#39;", "'")
-    assert "--trust-python" in format_demo(demo)
+    tried, own = format_demo(demo).split("Your own models")
+    assert "--trust-python" in tried
+    assert "zoo check zoo.toml TEXTS.csv --trust-python" in own
+    assert "IMAGES" not in own
     with premodel.load(demo.folder / "documentation.premodel", trust_python=True) as loaded:
         assert loaded.predict("Compute the inverse of a sparse matrix.").class_name in texts.PACKAGES
     with pytest.raises(OptionError, match="holds a demo of another domain; given: text; allowed: image"):

@@ -77,13 +77,29 @@ def format_demo(demo: Demo) -> str:
             f"profile  {folder / STORE}",
             "",
             f"Try it:  {premodel} predict {folder / demo.bundle} {folder / BENCH / example} --explain{trust}",
-            "Your own models and images:",
-            f"  {premodel} zoo init MODEL... --labels LABELS --data IMAGES --out zoo.toml",
-            f"  {premodel} profile zoo.toml IMAGES --store profile.db",
-            f"  {premodel} report profile.db --out report.html",
-            f"  {premodel} train profile.db --out mine.premodel",
+            *_next_steps(premodel, of_texts=demo.of_texts),
         ]
     )
+
+
+def _next_steps(premodel: str, *, of_texts: bool) -> list[str]:
+    """The same with models and inputs of one's own; the manifest of Python callables is written by hand."""
+    if of_texts:
+        lines, data, trust = (
+            ["Your own models and texts (zoo.toml as in docs/texts.md):"],
+            "TEXTS.csv",
+            " --trust-python",
+        )
+        lines.append(f"  {premodel} zoo check zoo.toml {data}{trust}")
+    else:
+        lines, data, trust = ["Your own models and images:"], "IMAGES", ""
+        lines.append(f"  {premodel} zoo init MODEL... --labels LABELS --data {data} --out zoo.toml")
+    return [
+        *lines,
+        f"  {premodel} profile zoo.toml {data} --store profile.db{trust}",
+        f"  {premodel} report profile.db --out report.html",
+        f"  {premodel} train profile.db --out mine.premodel",
+    ]
 
 
 def command() -> str:

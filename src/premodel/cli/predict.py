@@ -124,7 +124,10 @@ def _show(
         what = f"run {candidates[step.candidate]}" if isinstance(step, Run) else "stop"
         print(f"  {what}: {step.reason}" + (f" (scores: {scores})" if scores else ""))
     if math.isfinite(answer.confidence):
-        print(f"  {100 * answer.confidence:5.1f} %  confidence, as calibrated: how often such an answer is right")
+        means = "as calibrated: how often such an answer is right"
+        if answer.outcome is not None:
+            means = "the score that is expected of this answer"
+        print(f"  {100 * answer.confidence:5.1f} %  confidence, {means}")
     for rank, line in enumerate(answer.probabilities[:SHOWN]):
         if rank and line.probability < MIN_SHOWN:
             break

@@ -219,6 +219,10 @@ def test_callables_translate(folder: Path) -> None:
     words = ["predict", folder / "t.premodel", "--text", "the dog walks", "--trust-python", "--json"]
     (answer,) = json.loads(run(*words))["answers"]
     assert answer["outcome"].split()[-1] == "geht"
+    run("train", store, "--out", folder / "c.premodel", "--policy", "cascade", "--cost-weight", "0")
+    said = run("predict", folder / "c.premodel", "--text", "the dog walks", "--trust-python", "--explain")
+    assert "the score that is expected of this answer" in said
+    assert "is right" not in said
 
 
 def test_a_callable_that_is_no_better_than_chance_is_told_what_its_entry_has_a_say_in(tmp_path: Path) -> None:
