@@ -17,7 +17,8 @@ from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError
 from premodel.profiling.datasets.base import Dataset, FileSource
 from premodel.profiling.datasets.labels import LabelList
-from premodel.profiling.datasets.table import read_text, spellings
+from premodel.profiling.datasets.rows import read_text
+from premodel.profiling.datasets.table import spellings
 
 MAX_NAMED = 3
 """Classes that notes name."""

@@ -8,7 +8,7 @@ from premodel.errors import DatasetError
 from premodel.profiling.datasets.base import Dataset, TextSource
 from premodel.profiling.datasets.columns import NO_OPTIONS, DatasetOptions, refuse_columns
 from premodel.profiling.datasets.labels import LabelList
-from premodel.profiling.datasets.table import read_text
+from premodel.profiling.datasets.rows import read_text
 
 
 def read(inputs: Path, truths: Path, labels: LabelList, options: DatasetOptions = NO_OPTIONS) -> Dataset:

@@ -13,6 +13,7 @@ from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.datasets.columns import NO_OPTIONS, DatasetOptions, refuse_columns
 from premodel.profiling.datasets.labels import FreeTruths, LabelList
 from premodel.profiling.datasets.parquet import ARROW_SUFFIXES
+from premodel.profiling.datasets.rows import form_of
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", *ARROW_SUFFIXES, *table.JSON_SUFFIXES})
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -92,7 +93,7 @@ def _read(root: Path, table_of: Path | None, label_names: Sequence[str], options
     if root.is_dir():
         return _read_folder(root, label_list, options)
     _must_be_file(root, "a folder, a CSV, TSV, JSON lines or Parquet file")
-    suffix = table.form_of(root)
+    suffix = form_of(root)
     if suffix in FORMS:
         return FORMS[suffix](root, label_list, options)
     if suffix in (".parquet", *ARROW_SUFFIXES) and _holds_bytes(root, options):
@@ -113,7 +114,7 @@ def _read_truths(root: Path, table_of: Path | None, options: DatasetOptions) -> 
     if root.is_dir() and table_of is None:
         given = next((root / name for name in METADATA_NAMES if (root / name).is_file()), root)
     shards = huggingface.find_shards(root, deep=True) if given.is_dir() and options.domain.inline else []
-    if not shards and (not given.is_file() or table.form_of(given) not in TABLE_SUFFIXES):
+    if not shards and (not given.is_file() or form_of(given) not in TABLE_SUFFIXES):
         other = ", or two files of lines, the second with --labels" if options.domain.inline else ""
         raise DatasetError(
             "the truths of this task are texts, which only a table holds", where=given,
@@ -193,7 +194,7 @@ def _read_with_labels(root: Path, labels: Path, label_list: LabelList, options: 
             f"labels go with a folder of {options.domain.plural}", where=root, given="a file", allowed="a folder"
         )
     _must_be_file(labels, "a .csv, .tsv, .jsonl or .parquet table, or a text file of: name label")
-    if table.form_of(labels) in TABLE_SUFFIXES:
+    if form_of(labels) in TABLE_SUFFIXES:
         return table.read(labels, root, label_list, options)
     refuse_columns(options, labels, "a list of names and labels")
     if options.split is not None:

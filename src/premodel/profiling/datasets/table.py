@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
 import unicodedata
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from premodel.errors import DatasetError
-from premodel.files import encoding_of, wrong_byte
 from premodel.profiling.datasets.base import Dataset, FileSource, Source, TextSource
 from premodel.profiling.datasets.columns import (
     NO_OPTIONS,
-    PATH_NAMES,
     DatasetOptions,
-    find_column,
     has_column,
     rows_of_split,
     split_column,
 )
 from premodel.profiling.datasets.consistency import NAMES_TAKEN, names_beside_numbers, several_labels
+from premodel.profiling.datasets.csv_rows import csv_reader, csv_rows
 from premodel.profiling.datasets.elsewhere import FilesBelow
 from premodel.profiling.datasets.labels import LabelList
 from premodel.profiling.datasets.parquet import ARROW_SUFFIXES, open_parquet
+from premodel.profiling.datasets.rows import (
+    Row,
+    columns_of,
+    form_of,
+    further_column,
+    is_inline,
+    read_text,
+    row_of,
+)
 from premodel.profiling.datasets.schema import label_values, only_one
-from premodel.profiling.datasets.wide import class_columns, class_of, columns_without_names, has_no_names
+from premodel.profiling.datasets.wide import class_columns
 
-DELIMITERS = ",;\t|"
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
-GZIP_SUFFIX, GZIP_MAGIC = ".gz", b"\x1f\x8b"
-MAX_UNPACKED = 1 << 30
-
-
-class Row(NamedTuple):
-    """One row: where it stands, and what it holds; `inline` if the path is the input itself.
-
-    `name` is what a further column of labels holds.
-    """
-
-    place: str
-    path: Any
-    label: Any
-    split: Any
-    inline: bool = False
-    name: Any = None
 
 
 def read(table: Path, root: Path, labels: LabelList, options: DatasetOptions = NO_OPTIONS) -> Dataset:
@@ -83,7 +69,7 @@ def read_tables(tables: Sequence[Path], root: Path, labels: LabelList, options: 
     first = tables[0] if len(tables) == 1 else root
     if not rows:
         raise DatasetError(
-            "the table has no rows", where=first, allowed=f"one row per {options.domain.noun}: {_row_of(options)}"
+            "the table has no rows", where=first, allowed=f"one row per {options.domain.noun}: {row_of(options)}"
         )
     wanted = rows_of_split([row.split for _, row in rows], options.split, first)
     rows = rows if wanted is None else [rows[row] for row in wanted]
@@ -120,12 +106,7 @@ def _rows(table: Path, labels: LabelList, options: DatasetOptions, notes: list[s
         return _parquet_rows(table, labels, options, notes)
     if suffix in JSON_SUFFIXES:
         return list(_json_rows(table, options))
-    return list(_csv_rows(table, labels, options, notes))
-
-
-def _row_of(options: DatasetOptions) -> str:
-    """What a row holds, for messages."""
-    return f"{options.domain.inline[0]},{options.label_names[0]}" if options.domain.inline else "path,label"
+    return list(csv_rows(table, labels, options, notes))
 
 
 def has_labels(table: Path, labels: LabelList, options: DatasetOptions = NO_OPTIONS) -> bool:
@@ -136,7 +117,7 @@ def has_labels(table: Path, labels: LabelList, options: DatasetOptions = NO_OPTI
     elif suffix in JSON_SUFFIXES:
         given = next((list(record) for _, record in _json_records(table)), [])
     else:
-        given = _csv_reader(table, options)[0].fieldnames or []
+        given = csv_reader(table, options)[0].fieldnames or []
         if options.label_column is None and class_columns(given, labels):
             return True
     paths = [name for name in given if has_column([name], options.input_names, options.image_column)]
@@ -146,7 +127,7 @@ def has_labels(table: Path, labels: LabelList, options: DatasetOptions = NO_OPTI
 def _check(row: Row, table: Path, options: DatasetOptions) -> None:
     """DatasetError if the row has no path or no label."""
     fine = isinstance(row.path, str) and isinstance(row.label, str | int) and not isinstance(row.label, bool)
-    named, of_row = options.domain.noun if row.inline else "path", _row_of(options)
+    named, of_row = options.domain.noun if row.inline else "path", row_of(options)
     truth = "label" if options.domain.answers_labels else "truth"
     for name, value in ((named, row.path), (truth, row.label)):
         if value is None or value == "":
@@ -156,41 +137,6 @@ def _check(row: Row, table: Path, options: DatasetOptions) -> None:
             f"no {named} or no {truth}", where=f"{table}, {row.place}", given=f"{row.path!r}, {row.label!r}"[:80],
             allowed="a text, and a text or a whole number",
         )  # fmt: skip
-
-
-def read_text(file: Path, allowed: str) -> str:
-    """The text of a file in UTF-8 or UTF-16, also one that gzip packed; DatasetError if it is in neither."""
-    raw = _unpacked(file)
-    try:
-        return raw.decode(encoding := encoding_of(raw))
-    except UnicodeDecodeError as error:
-        given = wrong_byte(error) if encoding == "utf-8-sig" else str(error)
-        raise DatasetError(
-            "not a CSV table or text file: it must be UTF-8", where=file, given=given, allowed=allowed,
-            do="save it as UTF-8",
-        ) from error  # fmt: skip
-
-
-def form_of(file: Path) -> str:
-    """The suffix that tells the form of a file, in small letters: without that of gzip."""
-    suffix = file.suffix.lower()
-    return Path(file.stem).suffix.lower() if suffix == GZIP_SUFFIX else suffix
-
-
-def _unpacked(file: Path) -> bytes:
-    """The bytes of a file, unpacked if gzip packed them; DatasetError if it cannot be read or is too large."""
-    try:
-        with file.open("rb") as stream:
-            packed = stream.read(2) == GZIP_MAGIC
-        if not packed:
-            return file.read_bytes()
-        with gzip.open(file) as stream:
-            raw = stream.read(MAX_UNPACKED + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=file) from error
-    if len(raw) > MAX_UNPACKED:
-        raise DatasetError("too large when unpacked", where=file, allowed=f"up to {MAX_UNPACKED} bytes")
-    return raw
 
 
 def spellings(name: str) -> tuple[str, ...]:
@@ -227,143 +173,6 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _columns(given: Sequence[str], table: Path, options: DatasetOptions) -> tuple[str, str]:
-    asked, option = options.image_column, options.input_option
-    path = find_column(given, options.input_names, asked, what=options.inputs, where=table, option=option)
-    rest = [name for name in given if name != path]
-    asked, option = options.label_column, "--label-column"
-    return path, find_column(rest, options.label_names, asked, what=_truths(options), where=table, option=option)
-
-
-def _further(given: Sequence[str], taken: Sequence[str | None], options: DatasetOptions) -> str | None:
-    """A further column of labels with a usual name, where none was asked for."""
-    if options.label_column is not None or not options.domain.answers_labels:
-        return None
-    rest = [name for name in given if name not in taken and has_column([name], options.label_names, None)]
-    return rest[0] if rest else None
-
-
-def _truths(options: DatasetOptions) -> str:
-    return "labels" if options.domain.answers_labels else "truths"
-
-
-def _is_inline(column: str, options: DatasetOptions) -> bool:
-    """Does the column hold the inputs themselves: not the names of files."""
-    return bool(options.domain.inline) and not has_column([column], PATH_NAMES, None)
-
-
-def _csv_reader(table: Path, options: DatasetOptions) -> tuple[csv.DictReader[str], int]:
-    """The reader, and how many lines stand before the one of the names.
-
-    Raises
-    ------
-    DatasetError
-        The first line cannot be read.
-    """
-    text = read_text(table, f"UTF-8 text with {_row_of(options)}")
-    lines = text.splitlines(keepends=True)
-    before = 0
-    stated = ""
-    while before < len(lines) and (not (line := lines[before].strip()) or line.lower().startswith("sep=")):
-        stated = line[4:5] or stated
-        before += 1
-    first = lines[before] if before < len(lines) else ""
-    delimiter = "\t" if form_of(table) == ".tsv" else stated or _delimiter(first, options)
-    rest = io.StringIO("".join(lines[before:]), newline="")
-    return csv.DictReader(rest, delimiter=delimiter, strict=True), before
-
-
-def _delimiter(first: str, options: DatasetOptions) -> str:
-    """What splits the line of the names into those that are looked for; else into the most names."""
-
-    def names(delimiter: str) -> list[str]:
-        try:
-            return next(csv.reader([first], delimiter=delimiter), [])
-        except csv.Error:
-            return []
-
-    def fit(delimiter: str) -> tuple[int, int]:
-        given = names(delimiter)
-        asked = (
-            has_column(given, options.input_names, options.image_column),
-            has_column(given, options.label_names, options.label_column),
-        )
-        return sum(asked), len(given)
-
-    return max(DELIMITERS, key=fit)
-
-
-def _csv_rows(table: Path, labels: LabelList, options: DatasetOptions, notes: list[str]) -> Iterator[Row]:
-    try:
-        reader, before = _csv_reader(table, options)
-        given = list(reader.fieldnames or [])
-        if has_no_names(given, options):
-            yield from _rows_without_names(table, reader, before, labels, options, notes)
-            return
-        has_truths = has_column(given, options.label_names, options.label_column)
-        if classes := class_columns(given, labels) if not (has_truths or options.label_column) else []:
-            yield from _rows_of_classes(table, reader, before, classes, options, notes)
-            return
-        path, label = _columns(given, table, options)
-        if (twice := next((name for name in (path, label) if given.count(name) > 1), None)) is not None:
-            raise DatasetError(
-                f"{given.count(twice)} columns have one name", where=table, given=repr(twice),
-                allowed="a name of its own for each column", do="rename those that are not meant",
-            )  # fmt: skip
-        split = split_column([name for name in given if name not in (path, label)])
-        inline, further = _is_inline(path, options), _further(given, (path, label, split), options)
-        wanted = (path, label, split, further)
-        for record in reader:
-            found, *others = ((record[name] or "") if name is not None else "" for name in wanted)
-            truth, of_split, name_ = (value.strip() for value in others)
-            place, kept = f"line {reader.line_num + before}", found if inline else found.strip()
-            yield Row(place, kept, truth, None if split is None else of_split, inline, name_)
-    except csv.Error as error:
-        allowed = f"UTF-8 text with {_row_of(options)}"
-        raise DatasetError(f"not a CSV table: {error}", where=table, allowed=allowed) from error
-
-
-def _rows_without_names(
-    table: Path,
-    reader: csv.DictReader[str],
-    before: int,
-    labels: LabelList,
-    options: DatasetOptions,
-    notes: list[str],
-) -> Iterator[Row]:
-    """The rows of a table whose first line is a row."""
-    numbered = [(1 + before, list(reader.fieldnames or []))]
-    numbered += [(reader.reader.line_num + before, row) for row in reader.reader if row]
-    path, label = columns_without_names([row for _, row in numbered], table, labels, options)
-    notes.append(f"{table.name} has no line of names: column {path + 1} holds the paths, column {label + 1} the labels")
-    for line, row in numbered:
-        found, truth = (row[column].strip() if column < len(row) else "" for column in (path, label))
-        yield Row(f"line {line}", found, truth, None)
-
-
-def _rows_of_classes(
-    table: Path,
-    reader: csv.DictReader[str],
-    before: int,
-    classes: Sequence[str],
-    options: DatasetOptions,
-    notes: list[str],
-) -> Iterator[Row]:
-    """The rows of a table with one column of 0 and 1 per class."""
-    given = list(reader.fieldnames or [])
-    rest = [name for name in given if name not in classes]
-    path = find_column(
-        rest, options.input_names, options.image_column, what=options.inputs, where=table, option=options.input_option
-    )
-    split = split_column([name for name in rest if name != path])
-    notes.append(f"{table.name} has a column per class: the one that holds 1 is the label, of {len(classes)}")
-    for record in reader:
-        place = f"line {reader.line_num + before}"
-        truth = class_of([record[name] or "" for name in classes], classes, f"{table}, {place}")
-        of_split = None if split is None else (record[split] or "").strip()
-        yield Row(place, (record[path] or "").strip(), truth, of_split)
-
-
 def _json_records(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, line in enumerate(read_text(table, "UTF-8 text, one JSON object a line").split("\n"), start=1):
         if not line.strip():
@@ -386,10 +195,10 @@ def _json_rows(table: Path, options: DatasetOptions) -> Iterator[Row]:
     for place, given in _json_records(table):
         record = _flat(given) if options.domain.inline else given
         if columns is None:
-            columns = _columns(list(record), table, options)
+            columns = columns_of(list(record), table, options)
             split = split_column([name for name in record if name not in columns])
-            inline = _is_inline(columns[0], options)
-            further = _further(list(record), (*columns, split), options)
+            inline = is_inline(columns[0], options)
+            further = further_column(list(record), (*columns, split), options)
         path, label, of_split, name = (record.get(one) if one else None for one in (*columns, split, further))
         yield Row(place, path, only_one(label), of_split, inline, only_one(name))
 
@@ -407,7 +216,7 @@ def _parquet_rows(table: Path, labels: LabelList, options: DatasetOptions, notes
     schema = file.schema_arrow
     inside = _columns_inside(schema) if options.domain.inline else {}
     given = [*(name for name in schema.names if name not in inside.values()), *inside]
-    path, label = _columns(given, table, options)
+    path, label = columns_of(given, table, options)
     split = split_column([name for name in given if name not in (path, label)])
 
     def values_of(name: str) -> list[Any]:
@@ -422,7 +231,7 @@ def _parquet_rows(table: Path, labels: LabelList, options: DatasetOptions, notes
     notes += [note] if note else []
     paths = values_of(path)
     splits = [None] * len(values) if split is None else values_of(split)
-    inline, further = _is_inline(path, options), _further(given, (path, label, split), options)
+    inline, further = is_inline(path, options), further_column(given, (path, label, split), options)
     names = [None] * len(values) if further is None else values_of(further)
     rows = enumerate(zip(paths, values, splits, names, strict=True))
     return [Row(f"row {row}", *found[:3], inline, only_one(found[3])) for row, found in rows]
