@@ -60,7 +60,7 @@ class SingleRecord(TrainingRecord):
             lines.insert(
                 2,
                 f"served with the others where it fails: accuracy {100 * accuracy:.2f} % at {latency_ms:.3f} ms; "
-                f"that is what bench shows",
+                f"evaluate and bench count it so",
             )
         return lines
 
