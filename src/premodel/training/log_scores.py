@@ -85,6 +85,8 @@ class LogScoreTable(SampleLatencies):
         intp (n, m, N), columns of each candidate's N top labels; K where it failed, or where a label has no column.
     correct:
         bool (n, m) by the criterion.
+    answered:
+        bool (n, m), False where a candidate failed.
     names, latency_ms:
         The candidates, and preprocess + run of each, (m,).
     before_ms:
@@ -105,6 +107,7 @@ class LogScoreTable(SampleLatencies):
     truth_class: NDArray[np.int32]
     own: NDArray[np.intp]
     correct: NDArray[np.bool_]
+    answered: NDArray[np.bool_]
     names: tuple[str, ...]
     latency_ms: NDArray[np.float64]
     before_ms: float
@@ -132,6 +135,7 @@ class LogScoreTable(SampleLatencies):
             truth_class=self.truth_class[rows],
             own=self.own[rows],
             correct=self.correct[rows],
+            answered=self.answered[rows],
             **self.latencies_on(rows),
         )
 
@@ -143,6 +147,7 @@ class LogScoreTable(SampleLatencies):
             log_scores=self.log_scores[chosen],
             own=self.own[:, chosen],
             correct=self.correct[:, chosen],
+            answered=self.answered[:, chosen],
             **self.latencies_of(chosen),
         )
 
@@ -179,6 +184,7 @@ def log_score_table(tables: Tables, criterion: Criterion, before_ms: float, colu
         tables.truth,
         np.concatenate(own),
         correct,
+        tables.answered,
         tables.candidates,
         tables.latency_ms,
         before_ms,

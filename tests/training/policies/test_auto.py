@@ -13,7 +13,7 @@ from premodel.training.objective import Floor, Objective
 from premodel.training.options import TrainOptions
 from premodel.training.policies.registry import POLICIES
 from premodel.training.record import Trained
-from premodel.training.simulate import simulate
+from premodel.training.simulate import served_score, simulate
 from premodel.training.tables import FeatureCosts, Tables
 from premodel.training.train import train
 from premodel.verdict import too_few_samples
@@ -172,3 +172,37 @@ def test_few_samples_are_named_in_the_words_of_every_command() -> None:
     account = train(experts(40), TrainOptions("auto")).summary
     assert any(line.startswith("chosen: ") and too_few_samples(40) in line for line in account)
     assert not any(line.startswith("for a higher accuracy: ") for line in account)
+
+
+def failing_tables(n: int = 600) -> Tables:
+    """c0 fails on a fifth of the samples, else it is right; c1, which takes four times as long, never fails."""
+    rng = np.random.default_rng(3)
+    right = np.stack([np.ones(n, bool), rng.random(n) < 0.9], axis=1)
+    failed = [(int(row), 0) for row in np.flatnonzero(rng.random(n) < 0.2)]
+    right[[row for row, _ in failed], 0] = False
+    return without_features(make_tables(right, latency_ms=(1.0, 4.0), failed=failed))
+
+
+def test_one_alone_is_compared_with_what_its_stand_ins_answer() -> None:
+    tables = failing_tables()
+    found = auto(tables, max_latency_ms=2.5)
+    single = next(one for one in found.record.to_json()["auto"]["policies"] if one["policy"] == SINGLE)
+    assert tables.score("top1").mean(axis=0)[0] < 0.83
+    assert single["accuracy"] == pytest.approx(served_share(tables), abs=0.005)
+
+
+def served_share(tables: Tables) -> float:
+    """Of c0 with c1 where it fails, by hand."""
+    right = tables.score("top1")
+    return float(np.where(tables.answered[:, 0], right[:, 0], right[:, 1]).mean())
+
+
+@pytest.mark.parametrize("policy", ["cascade", "cascade-routing"])
+def test_a_cascade_is_estimated_with_what_follows_a_failure(policy: str) -> None:
+    tables = failing_tables()
+    found = train(tables, TrainOptions(policy, objective=Objective(cost_weight=0.3)))
+    assert found.out_of_fold is not None
+    served = simulate(found.policy, tables)
+    assert served_score(tables, "top1", served).mean() > 0.9
+    assert found.out_of_fold.score.mean() == pytest.approx(served_score(tables, "top1", served).mean(), abs=0.01)
+    assert found.out_of_fold.latency_ms.mean() == pytest.approx(served.latency_ms.mean(), rel=0.05)

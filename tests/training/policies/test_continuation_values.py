@@ -70,6 +70,27 @@ def test_walking_by_hand() -> None:
     assert spent.tolist() == [[5.0, 1.0], [5.0, 1.0]]
 
 
+def test_a_candidate_that_fails_is_paid_for_and_gone_on_without_by_hand() -> None:
+    """Small (1 ms) first, then large (4 ms), then the third (6 ms), always; what failed does not come again.
+
+    Sample 0: nobody fails. Sample 1: small fails, so the next best start, large, and then the third. Sample 2: large
+    fails after small, and the third follows small. Sample 3: all fail.
+    """
+    basis = np.ones((8, 4, 3), np.float32)
+    continuation = np.zeros((1, 8, 3, 3), np.float32)
+    continuation[..., 0] = -1
+    continuation[0, 1, 1, 0], continuation[0, 1, 2, 0] = 2, 1
+    continuation[0, 2, 2, 0] = continuation[0, 3, 2, 0] = 1
+    correct = np.zeros((8, 4), np.bool_)
+    correct[7, 0] = correct[6, 1] = correct[5, 2] = True
+    start = np.asarray([[3, 2, 1]], np.float32)
+    answered = np.asarray([[1, 1, 1], [0, 1, 1], [1, 0, 1], [0, 0, 0]], np.bool_)
+    found = ContinuationValues(continuation, start)
+    right, spent = walk(correct, basis, found, np.asarray([1.0, 4.0, 6.0]), answered=answered)
+    assert right[:, 0].tolist() == [True, True, True, False]
+    assert spent[:, 0].tolist() == [11.0, 11.0, 11.0, 11.0]
+
+
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_the_best_order_is_that_of_the_highest_start_of_all_orders(count: int) -> None:
     latency_ms, weights = np.asarray([1.0, 2.0, 3.0, 5.0])[:count], np.asarray([0.005, 0.02])

@@ -261,7 +261,7 @@ def _walk(learned: _Learned, table: PoolTable, cost_weight: Floats) -> tuple[NDA
     solved = solve_sets(learned.table, learned.fit, cost_weight, learned.allowed)
     states: States = learned.fit.states(table)
     right, spent_ms = walk(
-        states.right, states.basis, solved.continuation, table.latency(), cost_weight, table.saved_ms()
+        states.right, states.basis, solved.continuation, table.latency(), cost_weight, table.saved_ms(), table.answered
     )
     return right, spent_ms + table.before_ms
 

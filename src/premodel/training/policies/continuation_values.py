@@ -277,6 +277,7 @@ def walk(
     latency_ms: Floats,
     cost_weight: Floats | None = None,
     saved_ms: Floats | None = None,
+    answered: Bools | None = None,
 ) -> tuple[NDArray[Any], Floats]:
     """Serve n samples at every operating point, as the policy would without a budget.
 
@@ -288,31 +289,57 @@ def walk(
         (p,), of each candidate; or (n, p), on each sample.
     cost_weight, saved_ms:
         As of `backward_induction`; both, or none.
+    answered:
+        bool (n, p), False where a candidate fails: its time is spent, and the policy goes on without it. None if none
+        does.
 
     Returns
     -------
-    As `right` (n, q), of the answer served; float64 (n, q), latency of the candidates run.
+    As `right` (n, q), of the answer served, 0 where every candidate failed; float64 (n, q), latency of the candidates
+    run.
     """
     latency_ms = np.broadcast_to(latency_ms, (basis.shape[1], latency_ms.shape[-1]))
     n, count = latency_ms.shape
     points = len(found.start)
     saved = None if cost_weight is None or saved_ms is None else worth(saved_ms, cost_weight).transpose(1, 2, 0)
     start = found.start[:, None, :] if saved is None else found.start[:, None, :] + saved
-    first = np.broadcast_to(start.argmax(axis=2), (points, n))
-    at, spent = (1 << first).ravel(), latency_ms[np.arange(n), first].ravel()
+    start = np.broadcast_to(start, (points, n, count)).reshape(-1, count)
+    fails = None if answered is None or answered.all() else ~answered
+    at, failed, spent = np.zeros(points * n, np.intp), np.zeros(points * n, np.intp), np.zeros(points * n)
+    bits = 1 << np.arange(count)
+
+    def run(here: NDArray[np.intp], chosen: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Run a candidate each; those of `here` for which it failed."""
+        sample = here % n
+        spent[here] += latency_ms[sample, chosen]
+        if fails is None:
+            at[here] |= bits[chosen]
+            return here[:0]
+        lost = fails[sample, chosen]
+        at[here[~lost]] |= bits[chosen[~lost]]
+        failed[here[lost]] |= bits[chosen[lost]]
+        return np.asarray(here[lost], np.intp)
+
+    def left(here: NDArray[np.intp], values: NDArray[Any]) -> NDArray[Any]:
+        """The values of candidates that have not failed, -inf of others."""
+        return values if fails is None else np.where(failed[here, None] & bits, -np.inf, values)
+
+    waiting = np.arange(points * n)
+    while waiting.size:
+        waiting = run(waiting, left(waiting, start[waiting]).argmax(axis=1))
+        waiting = waiting[failed[waiting] != 2**count - 1]
     for number in sorted(range(1, 2**count - 1), key=int.bit_count):
         everyone = np.flatnonzero(at == number)
         for begin in range(0, everyone.size, CHUNK):
             here = everyone[begin : begin + CHUNK]
-            point, sample = here // n, here % n
-            values = found.continuation[point, number]
-            gain = (values * basis[number, sample][:, None, :]).sum(axis=2)
-            if saved is not None:
-                gain += saved[point, sample]
-            chosen = gain.argmax(axis=1)
-            go = gain[np.arange(len(here)), chosen] > 0
-            here, sample, chosen = here[go], sample[go], chosen[go]
-            spent[here] += latency_ms[sample, chosen]
-            at[here] = number | 1 << chosen
-    served = right[at.reshape(points, n), np.arange(n)]
+            while here.size:
+                point, sample = here // n, here % n
+                gain = (found.continuation[point, number] * basis[number, sample][:, None, :]).sum(axis=2)
+                if saved is not None:
+                    gain += saved[point, sample]
+                gain = left(here, gain)
+                chosen = gain.argmax(axis=1)
+                go = gain[np.arange(len(here)), chosen] > 0
+                here = run(here[go], chosen[go])
+    served = np.where(at.reshape(points, n) > 0, right[at.reshape(points, n), np.arange(n)], right.dtype.type(0))
     return np.ascontiguousarray(served.T), np.ascontiguousarray(spent.reshape(points, n).T)

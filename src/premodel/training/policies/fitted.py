@@ -31,6 +31,10 @@ class PoolTable(Protocol):
         """(n, p), was each candidate right, or the grade of its answer."""
 
     @property
+    def answered(self) -> NDArray[np.bool_]:
+        """(n, p), did each candidate answer."""
+
+    @property
     def curves(self) -> LatencyCurves | None:
         """What each candidate takes by the length of an input; None where that makes no difference."""
 

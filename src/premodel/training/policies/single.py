@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from premodel.records import Criterion
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
 from premodel.training.ceilings import together
 from premodel.training.latency_curves import learn_latency_curves
+from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
 from premodel.training.record import Trained, TrainingRecord
-from premodel.training.simulate import served_score, simulate, tried_ms
 from premodel.training.tables import Tables
 from premodel.training.trainer import Trainer
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,7 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
     chosen = options.objective.single(
         tables.candidates, options.objective.timely(accuracy, end_to_end_ms), end_to_end_ms
     )
-    by_accuracy = np.lexsort((tables.latency_ms, -accuracy)).tolist()
-    order, accepts = [chosen], together(tables, options.objective)
-    for candidate in by_accuracy:
-        if candidate != chosen and (accepts is None or accepts([*order, candidate])):
-            order.append(candidate)
+    order = order_of(tables, accuracy, chosen, options.objective)
     policy = Single(
         [tables.candidates[candidate] for candidate in order],
         accuracy[order].tolist(),
@@ -106,6 +107,10 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
             by_length=learn_latency_curves(tables.take_candidates(order)),
         ),
     )
+    stood_in = None
+    if len(order) > 1 and not tables.answered[:, chosen].all():
+        served, spent_ms = with_stand_ins(tables, options.criterion, order)
+        stood_in = float(served.mean()), tables.decode_ms + float(spent_ms.mean())
     record = SingleRecord(
         options.objective.describe(),
         tables.candidates[chosen],
@@ -114,18 +119,36 @@ def train(tables: Tables, options: TrainOptions) -> Trained:
         options.criterion,
         len(tables),
         len(order) > 1,
-        _with_stand_ins(policy, tables, options, chosen),
+        stood_in,
     )
     return Trained(policy, record)
 
 
-def _with_stand_ins(policy: Single, tables: Tables, options: TrainOptions, chosen: int) -> tuple[float, float] | None:
-    """Accuracy and latency of what is served, if the candidate chosen failed on some samples and others answer them."""
-    if tables.answered[:, chosen].all() or len(policy.candidates) == 1:
-        return None
-    served = simulate(policy, tables)
-    score = served_score(tables, options.criterion, served)
-    return float(score.mean()), float((tables.decode_ms + tried_ms(tables, served)).mean())
+def order_of(tables: Tables, accuracy: Floats, chosen: int, objective: Objective) -> list[int]:
+    """The candidate chosen, then its stand-ins by falling accuracy: those that keep the ceilings together with it."""
+    order, accepts = [chosen], together(tables, objective)
+    for candidate in np.lexsort((tables.latency_ms, -accuracy)).tolist():
+        if candidate != chosen and (accepts is None or accepts([*order, candidate])):
+            order.append(candidate)
+    return order
+
+
+def with_stand_ins(tables: Tables, criterion: Criterion, order: Sequence[int]) -> tuple[Floats, Floats]:
+    """What a candidate serves if others stand in for it, in this order, where it fails.
+
+    Returns
+    -------
+    float64 (n,) each: score of the answer, that of no answer where all fail; time in ms of all that were tried.
+    """
+    score, latency_ms, answered = tables.score(criterion), tables.latency(), tables.answered
+    served, spent_ms = tables.unanswered(criterion).copy(), np.zeros(len(tables))
+    waiting = np.ones(len(tables), np.bool_)
+    for candidate in order:
+        spent_ms[waiting] += latency_ms[waiting, candidate]
+        answers = waiting & answered[:, candidate]
+        served[answers] = score[answers, candidate]
+        waiting &= ~answers
+    return served, spent_ms
 
 
 TRAINER = Trainer("single", "one candidate, whatever the input", train, chooses=False)
