@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from text_models import WORDS
 
 VOCABULARY = {word: number for number, word in enumerate(sorted({w for text in WORDS.values() for w in text.split()}))}
 RELEASE = "0.4.0.post1"
+DISTRIBUTION = metadata.distribution
 
 
 class Tokenizer:
@@ -72,11 +74,18 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, release: str = RELEAS
     module = ModuleType("tokenizers")
     module.Tokenizer = Tokenizer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tokenizers", module)
+    monkeypatch.setattr(metadata, "distribution", DISTRIBUTION)
     importlib.invalidate_caches()
     return site
 
 
 def uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no such package, here or in the test's environment."""
-    monkeypatch.setattr(sys, "path", [one for one in sys.path if not list(Path(one).glob(f"{PACKAGE}-*.dist-info"))])
-    importlib.invalidate_caches()
+
+    def distribution(name: str) -> metadata.Distribution:
+        if name == PACKAGE:
+            raise metadata.PackageNotFoundError(name)
+        return DISTRIBUTION(name)
+
+    # Not by sys.path: the folder that holds this package holds all others of the environment.
+    monkeypatch.setattr(metadata, "distribution", distribution)
