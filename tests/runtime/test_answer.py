@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from dataclasses import FrozenInstanceError, fields
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
@@ -55,3 +57,12 @@ def test_a_confidence_that_is_none_is_no_number_in_json() -> None:
     given = Answer(None, None, None, None, (), {}, True, math.nan, {}, (Stop(None, None),), None, (), ())
     assert given.to_json("x", explain=True)["confidence"] is None
     assert given.probabilities == ()
+
+
+def test_it_is_replaced_copied_and_pickled_like_any_dataclass() -> None:
+    given = answer()
+    changed = replace(given, confidence=0.25)
+    assert (changed.confidence, changed.label, changed.prediction) == (0.25, 2, SAID)
+    for other in (copy.copy(given), pickle.loads(pickle.dumps(given))):
+        assert (other.label, other.class_name, other.probability, other.ran) == (2, "cat", 0.75, ("large",))
+        assert [line.class_name for line in other.probabilities] == ["cat", "dog"]

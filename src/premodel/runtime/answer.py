@@ -74,9 +74,9 @@ class Answer:
         confidence: float,
         latency_ms: Mapping[str, float],
         steps: tuple[Run | Stop, ...],
-        prediction: Prediction | None,
-        names: tuple[str, ...],
-        candidates: tuple[str, ...],
+        _prediction: Prediction | None,
+        _names: tuple[str, ...],
+        _candidates: tuple[str, ...],
         outcome: str | None = None,
     ) -> None:
         # The one that dataclass writes for frozen fields takes five times as long, and every answer pays it.
@@ -91,9 +91,9 @@ class Answer:
         state["confidence"] = confidence
         state["latency_ms"] = latency_ms
         state["steps"] = steps
-        state["_prediction"] = prediction
-        state["_names"] = names
-        state["_candidates"] = candidates
+        state["_prediction"] = _prediction
+        state["_names"] = _names
+        state["_candidates"] = _candidates
         state["outcome"] = outcome
 
     @property
