@@ -81,8 +81,9 @@ def test_what_was_cross_fitted_comes_out_on_other_samples(policy: str) -> None:
 def test_a_higher_weight_costs_less(policy: str) -> None:
     found = trained(policy)
     mean_ms = [
-        simulate(found.policy, TABLES, CallOptions(cost_weight=weight)).latency_ms.mean()
+        served.latency_ms.mean() - served.select_ms  # which is measured, and not the same twice
         for weight in (0.0, 0.01, 0.1, 1.0, 100.0)
+        for served in [simulate(found.policy, TABLES, CallOptions(cost_weight=weight))]
     ]
     assert all(a >= b - 0.05 for a, b in pairwise(mean_ms))
     assert mean_ms[-1] < 1.5, "only the cheapest"
