@@ -6,7 +6,7 @@
 # "tokenizer", without the s. With disable_download=True it raises FileNotFoundError; without, it downloads the file to the
 # user's cache, so that a machine without a network has no embedding although all of it is installed. Besides, the import
 # configures the root logger of the process, and lets INFO of every other library through.
-# What to do: give both files to wordllama.inference.WordLlamaInference, or read them without the package, as premodel does.
+# What to do: give both files to wordllama.inference.WordLlamaInference, or read them without the package.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -19,7 +19,8 @@ from premodel.errors import RunError
 from premodel.records import Prediction
 from premodel.runtime.bundle import read_bundle
 from premodel.runtime.conditions import cpu_model
-from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, serve
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy
+from premodel.runtime.policies.loop import serve
 from premodel.serving.c_export import export_c
 from premodel.training.load import load_tables
 from premodel.training.tables import Tables

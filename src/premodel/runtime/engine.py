@@ -17,7 +17,8 @@ from premodel.runtime.answer import Answer, Explanation, scores_by_name
 from premodel.runtime.bundle import Bundle, read_bundle
 from premodel.runtime.candidate import OpenedCandidate
 from premodel.runtime.model_files import ModelFiles
-from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Run, Trace
+from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Run
+from premodel.runtime.policies.loop import Trace
 from premodel.runtime.prefetch import PrefetchedCandidates
 from premodel.zoo.candidate import Candidate
 from premodel.zoo.trust import require_trust

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError, RunError
 from premodel.records import Criterion, Prediction
-from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Policy, Trace, serve
+from premodel.runtime.policies.base import FUSED, TRAINED, AnswersSoFar, CallOptions, Policy
+from premodel.runtime.policies.loop import Trace, serve
 from premodel.runtime.selectors.base import Features, Scores
 from premodel.training.latency_curves import lengths_of
 from premodel.training.tables import Tables

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from policy_makers import MAKERS
 from premodel.errors import BundleError, OptionError, RunError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop, Trace, serve
+from premodel.runtime.policies.base import FUSED, AnswersSoFar, CallOptions, Policy, Run, Stop
+from premodel.runtime.policies.loop import Trace, serve
 from premodel.runtime.policies.registry import POLICIES, policy_from_components
 from premodel.training.simulate import simulate
 from profiles import predictable_tables

@@ -9,9 +9,10 @@ import pytest
 
 from premodel.errors import BundleError, OptionError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Run, Stop, serve
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Run, Stop
 from premodel.runtime.policies.costs import MAX_MS, Costs
 from premodel.runtime.policies.latency_curve import LatencyCurves
+from premodel.runtime.policies.loop import serve
 from premodel.runtime.policies.single import Single
 
 CURVES = LatencyCurves("n_words", (2.0, 4.0, 8.0), ((1.0, 2.0, 8.0), (5.0, 5.0, 5.0)))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from premodel.errors import RunError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run, serve
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Policy, Run
+from premodel.runtime.policies.loop import serve
 from premodel.runtime.selectors.base import Arrays
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from premodel.errors import RunError
 from premodel.records import Prediction
-from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Run, Stop, serve
+from premodel.runtime.policies.base import AnswersSoFar, CallOptions, Run, Stop
 from premodel.runtime.policies.costs import Costs
+from premodel.runtime.policies.loop import serve
 from premodel.runtime.policies.select import Select
 from premodel.runtime.selectors.base import Arrays, Features, Scores, Selector
 
