@@ -13,7 +13,7 @@ from pathlib import Path
 import tokenizers
 import torch
 from recipes.multi30k.convert import check, convert, translate
-from recipes.multi30k.data import Batches, encode, learn_tokenizer, read_pairs
+from recipes.multi30k.data import Batches, divide_train, encode, learn_tokenizer, read_pairs
 from recipes.multi30k.manifest import describe, write_zoo
 from recipes.multi30k.plan import PLANS, Plan
 from recipes.multi30k.training import train
@@ -31,8 +31,7 @@ def tokenizer_of(data: Path, out: Path) -> tokenizers.Tokenizer:
     """The tokenizer of the training sentences, learnt once."""
     file = out / "tokenizer.json"
     if not file.is_file():
-        english, german = read_pairs(data, "train")
-        learnt = learn_tokenizer([*english, *german])
+        learnt = learn_tokenizer([text for pair in divide_train(data)[0] for text in pair])
         learnt.save(str(file.with_suffix(".partial")))
         file.with_suffix(".partial").replace(file)
     return tokenizers.Tokenizer.from_file(str(file))
@@ -43,20 +42,27 @@ def vocabulary_of(tokenizer: tokenizers.Tokenizer) -> list[str]:
     return [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
 
 
-def train_one(plan: Plan, data: Path, out: Path, work: Path) -> None:
+def write_kept_back(data: Path, out: Path) -> None:
+    """Write the pairs that no network learns from, `profile.en` and `profile.de`: what to profile on."""
+    english, german = zip(*divide_train(data)[1], strict=True)
+    for language, lines in (("en", english), ("de", german)):
+        (out / f"profile.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def train_one(plan: Plan, data: Path, out: Path, work: Path, bfloat16: bool) -> None:
     """Train the network of `plan` and convert it, but for what is done."""
     folder = out / plan.name
     if (folder / "model.bin").is_file():
         return
     tokenizer = tokenizer_of(data, out)
-    english, german = read_pairs(data, "train")
+    english, german = zip(*divide_train(data)[0], strict=True)
     batches = Batches(tokenizer, english, german, plan.batch_tokens, plan.seed)
     held_english, held_german = read_pairs(data, "val")
     held_out = Batches(tokenizer, held_english, held_german, plan.batch_tokens, 0)
     torch.manual_seed(plan.seed)
     network = plan.build(tokenizer.get_vocab_size())
     network = train(
-        plan, network, batches, held_out, work / f"{plan.name}.pt", lambda text: log(f"{plan.name}: {text}")
+        plan, network, batches, held_out, work / f"{plan.name}.pt", lambda text: log(f"{plan.name}: {text}"), bfloat16
     )
     vocabulary = vocabulary_of(tokenizer)
     pairs = zip(encode(tokenizer, held_english[:CHECKED]), encode(tokenizer, held_german[:CHECKED]), strict=True)
@@ -79,6 +85,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the zoo is written; checkpoints in its `work`")
     parser.add_argument("--only", action="append", help="train this network alone; may repeat")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--bfloat16", action="store_true", help="products in bfloat16 on a CPU too, as on a GPU")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     work = options.out / "work"
@@ -88,10 +95,11 @@ def main() -> None:
     if unknown:
         parser.error(f"--only must be one of {', '.join(known)}; given {unknown[0]}")
     for name in options.only or known:
-        train_one(known[name], options.data, options.out, work)
+        train_one(known[name], options.data, options.out, work, options.bfloat16)
     if options.only:
         return
     write_zoo(options.out)
+    write_kept_back(options.data, options.out)
     tokenizer = tokenizers.Tokenizer.from_file(str(options.out / "tokenizer.json"))
     english, german = read_pairs(options.data, "test_2016_flickr")
     networks = {plan.name: plan.build(tokenizer.get_vocab_size()) for plan in PLANS}

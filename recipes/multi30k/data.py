@@ -16,6 +16,8 @@ SPECIAL = (PAD, START, END, UNKNOWN)
 VOCABULARY = 4_000
 LONGEST = 96
 """Pieces of a sentence that training reads, at most; the longest of Multi30k has half as many."""
+KEPT_BACK = 4_000
+"""Pairs of `train` that no network learns from: a profile is measured on them."""
 LENGTH_STEP = 4
 """Batches are as long as a multiple of this: few shapes, which GPUs are faster at."""
 
@@ -40,6 +42,22 @@ def read_pairs(folder: Path, split: str) -> tuple[list[str], list[str]]:
             f"{folder}: {split} must be pairs; given {len(english)} English and {len(german)} German lines"
         )
     return english, german
+
+
+def divide_train(folder: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The pairs of `train` to learn from, and `KEPT_BACK` drawn from it (seed 0), each in the order of the files.
+
+    Raises ValueError where there are too few.
+    """
+    pairs = list(zip(*read_pairs(folder, "train"), strict=True))
+    if len(pairs) <= KEPT_BACK:
+        raise ValueError(f"{folder}: train must have more than {KEPT_BACK} pairs; given {len(pairs)}")
+    kept = np.zeros(len(pairs), bool)
+    kept[np.random.default_rng(0).permutation(len(pairs))[:KEPT_BACK]] = True
+    return (
+        [pair for pair, back in zip(pairs, kept, strict=True) if not back],
+        [pair for pair, back in zip(pairs, kept, strict=True) if back],
+    )
 
 
 def learn_tokenizer(lines: Sequence[str], size: int = VOCABULARY) -> tokenizers.Tokenizer:

@@ -36,6 +36,7 @@ PLANS = (
     Plan("nano", 64, 256, 2, 2, 1, 0.0, 10, 5e-3),
     Plan("mini", 96, 384, 3, 3, 1, 0.05, 10, 4e-3),
     Plan("micro", 128, 512, 4, 4, 1, 0.1, 10, 3e-3),
-    Plan("small", 192, 768, 4, 4, 4, 0.1, 7, 2e-3),
+    Plan("small", 192, 768, 4, 4, 4, 0.1, 10, 2e-3),
+    Plan("large", 256, 1024, 4, 4, 6, 0.2, 10, 1.5e-3),
 )
 """From the smallest to the largest."""

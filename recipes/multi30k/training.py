@@ -29,14 +29,22 @@ def learning_rate(plan: Plan, step: int, steps: int) -> float:
 
 
 def train(
-    plan: Plan, network: Translator, batches: Batches, held_out: Batches, checkpoint: Path, log: Callable[[str], None]
+    plan: Plan,
+    network: Translator,
+    batches: Batches,
+    held_out: Batches,
+    checkpoint: Path,
+    log: Callable[[str], None],
+    bfloat16: bool = False,
 ) -> Translator:
     """Train `network` by `plan`; returns the one of averaged weights, in evaluation mode, on the CPU.
 
-    `checkpoint` is replaced after every epoch; where it exists, training goes on from it. On a GPU products are
-    computed in bfloat16. Each epoch's randomness is seeded by the plan's seed and its number.
+    `checkpoint` is replaced after every epoch; where it exists, training goes on from it. On a GPU, and
+    on a CPU with `bfloat16`, products are computed in bfloat16. Each epoch's randomness is seeded by the plan's seed
+    and its number.
     """
     device = pick_device()
+    half = bfloat16 or device.type == "cuda"
     network.to(device)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=device.type == "cuda"
@@ -59,7 +67,7 @@ def train(
             now = epoch * per_epoch + step
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(plan, now, plan.epochs * per_epoch)
-            loss = loss_of(network, source.to(device), target.to(device), plan.label_smoothing)
+            loss = loss_of(network, source.to(device), target.to(device), plan.label_smoothing, half)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -77,9 +85,11 @@ def train(
     return network.cpu().eval()
 
 
-def loss_of(network: nn.Module, source: torch.Tensor, target: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """Mean cross-entropy of the pieces of `target` behind its first."""
-    with torch.autocast(source.device.type, torch.bfloat16, enabled=source.device.type == "cuda"):
+def loss_of(
+    network: nn.Module, source: torch.Tensor, target: torch.Tensor, smoothing: float, half: bool
+) -> torch.Tensor:
+    """Mean cross-entropy of the pieces of `target` behind its first, with products in bfloat16 where `half`."""
+    with torch.autocast(source.device.type, torch.bfloat16, enabled=half):
         logits = network(source, target[:, :-1])
     return functional.cross_entropy(
         logits.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=0, label_smoothing=smoothing
@@ -91,7 +101,7 @@ def held_out_loss(network: AveragedModel, batches: Batches) -> float:
     """Mean loss of a batch, in nats a piece, of the averaged weights on sentences that were not learnt."""
     device = next(network.parameters()).device
     judged = network.module.eval()
-    losses = [float(loss_of(judged, s.to(device), t.to(device), 0.0)) for s, t in batches.of_epoch(0)]
+    losses = [float(loss_of(judged, s.to(device), t.to(device), 0.0, False)) for s, t in batches.of_epoch(0)]
     return sum(losses) / len(losses)
 
 

@@ -37,6 +37,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def few_kept_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set of 200 pairs keeps back 40."""
+    monkeypatch.setattr(data, "KEPT_BACK", 40)
+
+
 @pytest.fixture
 def small_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two networks that take a second."""
@@ -77,6 +83,25 @@ def test_splits_of_unequal_length_are_refused(folder: Path) -> None:
     (folder / "val.de.gz").write_bytes(gzip.compress(b"eine Zeile\n"))
     with pytest.raises(ValueError, match=r"val must be pairs; given 30 English and 1 German lines"):
         data.read_pairs(folder, "val")
+
+
+def test_the_pairs_kept_back_and_those_learnt_from_are_all_of_train_and_share_no_line(folder: Path) -> None:
+    for language in ("en", "de"):
+        text = "".join(f"{language} {number}\n" for number in range(200))
+        (folder / f"train.{language}.gz").write_bytes(gzip.compress(text.encode()))
+    learnt, kept = data.divide_train(folder)
+    assert len(kept) == 40
+    assert sorted(learnt + kept) == sorted((f"en {number}", f"de {number}") for number in range(200))
+    assert kept != sorted(learnt + kept)[-40:]
+    assert (learnt, kept) == data.divide_train(folder)
+
+
+def test_a_data_set_with_too_few_pairs_to_keep_some_back_is_refused(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setattr(data, "KEPT_BACK", 200)
+    with pytest.raises(ValueError, match=r"train must have more than 200 pairs; given 200"):
+        data.divide_train(folder)
 
 
 def test_padding_and_later_pieces_change_nothing_of_an_answer() -> None:
@@ -140,6 +165,23 @@ def test_the_zoo_is_one_that_premodel_opens_and_asks(
             assert isinstance(answer.outcome, str)
             assert 0 < answer.probabilities[0] <= 1
     assert '"name": "second-beam4"' in capsys.readouterr().out
+    for language, side in (("en", 0), ("de", 1)):
+        lines = (out / f"profile.{language}").read_text(encoding="utf-8").splitlines()
+        assert lines == [pair[side] for pair in data.divide_train(folder)[1]]
+
+
+@pytest.mark.parametrize("options", [(), ("--bfloat16",)])
+def test_training_lowers_the_loss_on_sentences_that_were_not_learnt(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    longer = (plan.Plan("first", 32, 64, 4, 1, 1, 0.0, 12, 1e-2, warmup_steps=5),)
+    for module in (recipe, manifest):
+        monkeypatch.setattr(module, "PLANS", longer)
+    run(monkeypatch, folder, "--only", "first", *options)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "held-out loss" in line]
+    losses = [float(line.rsplit(" ", 1)[1]) for line in lines]
+    assert len(losses) == 6
+    assert losses[-1] < losses[0] - 0.2
 
 
 def test_a_run_that_was_broken_off_goes_on_from_the_last_whole_epoch(
