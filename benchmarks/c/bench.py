@@ -13,6 +13,7 @@ import platform
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from premodel.clock import now_ms
 from premodel.errors import RunError
@@ -100,7 +101,8 @@ def main() -> None:
         steps_c, c_us = in_c(path, policy, tables, options, args.compiler)
         if steps != steps_c:
             raise SystemExit(f"{path}: {steps} decisions in Python, {steps_c} in C")
-        rows.append({"policy": policy.kind, "decisions": steps, "python_us": python_us, "c_us": c_us})
+        row: dict[str, Any] = {"policy": policy.kind, "decisions": steps, "python_us": python_us, "c_us": c_us}
+        rows.append(row)
     seconds = (now_ms() - start) / 1e3
     if args.json:
         print(json.dumps({"processor": cpu_model(), "python": platform.python_version(), "policies": rows}))

@@ -13,6 +13,7 @@ import json
 import threading
 import time
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def serve(args: argparse.Namespace, bundle: str, how: str, rate: float, images: 
         if not service.accept():
             continue
         future = service.submit(Received(images[image], "", Asked(content_type="image/jpeg"), at))
-        future.add_done_callback(lambda one, p=place, i=image, b=at: done(one, p, i, b))
+        future.add_done_callback(partial(done, place=place, image=image, begun=at))
         open_.append(future)
     for future in open_:
         future.exception()

@@ -83,7 +83,10 @@ class ByHand:
 
 
 def decoded(data: bytes) -> NDArray[Any]:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise SystemExit("by_hand: every image must be one that OpenCV decodes")
+    return image
 
 
 def loop_of(candidate: Candidate) -> Answer:

@@ -108,8 +108,8 @@ def resample(
     for _ in range(RESAMPLES):
         drawn = differences[:, rng.integers(0, differences.shape[1], size)]
         losses, gains = (drawn < 0).sum(axis=1).tolist(), (drawn > 0).sum(axis=1).tolist()
-        points = map(Measured, weights.tolist(), losses, gains, latency_ms.tolist())
-        count, _ = certified(points, size, guarantee)
+        measured = map(Measured, weights.tolist(), losses, gains, latency_ms.tolist())
+        count, _ = certified(measured, size, guarantee)
         kept += count == 0 or -truth[count - 1] <= guarantee.epsilon
         if count:
             chosen.append(count - 1)

@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -90,7 +91,7 @@ def loading() -> dict[str, float]:
             for j, key in enumerate(keys)
         ]
         for table, values in ((LABELS, names), (CANDIDATES, candidates), (SAMPLES, rows)):
-            store.write(lambda connection, table=table, values=values: merge(connection, table, values))
+            store.write(partial(merge, table=table, rows=values))
         said = {"truth_rank": 0, "status": "ok", "reason": "", "entropy": 0.5, "latency_ms": 1.0}
         said |= {"labels": labels, "probabilities": probabilities}
         for key in keys:
@@ -99,7 +100,7 @@ def loading() -> dict[str, float]:
                     {"prediction_key": key, "sample": row["sample"], "truth": row["label"], **said}
                     for row in rows[start : start + BATCH]
                 ]
-                store.write(lambda connection, batch=batch: merge(connection, PREDICTIONS, batch))
+                store.write(partial(merge, table=PREDICTIONS, rows=batch))
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "profile.db")

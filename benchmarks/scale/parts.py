@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def _rates(url: str) -> dict[str, float]:
                 batch = rows(size, start)
                 start += size
                 begin = time.perf_counter()
-                store.write(lambda connection, batch=batch: merge(connection, PREDICTIONS, batch))
+                store.write(partial(merge, table=PREDICTIONS, rows=batch))
                 taken.append(time.perf_counter() - begin)
             found[str(size)] = size / statistics.median(taken)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from premodel.demo.demo import embedded_zoo
 from premodel.demo.digits import write
 from premodel.domains.image.views import View
-from premodel.profiling.datasets.base import Dataset, FileSource
+from premodel.profiling.datasets.base import Dataset, FileSource, Payload
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.profiling.passes.predictions import predict_all
 from premodel.profiling.progress import Silent
@@ -62,7 +62,7 @@ class Watched:
         """The connection stays."""
 
 
-class _Fewer:
+class _Fewer(Connection):
     """Some nodes of a cluster."""
 
     def __init__(self, connection: Connection, nodes: int) -> None:
@@ -74,12 +74,18 @@ class _Fewer:
         return dict(sorted(self._connection.nodes().items())[: self._count])
 
 
-class _Inside(FileSource):
+class _Inside:
     """Images as if they lay inside a table, so that their bytes travel with the tasks."""
+
+    def __init__(self, files: FileSource) -> None:
+        self._files = files
 
     @property
     def paths(self) -> None:
         return None
+
+    def read(self, rows: Sequence[int]) -> Iterator[Payload]:
+        return self._files.read(rows)
 
 
 def candidates_of(zoo: Zoo) -> tuple[Candidate, ...]:
@@ -134,11 +140,11 @@ def one_pass(
 ) -> dict[str, float]:
     """Seconds of one pass into a new store: whole, until the first result, from there on; and of our own processor."""
     if kind == "two nodes, images sent":
-        dataset = replace(dataset, source=_Inside(dataset.paths or ()))
+        dataset = replace(dataset, source=_Inside(FileSource(dataset.paths or ())))
     workers = Watched(kind, connection)
     with Store(file, create=True) as store:
         register_zoo(store, zoo.labels, candidates, 1)
-        register_samples(store, dataset, entries)
+        register_samples(store, dataset.names, entries)
         cpu, start = time.process_time(), time.perf_counter()
         result = predict_all(store, candidates, dataset, entries, workers, Silent())
         end = time.perf_counter()

@@ -99,7 +99,7 @@ class Results:
                 arrays[f"{name}|right"], arrays[f"{name}|latency_ms"] = one.right, one.latency_ms
                 arrays[f"{name}|names"] = np.array(one.names)
             unfinished = path.with_suffix(".part.npz")
-            np.savez_compressed(unfinished, **arrays)
+            np.savez_compressed(unfinished, allow_pickle=False, **arrays)
             unfinished.replace(path)
             print(f"{key}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
         with np.load(path) as data:

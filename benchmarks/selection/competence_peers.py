@@ -65,7 +65,7 @@ class Neighbours(KNeighborsClassifier):
 def knowing_all_labels(method, n_labels):
     """DESlib learns its labels from the training rows; candidates may say labels that do not occur there."""
 
-    class Knowing(method):
+    class Knowing(method):  # type: ignore[misc, valid-type]
         def _setup_label_encoder(self, y):  # noqa: ARG002
             super()._setup_label_encoder(np.arange(n_labels))
 
@@ -139,7 +139,7 @@ def main(source, out):
             found[f"{name}/{number}/labels"], found[f"{name}/{number}/ran"] = answers, ran
         print(name, "done", file=sys.stderr, flush=True)
     unfinished = Path(out + ".part.npz")
-    np.savez_compressed(unfinished, **found)
+    np.savez_compressed(unfinished, allow_pickle=False, **found)
     unfinished.replace(out)
 
 

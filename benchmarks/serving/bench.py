@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,8 +166,8 @@ def overhead(
     for round_ in range(rounds + 1):
         for image, request in zip(images, requests, strict=True):
             runs: dict[str, Callable[[], Any]] = {
-                "in_process": lambda image=image: clf.predict(image),
-                "served": lambda request=request: client.ask(request),
+                "in_process": partial(clf.predict, image),
+                "served": partial(client.ask, request),
             }
             for name in rng.permutation(list(runs)):
                 start = now_ms()
@@ -236,7 +237,7 @@ def measure(path: Path, images: Sequence[bytes], args: argparse.Namespace) -> di
     words = ("--workers", str(args.workers), "--queue", str(max(64, max(args.concurrency))))
     with Premodel(path, threads=1, zoo=args.zoo) as clf, serving(path, args.zoo, *words) as (address, _):
         clf.warm()
-        report = {"overhead": overhead(clf, address, path.stem, images, args.rounds)}
+        report: dict[str, Any] = {"overhead": overhead(clf, address, path.stem, images, args.rounds)}
         report["in_process_per_second"] = in_process_rate(clf, images, args.seconds)
         report["saturation"] = [
             served_rate(address, path.stem, images, args.seconds, concurrency) for concurrency in args.concurrency

@@ -15,7 +15,6 @@ import platform
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -289,7 +288,10 @@ def images_of(args: argparse.Namespace) -> list[bytes]:
     images = []
     for number, file in enumerate(files[: PER_SIDE * len(SIDES)]):
         side = SIDES[number % len(SIDES)]
-        pixels = cv2.resize(cv2.imread(str(file)), (side, side), interpolation=cv2.INTER_AREA)
+        whole = cv2.imread(str(file))
+        if whole is None:
+            raise SystemExit(f"load: {file} must be an image that OpenCV decodes")
+        pixels = cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)
         images.append(cv2.imencode(".jpg", pixels)[1].tobytes())
     return images
 
@@ -332,4 +334,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

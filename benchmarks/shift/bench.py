@@ -56,7 +56,11 @@ def run(clean: Any, shifted: Any, options: TrainOptions, seed: int, labels: int,
     third = len(numbers) // 3
     before, after = rows_of(clean, numbers[:third]), numbers[third:]
     width = min(window, len(after) // 2)
-    measured = {"latency_ms": before.latency_ms, "decode_ms": before.decode_ms, "timings": before.timings}
+    measured: dict[str, Any] = {
+        "latency_ms": before.latency_ms,
+        "decode_ms": before.decode_ms,
+        "timings": before.timings,
+    }
     recorded, test = (replace(rows_of(shifted, part), **measured) for part in (after[:width], after[width:]))
     old, anew = train(before, options), train(recorded, options)
     labelled = np.zeros(width, np.bool_)

@@ -84,8 +84,8 @@ def main() -> None:
     (options.out / "labels.txt").write_bytes(options.label_names.read_bytes())
     entries = []
     for plan in PLANS:
-        file, digest, difference = build(plan, models, tensors(plan, samples.images))
-        crop: Crop = find_crop(plan, file, samples.images, samples.labels, options.threads)
+        file, digest, difference = build(plan, models, tensors(plan, samples.inputs))
+        crop: Crop = find_crop(plan, file, samples.inputs, samples.labels, options.threads)
         entries.append(entry(plan, digest, crop.fraction, crop.said))
         print(f"{plan.name}: crop {crop.fraction:g}, {crop.said}; logits within {difference:.1g} of the package's")
     manifest = options.out / "zoo.toml"

@@ -75,7 +75,8 @@ def answers(folder: Path, english: list[str], tokenizer: tokenizers.Tokenizer, b
     numbers = encode(tokenizer, english)
     pieces = [[str(tokenizer.id_to_token(number)) for number in row] for row in numbers]
     found = translate(folder, pieces, beam, torch.get_num_threads())
-    return [tokenizer.decode([tokenizer.token_to_id(piece) for piece in row]) for row in found]
+    numbered = tokenizer.get_vocab()
+    return [tokenizer.decode([numbered[piece] for piece in row]) for row in found]
 
 
 def main() -> None:
