@@ -234,6 +234,10 @@ WRONG_IN_A_CALL: dict[str, tuple[str, str]] = {
     "none": ("return None", "answered None"),
     "awaitable": ("import asyncio; return asyncio.sleep(0)", "is async"),
     "nan": ("return [float('nan'), 1.0]", "NaN or infinite"),
+    "number that raises": (
+        "return 'cat', type('N', (), {'__float__': lambda self: 1 / 0})()",
+        "the callable's answer raised ZeroDivisionError while it was read",
+    ),
     "length": ("return [1.0]", "wrong number of probabilities; given: 1; allowed: 2"),
 }
 

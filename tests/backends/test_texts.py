@@ -7,14 +7,18 @@ import math
 import numpy as np
 import pytest
 
-from premodel.backends.texts import pack_answer, read_text, text_tensor, unpack_answer
+from premodel.backends.texts import MAX_ANSWER, kept_text, pack_answer, read_text, text_tensor, unpack_answer
 from premodel.errors import RunError
 
 
-@pytest.mark.parametrize("text", ["", "a", "Grüße", "日本", "a\0b"])
+@pytest.mark.parametrize("text", ["", "a", "Grüße", "日本"])
 def test_a_text_comes_back(text: str) -> None:
     assert read_text(text_tensor(text)) == text
     assert unpack_answer(pack_answer(text, 0.25)) == (text, 0.25)
+
+
+def test_a_zero_in_an_input_comes_back() -> None:
+    assert read_text(text_tensor("a\0b")) == "a\0b"
 
 
 def test_an_answer_without_a_probability_says_so_and_padding_is_dropped() -> None:
@@ -26,8 +30,33 @@ def test_an_answer_without_a_probability_says_so_and_padding_is_dropped() -> Non
     assert math.isnan(probability)
 
 
-def test_half_of_a_surrogate_pair_is_replaced() -> None:
-    assert unpack_answer(pack_answer("a\ud800b", 1.0)).text == "a?b"
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("ein Hund \U0001f415", "ein Hund \U0001f415"),
+        ("ein\0Hund", "ein\ufffdHund"),
+        ("Hund\0", "Hund\ufffd"),
+        ("a\ud800b", "a\ufffdb"),
+        ("a\udc15", "a\ufffd"),
+        ("a\ud83d\udc15b", "a\U0001f415b"),
+    ],
+)
+def test_what_no_file_can_hold_is_replaced_in_an_answer(text: str, kept: str) -> None:
+    assert kept_text(text) == kept
+    assert unpack_answer(pack_answer(text, 1.0)).text == kept
+
+
+def test_zeros_within_an_answer_that_another_packed_are_replaced() -> None:
+    raw = np.frombuffer(np.float64(0.5).tobytes() + b"a\0b\0\0", np.uint8)
+    assert unpack_answer(raw).text == "a\ufffdb"
+
+
+def test_an_answer_of_more_than_a_mebi_of_characters_is_refused() -> None:
+    assert len(unpack_answer(pack_answer("a" * MAX_ANSWER, 1.0)).text) == MAX_ANSWER
+    raw = np.full(MAX_ANSWER + 9, ord("a"), np.uint8)
+    raw[:8] = np.frombuffer(np.float64(1.0).tobytes(), np.uint8)
+    with pytest.raises(RunError, match="answer is too long; given: 1048577 characters; allowed: up to 1048576"):
+        unpack_answer(raw)
 
 
 @pytest.mark.parametrize("probability", [0.0, -0.5, 1.5, math.inf])

@@ -129,6 +129,9 @@ class PythonBackend(Backend):
                 return read_outcome(answer) if self._labels is None else self._labels.read(answer)
             except RunError as error:
                 raise type(error)(str(error), where=self.target) from error
+            except Exception as error:  # what it answers may have methods of its own
+                what = f"the callable's answer raised {type(error).__name__} while it was read"
+                raise RunError(what, where=self.target, given=_reason(error)) from error
 
     def notes(self) -> tuple[str, ...]:
         """Answers that are no labels, printing, and slowness."""

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from premodel.backends.base import Tensor
+from premodel.backends.texts import kept_text
 from premodel.errors import RunError
-from premodel.fields import is_number, is_text, shown
+from premodel.fields import is_number, shown
 
 ALLOWED = "a distribution (a mapping of labels, or numbers in the labels' order), or a label with a confidence"
 ALLOWED_TEXT = "a text with a score in [0, 1]"
@@ -24,7 +25,8 @@ MIN_CONFIDENCE = 1e-6
 EVERY_OTHER = "*"
 """The key of a label map for every answer that has no key of its own."""
 MAX_NOTED = 1000
-MAX_TEXT = 1 << 20
+MAX_SAID = 80
+"""Characters of an answer that is no label, as it is noted."""
 
 
 class UnknownAnswerError(RunError):
@@ -112,8 +114,8 @@ class LabelReader:
             index = self._find(said)
             if index is None:
                 best = max(best, (number, str(said)))
-                if str(said) not in self.dropped and len(self.dropped) < MAX_NOTED:
-                    self.dropped.add(str(said))
+                if len(self.dropped) < MAX_NOTED:
+                    self.dropped.add(_noted(said))
             elif index not in given:
                 given[index] = number
             else:
@@ -187,8 +189,9 @@ class LabelReader:
         return self._map.get(EVERY_OTHER) if index is None else index
 
     def _refuse(self, said: Any) -> UnknownAnswerError:
-        if len(self.unknown) < MAX_NOTED or str(said) in self.unknown:
-            self.unknown[str(said)] += 1
+        noted = _noted(said)
+        if len(self.unknown) < MAX_NOTED or noted in self.unknown:
+            self.unknown[noted] += 1
         return UnknownAnswerError(
             "the callable answered what is no label", given=shown(said), do="name it in label_map",
         )  # fmt: skip
@@ -205,7 +208,7 @@ def read_outcome(answer: Any) -> Tensor:
     Raises
     ------
     RunError
-        It is neither.
+        It is neither, or the text is too long.
     """
     if not (isinstance(answer, tuple | list) and len(answer) == 2 and isinstance(answer[0], str)):
         if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu":
@@ -213,9 +216,6 @@ def read_outcome(answer: Any) -> Tensor:
         refuse_other(answer, ALLOWED_TEXT)
         raise RunError("the callable must answer otherwise", given=shown(answer), allowed=ALLOWED_TEXT)
     text, score = str(answer[0]), _number(answer[1])
-    if not is_text(text) or len(text) > MAX_TEXT:
-        given = f"{len(text)} characters" if len(text) > MAX_TEXT else shown(text)
-        raise RunError("the callable answered a text that cannot be kept", given=given, allowed="UTF-8 without NUL")
     if score < 0:
         raise RunError(
             "the callable answered a score below 0", given=f"{score:.4g}", allowed="[0, 1]",
@@ -224,7 +224,7 @@ def read_outcome(answer: Any) -> Tensor:
     if not score <= 1:
         raise RunError("the callable answered a score that is none", given=f"{score:.4g}", allowed="[0, 1]")
     found = np.empty(2, object)
-    found[:] = text, max(score, MIN_CONFIDENCE)
+    found[:] = kept_text(text), max(score, MIN_CONFIDENCE)
     return found
 
 
@@ -260,6 +260,11 @@ def _as_numbers(answer: Any) -> Tensor:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _noted(said: Any) -> str:
+    text = str(said)
+    return text if len(text) <= MAX_SAID else text[: MAX_SAID - 3] + "..."
 
 
 def _number(value: Any) -> float:

@@ -9,8 +9,12 @@ import numpy as np
 
 from premodel.backends.base import Tensor
 from premodel.errors import RunError
+from premodel.fields import is_text
 
 PROBABILITY_BYTES = 8
+MAX_ANSWER = 1 << 20
+"""Characters of a text that a model answers."""
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class TextAnswer(NamedTuple):
@@ -45,17 +49,47 @@ def read_text(tensor: Tensor) -> str:
         raise RunError(f"text must be UTF-8 ({error.reason} at byte {error.start})") from error
 
 
+def kept_text(text: str) -> str:
+    """A text that a model answered, as every file, table and wire holds it.
+
+    Notes
+    -----
+    Zero characters and halves of surrogate pairs, which not all of them hold, become U+FFFD; two halves that belong
+    together become their character.
+
+    Raises
+    ------
+    RunError
+        It is longer than MAX_ANSWER.
+
+    Examples
+    --------
+    >>> kept_text("ein" + chr(0) + "Hund")
+    'ein�Hund'
+    """
+    if len(text) > MAX_ANSWER:
+        raise RunError("answer is too long", given=f"{len(text)} characters", allowed=f"up to {MAX_ANSWER}")
+    if is_text(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", REPLACEMENT)
+
+
 def pack_answer(text: str, probability: float = math.nan) -> Tensor:
     """uint8 (1, 8 + n): a text that a model answered, as `unpack_answer` reads it.
 
     Parameters
     ----------
     text:
-        The answer; halves of surrogate pairs are replaced, since no UTF-8 holds them.
+        The answer, kept as `kept_text` has it.
     probability:
         In (0, 1], such as exp of the mean log probability of the tokens; NaN where the model gives none.
+
+    Raises
+    ------
+    RunError
+        The answer is too long.
     """
-    data = np.array([probability], "<f8").tobytes() + text.encode("utf-8", "replace")
+    data = np.array([probability], "<f8").tobytes() + kept_text(text).encode()
     return np.frombuffer(data, np.uint8)[None]
 
 
@@ -65,7 +99,7 @@ def unpack_answer(raw: Tensor) -> TextAnswer:
     Raises
     ------
     RunError
-        It is no such answer, its text is not UTF-8, or its probability is not in (0, 1].
+        It is no such answer, its text is not UTF-8 or too long, or its probability is not in (0, 1].
 
     Examples
     --------
@@ -78,4 +112,5 @@ def unpack_answer(raw: Tensor) -> TextAnswer:
     probability = float(np.frombuffer(data, "<f8", 1)[0])
     if not (math.isnan(probability) or 0 < probability <= 1):
         raise RunError("probability of a text must be in (0, 1]", given=probability)
-    return TextAnswer(read_text(np.frombuffer(data[PROBABILITY_BYTES:], np.uint8)), probability)
+    text = read_text(np.frombuffer(data[PROBABILITY_BYTES:], np.uint8))
+    return TextAnswer(kept_text(text), probability)

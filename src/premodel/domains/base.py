@@ -278,6 +278,10 @@ class Domain(ABC):
         """
         raise NotImplementedError
 
+    def check_outcome(self, outcome: str) -> None:
+        """Refuse a text that a callable answered and that is no answer in this domain: RunError."""
+        del outcome
+
     def score(self, prediction: Prediction, truth: int | str, criterion: str) -> float:
         """How good an answer is by a criterion of `graded`, in [0, 1]; the truth is a label, or a text."""
         raise NotImplementedError

@@ -231,6 +231,7 @@ class OpenedCandidate:
         if self._answers_labels:
             return to_prediction(self.read(raw))
         if raw.dtype == object:  # what a callable answers
+            self.candidate.domain.check_outcome(raw[0])
             return to_outcome(*raw)
         return self.candidate.domain.outcome(raw, self.network.backend.output, self.candidate.input)
 

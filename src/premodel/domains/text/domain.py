@@ -190,12 +190,16 @@ class TranslationDomain(TextDomain):
         """The text that a model answered, see `backends.texts`; RunError if it is none, or empty."""
         del output, spec
         text, probability = unpack_answer(raw)
-        if not text.strip():
-            raise RunError("translation is empty")
+        self.check_outcome(text)
         if math.isnan(probability):
             probability = 1.0
         said: NDArray[np.float32] = np.array([probability], np.float32)
         return Prediction(np.zeros(1, np.int32), said, -math.log(probability), text)
+
+    def check_outcome(self, outcome: str) -> None:
+        """RunError if it is empty."""
+        if not outcome.strip():
+            raise RunError("translation is empty")
 
     def score(self, prediction: Prediction, truth: int | str, criterion: str) -> float:
         """How near a translation is to its reference, see `scores`."""
