@@ -126,6 +126,12 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "nan": ([0.5, math.nan, 0.5], "softmax", "NaN or infinite"),
     "nan by name": ({"en": math.nan}, "softmax", "not a finite number; given: nan"),
     "text as confidence": (("en", "high"), "softmax", "not a finite number; given: 'high'"),
+    "minus infinity": ([-math.inf, 0.0, 1.0], "none", "NaN or infinite"),
+    "more than any float": ([10**400, 0, 0], "none", "must answer otherwise; given: list .int too large"),
+    "more than any float by name": ({"en": 10**400}, "softmax", "not a finite number"),
+    "far too large": ([1e39, 0.0, 0.0], "softmax", "a probability that is none; given: 1e.39"),
+    "complex": (np.array([1 + 2j, 0, 0]), "softmax", "must answer otherwise; given: ndarray .complex"),
+    "too small for float32": ({"en": 1e-60}, "softmax", "every label the probability 0"),
     "negative": ([0.5, -0.25, 0.75], "softmax", r"a probability that is none; given: -0.25; allowed: \[0, 1\]"),
     "sum too large": ([0.9, 0.9, 0.9], "softmax", "must sum to 1; given: 2.7; normalise them"),
     "sum too large by name": ({"en": 0.9, "de": 0.9}, "softmax", "must sum to 1; given: 1.8"),
@@ -150,6 +156,24 @@ def test_every_wrong_answer_is_named_in_one_line(case: str) -> None:
         row(answer() if answer is waits else answer, activation=activation)
     assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, UnknownAnswerError)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("logits", "shares"),
+    [
+        ([1e39, 0.0, 1e39], [0.5, 0.0, 0.5]),
+        ([10**39, 0, 1], [1.0, 0.0, 0.0]),
+        ([-1e300, 0.0, 0.0], [0.0, 0.5, 0.5]),
+        ([1e308, -1e308, 0.0], [1.0, 0.0, 0.0]),
+    ],
+)
+def test_logits_beyond_float32_keep_their_softmax(logits: list[float], shares: list[float]) -> None:
+    for answer in (logits, dict(zip(LABELS, logits, strict=True))):
+        found = LabelReader(LABELS, {}, "none").read(answer)
+        assert np.isfinite(found).all()
+        weights = np.exp(found[0].astype(float) - found.max())
+        assert (weights / weights.sum()).tolist() == shares
 
 
 def test_a_text_with_a_score_is_read() -> None:

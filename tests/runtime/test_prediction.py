@@ -38,6 +38,25 @@ def test_huge_logits_do_not_overflow() -> None:
         np.testing.assert_array_equal(to_distribution(raw, PLAIN, "none", 0, 4), [0.5, 0, 0, 0.5])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dropped", [0, 1])
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [
+        ([1e39, 0, 1e39, -1e39], [0.5, 0, 0.5, 0]),
+        ([-1e300, 0, 0, -1e300], [0, 0.5, 0.5, 0]),
+        ([1e308, -1e308, 0, -1], [1, 0, 0, 0]),
+        ([1e39, 0, 1, 2], [1, 0, 0, 0]),
+    ],
+)
+def test_logits_beyond_float32_are_normalised(logits: list[float], expected: list[float], dropped: int) -> None:
+    """Of a network whose output is of float64, with dropped outputs at both ends or without."""
+    raw = np.array([[7.0] * dropped + logits + [7.0] * dropped])
+    found = to_distribution(raw, TensorSpec((1, 4), "float64"), "none", dropped, 4, dropped)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.array(expected, np.float32))
+
+
 @pytest.mark.parametrize(
     ("dtype", "stored", "scale", "zero_point", "expected"),
     [

@@ -17,6 +17,7 @@ from premodel.errors import MissingExtraError, ModelError, RunError
 from premodel.signatures import kind_of_file
 
 Tensor = NDArray[Any]
+FLOAT32 = np.finfo(np.float32)
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,22 @@ class SeveralOutputsError(ModelError):
         )  # fmt: skip
         self.file = file
         self.outputs = {name: tuple(shape) for name, shape in outputs.items()}
+
+
+def narrowed_logits(values: Tensor) -> NDArray[np.float32]:
+    """Logits as float32; where one is beyond its range all less the highest of them, which leaves their softmax alone.
+
+    Examples
+    --------
+    >>> narrowed_logits(np.array([1e39, 0.0])).tolist()[0]
+    0.0
+    """
+    highest = np.maximum.reduce(values, axis=None)
+    if values.itemsize <= FLOAT32.dtype.itemsize or max(highest, -np.minimum.reduce(values, axis=None)) <= FLOAT32.max:
+        return values.astype(np.float32)
+    with np.errstate(over="ignore"):  # a difference beyond float64 is clipped as well
+        below: NDArray[np.float64] = values.astype(np.float64) - highest
+        return np.maximum(below, -float(FLOAT32.max)).astype(np.float32)
 
 
 def choose_output(file: Path, outputs: Mapping[str, Sequence[int | None]], wanted: Any) -> int:

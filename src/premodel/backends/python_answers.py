@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from premodel.backends.base import Tensor
+from premodel.backends.base import Tensor, narrowed_logits
 from premodel.backends.texts import kept_text
 from premodel.errors import RunError
 from premodel.fields import is_number, shown
@@ -127,11 +127,9 @@ class LabelReader:
             raise RunError("a mapping of logits must name every label", given=f"{len(given)} labels", allowed=self._n)
         if not logits and self._activation != "sigmoid" and total > whole * (1 + SUM_TOLERANCE):
             raise self._wrong_sum(total)
-        if not logits and not any(given.values()):
-            raise RunError("the callable gave every label the probability 0")
-        row = np.zeros((1, self._n), np.float32)
-        row[0, list(given)] = list(given.values())
-        return row
+        row = np.zeros(self._n)
+        row[list(given)] = list(given.values())
+        return self._row(row)
 
     def _of_numbers(self, answer: Any) -> Tensor:
         row = _as_numbers(answer)
@@ -197,9 +195,12 @@ class LabelReader:
         )  # fmt: skip
 
     def _row(self, row: Tensor) -> Tensor:
-        if not row.max() and not row.min() and self._activation != "none":
+        if self._activation == "none":
+            return narrowed_logits(row).reshape(1, -1)
+        narrow = row.astype(np.float32)
+        if not narrow.any():
             raise RunError("the callable gave every label the probability 0")
-        return row.astype(np.float32).reshape(1, -1)
+        return narrow.reshape(1, -1)
 
 
 def read_outcome(answer: Any) -> Tensor:
@@ -248,8 +249,11 @@ def refuse_other(answer: Any, allowed: str) -> None:
 def _as_numbers(answer: Any) -> Tensor:
     refuse_other(answer, ALLOWED)
     try:
-        found = np.asarray(answer, np.float64).reshape(-1)
-    except (TypeError, ValueError, RuntimeError) as error:
+        given = np.asarray(answer)
+        if given.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        found = np.asarray(given, np.float64).reshape(-1)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise RunError(
             "the callable must answer otherwise", given=f"{type(answer).__name__} ({error})", allowed=ALLOWED
         ) from error

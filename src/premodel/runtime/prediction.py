@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from premodel.backends.base import Tensor, TensorSpec
+from premodel.backends.base import Tensor, TensorSpec, narrowed_logits
 from premodel.errors import RunError
 from premodel.records import TOP_K, Prediction
 
@@ -84,6 +84,8 @@ def to_distribution(
         if output.zero_point:
             values -= np.float32(output.zero_point)
         values *= np.float32(output.scale)
+    elif activation == "none":
+        values = narrowed_logits(flat[label_offset:])
     else:
         values = flat[label_offset:].astype(np.float32)
     if activation == "none":
