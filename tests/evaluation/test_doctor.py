@@ -277,7 +277,7 @@ def test_json_and_text(won: Diagnosis) -> None:
     keys = {
         "advice", "policy", "use", "criterion", "samples", "used", "best", "candidates", "oracle", "pairs", "dominated",
         "better_views", "reachable", "sample_size", "invalid", "conditions", "memory", "warnings", "doubts",
-        "originals",
+        "originals", "stood_in",
     }  # fmt: skip
     assert set(data) == keys
     assert set(data["reachable"][0]) == {"policy", "no_loss", "equal_time", "most_accurate", "packaged"}

@@ -10,6 +10,7 @@ from premodel.evaluation.complementarity import BetterView, Dominated, Pair, Poi
 from premodel.evaluation.memory import MemoryStep, memory_lines
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached
 from premodel.evaluation.signal import LEVEL, Signal
+from premodel.evaluation.stand_ins import StoodIn
 from premodel.records import Criterion
 from premodel.runtime.conditions import busy_note, crowded
 from premodel.store.runs import SOAK
@@ -123,6 +124,8 @@ class Diagnosis:
         Why a premodel may not be worth it, and what to do instead.
     originals:
         Where the zoo holds siblings: the best of them alone and every policy against the best original, in words.
+    stood_in:
+        What the best single candidate serves with its stand-ins, where it fails on some samples; else None.
     """
 
     advice: str
@@ -146,6 +149,7 @@ class Diagnosis:
     originals: tuple[str, ...] = ()
     memory: tuple[MemoryStep, ...] = ()
     noun: str = "image"
+    stood_in: StoodIn | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that `doctor --json` prints."""
@@ -160,6 +164,8 @@ class Diagnosis:
                     written[name]["beside"] = {
                         other: plain(verdict.to_json()) for other, verdict in reached.beside.items()
                     }
+                    if reached.stood_in is not None and reached.stood_in.verdict is not None:
+                        written[name]["stood_in"]["verdict"] = plain(reached.stood_in.verdict.to_json())
         return data
 
 
@@ -237,8 +243,9 @@ def _signal_lines(d: Diagnosis) -> list[str]:
 def _oracle_lines(d: Diagnosis) -> list[str]:
     o = d.oracle
     best = next(one for one in d.candidates if one.name == d.best)
+    more = "" if d.stood_in is None else f"; with the others where it fails {d.stood_in.figures}"
     return [
-        f"best single candidate {d.best}: {100 * best.accuracy:.1f} % at {best.latency_ms:.2f} ms, end to end",
+        f"best single candidate {d.best}: {100 * best.accuracy:.1f} % at {best.latency_ms:.2f} ms, end to end{more}",
         f"oracle: {100 * o.union:.1f} % [{100 * o.union_ci[0]:.1f}, {100 * o.union_ci[1]:.1f}], {o.gain:+.1f} points "
         f"[{o.gain_ci[0]:+.1f}, {o.gain_ci[1]:+.1f}], {o.speedup:.2f}x [{o.speedup_ci[0]:.2f}, {o.speedup_ci[1]:.2f}] "
         f"the speed ({o.latency_ms:.2f} ms); nobody reaches it",

@@ -22,6 +22,7 @@ from premodel.evaluation.originals import Alone, beside_lines, sibling_alone, si
 from premodel.evaluation.reachable import PLAIN, Reachable, Reached, reachable
 from premodel.evaluation.rows import Singles, invalid_note
 from premodel.evaluation.signal import confidence_signals, feature_signals
+from premodel.evaluation.stand_ins import StoodIn, served_alone
 from premodel.records import Criterion
 from premodel.runtime.policies.costs import rounded_up
 from premodel.stats import paired_bootstrap, wilson
@@ -72,7 +73,9 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
     several = len(tables.candidates) > 1
     found = tuple(reachable(tables, criterion, seed=seed)) if several else ()
     candidates = _candidates(tables, sample, criterion, singles, seed)
-    policy, advice = _advise(tables, singles, found, candidates)
+    alone = served_alone(tables, criterion, singles.best)
+    stood_in = None if alone is None else alone.figures
+    policy, advice = _advise(tables, singles, found, candidates, stood_in)
     sample_size = None
     if found:
         chosen = next((one for one in found if one.policy == policy), found[0]).no_loss
@@ -102,6 +105,7 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
         originals=_originals(singles, sibling_alone(singles, siblings_of(tables), seed), found),
         memory=accuracy_over_memory(tables, criterion),
         noun=domain_of(tables.task).noun,
+        stood_in=stood_in,
     )
 
 
@@ -179,13 +183,18 @@ def _mean_interval(score: NDArray[np.float64], singles: Singles, seed: int) -> t
 
 
 def _advise(
-    tables: Tables, singles: Singles, found: tuple[Reachable, ...], candidates: tuple[CandidateFinding, ...]
+    tables: Tables,
+    singles: Singles,
+    found: tuple[Reachable, ...],
+    candidates: tuple[CandidateFinding, ...],
+    stood_in: StoodIn | None,
 ) -> tuple[str, str]:
     """The policy to use, and the words that say so.
 
     What `premodel train` packages with its default options is advised, by its own test. Where that is one candidate
     alone, a policy is advised whose accuracy is higher at no more time; else one whose accuracy is higher at any
-    latency, with what that costs.
+    latency, with what that costs. Where the candidate fails on some samples, such a policy must also do better than it
+    does with its stand-ins.
     """
     name, at = tables.candidates[singles.best], _at(singles, singles.best)
     best = f"{name} {at}"
@@ -204,7 +213,7 @@ def _advise(
         equal = next((one.equal_time for one in (chosen, *trainable) if one.equal_time), None)
         more = "" if equal is None else f" At equal time: {_difference(equal)}"
         more += "" if equal is None else "." if equal.policy == chosen.policy else f" by {equal.policy}."
-        advice = f"use policy {chosen.policy}: {_said(chosen.no_loss, best)}{more}"
+        advice = f"use policy {chosen.policy}: {_said(chosen.no_loss, best)}{_beside_stand_ins(chosen.no_loss)}{more}"
         return chosen.policy, advice + _baseline(found, chosen.no_loss.speedup) + doubt
     better = [
         one.equal_time for one in trainable if one.equal_time and _more_accurate(one.equal_time, at_equal_time=True)
@@ -212,18 +221,22 @@ def _advise(
     if better:
         reached = max(better, key=lambda one: one.gain)
         return reached.policy, f"use policy {reached.policy} with --max-latency-ms {_ceiling(singles)}: " + (
-            _said(reached, best) + _baseline(found, reached.speedup) + doubt
+            _said(reached, best) + _beside_stand_ins(reached) + _baseline(found, reached.speedup) + doubt
         )
     dearer = [one.most_accurate for one in trainable if one.most_accurate and _more_accurate(one.most_accurate)]
     if dearer:
         reached = max(dearer, key=lambda one: one.gain)
         advice = (
-            f"for the highest accuracy use policy {reached.policy} with --cost-weight 0: {_said(reached, best)} "
-            f"For the lowest latency at the accuracy of one candidate use {name} alone."
+            f"for the highest accuracy use policy {reached.policy} with --cost-weight 0: {_said(reached, best)}"
+            f"{_beside_stand_ins(reached)} For the lowest latency at the accuracy of one candidate use {name} alone."
         )
         return reached.policy, advice + _baseline(found, 1) + doubt
+    with_others = at if stood_in is None else f"{at[:-1]}; with the others where it fails {stood_in.figures})"
     if not trainable:
-        return SINGLE.name, f"use {best} alone: no policy can be trained for this criterion on this profile"
+        return (
+            SINGLE.name,
+            f"use {name} {with_others} alone: no policy can be trained for this criterion on this profile",
+        )
     nearest = max(trainable, key=lambda one: one.no_loss.speedup if one.no_loss.verdict.outcome != "worse" else 0.0)
     predictable = [
         one for one in candidates if one.features and one.features.informative and one.features.auc > MIN_AUC
@@ -234,9 +247,10 @@ def _advise(
         if predictable
         else ""
     )
+    nearest_said = _said(nearest.no_loss, best) + _beside_stand_ins(nearest.no_loss)
     advice = (
-        f"use {name} alone {at}: no policy is shown to be better. "
-        f"{_less(trainable, best).lstrip() or f'The nearest is {nearest.policy}: {_said(nearest.no_loss, best)}'}{hint}"
+        f"use {name} alone {with_others}: no policy is shown to be better. "
+        f"{_less(trainable, best).lstrip() or f'The nearest is {nearest.policy}: {nearest_said}'}{hint}"
     )
     return SINGLE.name, advice + _baseline(found, 1) + doubt
 
@@ -262,11 +276,20 @@ def _less(trainable: list[Reachable], best: str) -> str:
 def _more_accurate(reached: Reached, *, at_equal_time: bool = False) -> bool:
     found = reached.verdict
     within = not at_equal_time or reached.speedup_ci[1] >= 1 or found.pace != "slower"
-    return found.accuracy == "higher" and found.choice != "below" and within
+    served = None if reached.stood_in is None else reached.stood_in.verdict
+    exceeds = (
+        served is None or served.accuracy == "higher" or (at_equal_time and served.outcome in ("better", "traded"))
+    )
+    return found.accuracy == "higher" and found.choice != "below" and within and exceeds
 
 
 def _said(reached: Reached, best: str) -> str:
     return reached.verdict.sentence(f"the best single candidate {best}")
+
+
+def _beside_stand_ins(reached: Reached) -> str:
+    """The same against the best single candidate with its stand-ins; empty where it never fails."""
+    return "" if reached.stood_in is None else f" It is {reached.stood_in.sentence}"
 
 
 def _difference(reached: Reached) -> str:

@@ -13,6 +13,7 @@ from premodel.errors import OptionError
 from premodel.evaluation.on_time import OnTime, compare_on_time
 from premodel.evaluation.originals import Alone, sibling_alone, siblings_of
 from premodel.evaluation.rows import Singles
+from premodel.evaluation.stand_ins import StoodIn, served_alone
 from premodel.runtime.policies.base import Policy
 from premodel.stats import paired_bootstrap
 from premodel.training.folds import stratified_folds, stratified_subsample
@@ -99,6 +100,9 @@ class FinalTest:
         which it is the highest, with the difference in points and its interval; else None.
     alone:
         Where the zoo holds siblings: the best of them alone against the best original; else None.
+    stood_in:
+        Where the best single candidate fails on some samples: what it serves with its stand-ins, and the policy against
+        that; else None.
     """
 
     policy: str
@@ -116,6 +120,7 @@ class FinalTest:
     taken_back: bool = False
     on_time: OnTime | None = None
     alone: Alone | None = None
+    stood_in: StoodIn | None = None
 
     @property
     def misses_floor(self) -> bool:
@@ -146,6 +151,8 @@ class FinalTest:
             f"without it: {100 * self.accuracy:.1f} % at {self.latency_ms:.3f} ms, the whole answer",
             f"  {self.verdict.sentence(f'the best single candidate {best.name} {_at(best)}')}",
         ]
+        if self.stood_in is not None:
+            lines.append(f"  {self.stood_in.sentence}")
         if self.alone is not None:
             lines += self._beside(self.alone)
         if self.on_time is not None:
@@ -187,6 +194,8 @@ class FinalTest:
         found: dict[str, Any] = plain(self)
         if self.alone is not None:
             found["alone"]["verdict"] = plain(self.alone.verdict.to_json())
+        if self.stood_in is not None and self.stood_in.verdict is not None:
+            found["stood_in"]["verdict"] = plain(self.stood_in.verdict.to_json())
         found["verdict"] = plain(self.verdict.to_json())
         return found | {"passed": self.passed, "lines": self.lines()}
 
@@ -294,12 +303,11 @@ def _most_accurate(tables: Tables, options: TrainOptions, tell: Callable[[str], 
         found = final_test(tables, wanted, train(tables, wanted))
     except OptionError:
         return []
-    if found.verdict.accuracy != "higher":
+    if found.verdict.accuracy != "higher" or (found.stood_in is not None and not found.stood_in.is_exceeded):
         return []
-    return [
-        f"for the highest accuracy: {quick.name} with --cost-weight 0: "
-        f"{found.verdict.sentence(f'the best single candidate {found.best}')}"
-    ]
+    said = found.verdict.sentence(f"the best single candidate {found.best}")
+    more = "" if found.stood_in is None else f" It is {found.stood_in.sentence}"
+    return [f"for the highest accuracy: {quick.name} with --cost-weight 0: {said}{more}"]
 
 
 def final_test(tables: Tables, options: TrainOptions, trained: Trained | None = None) -> FinalTest:
@@ -320,10 +328,14 @@ def final_test(tables: Tables, options: TrainOptions, trained: Trained | None = 
     if trained is not None and known is not None and len(known.score) == len(tables):
         costs = trained.policy.costs
         latency_ms = known.latency_ms - costs.select_ms + beyond_candidates_ms(trained.policy, tables)
-        return _compared(tables, Singles.of(tables, options.criterion), known.score, latency_ms, options)
+        return _compared(tables, OutOfFold(known.score, latency_ms), options)
     counts = tables.right_counts(options.criterion)
     sample = tables.take(stratified_subsample(tables.truth, counts, MAX_SAMPLES, options.seed))
-    singles = Singles.of(sample, options.criterion)
+    return _compared(sample, trained_in_folds(sample, options), options)
+
+
+def trained_in_folds(sample: Tables, options: TrainOptions) -> OutOfFold:
+    """Whole answers to each sample by a policy trained without it, anew in each fold; raises as `final_test`."""
     # Other folds than those in which `auto` compared.
     folds = stratified_folds(sample.truth, sample.right_counts(options.criterion), FOLDS, (options.seed + 1) % 2**32)
     found = OutOfFold(np.zeros(len(sample)), np.zeros(len(sample)))
@@ -336,7 +348,7 @@ def final_test(tables: Tables, options: TrainOptions, trained: Trained | None = 
         served = simulate(policy, unseen)
         found.score[fold.test] = served_score(unseen, options.criterion, served)
         found.latency_ms[fold.test] = whole_answers_ms(policy, unseen, served)
-    return _compared(sample, singles, found.score, found.latency_ms, options)
+    return found
 
 
 def whole_answers_ms(policy: Policy, tables: Tables, served: Simulation) -> Floats:
@@ -354,12 +366,14 @@ def beyond_candidates_ms(policy: Policy, tables: Tables) -> float:
     return engine_ms + (max(decisions_ms, DECISIONS_PER_ENGINE * engine_ms) if policy.fuses else decisions_ms)
 
 
-def _compared(sample: Tables, singles: Singles, right: Floats, latency_ms: Floats, options: TrainOptions) -> FinalTest:
+def _compared(sample: Tables, served: OutOfFold, options: TrainOptions) -> FinalTest:
     objective, seed = options.objective, options.seed
+    singles, right, latency_ms = Singles.of(sample, options.criterion), served.score, served.latency_ms
     mean_ms, accuracy = float(latency_ms.mean()), float(right.mean())
     best = singles.best
     best_accuracy, best_ms = float(singles.accuracy[best]), float(singles.latency_ms[best])
     low_ms, high_ms = paired_bootstrap(latency_ms, seed=seed)
+    alone = served_alone(sample, options.criterion, best, objective)
     against = right - singles.correct[:, best]
     over = right - singles.mix(mean_ms)[0]
     verdict = Verdict(
@@ -394,6 +408,7 @@ def _compared(sample: Tables, singles: Singles, right: Floats, latency_ms: Float
         tuple(rivals), objective.describe(), (best_ms / high_ms, best_ms / low_ms),
         on_time=compare_on_time(objective, singles, right, latency_ms, seed),
         alone=sibling_alone(singles, siblings_of(sample), seed),
+        stood_in=None if alone is None else alone.beside(right, mean_ms, seed),
     )  # fmt: skip
 
 

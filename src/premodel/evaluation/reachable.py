@@ -15,6 +15,7 @@ from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
 from premodel.evaluation.final_test import FOLDS, FinalTest, final_test, train_and_test
 from premodel.evaluation.originals import against, sibling_alone, siblings_of
 from premodel.evaluation.rows import Singles
+from premodel.evaluation.stand_ins import ServedAlone, StoodIn, served_alone
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.costs import rounded_up
@@ -54,6 +55,8 @@ class Reached:
         Accuracy minus that of the random mix at equal latency, in points.
     beside:
         Where the zoo holds siblings: against the best original and against one sibling alone, by their names.
+    stood_in:
+        Where the best single candidate fails on some samples: against what it serves with its stand-ins; else None.
     """
 
     policy: str
@@ -67,6 +70,7 @@ class Reached:
     mix_gain: float
     mix_ci: Points
     beside: Mapping[str, Verdict] = field(default_factory=dict)
+    stood_in: StoodIn | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -79,7 +83,8 @@ class Reached:
         return (self.gain_ci[1] - self.gain_ci[0]) / (2 * Z_95)
 
     def __str__(self) -> str:
-        return f"{self.verdict.sentence()} Speed-up [{self.speedup_ci[0]:.2f}, {self.speedup_ci[1]:.2f}]."
+        beside = "" if self.stood_in is None else f" It is {self.stood_in.sentence}"
+        return f"{self.verdict.sentence()} Speed-up [{self.speedup_ci[0]:.2f}, {self.speedup_ci[1]:.2f}].{beside}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,8 @@ def reachable(tables: Tables, criterion: Criterion, *, seed: int = 0) -> list[Re
 
     method = Method(PLAIN, "baseline", Cascade.kind, plain)
     (outcome,) = cross_validate(tables, [method], criterion=criterion, folds=FOLDS, seed=seed)
-    return [*found, Reachable(PLAIN, _reached(outcome, singles, beside, seed), None)]
+    plainly = _reached(outcome, singles, beside, served_alone(tables, criterion, singles.best), seed)
+    return [*found, Reachable(PLAIN, plainly, None)]
 
 
 def _tested(tables: Tables, options: TrainOptions, beside: Sequence[str]) -> Reached | None:
@@ -165,7 +171,7 @@ def _of_test(test: FinalTest, beside: Sequence[str]) -> Reached:
         raise AssertionError("the final test compares with the random mix")
     return Reached(
         test.policy, test.samples, test.accuracy, test.latency_ms, verdict.speedup, test.speedup_ci, verdict.gain,
-        verdict.gain_ci, verdict.mix_gain, verdict.mix_ci, {name: rivals[name] for name in beside},
+        verdict.gain_ci, verdict.mix_gain, verdict.mix_ci, {name: rivals[name] for name in beside}, test.stood_in,
     )  # fmt: skip
 
 
@@ -177,7 +183,9 @@ def _in_time(tables: Tables, criterion: Criterion, ceiling_ms: float, seed: int)
     return all(tables.take(fold.train).end_to_end_ms().min() <= ceiling_ms for fold in division)
 
 
-def _reached(outcome: Outcome, singles: Singles, beside: Sequence[str], seed: int) -> Reached:
+def _reached(
+    outcome: Outcome, singles: Singles, beside: Sequence[str], alone: ServedAlone | None, seed: int
+) -> Reached:
     right, best = outcome.score, singles.best
     mean_ms = float(outcome.latency_ms.mean())
     best_ms = float(singles.latency_ms[best])
@@ -196,4 +204,5 @@ def _reached(outcome: Outcome, singles: Singles, beside: Sequence[str], seed: in
         mix_gain,
         mix_ci,
         {name: against(singles, singles.names.index(name), right, mean_ms, seed) for name in beside},
+        None if alone is None else alone.beside(right, mean_ms, seed),
     )

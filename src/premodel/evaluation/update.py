@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
-from premodel.evaluation.cross_validation import cross_validate, premodel_method
-from premodel.evaluation.final_test import beyond_candidates_ms, whole_answers_ms
+from premodel.evaluation.final_test import beyond_candidates_ms, trained_in_folds, whole_answers_ms
 from premodel.runtime.bundle import Bundle
 from premodel.stats import paired_bootstrap
 from premodel.training.class_floor import ClassFloor
@@ -23,9 +22,6 @@ from premodel.training.simulate import served_score, simulate
 from premodel.training.tables import Tables
 from premodel.training.train import train
 from premodel.verdict import Verdict, points
-
-FOLDS = 5
-"""Of the samples, where the training itself cross-fits nothing."""
 
 Floats = NDArray[np.float64]
 
@@ -200,9 +196,8 @@ def _out_of_fold(tables: Tables, options: TrainOptions, trained: Trained) -> tup
     known, policy = trained.out_of_fold, trained.policy
     if known is not None and len(known.score) == len(tables):
         return known.score, known.latency_ms - policy.costs.select_ms + beyond_candidates_ms(policy, tables)
-    method = premodel_method("new", options)
-    (outcome,) = cross_validate(tables, [method], criterion=options.criterion, folds=FOLDS, seed=options.seed)
-    return outcome.score, outcome.latency_ms
+    found = trained_in_folds(tables, options)
+    return found.score, found.latency_ms
 
 
 def refusal(found: Update) -> OptionError:

@@ -271,7 +271,9 @@ def _point(
     solved = solve_sets(table, fit, grid, allowed)
     states: States = fit.states(table)
     reward = fit.rewards(states)
-    right, spent_ms = walk(reward, states.basis, solved.continuation, table.latency(), grid, table.saved_ms())
+    right, spent_ms = walk(
+        reward, states.basis, solved.continuation, table.latency(), grid, table.saved_ms(), table.answered
+    )
     best = max(float(reward[1 << j].mean()) for j in range(len(table.names)))
     return choose_point(CrossFitted(right, spent_ms + table.before_ms), grid, objective, best)
 

@@ -1,0 +1,107 @@
+"""The best single candidate as it is served: where it fails, others stand in for it and their time counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from premodel.records import Criterion
+from premodel.stats import paired_bootstrap
+from premodel.training.objective import Objective
+from premodel.training.policies.single import order_of, with_stand_ins
+from premodel.training.tables import Tables
+from premodel.verdict import Verdict
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StoodIn:
+    """Figures of a candidate with its stand-ins.
+
+    Attributes
+    ----------
+    name:
+        Of the candidate.
+    accuracy, latency_ms:
+        Of what is served; latency end to end.
+    verdict:
+        What was tested against it; None where nothing was.
+    """
+
+    name: str
+    accuracy: float
+    latency_ms: float
+    verdict: Verdict | None = None
+
+    @property
+    def figures(self) -> str:
+        """Both in words."""
+        return f"{100 * self.accuracy:.1f} % at {self.latency_ms:.2f} ms"
+
+    @property
+    def sentence(self) -> str:
+        """What was tested against it, in words; empty where nothing was."""
+        return "" if self.verdict is None else self.verdict.sentence(f"{self.name} with its stand-ins ({self.figures})")
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Is what was tested shown to be more accurate."""
+        return self.verdict is not None and self.verdict.accuracy == "higher"
+
+
+@dataclass(frozen=True, eq=False)
+class ServedAlone:
+    """What a candidate with its stand-ins serves, sample by sample.
+
+    Attributes
+    ----------
+    name:
+        Of the candidate.
+    score, latency_ms:
+        float64 (n,) each; latency end to end.
+    """
+
+    name: str
+    score: Floats
+    latency_ms: Floats
+
+    @property
+    def figures(self) -> StoodIn:
+        """The means."""
+        return StoodIn(self.name, float(self.score.mean()), float(self.latency_ms.mean()))
+
+    def beside(self, score: Floats, mean_ms: float, seed: int) -> StoodIn:
+        """The means, and what answered the same samples with these scores in this mean time, against them."""
+        found, difference = self.figures, np.asarray(score, dtype=np.float64) - self.score
+        low, high = paired_bootstrap(difference, seed=seed)
+        verdict = Verdict(
+            len(difference), found.latency_ms / mean_ms, 100 * float(difference.mean()), (100 * low, 100 * high)
+        )
+        return StoodIn(found.name, found.accuracy, found.latency_ms, verdict)
+
+
+def served_alone(
+    tables: Tables, criterion: Criterion, column: int, objective: Objective | None = None
+) -> ServedAlone | None:
+    """What policy `single` serves with this candidate, as its training counts it.
+
+    Parameters
+    ----------
+    objective:
+        Whose ceilings the stand-ins must keep together with it; without one all others stand in.
+
+    Returns
+    -------
+    None where it never fails, or nothing stands in for it: then it serves what it answers alone.
+    """
+    if tables.answered[:, column].all():
+        return None
+    accuracy = tables.score(criterion).mean(axis=0)
+    order = order_of(tables, accuracy, column, Objective() if objective is None else objective)
+    if len(order) == 1:
+        return None
+    score, spent_ms = with_stand_ins(tables, criterion, order)
+    return ServedAlone(tables.candidates[column], score, tables.decode_ms + spent_ms)
