@@ -8,14 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from premodel.errors import OptionError
-from premodel.training.feature_selection import (
-    Dropped,
-    Importance,
-    SelectionSettings,
-    prune_correlated,
-    remove_greedily,
-    select_features,
-)
+from premodel.training.feature_pruning import Dropped, prune_correlated
+from premodel.training.feature_selection import SelectionSettings, select_features
+from premodel.training.greedy_removal import Importance, remove_greedily
 from premodel.training.tables import FeatureCosts
 from profiles import make_tables
 
@@ -132,6 +127,43 @@ def test_greedy_removal_by_hand() -> None:
     assert found.importance_kept.features == ("a", "c")
     assert found.importance_kept.loss_points == pytest.approx((10, 8))
     assert str(found.rounds[0]) == "d: 22.00 % without it, loss -1.00 points, removed"
+
+
+class Counted(Worth):
+    """Notes how many subsets were scored."""
+
+    scored = 0
+
+    def without_each(self, kept: Sequence[int]) -> NDArray[np.float64]:
+        self.scored += len(kept)
+        return super().without_each(kept)
+
+
+def test_of_many_features_a_fifth_is_removed_in_a_round_until_they_are_few() -> None:
+    """64, 51 and 40 are scored, then 32 down to 3 one by one; features worth more are kept as before."""
+    rng = np.random.default_rng(0)
+    worth = rng.permutation(64) / 10
+    accuracy = Counted(*worth)
+    names = [f"f{k}" for k in range(64)]
+    found = remove_greedily(range(64), names, accuracy, target=3)
+    assert sorted(worth[list(found.kept)]) == pytest.approx([6.1, 6.2, 6.3])
+    assert accuracy.scored == 64 + 51 + 40 + sum(range(3, 33))
+    assert len(found.rounds) == 61
+    assert all(one.removed for one in found.rounds)
+    assert found.accuracy == pytest.approx((6.1 + 6.2 + 6.3) / 100)
+
+
+def test_with_a_greatest_loss_features_go_one_by_one_however_many_there_are() -> None:
+    accuracy = Counted(*([0.0] * 38), 10, 20)
+    found = remove_greedily(range(40), [f"f{k}" for k in range(40)], accuracy, target=1, max_loss_points=1)
+    assert found.kept == (38, 39)
+    assert accuracy.scored == sum(range(2, 41))
+
+
+@pytest.mark.parametrize(("count", "target"), [(33, 7), (40, 36), (64, 64), (64, 63)])
+def test_no_round_goes_below_the_target(count: int, target: int) -> None:
+    found = remove_greedily(range(count), [f"f{k}" for k in range(count)], Worth(*range(count)), target)
+    assert found.kept == tuple(range(count - target, count))
 
 
 def test_greedy_removal_stops_at_a_loss_too_great() -> None:

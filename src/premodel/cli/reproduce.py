@@ -16,7 +16,7 @@ from premodel.paper.studies import STUDIES, USUAL
 from premodel.paper.write import DATA, PAGE, TABLES, check_folder, write_files
 from premodel.store.engines import store_name
 from premodel.store.store import Store
-from premodel.training.feature_selection import TARGET
+from premodel.training.greedy_removal import TARGET
 from premodel.training.load import load_tables
 from premodel.training.penultimate import load_penultimate
 

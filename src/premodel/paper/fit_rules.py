@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from premodel.paper.readings import BEST_SCORE, SQUARE_OVER_TIME
-from premodel.training.feature_selection import CORRELATION, TARGET
+from premodel.training.feature_pruning import CORRELATION
+from premodel.training.greedy_removal import TARGET
 
 
 @dataclass(frozen=True)

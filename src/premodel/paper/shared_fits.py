@@ -17,15 +17,8 @@ from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.select import Rule, Select
 from premodel.runtime.selectors.base import Selector
 from premodel.runtime.selectors.chain import ChainSelector
-from premodel.training.feature_selection import (
-    TARGET,
-    FeatureSelection,
-    GreedyRemoval,
-    SelectionSettings,
-    SubsetAccuracy,
-    remove_greedily,
-    select_features,
-)
+from premodel.training.feature_selection import FeatureSelection, SelectionSettings, select_features
+from premodel.training.greedy_removal import TARGET, GreedyRemoval, SubsetAccuracy, remove_greedily
 from premodel.training.model_selection import ModelSelection, select_models
 from premodel.training.objective import Objective
 from premodel.training.policies.paper import first_yes

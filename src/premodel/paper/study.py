@@ -20,8 +20,8 @@ from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.selectors.base import Scores
 from premodel.stats import paired_bootstrap, wilson
-from premodel.training.feature_selection import TARGET
 from premodel.training.folds import Fold, stratified_folds
+from premodel.training.greedy_removal import TARGET
 from premodel.training.penultimate import Penultimate
 from premodel.training.tables import Tables
 

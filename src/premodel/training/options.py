@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from premodel.errors import OptionError
 from premodel.records import MAX_SEED, Criterion
 from premodel.training.class_floor import ClassFloor
-from premodel.training.feature_selection import SUBSAMPLE, TARGET
+from premodel.training.feature_selection import SUBSAMPLE
+from premodel.training.greedy_removal import TARGET
 from premodel.training.labels import LABEL_SCHEMES, LabelScheme
 from premodel.training.model_selection import THETA
 from premodel.training.objective import Objective

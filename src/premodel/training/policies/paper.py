@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from premodel.records import Criterion
 from premodel.runtime.policies.select import Rule
 from premodel.runtime.selectors.base import Scores, Selector
+from premodel.training.feature_pruning import CORRELATION
 from premodel.training.feature_selection import (
-    CORRELATION,
     FOLDS,
     SUBSAMPLE,
-    TARGET,
     FeatureSelection,
     SelectionSettings,
     select_features,
 )
+from premodel.training.greedy_removal import TARGET
 from premodel.training.labels import LabelScheme, make_labels
 from premodel.training.model_selection import THETA, ModelSelection, select_models
 from premodel.training.options import TrainOptions
