@@ -154,7 +154,10 @@ def test_answers_that_are_no_labels_are_noted_with_their_number(tmp_path: Path) 
             backend.predict(IMAGE)
     backend.predict(IMAGE)
     (note,) = backend.notes()
-    assert note == "answers what is no label, counted as wrong: 'cow' (2), 'emu' (1); name them in label_map"
+    assert note == (
+        "answers what is no label: 'cow' (2), 'emu' (1); there it fails, and another candidate answers in its place; "
+        "name in label_map only what is another name of a label"
+    )
 
 
 WRONG_AT_ONCE: dict[str, tuple[str, dict[str, Any], str]] = {

@@ -234,9 +234,23 @@ def test_check_names_what_is_no_label_and_counts_it_as_wrong(folder: Path) -> No
     words = ("zoo", "check", "zoo.toml", "images", "--trust-python", "--json")
     hasty, careful = json.loads(command(folder, *words).stdout)["candidates"]
     assert (hasty["samples"], hasty["top1"], careful["top1"]) == (64, 0.75, 1.0)
-    assert "answers what is no label, counted as wrong: 'violet' (16); name them in label_map" in hasty["warnings"]
+    assert any(one.startswith("answers what is no label: 'violet' (16); there it fails") for one in hasty["warnings"])
     assert any("prints to stdout" in warning for warning in careful["warnings"])
     assert careful["input"] == "the decoded input"
+
+
+def test_check_refuses_a_callable_none_of_whose_answers_is_a_label_as_profile_does(folder: Path) -> None:
+    (folder / "lost.py").write_text("def lost(image):\n    return 'nowhere', 0.9\n")
+    entry = '[[models]]\nname = "lost"\nruntime = "python"\ncallable = "lost.py:lost"\n'
+    (folder / "lost.toml").write_text(ZOO + entry)
+    checked = command(folder, "zoo", "check", "lost.toml", "images", "--trust-python", "--json", fails=True)
+    lost = json.loads(checked.stdout)["candidates"][-1]
+    assert lost["errors"] == [
+        "no answer is a label, on any of 64 images, first: lost.py:lost: the callable answered what is no label; "
+        "given: 'nowhere'; name it in label_map if it is another name of a label"
+    ]
+    words = ("profile", "lost.toml", "images", "--store", "lost.db", "--trust-python")
+    assert "lost fails on every image" in command(folder, *words, fails=True).stderr
 
 
 def test_an_embedded_file_travels_with_what_it_imports(folder: Path, bundle: Path, tmp_path: Path) -> None:

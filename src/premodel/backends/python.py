@@ -139,7 +139,10 @@ class PythonBackend(Backend):
         if self._labels is not None and (unknown := self._labels.unknown):
             names = ", ".join(f"{said!r} ({count})" for said, count in unknown.most_common(SHOWN_UNKNOWN))
             more = f" and {len(unknown) - SHOWN_UNKNOWN} more" if len(unknown) > SHOWN_UNKNOWN else ""
-            found.append(f"answers what is no label, counted as wrong: {names}{more}; name them in label_map")
+            found.append(
+                f"answers what is no label: {names}{more}; there it fails, and another candidate answers in its place; "
+                "name in label_map only what is another name of a label"
+            )
         if self._labels is not None and (rest := sorted(self._labels.dropped - set(self._labels.unknown))):
             names = ", ".join(map(repr, rest[:SHOWN_UNKNOWN]))
             more = f" and {len(rest) - SHOWN_UNKNOWN} more" if len(rest) > SHOWN_UNKNOWN else ""

@@ -191,7 +191,8 @@ class LabelReader:
         if len(self.unknown) < MAX_NOTED or noted in self.unknown:
             self.unknown[noted] += 1
         return UnknownAnswerError(
-            "the callable answered what is no label", given=shown(said), do="name it in label_map",
+            "the callable answered what is no label", given=shown(said),
+            do="name it in label_map if it is another name of a label",
         )  # fmt: skip
 
     def _row(self, row: Tensor) -> Tensor:

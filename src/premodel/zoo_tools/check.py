@@ -200,13 +200,15 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
     lowest: list[int] = []
     truths: list[int] = []
     repeats: list[tuple[Tensor, int]] = []
+    unknown = ""
     domain = opened.candidate.domain
     for one, label in zip(samples.inputs, samples.labels, strict=True):
         try:
             tensor = opened.prepare(one, domain.shared(one))
             raw = opened.network.backend.predict(tensor)
             distribution = opened.read(raw)
-        except UnknownAnswerError:  # counts as wrong, and is among the notes
+        except UnknownAnswerError as error:  # counts as wrong, and is among the notes
+            unknown = unknown or str(error)
             ran.append(label)
             continue
         except RunError as error:
@@ -223,6 +225,8 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
         if len(repeats) < REPEATS:
             repeats.append((tensor, answer))
     check.samples = len(ran)
+    if unknown and not answers:
+        check.errors.append(f"no answer is a label, on any of {len(ran)} {domain.plural}, first: {unknown}")
     if failures:
         text = f"{len(failures)} of {len(samples.inputs)} runs failed, first: {failures[0]}"
         (check.warnings if ran else check.errors).append(text)
