@@ -135,6 +135,20 @@ def test_a_floor_that_no_single_candidate_reaches() -> None:
     assert "one candidate alone misses the objective" in found.record.to_json()["auto"]["why"]
 
 
+def test_of_policies_that_all_miss_a_floor_the_nearest_is_trained_though_it_was_given_up() -> None:
+    """A feature tells who is right on nine tenths, and a floor of 0.99 is out of reach: `select` is given up early."""
+    rng = np.random.default_rng(1)
+    hint = rng.random(300) < 0.5
+    right = np.stack([rng.random(300) < np.where(hint, 0.9, 0.3), rng.random(300) < np.where(hint, 0.3, 0.9)], axis=1)
+    tables = telling_tables(right, sure=0.6, unsure=0.6, latency_ms=(1.0, 1.2))
+    features = np.stack([hint, rng.random(300), rng.random(300)], axis=1).astype(np.float32)
+    found = auto(dataclasses.replace(tables, features=features), floor="0.99")
+    record = found.record.to_json()["auto"]
+    (select,) = [one for one in record["policies"] if one["policy"] == "select"]
+    assert select["given_up"] == "given up: clearly below the floor"
+    assert (record["chosen"], record["why"]) == ("select", "nothing meets the objective, this comes nearest")
+
+
 @pytest.mark.parametrize("option", [{"technique": "knn"}, {"labels": "right"}, {"fallback": "c0"}])
 def test_options_of_one_policy_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=r"policy auto has no .*; name a policy that has one"):

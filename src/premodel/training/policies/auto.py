@@ -253,7 +253,8 @@ def _choose(single: Entrant, others: list[Entrant], judge: _Judge, meets: bool) 
         return max(better, key=lambda one: float(judge.value(one).mean())), "it beats one candidate alone"
     if keeping:
         return max(keeping, key=lambda one: float(judge.value(one).mean())), "one candidate alone misses the objective"
-    served = racing or [one for one in others if one.samples]
+    # One that was given up as clearly below the floor may be the nearest of all that are.
+    served = [one for one in others if one.samples]
     if not served:
         return single, "no premodel could be trained"
     served.append(single)
