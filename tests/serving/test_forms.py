@@ -84,6 +84,18 @@ def test_a_data_url_or_a_table_of_base64_as_the_body(served: Any, image: bytes) 
     assert label(served.post(INFER, content=json.dumps({"b64": text}).encode())) == right(served, image)
 
 
+@pytest.mark.parametrize("sent", ["image=@cat.jpg", "image=iVBORw0KGgo%3D&explain=1", "file=cat.jpg"])
+def test_a_form_of_coded_fields_is_refused_with_what_to_send(served: Any, sent: str) -> None:
+    response = served.post(
+        INFER, content=sent.encode(), headers={"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    )
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error.startswith("a form of coded fields is not read; given: 'image=" if "image" in sent else "a form")
+    assert "send the encoded image as the body (curl --data-binary @FILE)" in error
+    assert "curl -F image=@FILE" in error
+
+
 def test_a_multipart_form(served: Any, made: Made) -> None:
     images = [path.read_bytes() for path in made.small.images[:2]]
     files = [("image", (f"{number}.png", data, "image/png")) for number, data in enumerate(images)]

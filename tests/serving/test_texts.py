@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from premodel.runtime.bundle import Bundle, write_bundle
 from premodel.runtime.policies.costs import Costs
 from premodel.runtime.policies.single import Single
 from premodel.zoo.manifest import read_zoo
-from serving_client import samples
+from serving_client import running, samples
 from text_models import make_languages, make_translations
 
 TEXT, ENGLISH = "frau kind über weg frau alt frau weg rot sieht 1", "a under with house sees sees 119"
@@ -94,6 +97,45 @@ def test_every_way_in_gives_the_same_answer(languages: Path, serving: Any) -> No
     for name, one in found.items():
         assert one["class"] == ["de"], name
         assert one["probabilities"] == found["JSON"]["probabilities"], name
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["text=Guten Tag", "text=Guten+Tag&explain=true", "message=hallo", "Guten%20Tag", "a=b", "text=", "100%25+mehr"],
+)
+def test_a_form_of_coded_fields_is_refused_with_what_to_send(languages: Path, serving: Any, sent: str) -> None:
+    with serving(languages) as (client, _):
+        refused = infer(client, content=sent.encode(), headers=FORM)
+        assert refused.status_code == 400
+        error = refused.json()["error"]
+        assert error.startswith("a form of coded fields is not read; given: ")
+        assert "Content-Type: text/plain" in error
+        assert "curl -F text=" in error
+        assert outputs(infer(client, content=sent.encode(), headers={"Content-Type": "text/plain"}))["class"]
+
+
+@pytest.mark.parametrize("sent", ["C++ = gut", "100 % von allem", '{"inputs": "'])
+def test_a_text_that_only_looks_like_a_form_is_none(languages: Path, serving: Any, sent: str) -> None:
+    with serving(languages) as (client, _):
+        response = infer(client, content=sent.encode(), headers=FORM)
+        assert "form" not in response.text.partition('"outputs"')[0]
+
+
+def test_curl_as_the_page_of_documentation_has_it(languages: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    page = (Path(__file__).parents[2] / "docs" / "texts.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^curl .*$", page, re.MULTILINE)
+    assert len(commands) == 2
+    with running(languages) as (url, _):
+        for command in commands:
+            asked = command.replace("http://127.0.0.1:8080", url).replace("/language/", "/texts/")
+            done = subprocess.run(shlex.split(asked), capture_output=True, text=True, check=True)
+            found = {one["name"]: one["data"] for one in json.loads(done.stdout)["outputs"]}
+            assert len(found["class"]) == 1
 
 
 def test_a_batch_is_answered_in_order_and_a_bad_one_named(languages: Path, serving: Any) -> None:

@@ -17,6 +17,10 @@ JSON_STARTS = frozenset(b'{["-0123456789tfnNI\xef\xfe')
 _BOX = re.compile(rb"\0\0..ftyp", re.DOTALL)
 _BLANKS = str.maketrans("", "", " \t\r\n")
 MAX_FORM_PARTS = 10_000
+CODED_FORM = "application/x-www-form-urlencoded"
+"""The type of a form's coded fields, and of all that curl sends where no other is given."""
+_CODED_TEXT = re.compile(rb"\s*[\w.\[\]-]+=|[^%]*%[0-9A-Fa-f]{2}")
+_CODED_FILE = re.compile(rb"\s*(?:image|file|data)=")
 
 
 def decode_element(item: Any, where: str) -> bytes:
@@ -78,6 +82,31 @@ def is_encoded(body: bytes) -> bool:
     if not start or start[:1] == b"\0":  # UTF-16 and UTF-32 begin so, and the box of an AVIF
         return bool(_BOX.match(body))
     return start[0] not in JSON_STARTS
+
+
+def refuse_coded_form(body: bytes, noun: str, *, is_text: bool) -> None:
+    """Refuse a body of type CODED_FORM that is such a form; curl gives that type to whole inputs as well.
+
+    A text is taken for a form where it begins with a name and "=", or holds a coded character: what its sender meant
+    by "%" and "+" is not known, so it is not decoded.
+
+    Raises
+    ------
+    InputError
+        It is such a form; the message states what to send.
+    """
+    if body.lstrip().startswith(b"{") or not (_CODED_TEXT if is_text else _CODED_FILE).match(body):
+        return
+    whole = (
+        f'the {noun} as the body with Content-Type: text/plain (curl --data-binary "..." -H "Content-Type: text/plain")'
+        if is_text
+        else f"the encoded {noun} as the body (curl --data-binary @FILE)"
+    )
+    field = f'curl -F {noun}="..."' if is_text else f"curl -F {noun}=@FILE"
+    raise InputError(
+        "a form of coded fields is not read", given=shown(body[:60].decode("utf-8", "replace")),
+        do=f"send {whole}, or a multipart form ({field})",
+    )  # fmt: skip
 
 
 def decode_whole(body: bytes, noun: str) -> bytes:

@@ -32,7 +32,15 @@ from premodel.protocol.oip import (
     tensor_chunks,
 )
 from premodel.runtime.policies.base import CallOptions
-from premodel.serving.encoded import decode_element, decode_whole, is_encoded, query_options, read_form_data
+from premodel.serving.encoded import (
+    CODED_FORM,
+    decode_element,
+    decode_whole,
+    is_encoded,
+    query_options,
+    read_form_data,
+    refuse_coded_form,
+)
 from premodel.serving.images import check_all_encoded, check_batch, check_encoded, read_images
 from premodel.serving.limits import Limits
 from premodel.serving.signature import EXPLANATION, PROBABILITIES, default_outputs, outputs_of
@@ -207,6 +215,8 @@ def _raw(body: bytes, content_type: str, limits: Limits, domain: Domain) -> _Raw
     if kind == MULTIPART:
         field_name = noun if domain.inline else ""
         return _Raw(*read_form_data(body, content_type, PARAMETERS, limits.max_batch + len(PARAMETERS), field_name))
+    if kind == CODED_FORM:
+        refuse_coded_form(body, noun, is_text=bool(domain.inline))
     if domain.inline and (kind.startswith("text/") or (kind != JSON_TYPE and not body.lstrip().startswith(b"{"))):
         return _Raw([body])
     if kind.startswith("image/") or is_encoded(body):
