@@ -65,13 +65,41 @@ def test_a_premodel_that_fails_on_an_image_is_wrong_there(tmp_path: Path) -> Non
     assert found.labels[found.names.index("images/stranger.png")] == -1
 
 
+class Bars:
+    """A progress that remembers its bars."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.left = 0
+
+    def begin(self, what: str, total: int, unit: str) -> None:
+        assert self.left <= 0, "every bar is full when its work ends"
+        self.begun.append(f"{what} [{unit}]")
+        self.left = total
+
+    def advance(self, count: int = 1) -> None:
+        self.left -= count
+
+    def end(self) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        raise AssertionError(message)
+
+
 def test_records_become_valid_by_further_passes(tmp_path: Path) -> None:
     made = make_bundle(tmp_path, MAKERS["single"], n=10, latency_ms=[5.0, 5.0, 5.0])
     dataset = read_dataset(made.small.data, made.small.labels, label_names=made.tables.label_names)
     with premodel.load(made.path) as clf:
-        short, long = bench(clf, dataset, max_seconds=1e-6), bench(clf, dataset, max_seconds=60)
+        short = bench(clf, dataset, max_seconds=1e-6)
+        long = bench(clf, dataset, max_seconds=60, progress=(bars := Bars()))
     assert short.passes == 1
     assert all("INVALID: 10 runs, 30 needed" in row.verdict for row in short.rows)
+    assert [what.partition(", at most")[0] for what in bars.begun] == [
+        "bench [images]",
+        "bench, further passes until steady",
+    ]
+    assert bars.left == 0
     assert long.passes >= 3, "30 runs are needed and a pass makes 10, however slow the machine is"
     assert all(row.extra["runs"] == 10 * long.passes for row in long.rows)
     assert np.array_equal(short.labels, long.labels)

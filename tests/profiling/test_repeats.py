@@ -96,7 +96,7 @@ def test_what_repeats_itself_is_not_named_and_every_bar_ends_with_its_work(tmp_p
     assert not any("repeat" in note for note in progress.notes)
     with Store(tmp_path / "p.db") as store:
         assert unrepeatable(store) == {}
-    assert [what for what, _, _ in progress.bars].count("timing") == 1
+    assert [what for what, _, _ in progress.bars].count("timing until steady, at most 1 s") == 1
     assert [done for _, _, done in progress.bars] == [total for _, total, _ in progress.bars]
     engine_ms = load_tables(tmp_path / "p.db").conditions["engine_ms"]
     assert 0 < engine_ms < 50

@@ -118,6 +118,10 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
+SECONDS = "{l_bar}{bar}| {n_fmt}/{total_fmt} s{postfix}"
+"""Of a bar whose unit is time itself, which has no rate."""
+
+
 class TerminalProgress:
     """Shows one bar per pass, and notes between them; a pipe or a file gets a line now and then."""
 
@@ -137,6 +141,7 @@ class TerminalProgress:
             smoothing=0.1,
             mininterval=10.0 if quiet else 0.2,
             ascii=quiet,
+            bar_format=SECONDS if unit == "s" else None,
         )
 
     def advance(self, count: int = 1) -> None:

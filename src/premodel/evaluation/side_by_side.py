@@ -13,7 +13,7 @@ from premodel.errors import DatasetError, OptionError, RunError, SampleError
 from premodel.profiling.board_state import BoardState
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.meters.base import RealTime, Time
-from premodel.profiling.progress import Progress, Silent
+from premodel.profiling.progress import Progress, Silent, UntilSteady
 from premodel.profiling.soak import Recorder, SoakOptions, soak
 from premodel.records import Criterion, Prediction, Timing
 from premodel.runtime.answer import Answer
@@ -164,11 +164,8 @@ class SideBySide:
         self._warm_up()
         start_ms = now_ms()
         self._first_pass(what)
-        passes = 1
-        while passes < MAX_PASSES and not self._valid() and now_ms() - start_ms < max_seconds * 1e3:
-            self._further_pass(what, passes)
-            passes += 1
-        return passes
+        left_s = max_seconds - (now_ms() - start_ms) / 1e3
+        return 1 if left_s <= 0 or self._valid() else 1 + self._further_passes(what, left_s)
 
     def measure_soak(
         self, what: str, options: SoakOptions, time: Time | None = None, board: BoardState | None = None
@@ -250,14 +247,25 @@ class SideBySide:
             reason = next(iter(self.unreadable.values()), "it is empty")
             raise DatasetError(f"no {self.dataset.domain.noun} can be read", where=self.dataset.root, given=reason)
 
-    def _further_pass(self, what: str, number: int) -> None:
-        """Run everything once more on every input, for the latencies."""
-        self.progress.begin(f"{what}, pass {number + 1}", len(self.rows), self.dataset.domain.plural)
-        for _, data in self._numbered(self.rows):
-            for index in self.rng.permutation(len(self.subjects)):
-                self.subjects[index].attempt(data)
-                self.subjects[index].forget(len(self.truth))
-        self.progress.end()
+    def _further_passes(self, what: str, seconds: float) -> int:
+        """Run everything again on every input, for the latencies, until they are VALID; gives the number of passes.
+
+        No pass begins after so many seconds.
+        """
+        start_ms, passes = now_ms(), 0
+        progress, self.progress = self.progress, Silent()
+        try:
+            with UntilSteady(progress, f"{what}, further passes", seconds) as bar:
+                while passes + 1 < MAX_PASSES and not self._valid() and now_ms() - start_ms < seconds * 1e3:
+                    for _, data in self._numbered(self.rows):
+                        bar.move()
+                        for index in self.rng.permutation(len(self.subjects)):
+                            self.subjects[index].attempt(data)
+                            self.subjects[index].forget(len(self.truth))
+                    passes += 1
+        finally:
+            self.progress = progress
+        return passes
 
     def _valid(self) -> bool:
         """Is every latency record VALID."""

@@ -261,8 +261,8 @@ def test_a_record_broken_off_is_continued(slow: SmallZoo, tmp_path: Path, monkey
 
     def broken_off(subjects, others, images, decode, seconds, seed, hand_over) -> None:  # type: ignore[no-untyped-def]
         def stop(some: Iterable[Subject], done: bool) -> None:
-            hand_over(some, done)
-            if not done:
+            hand_over(some := tuple(some), done)
+            if some and not done:
                 raise KeyboardInterrupt
 
         real(subjects, others, images, decode, seconds, seed, stop)

@@ -129,6 +129,12 @@ def measure_windows(
         hand_over(active, False)
 
 
+def longest_s(loads: int, max_seconds: float) -> float:
+    """How long `measure_windows` takes of so many loads where no record becomes valid, within a round and slow runs."""
+    round_s = SETTLE_S + WINDOW_S + loads * (LEAD_S + WINDOW_S)
+    return max(max_seconds, MIN_ROUNDS * round_s)
+
+
 def _idle_w(meter: Meter, time: Time) -> float:
     before, start = meter.energy_j(), time.now_s()
     time.sleep(WINDOW_S)

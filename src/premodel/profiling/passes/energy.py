@@ -13,14 +13,14 @@ from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.meters.base import Meter, MeterError, RealTime, Time
 from premodel.profiling.meters.meters import ALLOWED, AUTO, NONE_FOUND, OFF, SYSFS, Place, choose_meter
 from premodel.profiling.meters.windows import (
-    MIN_ROUNDS,
     WINDOW_S,
     Idle,
     Load,
+    longest_s,
     measure_windows,
     summarise_energy,
 )
-from premodel.profiling.progress import Progress
+from premodel.profiling.progress import Progress, UntilSteady
 from premodel.profiling.samples import draw_inputs
 from premodel.records import UNFINISHED, EnergyRecord
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
@@ -193,6 +193,7 @@ class _Session:
         self._idle = Idle()
         self._done: set[Load] = set()
         self._conditions = EnergyConditions()
+        self._bar: UntilSteady | None = None
 
     def go(self, result: EnergyResult) -> None:
         """Measure all loads, or say why not."""
@@ -215,14 +216,16 @@ class _Session:
         result.meter = meter.name
         self._conditions = EnergyConditions(meter.name, meter.method, meter.scope, window_s=WINDOW_S)
         load = OtherLoad()
-        self._progress.begin(f"energy by {meter.name}", MIN_ROUNDS, "rounds")
+        loads = list(self._loads.values())
+        seconds = longest_s(len(loads), options.max_seconds)
         try:
-            loads = list(self._loads.values())
-            measure_windows(meter, loads, self._idle, options.time, options.max_seconds, options.seed, self._hand_over)
+            with UntilSteady(self._progress, f"energy by {meter.name}", seconds, options.time.now_s) as self._bar:
+                self._bar.move()
+                measure_windows(
+                    meter, loads, self._idle, options.time, options.max_seconds, options.seed, self._hand_over
+                )
         except MeterError as error:
             result.reason = f"the meter failed: {error}"
-        finally:
-            self._progress.end()
         self._conditions = replace(self._conditions, reason=result.reason, other_cores=load.cores())
         self._write()
         records = self._records()
@@ -246,8 +249,8 @@ class _Session:
             self._done.update(loads)
             return
         self._write()
-        if len(self._idle.watts) <= MIN_ROUNDS:
-            self._progress.advance()
+        if self._bar is not None:
+            self._bar.move()
 
     def _write(self) -> None:
         idle_w = self._idle.mean_w if self._idle.watts else None

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from premodel.clock import ENOUGH_RUNS, MIN_RUNS, MIN_SECONDS, now_ms, summarise
+from premodel.clock import MIN_RUNS, now_ms, summarise
 from premodel.domains.base import Domain
 from premodel.errors import RunError
 from premodel.records import Timing
@@ -106,12 +106,6 @@ class Subject:
             timing if timing.count or not self.failure else replace(timing, reason=f"every run failed: {self.failure}")
         )
 
-    def fraction(self) -> float:
-        """How much of the least that a valid record needs is done, in [0, 1]."""
-        count = len(self.runs_ms)
-        seconds = (sum(self.runs_ms) + count * self.beside_ms) / 1e3
-        return min(1.0, count / MIN_RUNS, max(seconds / MIN_SECONDS, count / ENOUGH_RUNS))
-
 
 def time_interleaved(
     subjects: Sequence[Subject],
@@ -133,7 +127,8 @@ def time_interleaved(
     inputs, decode:
         Encoded inputs, and what decodes them.
     hand_over:
-        Called every second with the subjects still being timed (False), and with subjects that are done (True).
+        Called every second with the subjects still being timed (False), and with subjects that are done (True); and
+        with nothing once everything is warm.
 
     Notes
     -----
@@ -144,6 +139,7 @@ def time_interleaved(
     _warm_up([*subjects, *others], inputs, decode, rng)
     active = list(subjects)
     resting = [subject for subject in others if subject.work is not None]
+    hand_over((), False)
     start = checked = now_ms()
     while active:
         turns = [subject for subject in active if subject.work is not None]

@@ -13,7 +13,7 @@ from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.footprint import measure_footprint
 from premodel.profiling.passes.engine import measure_engine
 from premodel.profiling.passes.interleaved import PREPROCESS, CandidateWork, FeatureWork, Subject, time_interleaved
-from premodel.profiling.progress import Progress
+from premodel.profiling.progress import Progress, UntilSteady
 from premodel.profiling.samples import draw_inputs
 from premodel.records import UNFINISHED, Footprint
 from premodel.runtime.candidate import OpenedCandidate, open_candidates
@@ -172,7 +172,7 @@ class _Session:
         self._progress = progress
         self._stored = stored
         self._footprints: dict[str, Footprint] = {}
-        self._percent = 0
+        self._bar: UntilSteady | None = None
         self.other_cores: float | None = None
         self.other_processes: dict[str, float] = {}
 
@@ -212,16 +212,11 @@ class _Session:
             todo = [subject for subject in subjects if subject.name in wanted]
             others = [subject for subject in subjects if subject.name not in wanted]
             load = OtherLoad()
-            self._progress.begin("timing", 100, "%")
-            self._all = todo
-            try:
-                options = self._options
+            options = self._options
+            with UntilSteady(self._progress, "timing", options.max_seconds) as self._bar:
                 time_interleaved(
                     todo, others, inputs, self._domain.decode, options.max_seconds, options.seed, self._hand_over
                 )
-                self._progress.advance(100 - self._percent)  # what the cap cut short is over too
-            finally:
-                self._progress.end()
             if not self._on_board:
                 self.other_cores, self.other_processes = load.cores(), load.processes()
         finally:
@@ -266,9 +261,8 @@ class _Session:
 
         if rows:
             write_timings(self._store, rows, costs)
-        percent = int(100 * sum(subject.fraction() for subject in self._all) / max(1, len(self._all)))
-        self._progress.advance(max(0, percent - self._percent))
-        self._percent = max(percent, self._percent)
+        if self._bar is not None:
+            self._bar.move()
 
     def _row(self, subject: Subject, done: bool) -> dict[str, Any]:
         timing = subject.timing()
