@@ -144,8 +144,9 @@ def test_a_missing_model_is_named_and_passed_over(tmp_path: Path, capsys: Any) -
     (made.small.zoo.parent / "models" / f"{made.policy.candidates[0]}.npz").unlink()
     assert predict(made.path, made.small.images[0]) == 0
     printed = capsys.readouterr()
-    assert "m0 is left out: " in printed.err
-    assert "m0 failed: " in printed.out
+    assert printed.err.count("m0 is left out: ") == 1
+    assert "  m0 is left out, as stated on stderr" in printed.out.splitlines()
+    assert "model file" not in printed.out
 
 
 @pytest.mark.parametrize(

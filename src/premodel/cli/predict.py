@@ -80,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
             answers.append(answer.to_json(path, explain=args.explain) | ({"opened": first} if args.explain else {}))
             if not args.json:
                 took = {name: premodel.opening_ms[name] for name in first if name in premodel.opening_ms}
-                _show(path, answer, premodel.candidates, took, explain=args.explain)
+                known = premodel.unavailable  # stated on stderr, here or by the log
+                _show(path, answer, premodel.candidates, took, known, explain=args.explain)
     if args.json:
         print(json.dumps({"answers": answers, **{kind: e for kind, e in refused.items() if e}}, allow_nan=False))
     if answers:
@@ -105,9 +106,19 @@ def _inputs(args: argparse.Namespace, domain: Domain) -> Iterator[tuple[str, Any
 
 
 def _show(
-    path: str, answer: Answer, candidates: tuple[str, ...], opening_ms: Mapping[str, float], *, explain: bool
+    path: str,
+    answer: Answer,
+    candidates: tuple[str, ...],
+    opening_ms: Mapping[str, float],
+    known: Mapping[str, str],
+    *,
+    explain: bool,
 ) -> None:
-    """An answer for people; `opening_ms` is what opening the candidates took that were opened for it."""
+    """An answer for people.
+
+    `opening_ms` is what opening the candidates took that were opened for it; `known` why some are left out, which is
+    not said again.
+    """
     by = f"{' + '.join(answer.ran) or 'nothing ran'}, {answer.latency_ms['total']:.2f} ms"
     by += "".join(f"; opening {name} took {spent_ms:.2f} ms" for name, spent_ms in opening_ms.items())
     if answer.abstained:
@@ -116,7 +127,8 @@ def _show(
         said = answer.class_name if answer.outcome is None else printable(answer.outcome)
         print(f"{path}: {said} ({100 * (answer.probability or 0):.1f} %; {by})")
     for name, reason in answer.failed.items():
-        print(f"  {name} failed: {reason}")
+        is_known = known.get(name) == reason
+        print(f"  {name} is left out, as stated on stderr" if is_known else f"  {name} failed: {reason}")
     if not explain:
         return
     for step in answer.steps:

@@ -106,12 +106,12 @@ class Premodel:
             raise OptionError("wrong number of threads", given=threads, allowed="a whole number from 1")
         self.path = Path(path)
         self.bundle: Bundle = read_bundle(self.path, trust_python=trust_python)
-        require_trust(self.bundle.candidates, self.path)
+        self._files = ModelFiles(self.path, self.bundle, zoo)
+        require_trust(self.bundle.candidates, self.path, self._files.described)
         self.policy = self.bundle.policy
         self.candidates = self.policy.candidates
         self._alone = [(name,) for name in self.candidates]
         self._label_names = self.bundle.label_names
-        self._files = ModelFiles(self.path, self.bundle, zoo)
         missing = self._absent()
         own = [self.bundle.candidate(name) for name in self.candidates]
         others = [candidate for candidate in self.bundle.candidates if candidate.name not in self.candidates]
@@ -128,6 +128,7 @@ class Premodel:
         self._unloads = memory_budget_mb is not None
         for index, error in missing.items():
             self._candidates.lose(index, error)
+        self._files.tell_code_from_elsewhere(own)
         self._domain = self.bundle.domain
         # A policy without features does not pay for importing them.
         self._extractor = self._domain.extractor(self.policy.features) if self.policy.features else None

@@ -7,14 +7,15 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from stat import S_ISREG
 
 from premodel.errors import ModelError, OptionError
-from premodel.files import FileMark, file_mark, replacing
+from premodel.files import FileMark, file_mark, is_inside, is_regular, replacing
 from premodel.runtime.bundle import Bundle, copy_embedded
 from premodel.zoo.candidate import Candidate, Model, all_files_digest
+from premodel.zoo.verify import AFTER_A_CHANGE
 
 SEARCH_VARIABLE = "PREMODEL_MODELS"
 """Environment variable with folders of models, separated as in PATH."""
@@ -27,6 +28,9 @@ class ModelFiles:
     path the bundle records; the bundle's own folder. In a folder the file is looked for by its recorded relative
     path, then by its name, then by its name one folder down. A file of the wrong size is passed over, and one that
     lacks a further file that the model reads; digests are verified when the candidate is opened.
+
+    Python code is looked for in the same places, but in a folder only by the name that its manifest entry states: what
+    runs lies where the user can tell. The module of a package is the one that is installed.
 
     Parameters
     ----------
@@ -55,11 +59,7 @@ class ModelFiles:
         model = candidate.model
         if model.is_remote:
             return model.file
-        installed = [] if model.call is None or model.call.module is None else [model.call.locate(model.file.parent)]
-        for file in (*installed, *self._places(model.file)):
-            if all(self._fits(one, digest) for one, digest in model.with_file(file).all_files().items()):
-                return file
-        return None
+        return next((file for file in self._places(model) if not self._faults(model, file)), None)
 
     def has(self, candidate: Candidate) -> bool:
         """Is there a file for the candidate."""
@@ -81,14 +81,49 @@ class ModelFiles:
         return file
 
     def missing(self, candidates: Sequence[Candidate]) -> ModelError:
-        """The error for candidates whose files are nowhere."""
-        names = sorted({candidate.model.file.name for candidate in candidates})
+        """The error for candidates whose files are nowhere, or are others than those that were profiled."""
+        absent: dict[str, None] = {}
+        for candidate in candidates:
+            for file, digest in self._nearest_faults(candidate.model).items():
+                if is_regular(file):
+                    return self._changed(candidate.model, file, digest)
+                absent[file.name] = None
+        if all(candidate.model.is_installed for candidate in candidates):
+            names = sorted({str(one.model.call.module) for one in candidates if one.model.call is not None})
+            return ModelError(
+                f"module {', '.join(names)} is not installed", where=self._path,
+                do="install what brings it, in the version that was profiled",
+            )  # fmt: skip
         places = [str(folder) for folder in (*self.folders, *{c.model.file.parent for c in candidates})]
         return ModelError(
-            "model file is missing, or of another size than the profiled one",
-            where=self._path, given=", ".join(names), allowed="in " + ", ".join(dict.fromkeys(places)),
+            "model file is missing", where=self._path, given=", ".join(sorted(absent)),
+            allowed="in " + ", ".join(dict.fromkeys(places)),
             do=f"name its folder with --zoo (zoo=) or {SEARCH_VARIABLE}, or train with --embed",
         )  # fmt: skip
+
+    def described(self, candidate: Candidate) -> str:
+        """Where the file of a candidate is that would be opened, for a message."""
+        if self._is_embedded(candidate.model):
+            return f"{candidate.model.file.name}, embedded in {self._path}"
+        file = self.find(candidate)
+        return f"{candidate.model.file}, which is missing or changed" if file is None else str(file)
+
+    def tell_code_from_elsewhere(self, candidates: Iterable[Candidate]) -> None:
+        """Log a line for Python code that runs from a place that neither the bundle records nor the user named."""
+        seen = set()
+        for candidate in candidates:
+            model = candidate.model
+            if model.call is None or model.is_installed or self._is_embedded(model):
+                continue
+            file, places = self.find(candidate), self._places(model)
+            if file is not None and file not in seen and places.index(file) > places.index(model.file):
+                import logging  # here: a device where nothing is moved need not wait for what logs
+
+                logging.getLogger(__name__).warning(
+                    "%s runs the code in %s; that of the profile, %s, is missing or changed",
+                    candidate.name, file, model.file,
+                )  # fmt: skip
+                seen.add(file)
 
     def close(self) -> None:
         """Remove what was unpacked; without this it is removed when the object or the process ends."""
@@ -110,13 +145,44 @@ class ModelFiles:
             return False
         return S_ISREG(stat.st_mode) and (size is None or stat.st_size == size)
 
-    def _places(self, recorded: Path) -> list[Path]:
-        """Where a model file may be, most wanted first; the recorded path last but for the bundle's folder."""
-        named, own = self.folders[:-1], self.folders[-1]
-        places = [place for folder in named for place in self._within(folder, recorded)]
-        return [*places, recorded, *self._within(own, recorded)]
+    def _faults(self, model: Model, place: Path) -> dict[Path, str]:
+        """Those of a model's files that are missing or of another size, were its first one at that place."""
+        files = model.with_file(place).all_files()
+        return {file: digest for file, digest in files.items() if not self._fits(file, digest)}
 
-    def _within(self, folder: Path, recorded: Path) -> list[Path]:
+    def _nearest_faults(self, model: Model) -> dict[Path, str]:
+        """What is wrong at the place that has the most of a model: its file as profiled, else a file of its name."""
+        faults = {place: self._faults(model, place) for place in self._places(model)}
+        for place, wrong in faults.items():
+            if place not in wrong:
+                return wrong
+        for place, wrong in faults.items():
+            if is_regular(place):
+                return {place: wrong[place]}
+        return {model.file: model.file_digest}
+
+    def _changed(self, model: Model, file: Path, digest: str) -> ModelError:
+        return ModelError(
+            f"{file.name} of {model.name} is not the one that was profiled", where=self._path,
+            given=f"{file}, of another size", allowed=f"{self._bundle.sizes.get(digest)} bytes",
+            do="install the version that was profiled, or profile and train again"
+            if model.is_installed
+            else AFTER_A_CHANGE,
+        )  # fmt: skip
+
+    def _places(self, model: Model) -> list[Path]:
+        """Where a model file may be, most wanted first; the recorded path last but for the bundle's folder."""
+        if model.call is not None and model.is_installed:
+            return [model.call.locate(model.file.parent)]
+        named, own = self.folders[:-1], self.folders[-1]
+        places = [place for folder in named for place in self._within(folder, model)]
+        return [*places, model.file, *self._within(own, model)]
+
+    def _within(self, folder: Path, model: Model) -> list[Path]:
+        recorded = model.file
+        if model.call is not None:
+            stated = model.call.target.rpartition(":")[0]
+            return [folder / (stated if is_inside(stated) else recorded.name)]
         tails = [Path(*recorded.parts[-count:]) for count in (2, 1) if len(recorded.parts) > count]
         try:
             below = sorted(child / recorded.name for child in folder.iterdir() if child.is_dir())

@@ -10,6 +10,12 @@ from premodel.errors import ModelError
 from premodel.files import file_git_blob_sha1, file_sha256, is_regular
 from premodel.zoo.candidate import Model, require_file
 
+AFTER_A_CHANGE = (
+    "put the old one back; after a change on purpose, such as a refit, put its new sha256 where the manifest states "
+    "the old one, profile and train again"
+)
+"""What to do about a file that is another one than was profiled."""
+
 
 def verify(model: Model) -> None:
     """Check a model file against the digests of its manifest entry, where it states any; a server does so itself.
@@ -28,8 +34,9 @@ def verify(model: Model) -> None:
             found = file_sha256(model.file) if kind == "sha256" else file_git_blob_sha1(model.file)
             if found != expected:
                 raise ModelError(
-                    f"model file of {model.name} has the wrong {kind}", where=model.file, given=found, allowed=expected
-                )
+                    f"model file of {model.name} has the wrong {kind}", where=model.file, given=found,
+                    allowed=expected, do=AFTER_A_CHANGE,
+                )  # fmt: skip
     for name, expected in model.files.items():
         file = model.file.parent / name
         if not is_regular(file):
@@ -37,8 +44,9 @@ def verify(model: Model) -> None:
         found = file_sha256(file)
         if found != expected:
             raise ModelError(
-                f"a further file of {model.name} has the wrong sha256", where=file, given=found, allowed=expected
-            )
+                f"a further file of {model.name} has the wrong sha256", where=file, given=found, allowed=expected,
+                do=AFTER_A_CHANGE,
+            )  # fmt: skip
 
 
 def check_further_files(model: Model) -> None:
