@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from premodel.cli.main import main
+from text_models import make_languages
 from zoos import SmallZoo, write_zoo
 
 
@@ -104,6 +105,41 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         main(["zoo", "check", "--help"])
     assert caught.value.code == 0
     assert "premodel zoo check zoo.toml images --labels labels.csv" in capsys.readouterr().out
+
+
+def contradictions(said: str) -> list[str]:
+    return [line.strip() for line in said.splitlines() if "under different labels" in line]
+
+
+def test_an_image_under_two_labels_is_named_though_it_was_not_drawn(
+    small: SmallZoo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["zoo", "check", str(small.zoo), str(small.data), "--labels", str(small.labels), "--limit", "1"]
+    assert main(words) == 0
+    assert contradictions(capsys.readouterr().out) == []
+    head, *rows = small.labels.read_text().splitlines()
+    first, second = next((a, b) for a in rows for b in rows if a.split(",")[1] != b.split(",")[1])
+    path, other = (small.labels.parent / row.split(",")[0] for row in (first, second))
+    other.write_bytes(path.read_bytes())
+    assert main(words) == 0
+    (line,) = contradictions(capsys.readouterr().out)
+    assert line.startswith("warning: 1 of 12 images stands there twice under different labels, such as ")
+    assert path.name in line
+    assert other.name in line
+    assert main([*words, "--json"]) == 0
+    assert len([note for note in json.loads(capsys.readouterr().out)["notes"] if "different labels" in note]) == 1
+    assert head
+
+
+def test_a_text_under_two_labels_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+    zoo = make_languages(tmp_path)
+    rows = ["text,label", "ein Hund,de", "a dog,en", "ein Hund,en", "a dog,en", "a dog,de", "ein Haus,de"]
+    (tmp_path / "twice.csv").write_text("\n".join(rows))
+    assert main(["zoo", "check", str(zoo), str(tmp_path / "twice.csv")]) == 0
+    (line,) = contradictions(capsys.readouterr().out)
+    assert line.startswith("warning: 2 of 6 texts stand there twice under different labels, such as ")
+    assert "twice.csv, line 4 and twice.csv, line 2" in line
 
 
 def test_what_was_left_out_of_the_data_is_told(small: SmallZoo, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from colour_networks import COLOURS, nearest, write_data
+from premodel.profiling.datasets.columns import DatasetOptions
 from premodel.profiling.datasets.registry import read_dataset
 from premodel.zoo.manifest import read_zoo
-from premodel.zoo_tools.check import CandidateCheck, Samples, check_zoo, draw_samples
+from premodel.zoo_tools.check import CandidateCheck, Samples, check_zoo, draw_samples, slow_start
 from tiny_models import _bytes, write_onnx
 from zoos import SmallZoo, write_zoo
 
@@ -112,6 +113,45 @@ def test_failing_runs_are_counted(tmp_path: Path) -> None:
     assert "2 of 6 runs failed, first: output holds NaN" in found["m0"].warnings[0]
     assert found["m1"].samples == 0
     assert "6 of 6 runs failed, first: constant output" in found["m1"].errors[0]
+
+
+def test_only_a_first_call_that_is_slow_by_itself_is_worth_a_word() -> None:
+    (line,) = slow_start([3200.0, 4.0, 5.0, 6.0], is_callable=True)
+    assert line.startswith("its first call took 3200 ms, later ones 5 ms: whoever asks first waits; ")
+    assert "when it is made" in line
+    (line,) = slow_start([1500.0, 40.0], is_callable=False)
+    assert "when it is made" not in line
+    for spent_ms in ([], [3200.0], [900.0, 4.0], [3200.0, 3000.0], [3200.0, 700.0]):
+        assert slow_start(spent_ms, is_callable=True) == []
+
+
+CODE = """
+import functools, time
+
+@functools.cache
+def words():
+    time.sleep(1.1)
+    return {"ein"}
+
+def late(text):
+    return ("de" if words() & set(text.split()) else "en"), 0.9
+"""
+
+
+@pytest.mark.parametrize("has_data", [True, False])
+def test_a_callable_that_loads_at_its_first_call_is_named(tmp_path: Path, has_data: bool) -> None:
+    (tmp_path / "own_late.py").write_text(CODE)
+    entry = '[[models]]\nname = "late"\nruntime = "python"\ncallable = "own_late.py:late"\n'
+    head = 'name = "l"\ntask = "text-classification"\nlabels = ["de", "en"]\n'
+    (tmp_path / "zoo.toml").write_text(head + entry)
+    (tmp_path / "t.csv").write_text("text,label\nein Hund,de\na dog,en\nein Haus,de\n")
+    zoo = read_zoo(tmp_path / "zoo.toml", trust_python=True)
+    dataset = read_dataset(
+        tmp_path / "t.csv", label_names=zoo.labels, options=DatasetOptions(task="text-classification")
+    )
+    (found,) = check_zoo(zoo, draw_samples(dataset) if has_data else None)
+    assert [one for one in found.warnings if "its first call took" in one]
+    assert not [one for one in found.warnings if "is slow" in one]
 
 
 def test_limit_and_unreadable_images(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class PythonBackend(Backend):
             start = now_ms()
             answer = self._call(function, given)
             self._calls += 1
-            self._spent_ms += now_ms() - start
+            self._spent_ms += now_ms() - start if self._calls > 1 else 0.0  # the first may load what it needs
             try:
                 if self._batch:
                     answer = _only_one(answer)
@@ -149,8 +149,9 @@ class PythonBackend(Backend):
             found.append(f"gives probability to what is no label, and is left out: {names}{more}")
         if self._quiet.printed:
             found.append("prints to stdout; what it prints is shown on stderr")
-        if self._calls and self._spent_ms / self._calls > SLOW_MS:
-            found.append(f"is slow: {self._spent_ms / self._calls:.0f} ms a call")
+        mean_ms = self._spent_ms / max(1, self._calls - 1)
+        if mean_ms > SLOW_MS:
+            found.append(f"is slow: {mean_ms:.0f} ms a call")
         return tuple(found)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from premodel.cli.data_options import add_data_options, data_notes, next_step, r
 from premodel.cli.trust import add_trust
 from premodel.domains.registry import domain_of
 from premodel.errors import DatasetError, InputError, OptionError
+from premodel.profiling.samples import contradictions
 from premodel.zoo.manifest import Zoo, read_zoo
 from premodel.zoo.trust import require_trust
 from premodel.zoo_tools.check import DEFAULT_LIMIT, CandidateCheck, Samples, check_zoo, coverage, draw_samples
@@ -69,6 +70,7 @@ def _samples(args: argparse.Namespace, zoo: Zoo) -> Samples | None:
     if not samples.inputs:
         first = samples.unreadable[0] if samples.unreadable else "the data set is empty"
         raise DatasetError(f"no {dataset.domain.noun} could be read", where=args.data, given=first)
+    samples.warnings = contradictions(dataset)
     return samples
 
 
@@ -82,7 +84,7 @@ def _to_json(
         "labels": len(zoo.labels),
         "samples": len(samples.inputs) if samples else 0,
         "unreadable": samples.unreadable if samples else [],
-        "notes": [note] if note else [],
+        "notes": [*([note] if note else []), *(samples.warnings if samples else [])],
         "errors": sum(len(check.errors) for check in checks),
         "warnings": sum(len(check.warnings) for check in checks),
         "candidates": [check.to_json() for check in checks],
@@ -97,6 +99,7 @@ def _text(args: argparse.Namespace, zoo: Zoo, samples: Samples | None, checks: S
         lines[0] += f", {len(samples.inputs)} {plural}"
         if samples.unreadable:
             lines.append(f"  {len(samples.unreadable)} {plural} could not be read, first: {samples.unreadable[0]}")
+        lines.extend(f"  warning: {text}" for text in samples.warnings)
     lines += [f"  {note}" for note in (coverage(domain_of(zoo.task), samples, args.limit),) if note]
     for check in checks:
         state = "error" if check.errors else "warning" if check.warnings else "ok"

@@ -13,11 +13,13 @@ import numpy as np
 from premodel.domains.base import Domain
 from premodel.errors import DatasetError, SampleError
 from premodel.profiling.datasets.base import Dataset
-from premodel.profiling.progress import Progress
+from premodel.profiling.progress import Progress, Silent
 from premodel.store.samples import Entry, Opening
 
 DRAWN_INPUTS = 100
 DRAWN_BYTES = 256_000_000
+COMPARED, COMPARED_TEXTS = 2_000, 100_000
+"""Rows that are looked at for the same input under different labels."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,26 @@ def take_inventory(dataset: Dataset, rows: Sequence[int], progress: Progress) ->
     finally:
         progress.end()
     return found
+
+
+def contradictions(dataset: Dataset) -> list[str]:
+    """A line if rows with the same bytes have different labels; none if not, or where answers are no labels.
+
+    Notes
+    -----
+    Texts are compared up to COMPARED_TEXTS rows of the data set, other inputs up to COMPARED rows, drawn at random.
+    """
+    if dataset.truths is not None:
+        return []
+    rows = dataset.draw(COMPARED_TEXTS if dataset.domain.inline else COMPARED)
+    found = [one for one in take_inventory(dataset, rows, Silent()).duplicates if one.contradicts]
+    if not found:
+        return []
+    stand = "stands" if len(found) == 1 else "stand"
+    return [
+        f"{len(found)} of {len(rows)} {dataset.domain.plural} {stand} there twice under different labels, such as "
+        f"{found[0].name} and {found[0].first}: profile keeps the label that comes first; correct or remove them"
+    ]
 
 
 def draw_rows(dataset: Dataset, limit: int | None, seed: int, aside: Collection[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from premodel.backends.base import Tensor
+from premodel.backends.python import SLOW_MS
 from premodel.backends.python_answers import UnknownAnswerError
 from premodel.clock import now_ms
 from premodel.domains.base import IMAGE_TASK, Domain
@@ -32,6 +34,8 @@ MIN_ONE_ANSWER = 10
 """Inputs from which one answer to all of them is worth a word."""
 REPEATS = 20
 """Inputs that are run once more at the end, to see whether a candidate repeats itself."""
+SLOW_START = 10
+"""How many times what later calls take the first one must have taken to be worth a word."""
 NO_DIGEST = "the manifest states no digest: another file would go unnoticed"
 
 
@@ -90,11 +94,14 @@ class Samples:
         What could be read.
     unreadable:
         Reasons of what could not.
+    warnings:
+        One line each on the data set.
     """
 
     inputs: list[Any] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def draw_samples(dataset: Dataset, limit: int = DEFAULT_LIMIT) -> Samples:
@@ -137,7 +144,7 @@ def check_zoo(zoo: Zoo, samples: Samples | None = None, threads: int | None = No
                     if samples is not None:
                         _accuracy(opened, samples, check, zoo.labels)
                     elif not opened.network.backend.recorded:
-                        opened.predict(candidate.domain.decode(candidate.domain.synthetic()))
+                        _first_runs(opened, check)
                 check.warnings.extend(_unstated(candidate, read))
                 check.warnings.extend(opened.network.backend.notes())
             except PremodelError as error:
@@ -192,6 +199,27 @@ def _unstated(candidate: Candidate, read: set[str]) -> Iterator[str]:
         yield f"reads {', '.join(names)}, and another one would go unnoticed; state it: files = {{ {line} }}"
 
 
+def slow_start(spent_ms: Sequence[float], *, is_callable: bool) -> list[str]:
+    """A warning if the first call took more than a second and ten times what later ones take, by their median."""
+    if len(spent_ms) < 2 or spent_ms[0] <= SLOW_MS:
+        return []
+    later_ms = statistics.median(spent_ms[1:])
+    if spent_ms[0] <= SLOW_START * later_ms:
+        return []
+    do = "; have a class or factory load what it needs, when it is made" if is_callable else ""
+    return [f"its first call took {spent_ms[0]:.0f} ms, later ones {later_ms:.2g} ms: whoever asks first waits{do}"]
+
+
+def _first_runs(opened: OpenedCandidate, check: CandidateCheck) -> None:
+    """Run it on a made-up input; once more if that took long."""
+    domain, spent_ms = opened.candidate.domain, list[float]()
+    while not spent_ms or (len(spent_ms) == 1 and spent_ms[0] > SLOW_MS):
+        start = now_ms()
+        opened.predict(domain.decode(domain.synthetic()))
+        spent_ms.append(now_ms() - start)
+    check.warnings.extend(slow_start(spent_ms, is_callable=opened.candidate.model.call is not None))
+
+
 def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, names: Sequence[str]) -> None:
     """Count right answers; warn if they are no more than chance, or if other labels fit the answers better."""
     failures: list[str] = []
@@ -201,11 +229,16 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
     truths: list[int] = []
     repeats: list[tuple[Tensor, int]] = []
     unknown = ""
+    spent_ms: list[float] = []
     domain = opened.candidate.domain
     for one, label in zip(samples.inputs, samples.labels, strict=True):
         try:
             tensor = opened.prepare(one, domain.shared(one))
-            raw = opened.network.backend.predict(tensor)
+            start = now_ms()
+            try:
+                raw = opened.network.backend.predict(tensor)
+            finally:
+                spent_ms.append(now_ms() - start)
             distribution = opened.read(raw)
         except UnknownAnswerError as error:  # counts as wrong, and is among the notes
             unknown = unknown or str(error)
@@ -240,6 +273,7 @@ def _accuracy(opened: OpenedCandidate, samples: Samples, check: CandidateCheck, 
         name = f": {names[answers[0]]!r}" if answers[0] < len(names) else ""
         text = f"answers only one label, number {answers[0]}, on all {len(ran)} {domain.plural}{name}"
         check.warnings.append(text)
+    check.warnings.extend(slow_start(spent_ms, is_callable=opened.candidate.model.call is not None))
 
 
 def _lowest(opened: OpenedCandidate, raw: Tensor) -> int:
