@@ -11,6 +11,7 @@ ROUNDS_TO_ZERO = 0.05
 """Points; a smaller difference is printed as 0.0, so it is called neither higher nor lower."""
 MIN_SAMPLES = 50
 """Fewer samples support no verdict and no advice, whatever their intervals are."""
+SERVES_ONE = "One candidate answers every input, others only where it fails: nothing is chosen per input."
 
 Interval = tuple[float, float]
 Pace = Literal["faster", "slower", "the same speed", "no difference shown"]
@@ -38,6 +39,8 @@ class Verdict:
         The same against the random mix; None where there is no choice per input to judge.
     speedup_ci:
         95 % interval of the speed-up, where it was measured on both at once; None where it rests on timing records.
+    serves_one:
+        One candidate answers every input, others only where it fails: there is no choice per input.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class Verdict:
     mix_gain: float | None = None
     mix_ci: Interval | None = None
     speedup_ci: Interval | None = None
+    serves_one: bool = False
 
     @property
     def too_few(self) -> bool:
@@ -162,7 +166,7 @@ class Verdict:
         else:
             text = f"{pace}, accuracy {self.accuracy} ({gain})."
         if self.choice is None:
-            return text
+            return f"{text} {SERVES_ONE}" if self.serves_one else text
         text += f" The choice per input is {_against_mix(self.choice)} of the same latency ({mix})"
         if self.choice == "not distinguishable":
             needed = self.samples_needed

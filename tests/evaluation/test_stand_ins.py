@@ -19,7 +19,8 @@ from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.evaluation.evaluate import evaluate
 from premodel.evaluation.final_test import final_test, train_and_test
-from premodel.evaluation.stand_ins import served_alone
+from premodel.evaluation.reachable import PLAIN
+from premodel.evaluation.stand_ins import served_alone, serves_one
 from premodel.evaluation.update import update
 from premodel.runtime.bundle import read_bundle
 from premodel.runtime.policies.costs import Costs
@@ -29,6 +30,7 @@ from premodel.training.objective import Objective
 from premodel.training.options import TrainOptions
 from premodel.training.tables import Tables
 from premodel.training.train import train
+from premodel.verdict import SERVES_ONE
 from profiles import make_tables
 
 ACCURACY, LATENCY_MS = 0.7, 3.25
@@ -118,3 +120,38 @@ def test_an_update_counts_what_stands_in_and_the_engine_for_both(tmp_path: Path)
     found = update(old, tables, TrainOptions("single"))
     assert (found.old_accuracy, found.new_accuracy) == pytest.approx((ACCURACY, ACCURACY))
     assert (found.old_ms, found.new_ms) == pytest.approx((LATENCY_MS + 0.5, LATENCY_MS + 0.5))
+
+
+def test_evaluate_finds_no_choice_per_input_where_others_only_stand_in() -> None:
+    tables = half_failing()
+    found = evaluate(tables, {"one": TrainOptions("single"), "auto": TrainOptions("auto")}, folds=5)
+    assert found.headline.count(SERVES_ONE) == 2
+    assert "The choice per input" not in found.headline
+    (one, _) = (row for row in found.rows if row.kind == "premodel")
+    assert one.comparison is not None
+    assert (one.comparison.choice, one.chooses, one.share["c1"]) == (None, False, 0.5)
+
+
+def test_the_final_test_and_doctor_find_none_in_a_cascade_of_one_candidate() -> None:
+    """By hand: c0 and c1 are right on the same 80 of 100 inputs, c1 takes four times as long: only c0 ever runs."""
+    right = np.repeat((np.arange(100) % 5 > 0)[:, None], 2, axis=1)
+    tables = make_tables(right, latency_ms=[1.0, 4.0])
+    options = TrainOptions("cascade", objective=Objective(cost_weight=1.0))
+    text = "\n".join(final_test(tables, options, train(tables, options)).lines())
+    assert SERVES_ONE in text
+    assert "The choice per input" not in text
+    plain = next(one.no_loss for one in diagnose(tables).reachable if one.policy == PLAIN)
+    assert (plain.mix_gain, plain.mix_ci) == (None, None)
+    assert SERVES_ONE in str(plain)
+
+
+def test_what_runs_two_candidates_chooses() -> None:
+    tables = half_failing()
+    every = tables.decode_ms + tables.latency()
+    score = tables.score("top1")
+    assert serves_one(tables, "top1", score[:, 1], every[:, 1] + 0.1)
+    half = np.arange(100) < 50
+    assert not serves_one(tables, "top1", np.where(half, score[:, 1], score[:, 0]), every[:, 1])
+    assert not serves_one(tables, "top1", score[:, 1], np.where(half, every[:, 0], every[:, 1]))
+    parts = [np.flatnonzero(half), np.flatnonzero(~half)]
+    assert serves_one(tables, "top1", score[:, 1], every[:, 1] + np.where(half, 0.1, 0.2), parts)

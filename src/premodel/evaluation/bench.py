@@ -232,6 +232,8 @@ class _Measured:
             if answered
         }
         figures["extra"] |= {"stages_ms": stages, "failures": n - len(answered)}
+        if self.premodel.policy.fixed_candidate is not None:
+            figures["extra"] |= {"chooses": False}
         best = self.singles[singles.best]
         if len(best.runs_ms) == len(self.own.runs_ms):
             figures["extra"] |= {"speedup_ci": speedup_interval(best.runs_ms, self.own.runs_ms)}

@@ -85,6 +85,8 @@ class Outcome:
     unguaranteed:
         Folds whose samples did not allow the guarantee asked for: the best single candidate of their training rows
         served them alone.
+    fixed:
+        Each fold's policy serves one candidate, others only where it fails.
     """
 
     method: Method
@@ -101,6 +103,12 @@ class Outcome:
     reads_features: bool
     candidates: tuple[tuple[str, ...], ...]
     unguaranteed: tuple[int, ...] = ()
+    fixed: bool = False
+
+    @property
+    def parts(self) -> list[NDArray[np.intp]]:
+        """The samples of each fold."""
+        return [np.flatnonzero(self.fold == number) for number in range(int(self.fold.max()) + 1)]
 
     def correct(self, criterion: Criterion) -> NDArray[np.bool_]:
         """bool (n,) by a criterion of labels; `score` holds any other."""
@@ -150,12 +158,15 @@ class _Served:
         How the test part was served, or what was refused.
     guaranteed:
         False if the guarantee asked for could not be given, and one candidate alone served.
+    fixed:
+        The policy serves one candidate, others only where it fails.
     """
 
     fold: int
     position: int
     result: Simulation | PremodelError
     guaranteed: bool = True
+    fixed: bool = False
 
 
 @dataclass(eq=False)
@@ -197,7 +208,8 @@ class _Fits:
             self._seen = key, data.take(part.train)
         try:
             policy, guaranteed = _fit_or_alone(method, self._seen[1], self.seed)
-            yield _Served(number, position, simulate(policy, data.take(part.test)), guaranteed)
+            fixed = policy.fixed_candidate is not None
+            yield _Served(number, position, simulate(policy, data.take(part.test)), guaranteed, fixed)
         except PremodelError as error:
             yield _Served(number, position, error)
 
@@ -253,12 +265,15 @@ def cross_validate(
     tasks = [(number, position) for number in range(len(division)) for position in range(len(methods))]
     served: dict[tuple[int, int], Simulation] = {}
     unguaranteed: set[tuple[int, int]] = set()
+    choosing: set[int] = set()
     for one in run_job(job, tasks, min(workers, len(tasks))):
         if isinstance(one.result, PremodelError):
             raise one.result
         served[one.fold, one.position] = one.result
         if not one.guaranteed:
             unguaranteed.add((one.fold, one.position))
+        if not one.fixed:
+            choosing.add(one.position)
         if progress is not None:
             progress(len(served), len(tasks), methods[one.position].name)
     outcomes = [_empty(method, tables, fold) for method in methods]
@@ -267,6 +282,7 @@ def cross_validate(
         outcomes[position] = _record(outcomes[position], tables, criterion, score, rows, served[number, position])
         if (number, position) in unguaranteed:
             outcomes[position] = replace(outcomes[position], unguaranteed=(*outcomes[position].unguaranteed, number))
+    outcomes = [replace(one, fixed=position not in choosing) for position, one in enumerate(outcomes)]
     for outcome in outcomes:
         _check(outcome, tables, criterion)
     return [_one_alone(outcome, tables) for outcome in outcomes]

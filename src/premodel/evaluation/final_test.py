@@ -13,7 +13,7 @@ from premodel.errors import OptionError
 from premodel.evaluation.on_time import OnTime, compare_on_time
 from premodel.evaluation.originals import Alone, sibling_alone, siblings_of
 from premodel.evaluation.rows import Singles
-from premodel.evaluation.stand_ins import StoodIn, served_alone
+from premodel.evaluation.stand_ins import StoodIn, served_alone, serves_one
 from premodel.runtime.policies.base import Policy
 from premodel.stats import paired_bootstrap
 from premodel.training.folds import stratified_folds, stratified_subsample
@@ -375,15 +375,13 @@ def _compared(sample: Tables, served: OutOfFold, options: TrainOptions) -> Final
     low_ms, high_ms = paired_bootstrap(latency_ms, seed=seed)
     alone = served_alone(sample, options.criterion, best, objective)
     against = right - singles.correct[:, best]
-    over = right - singles.mix(mean_ms)[0]
     verdict = Verdict(
-        len(sample),
-        best_ms / mean_ms,
-        100 * float(against.mean()),
-        _interval(against, seed),
-        100 * float(over.mean()),
-        _interval(over, seed),
-    )
+        len(sample), best_ms / mean_ms, 100 * float(against.mean()), _interval(against, seed),
+        serves_one=serves_one(sample, options.criterion, right, latency_ms),
+    )  # fmt: skip
+    if not verdict.serves_one:
+        over = right - singles.mix(mean_ms)[0]
+        verdict = replace(verdict, mix_gain=100 * float(over.mean()), mix_ci=_interval(over, seed))
     floor_gap, floor_ci = None, None
     if objective.min_accuracy is not None:
         floor = objective.min_accuracy

@@ -15,7 +15,7 @@ from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
 from premodel.evaluation.final_test import FOLDS, FinalTest, final_test, train_and_test
 from premodel.evaluation.originals import against, sibling_alone, siblings_of
 from premodel.evaluation.rows import Singles
-from premodel.evaluation.stand_ins import ServedAlone, StoodIn, served_alone
+from premodel.evaluation.stand_ins import StoodIn, served_alone, serves_one
 from premodel.records import Criterion
 from premodel.runtime.policies.base import Policy
 from premodel.runtime.policies.costs import rounded_up
@@ -52,7 +52,7 @@ class Reached:
     gain, gain_ci:
         Accuracy minus the best single candidate's, in points.
     mix_gain, mix_ci:
-        Accuracy minus that of the random mix at equal latency, in points.
+        Accuracy minus that of the random mix at equal latency, in points; None where one candidate answered everything.
     beside:
         Where the zoo holds siblings: against the best original and against one sibling alone, by their names.
     stood_in:
@@ -67,15 +67,16 @@ class Reached:
     speedup_ci: Points
     gain: float
     gain_ci: Points
-    mix_gain: float
-    mix_ci: Points
+    mix_gain: float | None
+    mix_ci: Points | None
     beside: Mapping[str, Verdict] = field(default_factory=dict)
     stood_in: StoodIn | None = None
 
     @property
     def verdict(self) -> Verdict:
         """Against the best single candidate and the random mix."""
-        return Verdict(self.samples, self.speedup, self.gain, self.gain_ci, self.mix_gain, self.mix_ci)
+        one = self.mix_gain is None
+        return Verdict(self.samples, self.speedup, self.gain, self.gain_ci, self.mix_gain, self.mix_ci, serves_one=one)
 
     @property
     def gain_error(self) -> float:
@@ -152,8 +153,7 @@ def reachable(tables: Tables, criterion: Criterion, *, seed: int = 0) -> list[Re
 
     method = Method(PLAIN, "baseline", Cascade.kind, plain)
     (outcome,) = cross_validate(tables, [method], criterion=criterion, folds=FOLDS, seed=seed)
-    plainly = _reached(outcome, singles, beside, served_alone(tables, criterion, singles.best), seed)
-    return [*found, Reachable(PLAIN, plainly, None)]
+    return [*found, Reachable(PLAIN, _reached(outcome, tables, criterion, singles, beside, seed), None)]
 
 
 def _tested(tables: Tables, options: TrainOptions, beside: Sequence[str]) -> Reached | None:
@@ -167,8 +167,6 @@ def _tested(tables: Tables, options: TrainOptions, beside: Sequence[str]) -> Rea
 def _of_test(test: FinalTest, beside: Sequence[str]) -> Reached:
     verdict = test.verdict
     rivals = {one.name: Verdict(test.samples, one.speedup, one.gain, one.gain_ci) for one in test.rivals}
-    if verdict.mix_gain is None or verdict.mix_ci is None:
-        raise AssertionError("the final test compares with the random mix")
     return Reached(
         test.policy, test.samples, test.accuracy, test.latency_ms, verdict.speedup, test.speedup_ci, verdict.gain,
         verdict.gain_ci, verdict.mix_gain, verdict.mix_ci, {name: rivals[name] for name in beside}, test.stood_in,
@@ -184,13 +182,16 @@ def _in_time(tables: Tables, criterion: Criterion, ceiling_ms: float, seed: int)
 
 
 def _reached(
-    outcome: Outcome, singles: Singles, beside: Sequence[str], alone: ServedAlone | None, seed: int
+    outcome: Outcome, tables: Tables, criterion: Criterion, singles: Singles, beside: Sequence[str], seed: int
 ) -> Reached:
     right, best = outcome.score, singles.best
     mean_ms = float(outcome.latency_ms.mean())
     best_ms = float(singles.latency_ms[best])
     gain, gain_ci = points_with_interval(right - singles.correct[:, best], seed)
-    mix_gain, mix_ci = points_with_interval(right - singles.mix(mean_ms)[0], seed)
+    alone = served_alone(tables, criterion, best)
+    mix_gain, mix_ci = None, None
+    if not serves_one(tables, criterion, right, outcome.latency_ms, outcome.parts):
+        mix_gain, mix_ci = points_with_interval(right - singles.mix(mean_ms)[0], seed)
     low_ms, high_ms = paired_bootstrap(outcome.latency_ms, seed=seed)
     return Reached(
         outcome.method.name,

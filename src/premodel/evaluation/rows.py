@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from premodel.errors import OptionError
 from premodel.evaluation.cross_validation import Kind, Outcome
+from premodel.evaluation.stand_ins import serves_one
 from premodel.records import Criterion, Timing
 from premodel.stats import best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
 from premodel.training.labels import optimum
@@ -82,11 +83,14 @@ class Row:
             self.extra.get("gain_points_vs_mix") if self.chooses else None,
             self.extra.get("mix_ci") if self.chooses else None,
             self.extra.get("speedup_ci"),
+            serves_one=self.kind == "premodel" and not self.chooses,
         )
 
     @property
     def chooses(self) -> bool:
-        """Does it choose per input; not if it ran one candidate, always the same, and nothing else."""
+        """Does it choose per input; not if it ran one candidate, always the same, others only where that failed."""
+        if "chooses" in self.extra:
+            return bool(self.extra["chooses"])
         ran = [share for share in self.share.values() if share > 0]
         return not (len(ran) == 1 and ran[0] == 1 and self.coverage == 1)
 
@@ -230,7 +234,10 @@ def outcome_row(outcome: Outcome, tables: Tables, criterion: Criterion, singles:
         for name, index in [*((c, i) for i, c in enumerate(tables.candidates)), ("fused", -1), ("abstained", NOBODY)]
     }
     ideal = optimum_column(tables, criterion)
-    folds = [outcome.fold == number for number in range(int(outcome.fold.max()) + 1)]
+    folds = outcome.parts
+    if method.kind == "premodel":
+        one = outcome.fixed or serves_one(tables, criterion, score, outcome.latency_ms, folds)
+        figures["extra"] |= {"chooses": not one}
     if tables.label_names:
         precision, recall, f1 = macro_scores(tables.truth, outcome.label)
         figures["extra"] |= {

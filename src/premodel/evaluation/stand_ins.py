@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from premodel.training.objective import Objective
 from premodel.training.policies.single import order_of, with_stand_ins
 from premodel.training.tables import Tables
 from premodel.verdict import Verdict
+
+SAME_MS = 1e-6
+"""Latencies no further apart are the same but for rounding."""
 
 Floats = NDArray[np.float64]
 
@@ -105,3 +109,26 @@ def served_alone(
         return None
     score, spent_ms = with_stand_ins(tables, criterion, order)
     return ServedAlone(tables.candidates[column], score, tables.decode_ms + spent_ms)
+
+
+def serves_one(
+    tables: Tables, criterion: Criterion, score: Floats, latency_ms: Floats, parts: Sequence[NDArray[np.intp]] = ()
+) -> bool:
+    """Is this what one candidate serves with its stand-ins, on every sample: then nothing is chosen per input.
+
+    Parameters
+    ----------
+    score, latency_ms:
+        (n,) each, of the answers; latency end to end.
+    parts:
+        Samples that were served by one policy each, whose decisions took the same; without any all were.
+    """
+    correct, each_ms = tables.score(criterion), tables.decode_ms + tables.latency()
+    for column in range(len(tables.candidates)):
+        alone = served_alone(tables, criterion, column)
+        own = (correct[:, column], each_ms[:, column]) if alone is None else (alone.score, alone.latency_ms)
+        over_ms = latency_ms - own[1]
+        apart = [float(np.ptp(over_ms[rows])) for rows in parts or [np.arange(len(score))]]
+        if np.array_equal(score, own[0]) and max(apart) < SAME_MS:
+            return True
+    return False
