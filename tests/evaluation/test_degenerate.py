@@ -63,6 +63,17 @@ def test_a_degenerate_profile_is_named(tables: Tables, words: str) -> None:
     assert any(words in warning for warning in degenerate_cases(tables, "top1"))
 
 
+def test_candidates_that_failed_share_a_line() -> None:
+    n, half = 100, 50
+    failed = [(sample, column) for column in range(4) for sample in range(half - 10 * column)]
+    found = degenerate_cases(make_tables(np.ones((n, 6), bool), failed=failed), "top1")
+    (line,) = [warning for warning in found if "failed on" in warning]
+    assert line.startswith(
+        "4 candidates failed on some samples: c0 on 50.0 %, c1 on 40.0 %, c2 on 30.0 %, c3 on 20.0 %"
+    )
+    assert "unless another candidate of a premodel answers them" in line
+
+
 def test_an_ordinary_profile_has_no_warning() -> None:
     assert degenerate_cases(ordinary(), "top1") == ()
     assert degenerate_cases(make_tables(np.ones((100, 1), bool), failed=[]), "top1") == ()

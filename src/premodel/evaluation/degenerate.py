@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -60,10 +60,7 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
         ]
     if len(labels) > 1 and tables.label_names:
         found += [text for column in range(len(names)) if (text := _other_labels(tables, column, failed[:, column]))]
-    for name, share in zip(names, failed.mean(axis=0).tolist(), strict=True):
-        if share >= MIN_FAILED:
-            more = ", unless another candidate of a premodel answers them" if len(names) > 1 else ""
-            found.append(f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers{more}")
+    found += _failures(names, failed.mean(axis=0).tolist())
     found += repeat_warnings(tables.conditions)
     found += [line] if (line := left_out_line(tables.conditions)) else []
     for a, b in combinations(range(len(names)), 2):
@@ -71,6 +68,19 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
         if same and np.array_equal(tables.top_probabilities[:, a], tables.top_probabilities[:, b]):
             found.append(f"{names[a]} and {names[b]} give the same answers on all samples: one of them is redundant")
     return tuple(found)
+
+
+def _failures(names: Sequence[str], shares: Sequence[float]) -> list[str]:
+    """One line on the candidates that failed on a share of the samples; none if none did."""
+    many = {name: share for name, share in zip(names, shares, strict=True) if share >= MIN_FAILED}
+    if not many:
+        return []
+    more = ", unless another candidate of a premodel answers them" if len(names) > 1 else ""
+    if len(many) == 1:
+        ((name, share),) = many.items()
+        return [f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers{more}"]
+    each = ", ".join(f"{name} on {100 * share:.1f} %" for name, share in many.items())
+    return [f"{len(many)} candidates failed on some samples: {each}; they count as wrong answers{more}"]
 
 
 def _other_labels(tables: Tables, column: int, failed: NDArray[np.bool_]) -> str:
