@@ -1,4 +1,4 @@
-"""`premodel bench`: run a premodel and every single candidate end to end on real images."""
+"""`premodel bench`: run a premodel and every single candidate end to end on real images or texts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from premodel.runtime.engine import Premodel
 
 EXAMPLE = """example:
   premodel bench edge.premodel images --labels labels.csv
+  premodel bench language.premodel heldout.csv
 
-Every subject runs once per image, in random order, from encoded bytes to the answer. Speed-up and accuracy difference
-are against the most accurate single candidate on these images. A row is VALID if its mean
-latency is known within 5 %; passes over the images are repeated for that.
+Every subject runs once per input, in random order, from encoded bytes to the answer. Speed-up and accuracy difference
+are against the most accurate single candidate on these inputs. A row is VALID if its mean
+latency is known within 5 %; passes over the inputs are repeated for that.
 """
 DRIFT = 0.1
 

@@ -15,8 +15,8 @@ from premodel.runtime.engine import Premodel
 EXAMPLE = """example:
   premodel compare old.premodel new.premodel images --labels labels.csv
 
-Both answer every image, in random order, from encoded bytes to the answer. The difference of accuracy and the speed-up
-are paired, image by image, with 95 % intervals, and what is stated is stated of the second premodel. Give images that
+Both answer every input, in random order, from encoded bytes to the answer. The difference of accuracy and the speed-up
+are paired, input by input, with 95 % intervals, and what is stated is stated of the second premodel. Give inputs that
 neither was trained on: on its own a premodel looks better than it is.
 """
 

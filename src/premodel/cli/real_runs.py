@@ -13,16 +13,16 @@ from premodel.cli.trust import add_trust
 from premodel.evaluation.side_by_side import DEFAULT_MAX_SECONDS
 from premodel.runtime.conditions import OtherLoad, busy_note, device_name, measure_conditions
 
-QUICK_IMAGES = 50
+QUICK_INPUTS = 50
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The labelled inputs, and how long and on what they are run."""
-    parser.add_argument("data", metavar="DATA", help="labelled images, as for profile")
+    parser.add_argument("data", metavar="DATA", help="labelled images or texts, as for profile")
     parser.add_argument("--labels", metavar="F", help="table with path,label, or text file of: name label")
     add_trust(parser)
     parser.add_argument("--zoo", metavar="ZOO", help="folder or manifest where the models are, if they were moved")
-    parser.add_argument("--limit", type=int, metavar="N", help="so many images, drawn at random, the same every time")
+    parser.add_argument("--limit", type=int, metavar="N", help="so many inputs, drawn at random, the same every time")
     parser.add_argument("--threads", type=int, metavar="T", help="threads of every candidate (default: as profiled)")
     parser.add_argument(
         "--max-seconds", type=float, default=DEFAULT_MAX_SECONDS, metavar="X", help="no further pass after this"
@@ -31,7 +31,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"one pass over at most {QUICK_IMAGES} images: a first look, mostly INVALID",
+        help=f"one pass over at most {QUICK_INPUTS} inputs: a first look, mostly INVALID",
     )
     add_seed(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -41,7 +41,7 @@ def run_bounds(args: argparse.Namespace) -> dict[str, Any]:
     """`limit`, `seed` and `max_seconds` of the run, by the options."""
     if not args.quick:
         return {"limit": args.limit, "seed": args.seed, "max_seconds": args.max_seconds}
-    limit = args.limit if args.limit == 0 else min(args.limit or QUICK_IMAGES, QUICK_IMAGES)
+    limit = args.limit if args.limit == 0 else min(args.limit or QUICK_INPUTS, QUICK_INPUTS)
     return {"limit": limit, "seed": args.seed, "max_seconds": math.ulp(0.0)}
 
 

@@ -19,6 +19,7 @@ from premodel.zoo_tools.check import DEFAULT_LIMIT, CandidateCheck, Samples, che
 EXAMPLE = """example:
   premodel zoo check zoo.toml
   premodel zoo check zoo.toml images --labels labels.csv
+  premodel zoo check zoo.toml messages.csv
 
 exit code: 0 if every candidate can be used (warnings or not), 2 if one cannot."""
 
@@ -28,10 +29,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Verify digests, open every network, compare it with the manifest, and run it."
     parser.epilog = EXAMPLE
     parser.add_argument("zoo", help="the manifest, zoo.toml")
-    parser.add_argument("data", nargs="?", help="labelled images, to look at the accuracy of every candidate")
-    parser.add_argument("--labels", help="labels of the images, where the data set needs them")
+    parser.add_argument("data", nargs="?", help="labelled images or texts, to look at the accuracy of every candidate")
+    parser.add_argument("--labels", help="labels of the images or texts, where the data set needs them")
     parser.add_argument(
-        "--limit", type=int, default=DEFAULT_LIMIT, help=f"images to run, drawn at random (default {DEFAULT_LIMIT})"
+        "--limit", type=int, default=DEFAULT_LIMIT, help=f"inputs to run, drawn at random (default {DEFAULT_LIMIT})"
     )
     add_trust(parser)
     parser.add_argument("--threads", type=int, default=1, help="threads of every runtime (default 1)")
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             raise OptionError(f"wrong --{option}", given=getattr(args, option), allowed="1 or more")
     if args.labels is not None and args.data is None:
         raise OptionError(
-            "--labels without a data set", given=args.labels, do="name the images: zoo check ZOO DATA --labels F"
+            "--labels without a data set", given=args.labels, do="name the data set: zoo check ZOO DATA --labels F"
         )
     zoo = read_zoo(args.zoo, trust_python=args.trust_python)
     require_trust(zoo.candidates, args.zoo)
