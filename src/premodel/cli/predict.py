@@ -13,6 +13,7 @@ from typing import Any
 from premodel.cli.trust import add_trust
 from premodel.domains.base import Domain
 from premodel.errors import OptionError, RunError, SampleError, printable
+from premodel.files import is_regular
 from premodel.runtime.answer import Answer, scores_by_name
 from premodel.runtime.engine import Premodel
 from premodel.runtime.policies.base import CallOptions, Run
@@ -23,8 +24,9 @@ EXAMPLE = """example:
   premodel predict language.premodel --text "Guten Tag" --text "good morning"
   cut -f 2 messages.tsv | premodel predict language.premodel - --json
 
-An input that cannot be read, or on which every candidate fails, is named on stderr and the others are answered; only if
-none could be is the exit code not 0.
+An input that cannot be read, or on which every candidate fails, is named on stderr (a line of stdin by its number) and
+the others are answered. The exit code is 0 if any input was answered; else 1 if every candidate failed on one, and 2 if
+none could be read.
 """
 STDIN = "-"
 SHOWN = 5
@@ -69,12 +71,12 @@ def run(args: argparse.Namespace) -> int:
             try:
                 answer = premodel.predict(given, max_latency_ms=args.max_latency_ms, cost_weight=args.cost_weight)
             except (SampleError, RunError) as error:
-                no_file = isinstance(given, Path) and not given.exists()
-                hint = "; a text itself is given by --text" if no_file else ""
-                print(f"premodel predict: {error}{hint}", file=sys.stderr)
+                print(f"premodel predict: {_named(path, given, error, premodel.bundle.domain)}", file=sys.stderr)
                 kind = "unreadable" if isinstance(error, SampleError) else "failed"
                 refused[kind].append({"path": path, "reason": str(error)})
                 continue
+            if hint := _table_hint(given, premodel.bundle.domain):
+                print(f"premodel predict: {path} is answered as one text; {hint}", file=sys.stderr)
             first = [name for name in answer.ran if name not in opened]
             opened.update(answer.ran)
             answers.append(answer.to_json(path, explain=args.explain) | ({"opened": first} if args.explain else {}))
@@ -103,6 +105,30 @@ def _inputs(args: argparse.Namespace, domain: Domain) -> Iterator[tuple[str, Any
             yield path, Path(path) if as_texts else path
     for number, text in enumerate(args.text, 1):
         yield f"text {number}", text
+
+
+def _named(path: str, given: Any, error: SampleError | RunError, domain: Domain) -> str:
+    """The message on an input that got no answer, with its name and what may have been meant."""
+    said = str(error)
+    if path not in said or path != str(given):
+        said = f"{path}: {said}"
+    if isinstance(given, Path) and not given.exists():
+        return f"{said}; a text itself is given by --text"
+    hint = _table_hint(given, domain)
+    return f"{said}; {hint}" if hint else said
+
+
+def _table_hint(given: Any, domain: Domain) -> str:
+    """What to do about a file that looks like a table of inputs; empty for any other input."""
+    if not isinstance(given, Path) or given.suffix.lower() in ("", *domain.suffixes) or not is_regular(given):
+        return ""
+    from premodel.profiling.datasets.registry import TABLE_SUFFIXES  # here and below: few inputs come this far
+    from premodel.profiling.datasets.rows import form_of
+
+    if form_of(given) not in TABLE_SUFFIXES:
+        return ""
+    plural = domain.plural
+    return f"if it is a table of {plural}, give them one a line with {STDIN}, or run premodel bench on it"
 
 
 def _show(
