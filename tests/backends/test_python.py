@@ -164,8 +164,12 @@ WRONG_AT_ONCE: dict[str, tuple[str, dict[str, Any], str]] = {
     "syntax": ("def f(:\n", {}, "it is not Python; given: line 1"),
     "absent name": ("def g(image):\n    return None\n", {}, "nothing is called f; allowed: g"),
     "no function": ("f = 3\n", {}, "is not callable; given: int"),
-    "raises": ("raise ValueError('no\\nluck')\n", {}, "raised ValueError while it was imported; given: no luck"),
-    "exits": ("raise SystemExit(3)\n", {}, "raised SystemExit while it was imported; given: 3"),
+    "raises": (
+        "raise ValueError('no\\nluck')\n",
+        {},
+        r"f raised ValueError at own_code\.py:1 while it was imported: no luck$",
+    ),
+    "exits": ("raise SystemExit(3)\n", {}, r"raised SystemExit at own_code\.py:1 while it was imported: 3$"),
     "package": ("import no_such_package.inner\n", {}, "module no_such_package is not installed; .*no_such_package"),
     "import of a name": ("from json import no_such_name\n", {}, "cannot be imported; given: cannot import name"),
     "async": ("async def f(image):\n    return None\n", {}, "is async; allowed: a plain function"),
@@ -173,7 +177,7 @@ WRONG_AT_ONCE: dict[str, tuple[str, dict[str, Any], str]] = {
     "constructor": (
         "class f:\n    def __init__(self):\n        1 / 0\n",
         {},
-        "raised ZeroDivisionError while",
+        r"f raised ZeroDivisionError at own_code\.py:3 while it was made: division by zero$",
     ),
     "object": ("class f:\n    pass\n", {}, "own_code.py: what f makes is not callable; given: f"),
     "unknown setting": (
@@ -199,7 +203,7 @@ def test_what_cannot_be_opened_is_named_in_one_line(case: str, tmp_path: Path) -
     with pytest.raises((ModelError, OptionError), match=message) as caught:
         opened(tmp_path, source, **settings)
     assert "\n" not in str(caught.value)
-    assert str(caught.value).count("own_code.py") == 1 + message.count("own_code.py:f")
+    assert str(caught.value).count("own_code.py") == 1 + message.count("at own_code")
 
 
 def test_only_what_a_module_defines_is_offered_in_place_of_an_absent_name(tmp_path: Path) -> None:
@@ -231,15 +235,15 @@ def test_what_a_package_gathers_from_its_own_modules_is_offered(
 
 
 WRONG_IN_A_CALL: dict[str, tuple[str, str]] = {
-    "raises": ("raise KeyError('a\\nb')", "raised KeyError; given: 'a"),
-    "exits": ("raise SystemExit(1)", "raised SystemExit"),
+    "raises": ("raise KeyError('a\\nb')", r"the callable raised KeyError at own_code\.py:2: 'a.*b'$"),
+    "exits": ("raise SystemExit(1)", r"raised SystemExit at own_code\.py:2: 1$"),
     "writes": ("image[:] = 1", "writes to its input, which it shares with other candidates; have it work on a copy"),
     "none": ("return None", "answered None"),
     "awaitable": ("import asyncio; return asyncio.sleep(0)", "is async"),
     "nan": ("return [float('nan'), 1.0]", "NaN or infinite"),
     "number that raises": (
         "return 'cat', type('N', (), {'__float__': lambda self: 1 / 0})()",
-        "the callable's answer raised ZeroDivisionError while it was read",
+        r"the callable's answer raised ZeroDivisionError at own_code\.py:2 while it was read: division by zero$",
     ),
     "length": ("return [1.0]", "wrong number of probabilities; given: 1; allowed: 2"),
 }
@@ -253,6 +257,21 @@ def test_what_goes_wrong_in_a_call_is_named_in_one_line(case: str, tmp_path: Pat
         backend.predict(IMAGE.copy())
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("own_code.py:f: ")
+
+
+def test_the_line_that_is_named_is_the_innermost_of_the_users_own_code(tmp_path: Path) -> None:
+    (tmp_path / "own_helper.py").write_text("import json\n\n\ndef read(text):\n    return json.loads(text)\n")
+    backend = opened(tmp_path, "import own_helper\n\n\ndef f(image):\n    return own_helper.read('{')\n")
+    with pytest.raises(
+        RunError, match=r"^own_code\.py:f: the callable raised JSONDecodeError at own_helper\.py:5: Exp"
+    ):
+        backend.predict(IMAGE)
+    backend = opened(tmp_path, "def f(image):\n    raise RuntimeError\n")
+    with pytest.raises(RunError, match=r"the callable raised RuntimeError at own_code\.py:2$"):
+        backend.predict(IMAGE)
+    (tmp_path / "own_wrong.py").write_text("\ndef read(:\n")
+    with pytest.raises(ModelError, match=r"it is not Python; given: own_wrong\.py, line 2: "):
+        opened(tmp_path, "import own_wrong\ndef f(image):\n    pass\n")
 
 
 def test_a_batch_with_another_number_of_answers_is_refused(tmp_path: Path) -> None:

@@ -116,6 +116,15 @@ async def waits() -> list[float]:
 WRONG: dict[str, tuple[Any, str, str]] = {
     "none": (None, "softmax", "answered None; allowed: a distribution"),
     "label alone": ("en", "softmax", "answered a text alone; given: 'en'.*return it with 1.0"),
+    "array of labels": (np.array(["en"]), "softmax", r"a list or array of labels, which is no answer; given: \['en'\]"),
+    "list of labels": (["en"], "softmax", r"use predict_proba in place of predict, or return \(label, confidence\)"),
+    "array of objects": (np.array(["en"], object), "softmax", "a list or array of labels, which is no answer"),
+    "number of a label in an array": (
+        np.array([1]),
+        "softmax",
+        "given: 1; allowed: 3; if it is a label, use predict_p",
+    ),
+    "label alone, of numpy": (np.str_("en"), "softmax", "answered a text alone; given: 'en'; "),
     "one number": (0.5, "softmax", "answered one number; given: 0.5"),
     "bool": (True, "softmax", "must answer otherwise; given: bool"),
     "object": (object(), "softmax", "must answer otherwise; given: object"),

@@ -19,6 +19,7 @@ import numpy as np
 
 from premodel.backends.base import Backend, Tensor, TensorSpec, check_tensor, require_model_file
 from premodel.backends.python_answers import ALLOWED, LabelReader, read_outcome, refuse_other
+from premodel.backends.python_raised import raised, reason_of
 from premodel.backends.python_source import (
     check_packages,
     find_module,
@@ -37,7 +38,6 @@ SETTINGS = (
 )  # fmt: skip
 SLOW_MS = 1000.0
 """A call that takes longer on average is worth a word."""
-MAX_REASON = 300
 SHOWN_UNKNOWN = 10
 MARK = "__premodel_files__"
 """Name, in a module that was loaded from a file, of that file and those beside it, each with its digest."""
@@ -130,8 +130,8 @@ class PythonBackend(Backend):
             except RunError as error:
                 raise type(error)(str(error), where=self.target) from error
             except Exception as error:  # what it answers may have methods of its own
-                what = f"the callable's answer raised {type(error).__name__} while it was read"
-                raise RunError(what, where=self.target, given=_reason(error)) from error
+                what = f"the callable's answer {raised(error, self.target, self._file, 'while it was read')}"
+                raise RunError(what, where=self.target) from error
 
     def notes(self) -> tuple[str, ...]:
         """Answers that are no labels, printing, and slowness."""
@@ -164,11 +164,11 @@ class PythonBackend(Backend):
             with self._quiet:
                 return function([given] if self._batch else given)
         except (Exception, SystemExit) as error:  # whatever it raises is its own
-            what = f"raised {type(error).__name__}"
+            what = raised(error, self.target, self._file)
             if isinstance(error, ValueError) and "read-only" in str(error):
                 what = "writes to its input, which it shares with other candidates"
                 raise RunError(f"the callable {what}", where=self.target, do="have it work on a copy") from error
-            raise RunError(f"the callable {what}", where=self.target, given=_reason(error)) from error
+            raise RunError(f"the callable {what}", where=self.target) from error
 
 
 class _Loader(SourceFileLoader):
@@ -216,13 +216,13 @@ def _module(target: str, file: Path) -> ModuleType:
                 f"{said} cannot be imported: module {error.name} is not installed", where=file,
                 do=f"install it with: pip install {missing} (or the package that brings {missing})",
             ) from error  # fmt: skip
-        raise ModelError(f"{said} cannot be imported", where=file, given=_reason(error)) from error
+        raise ModelError(f"{said} cannot be imported", where=file, given=reason_of(error)) from error
     except SyntaxError as error:
-        given = f"line {error.lineno}: {error.msg}"
+        other = "" if error.filename in (None, str(file.absolute())) else f"{Path(error.filename).name}, "
+        given = f"{other}line {error.lineno}: {error.msg}"
         raise ModelError(f"{said} cannot be imported: it is not Python", where=file, given=given) from error
     except (Exception, SystemExit) as error:  # the module's own code
-        what = f"{said} raised {type(error).__name__} while it was imported"
-        raise ModelError(what, where=file, given=_reason(error)) from error
+        raise ModelError(f"{said} {raised(error, target, file, 'while it was imported')}", where=file) from error
 
 
 def _load_installed(name: str, file: Path) -> ModuleType:
@@ -334,8 +334,8 @@ def _made(found: Any, target: str, file: Path, settings: Mapping[str, Any]) -> C
         try:
             made = found(**arguments)
         except (Exception, SystemExit) as error:
-            what = f"{_said(target)} raised {type(error).__name__} while it was made"
-            raise ModelError(what, where=file, given=_reason(error)) from error
+            what = f"{_said(target)} {raised(error, target, file, 'while it was made')}"
+            raise ModelError(what, where=file) from error
         if inspect.iscoroutine(made):
             made.close()
         if not callable(made):
@@ -391,7 +391,3 @@ def _read_only(given: Any) -> Any:
     view = given.view()
     view.flags.writeable = False
     return view
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:MAX_REASON] or type(error).__name__

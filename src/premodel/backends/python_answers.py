@@ -17,6 +17,8 @@ from premodel.errors import RunError
 from premodel.fields import is_number, shown
 
 ALLOWED = "a distribution (a mapping of labels, or numbers in the labels' order), or a label with a confidence"
+INSTEAD_OF_LABELS = "use predict_proba in place of predict, or return (label, confidence)"
+"""What to do where labels are answered without a probability, as scikit-learn's `predict` does."""
 ALLOWED_TEXT = "a text with a score in [0, 1]"
 SUM_TOLERANCE = 0.02
 """How far from 1 the sum of probabilities may lie: rounding."""
@@ -25,6 +27,7 @@ MIN_CONFIDENCE = 1e-6
 EVERY_OTHER = "*"
 """The key of a label map for every answer that has no key of its own."""
 MAX_NOTED = 1000
+SHOWN_LABELS = 10
 MAX_SAID = 80
 """Characters of an answer that is no label, as it is noted."""
 
@@ -134,7 +137,10 @@ class LabelReader:
     def _of_numbers(self, answer: Any) -> Tensor:
         row = _as_numbers(answer)
         if row.size != self._n:
-            raise RunError("the callable answered the wrong number of probabilities", given=row.size, allowed=self._n)
+            do = f"if it is a label, {INSTEAD_OF_LABELS}" if row.size == 1 else None
+            raise RunError(
+                "the callable answered the wrong number of probabilities", given=row.size, allowed=self._n, do=do
+            )
         if not np.isfinite(row).all():
             raise RunError("the callable answered NaN or infinite numbers")
         if self._activation == "none":
@@ -191,7 +197,7 @@ class LabelReader:
         if len(self.unknown) < MAX_NOTED or noted in self.unknown:
             self.unknown[noted] += 1
         return UnknownAnswerError(
-            "the callable answered what is no label", given=shown(said),
+            "the callable answered what is no label", given=shown(str(said) if isinstance(said, str) else said),
             do="name it in label_map if it is another name of a label",
         )  # fmt: skip
 
@@ -216,7 +222,9 @@ def read_outcome(answer: Any) -> Tensor:
         if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu":
             return answer
         refuse_other(answer, ALLOWED_TEXT)
-        raise RunError("the callable must answer otherwise", given=shown(answer), allowed=ALLOWED_TEXT)
+        raise RunError(
+            "the callable must answer otherwise", given=shown(answer), allowed=ALLOWED_TEXT, do="return (text, score)"
+        )
     text, score = str(answer[0]), _number(answer[1])
     if score < 0:
         raise RunError(
@@ -240,7 +248,7 @@ def refuse_other(answer: Any, allowed: str) -> None:
         raise RunError("the callable answered None", allowed=allowed)
     if isinstance(answer, str):
         raise RunError(
-            "the callable answered a text alone", given=shown(answer), allowed=allowed,
+            "the callable answered a text alone", given=shown(str(answer)), allowed=allowed,
             do="return it with 1.0 if it has no confidence",
         )  # fmt: skip
     if isinstance(answer, Mapping | bool | bytes | set) or inspect.isgenerator(answer):
@@ -251,6 +259,11 @@ def _as_numbers(answer: Any) -> Tensor:
     refuse_other(answer, ALLOWED)
     try:
         given = np.asarray(answer)
+        if given.dtype.kind in "US" or (given.dtype.kind == "O" and any(isinstance(one, str) for one in given.flat)):
+            raise RunError(
+                "the callable answered a list or array of labels, which is no answer",
+                given=shown(given.reshape(-1)[:SHOWN_LABELS].tolist()), do=INSTEAD_OF_LABELS,
+            )  # fmt: skip
         if given.dtype.kind == "c":
             raise TypeError("complex numbers")
         found = np.asarray(given, np.float64).reshape(-1)
