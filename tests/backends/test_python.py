@@ -274,6 +274,15 @@ def test_the_line_that_is_named_is_the_innermost_of_the_users_own_code(tmp_path:
         opened(tmp_path, "import own_wrong\ndef f(image):\n    pass\n")
 
 
+def test_the_line_is_named_where_the_manifest_is_named_from_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backend = opened(Path(), "def f(image):\n    raise KeyError('boom')\n")
+    with pytest.raises(RunError, match=r"the callable raised KeyError at own_code\.py:2: 'boom'$"):
+        backend.predict(IMAGE)
+
+
 def test_a_batch_with_another_number_of_answers_is_refused(tmp_path: Path) -> None:
     backend = opened(tmp_path, "def f(images):\n    return [[1.0, 0.0]] * 2\n", batch=True)
     with pytest.raises(RunError, match="a batch of one with one answer; given: 2; allowed: 1"):

@@ -254,7 +254,7 @@ def _load_file(file: Path) -> ModuleType:
     try:
         for sibling in siblings:
             import_module(sibling)
-        _Loader(name, str(file)).exec_module(module)
+        _Loader(name, str(file.absolute())).exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         if before is not None:
