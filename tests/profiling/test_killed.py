@@ -157,6 +157,30 @@ def test_ctrl_c_is_one_line_and_code_130(small: SmallZoo, tmp_path: Path) -> Non
     assert 0 < len(answers(store)) < 3 * N
 
 
+@pytest.mark.parametrize("everyone", [True, False], ids=["as a terminal sends it", "to the command alone"])
+@pytest.mark.parametrize("options", [["--only", "timings"], ["--only", "predictions", "--workers", "2"]], ids=" ".join)
+def test_ctrl_c_while_processes_start_is_one_line(
+    small: SmallZoo, tmp_path: Path, options: list[str], everyone: bool
+) -> None:
+    store = tmp_path / "s.db"
+    subprocess.run(command(small, store, "--only", "predictions", "--limit", "4"), check=True, capture_output=True)
+    begins = "weighing" if "timings" in options else "predicting"
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            command(small, store, *options), stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+        )
+        while process.poll() is None and begins not in (tmp_path / "said").read_text():
+            time.sleep(0.02)
+        time.sleep(0.8 if everyone else 0.1)  # processes are starting
+        (os.killpg if everyone else os.kill)(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+        until_gone(process.pid)
+    text = (tmp_path / "said").read_text()
+    assert text.splitlines()[-1] == "premodel profile: interrupted; what was stored is kept"
+    assert "Traceback" not in text, text
+    assert "Error" not in text, text
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_is_one_line_and_code_143(small: SmallZoo, tmp_path: Path, workers: int) -> None:
     store = tmp_path / "s.db"

@@ -14,6 +14,7 @@ from premodel.clock import now_ms
 from premodel.domains.base import Domain
 from premodel.domains.registry import adopt
 from premodel.errors import PremodelError, RunError
+from premodel.profiling.workers.ctrl_c import kept_from_children
 from premodel.records import Footprint
 from premodel.runtime.candidate import OpenedCandidate, open_backend, open_network
 from premodel.zoo.candidate import Candidate
@@ -40,21 +41,25 @@ def measure_footprint(candidate: Candidate, data: bytes) -> Footprint:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(theirs, candidate.domain, candidate, data), daemon=True)
-    process.start()
-    theirs.close()
     try:
+        with kept_from_children():
+            process.start()
+        theirs.close()
         found: Footprint = ours.recv()
+        process.join()
     except EOFError:  # the process died, most likely for want of memory
         found = Footprint()
     finally:
         ours.close()
-        process.join()
+        if process.pid is not None:
+            process.kill()  # it has ended, unless this process is to end
+            process.join()
     return found
 
 
 def _measure(pipe: Connection, domain: Domain, candidate: Candidate, data: bytes) -> None:
     adopt(domain)
-    with contextlib.suppress(PremodelError):
+    with contextlib.suppress(PremodelError, BrokenPipeError):  # nobody waits for the answer any more
         if candidate.model.call is not None:
             pipe.send(_first_opening(domain, candidate, data))
             return

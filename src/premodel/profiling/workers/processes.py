@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from premodel.clock import now_s
 from premodel.errors import PremodelError, RunError
+from premodel.profiling.workers.ctrl_c import kept_from_children
 from premodel.profiling.workers.dispatch import Died, Job, Reported
 
 IN_FLIGHT = 2
 """Tasks handed to a worker at once: one in work, one waiting, so that it never waits for us."""
+
+END_S = 10.0
+"""How long the workers have for closing what they opened, all together; then they are killed."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,11 +50,12 @@ class Processes(Generic[T, R]):
         while len(self._pipes) < self._count:
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=_serve, args=(theirs, self._job), daemon=True)
-            self._pipes[self._started] = ours
-            process.start()
+            with kept_from_children():
+                process.start()
+                self._pipes[self._started] = ours
+                self._processes[self._started] = process
+                self._started += 1
             theirs.close()
-            self._processes[self._started] = process
-            self._started += 1
         return list(self._pipes)
 
     def room(self, worker: int, pending: int) -> int:
@@ -83,8 +88,9 @@ class Processes(Generic[T, R]):
         """See `WorkerPool.close`."""
         for pipe in self._pipes.values():
             pipe.close()
+        until_s = now_s() + END_S
         for process in self._processes.values():
-            process.join(timeout=10)
+            process.join(timeout=max(0.0, until_s - now_s()))
             if process.is_alive():
                 process.kill()
                 process.join()
@@ -92,13 +98,12 @@ class Processes(Generic[T, R]):
     def _remove(self, worker: int) -> Died:
         self._pipes.pop(worker).close()
         process = self._processes.pop(worker)
-        process.join(timeout=10)
+        process.join(timeout=END_S)
         return Died(worker, f"a worker process ended with code {process.exitcode}")
 
 
 def _serve(pipe: Connection, job: Job[T, R]) -> None:
     """Life of a worker: open, do tasks until the pipe closes, close."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     try:
         job.open()
     except PremodelError as error:

@@ -17,6 +17,7 @@ from premodel.errors import OptionError, PremodelError, ZooError
 from premodel.files import file_sha256
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.progress import Progress, Silent
+from premodel.profiling.workers.ctrl_c import kept_from_children
 from premodel.runtime.candidate import open_candidates
 from premodel.runtime.conditions import device_name
 from premodel.zoo.candidate import Candidate, require_file
@@ -283,14 +284,22 @@ def _run(jobs: Sequence[Job], count: int) -> Iterator[list[Sibling]]:
         for job in jobs:
             yield job.run()
         return
+    others = set(multiprocessing.active_children())
     with ExitStack() as stack:
         pool = ProcessPoolExecutor(min(count, len(jobs)), multiprocessing.get_context("spawn"))
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        for future in [pool.submit(_run_one, job) for job in jobs]:
-            found = future.result()
-            if isinstance(found, PremodelError):
-                raise found
-            yield found
+        try:
+            with kept_from_children():
+                futures = [pool.submit(_run_one, job) for job in jobs]
+            for future in futures:
+                found = future.result()
+                if isinstance(found, PremodelError):
+                    raise found
+                yield found
+        except KeyboardInterrupt:  # what they have begun is begun again by the next call
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+            raise
 
 
 def _run_one(job: Job) -> list[Sibling] | PremodelError:
