@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from premodel.cli.main import main
+from premodel.evaluation.degenerate import degenerate_cases
+from premodel.training.load import load_tables
 from zoos import SmallZoo, write_zoo
 
 
@@ -42,6 +44,27 @@ def test_profile_and_info(small: SmallZoo, tmp_path: Path, capsys: pytest.Captur
     assert info["candidates"][0]["top1"] == pytest.approx(7 / 9)
     assert info["unreadable_first"][0]["name"] == "images/00009.png"
     assert (info["runs"], info["unfinished_runs"]) == (1, 0)
+
+
+def test_why_a_candidate_failed_is_said_once_by_every_command(
+    small: SmallZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, why = str(tmp_path / "s.db"), "output holds NaN or infinite numbers"
+    probabilities = small.probabilities.copy()
+    probabilities[:3, 1] = np.nan
+    some = write_zoo(small.zoo.parent, probabilities, truth=small.truth)
+    assert main(words(some, "--store", store, "--max-timing-seconds", "0.3", "--energy", "off")) == 0
+    line = f"m1: failed on 3 of 10 samples, most often: {why}"
+    assert [one for one in capsys.readouterr().out.splitlines() if why in one] == [line]
+    assert main(["store", "info", store]) == 0
+    assert line in capsys.readouterr().out.splitlines()
+    tables = load_tables(store)
+    assert tables.failures == {"m1": why}
+    assert [one for one in degenerate_cases(tables, "top1") if "failed on" in one] == [
+        "m1 failed on 30.0 % of the samples; they count as wrong answers, unless another candidate of a premodel "
+        f"answers them; most often: {why}"
+    ]
+    assert why not in json.dumps(tables.conditions), "it may name files, and a bundle holds the conditions"
 
 
 def test_json_is_one_object(small: SmallZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,11 @@ def format_summary(summary: StoreSummary) -> str:
         for one in ranked
         if one.energy_reason and not one.energy_valid and one.energy_reason != NOT_MEASURED
     )
+    lines.extend(
+        f"{one.name}: failed on {one.failed} of {one.predictions} samples, most often: {one.failure}"
+        for one in ranked
+        if one.failed
+    )
     lines.extend(f"{one.name}: {one.left_out}" for one in ranked if one.left_out)
     if summary.other_candidates:
         lines.append("rows are kept of candidates that are not in the zoo: " + ", ".join(summary.other_candidates))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from premodel.errors import printable
 from premodel.records import Criterion
 from premodel.stats import wilson
 from premodel.store.left_out import left_out_line
@@ -60,7 +61,7 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
         ]
     if len(labels) > 1 and tables.label_names:
         found += [text for column in range(len(names)) if (text := _other_labels(tables, column, failed[:, column]))]
-    found += _failures(names, failed.mean(axis=0).tolist())
+    found += _failures(names, failed.mean(axis=0).tolist(), tables.failures)
     found += repeat_warnings(tables.conditions)
     found += [line] if (line := left_out_line(tables.conditions)) else []
     for a, b in combinations(range(len(names)), 2):
@@ -70,16 +71,18 @@ def degenerate_cases(tables: Tables, criterion: Criterion) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _failures(names: Sequence[str], shares: Sequence[float]) -> list[str]:
-    """One line on the candidates that failed on a share of the samples; none if none did."""
+def _failures(names: Sequence[str], shares: Sequence[float], reasons: Mapping[str, str]) -> list[str]:
+    """One line on the candidates that failed on a share of the samples, and why; none if none did."""
     many = {name: share for name, share in zip(names, shares, strict=True) if share >= MIN_FAILED}
     if not many:
         return []
     more = ", unless another candidate of a premodel answers them" if len(names) > 1 else ""
     if len(many) == 1:
         ((name, share),) = many.items()
-        return [f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers{more}"]
-    each = ", ".join(f"{name} on {100 * share:.1f} %" for name, share in many.items())
+        why = f"; most often: {printable(reasons[name])}" if name in reasons else ""
+        return [f"{name} failed on {100 * share:.1f} % of the samples; they count as wrong answers{more}{why}"]
+    why_each = {name: f" (most often: {printable(reasons[name])})" if name in reasons else "" for name in many}
+    each = ", ".join(f"{name} on {100 * share:.1f} %{why_each[name]}" for name, share in many.items())
     return [f"{len(many)} candidates failed on some samples: {each}; they count as wrong answers{more}"]
 
 

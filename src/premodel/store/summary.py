@@ -11,6 +11,7 @@ from sqlalchemy import Connection, case, func, inspect, select
 
 from premodel.records import EnergyRecord
 from premodel.store.damage import text, whole
+from premodel.store.failures import failure_reasons
 from premodel.store.features import count_vectors
 from premodel.store.left_out import read_left_out
 from premodel.store.measurements import KEY, StoredTiming, read_energy, read_timings
@@ -44,6 +45,8 @@ class CandidateSummary:
         Mean score by graded criterion.
     left_out:
         Why it was not profiled any further; empty if it was.
+    failure:
+        What most of its failures give as the reason; empty if it never failed.
     """
 
     name: str
@@ -62,6 +65,7 @@ class CandidateSummary:
     energy_reason: str
     scores: dict[str, float]
     left_out: str = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
         for row in rows:
             text(row.name, "candidates", row.name, "name")
         left = read_left_out(connection)
+        failures = failure_reasons(connection)
         broken = select(SAMPLES.c.name, SAMPLES.c.reason).where(SAMPLES.c.status == "unreadable")
         unreadable = connection.execute(broken.order_by(SAMPLES.c.name)).all()
         summary = {
@@ -175,6 +180,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
                 labels,
                 scores.get(row.prediction_key, {}),
                 left[row.prediction_key].note if row.prediction_key in left else "",
+                failures.get(row.prediction_key, ""),
             )
             for row in current
         ],
@@ -244,6 +250,7 @@ def _candidate(
     labels: int,
     scores: dict[str, float],
     left_out: str,
+    failure: str,
 ) -> CandidateSummary:
     n, failed, top1, top5 = counts or (0, 0, 0, 0)
     timing = record.timing if record else None
@@ -268,6 +275,7 @@ def _candidate(
         energy_reason=energy.reason if energy else "not measured",
         scores=scores,
         left_out=left_out,
+        failure=failure,
     )
 
 

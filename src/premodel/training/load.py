@@ -20,6 +20,7 @@ from premodel.records import Footprint, Timing
 from premodel.runtime.conditions import device_name
 from premodel.store.answers import StoredAnswers, read_answers
 from premodel.store.damage import damaged
+from premodel.store.failures import failure_reasons
 from premodel.store.features import StoredExtractor, read_extractor, read_features
 from premodel.store.left_out import LEFT_OUT_OF_RACE, LeftOut, left_out_names
 from premodel.store.measurements import (
@@ -161,6 +162,7 @@ def _load(
     timings, soaks = read_timings(store, device), read_soaks(store, device)
     with store.reading() as connection:
         cost_items_ms = read_item_costs(connection, device, version, opencv_threads)
+        reasons = failure_reasons(connection)
     if which != BURST and "timings" in passes:
         chosen_subjects = [one.timing_key for one in chosen]
         chosen_subjects += [decode_subject(opencv_threads, first.model.detail)]
@@ -216,6 +218,7 @@ def _load(
         sample_ms=sample_ms,
         outcome_length=_outcome_lengths(answers, rows),
         slowness=_slowness(records),
+        failures={one.name: reasons[one.prediction_key] for one in chosen if one.prediction_key in reasons},
     )
 
 

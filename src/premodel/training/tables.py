@@ -93,6 +93,9 @@ class Tables:
         rising, the same quantiles averaged over the candidates; empty where no single runs are known.
     abstention_score:
         float64 (n,) by graded criterion: what no answer scores, where that is not 0.
+    failures:
+        By candidate, what most of its failures give as the reason; only where one failed. It may name files: no bundle
+        holds it.
 
     Notes
     -----
@@ -125,6 +128,7 @@ class Tables:
     outcome_length: NDArray[np.int32] | None = None
     slowness: tuple[float, ...] = ()
     abstention_score: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.graded, GradedScores):

@@ -58,5 +58,5 @@ def _later() -> Iterator[None]:
     finally:
         for number, handler in own.items():
             signal.signal(number, handler)
-    for number in came:
-        signal.raise_signal(number)
+    for one in came:
+        signal.raise_signal(one)
