@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
 
@@ -38,6 +39,8 @@ COMMANDS = {
     "store": "show or export a profile",
 }
 """Command name -> one line. A command is one file of this package with `register(parser)` and `run(args) -> int`."""
+STORING = ("demo", "zoo pull", "zoo expand", "profile", "serve", "label", "update", "store import", "store export")
+"""Commands that keep what they did before they were broken off."""
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
@@ -66,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(words: list[str]) -> int:
     chosen = next((word for word in words if not word.startswith("-")), None)
     said = f"premodel {chosen}" if chosen else "premodel"
+    args = argparse.Namespace()
     try:
         with _terminable():
             args = build_parser(chosen).parse_args(words)
@@ -80,12 +84,10 @@ def _main(words: list[str]) -> int:
         error_line = f"{package} is not installed; {install_hint('lab')}"
         print(f"{said}: {error_line}", file=sys.stderr)
         return 2
-    except _Terminated:
-        print(f"\n{said}: terminated; what was stored is kept", file=sys.stderr)
-        return 143
-    except KeyboardInterrupt:
-        print(f"\n{said}: interrupted; what was stored is kept", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as end:
+        terminated = isinstance(end, _Terminated)
+        print(f"\n{said}: {'terminated' if terminated else 'interrupted'}{_kept(args)}", file=sys.stderr)
+        return 143 if terminated else 130
     except MemoryError as error:
         what = f"out of memory ({error})" if str(error) else "out of memory"
         print(f"{said}: {what}; free some, or give it less to do", file=sys.stderr)
@@ -95,6 +97,14 @@ def _main(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def _kept(args: argparse.Namespace) -> str:
+    """What becomes of the work of a command that is broken off."""
+    command = " ".join(getattr(args, name) for name in ("command", "action") if hasattr(args, name))
+    if command == "profile" and "://" not in args.store and not Path(args.store).exists():
+        return "; nothing was stored yet"
+    return "; what was stored is kept" if command in STORING else ""
 
 
 class _Redacting:

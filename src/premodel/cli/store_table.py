@@ -55,7 +55,13 @@ def format_summary(summary: StoreSummary) -> str:
     if summary.other_candidates:
         lines.append("rows are kept of candidates that are not in the zoo: " + ", ".join(summary.other_candidates))
     if summary.unfinished_runs:
-        lines.append(f"{summary.unfinished_runs} of {summary.runs} runs were broken off")
+        were = "was" if summary.unfinished_runs == 1 else "were"
+        since = (
+            "; a later run reached its end"
+            if summary.resumed
+            else ", and no run has reached its end since: the same command goes on where it stopped"
+        )
+        lines.append(f"{summary.unfinished_runs} of {summary.runs} runs {were} broken off{since}")
     return "\n".join(printable(line) for line in lines)
 
 

@@ -86,6 +86,8 @@ class StoreSummary:
         Names of candidates with rows that are not in the zoo profiled last.
     runs, unfinished_runs:
         Runs of `premodel profile`, and those of them that did not reach their end.
+    resumed:
+        Did a run that began after all of these reach its end.
     """
 
     store: str
@@ -102,6 +104,7 @@ class StoreSummary:
     decode_valid: bool
     runs: int
     unfinished_runs: int
+    resumed: bool
     conditions: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -151,6 +154,7 @@ def summarise_store(store: Store, device: str | None = None) -> StoreSummary:
             "unfinished_runs": int(
                 connection.scalar(select(func.count()).select_from(RUNS).where(RUNS.c.finished.is_(None))) or 0
             ),
+            "resumed": _last_run(connection, finished=True) > _last_run(connection, finished=False) > 0,
         }
     timings = read_timings(store, device) if device else {}
     energy = read_energy(store, device or "")
@@ -215,6 +219,12 @@ def corpus_figures(store: Store) -> dict[str, dict[str, float]]:
 
 def _count(connection: Connection, table: Any) -> int:
     return int(connection.scalar(select(func.count()).select_from(table)) or 0)
+
+
+def _last_run(connection: Connection, finished: bool) -> int:
+    """The newest run that reached its end, or that did not; 0 for none."""
+    run, end = RUNS.c.run, RUNS.c.finished
+    return int(connection.scalar(select(func.max(run)).where(end.is_not(None) if finished else end.is_(None))) or 0)
 
 
 def _decoding(timings: Mapping[str, StoredTiming]) -> StoredTiming | None:
