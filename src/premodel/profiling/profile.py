@@ -13,6 +13,7 @@ from premodel.clock import now_ms
 from premodel.errors import DatasetError, OptionError
 from premodel.profiling.boards import Board, answering, find_board, latency_notes
 from premodel.profiling.datasets.base import Dataset
+from premodel.profiling.meters.meters import OFF
 from premodel.profiling.options import PASSES, ProfileOptions
 from premodel.profiling.passes.energy import EnergyOptions, EnergyResult, measure_energy
 from premodel.profiling.passes.features import extract_all
@@ -33,6 +34,7 @@ from premodel.runtime.conditions import busy_note, device_name, measure_conditio
 from premodel.store.answers import known_ranks
 from premodel.store.conditions import add_condition
 from premodel.store.left_out import LEFT_OUT_OF_RACE, LeftOut, read_left_out, write_left_out
+from premodel.store.measurements import read_energy
 from premodel.store.runs import (
     COMPARED,
     EMBEDDING,
@@ -319,8 +321,13 @@ class _Run:
         except OptionError:
             self._end(report)
             raise
-        if report.energy.reason:
-            self.progress.note(f"energy: not measured ({report.energy.reason})")
+        said = read_energy(self.store, self.device).conditions
+        if (
+            report.energy.reason
+            and self.options.energy != OFF
+            and (said is None or said.reason != report.energy.reason)
+        ):
+            self.progress.note(f"energy: not measured ({report.energy.reason})")  # else the store states it
         if report.energy.invalid:
             names = ", ".join(report.energy.invalid)
             self.progress.note(f"INVALID energies: {names}; measure them again with --only energy --retime")
