@@ -100,7 +100,7 @@ def _memory(names: tuple[str, ...], tables: Tables) -> list[str]:
     load_ms = [] if tables.load_ms is None else [float(tables.load_ms[column]) for column in columns]
     if math.isnan(needed_mb) or len(names) < 2:
         return []
-    line = f"memory: {needed_mb:.1f} MB with every network open"
+    line = f"memory: {needed_mb:.1f} MB with every candidate open"
     if load_ms and not any(map(math.isnan, load_ms)):
         line += (
             f"; in less (memory_budget_mb) one is opened for another where that is worth it, {min(load_ms):.1f} to "

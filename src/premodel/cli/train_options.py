@@ -30,7 +30,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     objective.add_argument("--max-latency-ms", type=float, metavar="X", help="ceiling of the mean, end to end")
     objective.add_argument("--cost-weight", type=float, metavar="W", help="accuracy that one ms is worth")
     objective.add_argument(
-        "--max-memory-mb", type=float, metavar="X", help="ceiling of all networks it opens, together"
+        "--max-memory-mb", type=float, metavar="X", help="ceiling of all candidates it opens, together"
     )
     objective.add_argument(
         "--deadline-ms", type=float, metavar="X", help="most answers that are right and on time: a late one is wrong"

@@ -81,7 +81,7 @@ def memory_lines(steps: Sequence[MemoryStep]) -> list[str]:
     """In words; nothing of one step."""
     if len(steps) < 2:
         return []
-    lines = ["accuracy over memory, all networks named open together; a perfect choice is what nobody reaches"]
+    lines = ["accuracy over memory, all candidates named open together; a perfect choice is what nobody reaches"]
     for one in steps:
         several = "" if len(one.names) == 1 else f"; a perfect choice of {', '.join(one.names)} {100 * one.union:.1f} %"
         lines.append(f"  {one.memory_mb:.1f} MB: {one.best} alone {100 * one.accuracy:.1f} %{several}")

@@ -179,7 +179,7 @@ class _Session:
     def weigh(self, candidates: Sequence[Candidate], data: bytes) -> None:
         """Measure load time and memory, once for each network."""
         networks: dict[str, Footprint] = {}
-        self._progress.begin("weighing networks", len(candidates), "candidates")
+        self._progress.begin("weighing candidates", len(candidates), "candidates")
         try:
             for candidate in candidates:
                 key = candidate.network_key
