@@ -21,7 +21,7 @@ def test_lines_and_json(profiled: Any, tmp_path: Path, capsys: Any) -> None:
     assert " old (" in lines[0]
     assert lines[2].startswith("50 images, top1, 1 passes, ")
     assert lines[3].startswith("right in new alone: ")
-    assert [line.split()[0] for line in lines[4:]] == ["old", "new"]
+    assert [line.split()[0] for line in lines[4:6]] == ["old", "new"]
     assert main([*words, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["comparison"]["speedup"] == report["first"]["latency_ms"] / report["second"]["latency_ms"]

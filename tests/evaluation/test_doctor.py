@@ -295,9 +295,14 @@ def test_invalid_timings_are_named() -> None:
     found = diagnose(replace(tables, timings=(tables.timings[0], bad), conditions={"decode_valid": False}))
     assert found.invalid == ("c1: too noisy", "decode")
     assert found.advice.endswith(
-        " The latencies rest on INVALID timings (c1, decode): measure them again with premodel profile --retime."
+        " The latencies rest on INVALID timings (c1, decode): measure them again with premodel profile --retime "
+        "on an idle machine; on one that is as busy as before the verdict will be the same."
     )
     assert "INVALID timing of c1: too noisy" in format_diagnosis(found)
+    busy = replace(found, conditions={**found.conditions, "other_cores": 1.0})
+    assert sum("--retime" in line for line in format_diagnosis(busy)) == 1, "the advice is said once"
+    (line,) = [one for one in format_diagnosis(replace(busy, invalid=(), advice="")) if "--retime" in one]
+    assert line.startswith("other programs kept 1.0 cores busy")
 
 
 def test_too_few_samples_and_a_criterion_that_is_always_met() -> None:

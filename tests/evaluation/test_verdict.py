@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from premodel.cli.common import format_rows
 from premodel.demo.folder import Folder
 from premodel.demo.state import Demo, DemoOptions
 from premodel.errors import OptionError
@@ -19,7 +20,7 @@ from premodel.evaluation.diagnosis import Diagnosis, OracleGap
 from premodel.evaluation.evaluate import Evaluation
 from premodel.evaluation.reachable import Reachable, Reached
 from premodel.evaluation.report.page import verdicts
-from premodel.evaluation.rows import Row, best_premodel, describe, headline
+from premodel.evaluation.rows import Row, best_premodel, describe, headline, invalid_reasons
 from premodel.paper import reproduce as paper
 from premodel.profiling.progress import Silent
 from premodel.records import Timing
@@ -63,7 +64,10 @@ def row(
 
 
 LARGE = "the best single candidate large (90.0 % at 4.00 ms)"
-RETIME = "measure them again with premodel profile --retime."
+RETIME = (
+    "measure them again with premodel profile --retime on an idle machine; "
+    "on one that is as busy as before the verdict will be the same."
+)
 LONGER = "give more time, or an idle machine."
 SINGLES = (row("small", "single", 0.7, 1.0), row("large", "single", 0.9, 4.0))
 
@@ -192,6 +196,12 @@ def test_latencies_that_rest_on_invalid_timings_are_named() -> None:
     benched = replace(doubtful, extra={"runs": 3})
     assert describe(premodel, [benched, SINGLES[1]]).endswith(" INVALID timings (small): " + LONGER)
     assert doubtful.verdict == "latency INVALID: 3 runs, 30 needed"
+    assert doubtful.shown_verdict == "latency INVALID"
+    assert invalid_reasons([doubtful, premodel]) == ["latency of small is INVALID: 3 runs, 30 needed"]
+    *table, below = format_rows([doubtful, SINGLES[1], premodel]).splitlines()
+    assert below == "latency of small is INVALID: 3 runs, 30 needed"
+    assert not any("3 runs" in line for line in table)
+    assert headline([doubtful, SINGLES[1], premodel, replace(premodel, name="q")]).count("INVALID") == 1
     assert row("p", "premodel", 0.9, 2.0, timing=VALID).verdict.endswith("; VALID")
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from premodel.errors import OptionError
 from premodel.evaluation.evaluate import Evaluation
-from premodel.evaluation.rows import Row
+from premodel.evaluation.rows import Row, invalid_reasons
 from premodel.records import MAX_SEED
 from premodel.verdict import interval, points
 
@@ -85,7 +85,7 @@ HEADER = ("", "accuracy, %", "latency, ms", "p99, ms", "speed-up", "accuracy dif
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-    """Rows as a plain text table: singles by latency, then baselines, then premodels."""
+    """A plain text table: singles by latency, then baselines, then premodels; below it why which is INVALID."""
     order = {"single": 0, "baseline": 1, "premodel": 2}
     ranked = sorted(rows, key=lambda row: (order[row.kind], row.latency_ms))
     lines = [HEADER, *(_cells(row) for row in ranked)]
@@ -102,7 +102,7 @@ def format_rows(rows: Sequence[Row]) -> str:
             *(cell.rjust(width) for cell, width in zip(line[1:-1], widths[1:-1], strict=True)),
         ]
         text.append("  ".join([*cells, line[-1]]).rstrip())
-    return "\n".join(text)
+    return "\n".join([*text, *invalid_reasons(ranked)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         "-" if row.latency_p99_ms is None else f"{row.latency_p99_ms:.2f}",
         f"{row.speedup_vs_best:.2f}x",
         f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}",
-        row.verdict + (f" (coverage {100 * row.coverage:.1f} %)" if row.coverage < 1 else ""),
+        row.shown_verdict + (f" (coverage {100 * row.coverage:.1f} %)" if row.coverage < 1 else ""),
     )
 
 

@@ -62,13 +62,15 @@ def _lines(result: Comparison, inputs: str, device: str) -> list[str]:
         f"another answer: {result.changed}",
     ]
     width = max(len(side.name) for side in (result.first, result.second))
-    return [*lines, *(_side(side, width) for side in (result.first, result.second))]
+    sides = (result.first, result.second)
+    why = [f"latency of {one.name} is INVALID: {one.timing.reason}" for one in sides if not one.timing.valid]
+    return [*lines, *(_side(side, width) for side in sides), *why]
 
 
 def _side(side: Side, width: int) -> str:
     low, high = (100 * bound for bound in side.accuracy_ci)
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in side.share.items() if share > 0)
-    verdict = "VALID" if side.timing.valid else f"INVALID: {side.timing.reason}"
+    verdict = "VALID" if side.timing.valid else "INVALID"
     coverage = f"; coverage {100 * side.coverage:.1f} %" if side.coverage < 1 else ""
     return (
         f"{side.name.ljust(width)}  {100 * side.accuracy:.1f} [{low:.1f}, {high:.1f}] %  "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from premodel.errors import OptionError
-from premodel.evaluation.rows import invalid_note
+from premodel.evaluation.rows import LONGER, invalid_note
 from premodel.evaluation.side_by_side import (
     DEFAULT_MAX_SECONDS,
     UNANSWERED,
@@ -116,7 +116,7 @@ class Comparison:
         """The result in words."""
         text = f"{self.second.figures}: {self.verdict.sentence(self.first.figures)}"
         invalid = [side.name for side in (self.first, self.second) if not side.timing.valid]
-        return text + invalid_note(invalid, "give more time, or an idle machine")
+        return text + invalid_note(invalid, LONGER)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `compare --json` prints."""

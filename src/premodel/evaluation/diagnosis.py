@@ -12,7 +12,7 @@ from premodel.evaluation.reachable import PLAIN, Reachable, Reached
 from premodel.evaluation.signal import LEVEL, Signal
 from premodel.evaluation.stand_ins import StoodIn
 from premodel.records import Criterion
-from premodel.runtime.conditions import busy_note, crowded
+from premodel.runtime.conditions import WHEN_IDLE, busy_note, crowded
 from premodel.store.runs import SOAK
 from premodel.training.record import plain
 
@@ -173,13 +173,15 @@ def format_diagnosis(diagnosis: Diagnosis) -> list[str]:
     """The diagnosis as lines of text: warnings, why a premodel may not be worth it, the advice, what it rests on."""
     d = diagnosis
     busy = _busy(d.conditions)
+    again = f": measure them again with premodel profile --retime all {WHEN_IDLE}"
+    again = "" if d.invalid else again  # else the advice states it
     counted = "1 candidate" if len(d.candidates) == 1 else f"{len(d.candidates)} candidates"
     lines = [
         *(f"warning: {warning}" for warning in d.warnings),
         *d.doubts,
         d.advice,
         *soak_lines(d.conditions),
-        *([f"{busy} while timing; latencies may be too high: premodel profile --retime all"] if busy else []),
+        *([f"{busy} while timing; latencies may be too high{again}"] if busy else []),
         *([crowd] if (crowd := _crowded(d.conditions)) else []),
         "",
         f"{d.samples} samples, {counted}, {d.criterion}",

@@ -13,6 +13,7 @@ from premodel.errors import OptionError
 from premodel.evaluation.cross_validation import Kind, Outcome
 from premodel.evaluation.stand_ins import serves_one
 from premodel.records import Criterion, Timing
+from premodel.runtime.conditions import WHEN_IDLE
 from premodel.stats import best_single, geometric_mean, macro_scores, mix_at, paired_bootstrap, wilson
 from premodel.training.labels import optimum
 from premodel.training.objective import Objective
@@ -21,6 +22,8 @@ from premodel.training.tables import Tables
 from premodel.verdict import Verdict
 
 Floats = NDArray[np.float64]
+LONGER = "give more time, or an idle machine"
+"""What to do about INVALID timings of real runs."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,15 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The comparison in short, and whether the timing is VALID."""
+        """The comparison in short, and whether the timing is VALID; if not, why."""
+        return self.shown_verdict + ("" if self.timing is None or self.timing.valid else f": {self.timing.reason}")
+
+    @property
+    def shown_verdict(self) -> str:
+        """The same for a table, which states below why a timing is not VALID, see `invalid_reasons`."""
         words = [] if self.comparison is None else [self.comparison.short]
         if self.timing is not None:
-            words.append("VALID" if self.timing.valid else f"latency INVALID: {self.timing.reason}")
+            words.append("VALID" if self.timing.valid else "latency INVALID")
         return "; ".join(words)
 
     def to_json(self) -> dict[str, Any]:
@@ -270,21 +278,37 @@ def describe(row: Row, rows: Sequence[Row]) -> str:
     OptionError
         There is no single candidate.
     """
+    return compared(row, rows) + _invalid_singles(rows)
+
+
+def compared(row: Row, rows: Sequence[Row]) -> str:
+    """The same without the words on INVALID timings, which are those of all rows; raises as `describe`."""
     found = row.comparison
     if found is None:
         raise OptionError("a single candidate is compared with nothing", given=row.name)
-    best = best_single_row(rows)
-    text = f"{_figures(row)}: {found.sentence(f'the best single candidate {_figures(best)}')}"
+    return f"{_figures(row)}: {found.sentence(f'the best single candidate {_figures(best_single_row(rows))}')}"
+
+
+def _invalid_singles(rows: Sequence[Row]) -> str:
+    """The words on the timings that all rows rest on."""
     singles = [one for one in rows if one.kind == "single"]
     invalid = [one.name for one in singles if one.timing is not None and not one.timing.valid]
     invalid += ["decode"] if any(one.extra.get("decode_valid") is False for one in singles) else []
     here = any("runs" in one.extra for one in singles)
-    return text + (invalid_note(invalid, "give more time, or an idle machine") if here else invalid_note(invalid))
+    return invalid_note(invalid, LONGER) if here else invalid_note(invalid)
 
 
-def invalid_note(names: Sequence[str], do: str = "measure them again with premodel profile --retime") -> str:
+def invalid_note(
+    names: Sequence[str], do: str = f"measure them again with premodel profile --retime {WHEN_IDLE}"
+) -> str:
     """The words on timings that are INVALID, with a space before them; empty if there are none."""
     return f" The latencies rest on INVALID timings ({', '.join(names)}): {do}." if names else ""
+
+
+def invalid_reasons(rows: Sequence[Row]) -> list[str]:
+    """Why timings of rows are not VALID, a line each: what stands below their table."""
+    bad = {row.name: row.timing for row in rows if row.timing is not None and not row.timing.valid}
+    return [f"latency of {name} is INVALID: {timing.reason}" for name, timing in bad.items()]
 
 
 def headline(rows: Sequence[Row]) -> str:
@@ -292,7 +316,8 @@ def headline(rows: Sequence[Row]) -> str:
     premodels = [row for row in rows if row.kind == "premodel"]
     if not premodels or not any(row.kind == "single" for row in rows):
         return "nothing to compare"
-    return " ".join(describe(row, rows) for row in sorted(premodels, key=_is_worse, reverse=True))
+    ranked = sorted(premodels, key=_is_worse, reverse=True)
+    return " ".join(compared(row, rows) for row in ranked) + _invalid_singles(rows)
 
 
 def best_single_row(rows: Sequence[Row]) -> Row:

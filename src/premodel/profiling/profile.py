@@ -30,7 +30,7 @@ from premodel.profiling.samples import Inventory, draw_rows, take_inventory
 from premodel.profiling.workers.ray_pool import RayWorkers
 from premodel.profiling.workers.workers import LocalWorkers, Workers
 from premodel.runtime.candidate import open_network
-from premodel.runtime.conditions import busy_note, device_name, measure_conditions, too_many_threads
+from premodel.runtime.conditions import WHEN_IDLE, busy_note, device_name, measure_conditions, too_many_threads
 from premodel.store.answers import known_ranks
 from premodel.store.conditions import add_condition
 from premodel.store.left_out import LEFT_OUT_OF_RACE, LeftOut, read_left_out, write_left_out
@@ -415,8 +415,8 @@ def _note_how_timing_went(note: Callable[[str], None], result: TimingResult, lat
     for text in dict.fromkeys(latency_notes.values()):
         names = ", ".join(name for name, own in latency_notes.items() if own == text)
         note(f"latency of {names}: {text}")
-    if result.invalid:
-        note(f"INVALID timings: {', '.join(result.invalid)}; measure them again with --retime")
     busy = busy_note(result.other_cores, result.other_processes)
-    if busy:
-        note(f"{busy} while timing; latencies may be too high: measure them again on an idle machine with --retime all")
+    found = [f"{busy} while timing; latencies may be too high"] if busy else []
+    found += [f"INVALID timings: {', '.join(result.invalid)}"] if result.invalid else []
+    if found:
+        note(f"{'; '.join(found)}: measure them again with --retime{' all' if busy else ''} {WHEN_IDLE}")

@@ -20,6 +20,8 @@ LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime-gpu")
 """Besides those of the backends."""
 BUSY_CORES = 0.2
 """Cores busy with other programs above which latencies are doubted."""
+WHEN_IDLE = "on an idle machine; on one that is as busy as before the verdict will be the same"
+"""Where to measure INVALID timings again."""
 SHOWN_CORES, SHOWN_PROCESSES = 0.05, 3
 _BOARD = Path("/proc/device-tree/model")
 _CPUINFO = Path("/proc/cpuinfo")

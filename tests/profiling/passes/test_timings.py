@@ -22,7 +22,8 @@ from premodel.profiling.footprint import measure_footprint
 from premodel.profiling.passes import interleaved
 from premodel.profiling.passes import timings as timing_pass
 from premodel.profiling.passes.interleaved import Subject, time_interleaved
-from premodel.profiling.profile import ProfileOptions, ProfileReport, profile
+from premodel.profiling.passes.timings import TimingResult
+from premodel.profiling.profile import ProfileOptions, ProfileReport, _note_how_timing_went, profile
 from premodel.profiling.progress import Silent
 from premodel.profiling.samples import draw_inputs, take_inventory
 from premodel.records import UNFINISHED
@@ -351,3 +352,18 @@ def test_own_work_is_not_other_load() -> None:
     if found is None:
         pytest.skip("this system does not tell")
     assert 0 <= found <= cores() * 1.1
+
+
+def test_what_to_do_about_timings_is_said_once() -> None:
+    def said(result: TimingResult) -> list[str]:
+        notes: list[str] = []
+        _note_how_timing_went(notes.append, result, {})
+        return notes
+
+    where = "on an idle machine; on one that is as busy as before the verdict will be the same"
+    high = "other programs kept 1.0 cores busy (cc 1.0) while timing; latencies may be too high"
+    busy = TimingResult(invalid=["a", "b"], other_cores=1.0, other_processes={"cc": 1.0})
+    assert said(TimingResult()) == []
+    assert said(TimingResult(invalid=["a"])) == [f"INVALID timings: a: measure them again with --retime {where}"]
+    assert said(replace(busy, invalid=[])) == [f"{high}: measure them again with --retime all {where}"]
+    assert said(busy) == [f"{high}; INVALID timings: a, b: measure them again with --retime all {where}"]

@@ -24,7 +24,7 @@ from premodel.evaluation.report.frontier_chart import frontier
 from premodel.evaluation.report.pictures import Album, Bin, Difficulty, FindImage, Picture, measured_difficulty
 from premodel.evaluation.report.reliability import calibrations
 from premodel.evaluation.report.timings import spreads
-from premodel.evaluation.rows import Row, Singles, best_premodel, describe
+from premodel.evaluation.rows import Row, Singles, best_premodel, compared, describe, invalid_reasons
 from premodel.files import write_whole
 from premodel.training.objective import Objective
 from premodel.training.tables import Tables
@@ -214,6 +214,7 @@ def _context(report: Report) -> dict[str, Any]:
         "bench": report.bench,
         "bench_images": report.bench_images,
         "bench_rows": None if report.bench is None else text.rows_table(report.bench.rows),
+        "bench_invalid": [] if report.bench is None else invalid_reasons(report.bench.rows),
         "doctor": list(report.doctor),
         "training_summaries": {name: list(lines) for name, lines in report.training_summaries.items()},
         **_pictures(report, outcome, singles.best),
@@ -233,7 +234,10 @@ def verdicts(rows: Sequence[Row], objective: Objective) -> list[tuple[Verdict, s
     """The verdict on every premodel and its sentence, first that of the one which the objective prefers."""
     chosen = best_premodel(rows, objective)
     ranked = [chosen, *(row for row in rows if row.kind == "premodel" and row is not chosen)]
-    return [(row.comparison, describe(row, rows)) for row in ranked if row.comparison is not None]
+    said = [describe, *([compared] * (len(ranked) - 1))]  # the first speaks of INVALID timings for all
+    return [
+        (row.comparison, say(row, rows)) for row, say in zip(ranked, said, strict=True) if row.comparison is not None
+    ]
 
 
 def _figures(chosen: Row, noun: str) -> list[tuple[str, str, str]]:

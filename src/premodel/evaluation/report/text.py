@@ -88,7 +88,7 @@ def _row_cells(row: Row) -> tuple[str, ...]:
         f"{row.speedup_vs_best:.2f}",
         f"{points(row.gain_points_vs_best)} {interval(row.gain_ci)}",
         "" if mix is None else f"{points(row.extra['gain_points_vs_mix'])} {interval((mix[0], mix[1]))}",
-        row.verdict + (f"; answers {share(row.coverage)} % only" if row.coverage < 1 else ""),
+        row.shown_verdict + (f"; answers {share(row.coverage)} % only" if row.coverage < 1 else ""),
     )
 
 
