@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from premodel.cli import bench as bench_command
 from premodel.cli.main import main
-from premodel.evaluation import side_by_side
+from premodel.evaluation import degenerate, side_by_side
 
 KEYS = [
     "name", "kind", "policy", "accuracy", "accuracy_ci", "coverage", "latency_ms", "latency_p50_ms", "latency_p99_ms",
@@ -50,6 +51,17 @@ def test_lines_for_people(profiled: Any, tmp_path: Path, capsys: Any) -> None:
     assert "1 images could not be read and are left out" in printed.err
     assert "60 images, top1" in printed.out
     assert any(line.startswith("edge (") for line in printed.out.splitlines())
+
+
+def test_another_latency_than_in_the_profile_is_said_once(
+    profiled: Any, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(degenerate, "MAX_LATENCY_FACTOR", 1.0)
+    monkeypatch.setattr(bench_command, "DRIFT", 0.0)
+    assert bench(profiled, tmp_path, "--quick") == 0
+    printed = capsys.readouterr()
+    for name in ("m0", "m1", "m2"):
+        assert (printed.out + printed.err).count(f"{name} takes ") == 1
 
 
 def test_mistakes(profiled: Any, tmp_path: Path, capsys: Any) -> None:

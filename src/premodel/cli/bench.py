@@ -11,6 +11,7 @@ from premodel.cli.data_options import data_notes, read_data
 from premodel.cli.durations import INTERRUPTED_CODE, add_soak_options, soak_options
 from premodel.cli.real_runs import add_run_options, conditions_here, figure_notes, run_bounds
 from premodel.evaluation.bench import Bench, bench
+from premodel.evaluation.degenerate import latency_drifts
 from premodel.profiling.sustained import judge_soak
 from premodel.runtime.conditions import OtherLoad
 from premodel.runtime.engine import Premodel
@@ -69,6 +70,7 @@ def _notes(result: Bench, plural: str, conditions: dict[str, Any]) -> list[str]:
     notes = figure_notes(result.unreadable, plural, conditions)
     for row in result.rows:
         profiled_ms = row.extra.get("profiled_latency_ms")
-        if profiled_ms and abs(row.latency_ms / profiled_ms - 1) > DRIFT:
+        drifts = profiled_ms and abs(row.latency_ms / profiled_ms - 1) > DRIFT
+        if drifts and not latency_drifts(row.name, row.latency_ms, profiled_ms):  # else a warning states it
             notes.append(f"{row.name} takes {row.latency_ms:.2f} ms here, {profiled_ms:.2f} ms in the profile")
     return notes
