@@ -9,6 +9,7 @@ answers it is right.
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +88,26 @@ def test_doctor_advises_no_policy_that_the_stand_ins_match() -> None:
     found = diagnose(half_failing(400))
     text = "\n".join(format_diagnosis(found))
     assert (found.policy, found.use) == ("single", "c0")
-    assert found.advice.startswith("use c0 alone (50.0 % at 1.25 ms; with the others where it fails 70.0 % at 3.25 ms)")
+    assert re.match(
+        r"use policy single, c0 with the others where it fails \(70\.0 % at 3\.25 ms\): \+20\.0 points "
+        r"\[\+1\d\.\d, \+2\d\.\d\] to c0 alone \(50\.0 % at 1\.25 ms\); no policy is shown to be better than that\. ",
+        found.advice,
+    )
     assert "best single candidate c0: 50.0 % at 1.25 ms, end to end; with the others where it fails 70.0 %" in text
     assert found.to_json()["stood_in"]["latency_ms"] == pytest.approx(LATENCY_MS)
+
+
+def test_doctor_calls_it_worth_it_where_stand_ins_gain_and_not_where_they_do_not() -> None:
+    """Every candidate takes less than the engine with its decisions would cost beside it."""
+    quick = dataclasses.replace(half_failing(400), latency_ms=np.array([0.1, 0.4]), decode_ms=0.01)
+    found = diagnose(quick)
+    assert found.doubts == ()
+    assert found.advice.startswith("use policy single, c0 with the others where it fails (70.0 % at 0.31 ms): +20.0")
+    never_fails = make_tables(
+        np.stack([np.arange(400) % 2 == 0, np.arange(400) % 5 < 2], axis=1), latency_ms=[0.1, 0.4], decode_ms=0.01
+    )
+    (doubt,) = diagnose(never_fails).doubts
+    assert doubt.startswith("premodel is hardly worth it here")
 
 
 def test_train_points_to_no_policy_that_the_stand_ins_match() -> None:

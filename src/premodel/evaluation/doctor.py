@@ -101,7 +101,7 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
         invalid=_invalid(tables),
         conditions=tables.conditions,
         warnings=degenerate_cases(tables, criterion),
-        doubts=not_worth(tables, singles, policy, found),
+        doubts=not_worth(tables, singles, policy, found, stood_in),
         originals=_originals(singles, sibling_alone(singles, siblings_of(tables), seed), found),
         memory=accuracy_over_memory(tables, criterion),
         noun=domain_of(tables.task).noun,
@@ -109,12 +109,14 @@ def diagnose(tables: Tables, criterion: Criterion = "top1", *, seed: int = 0) ->
     )
 
 
-def not_worth(tables: Tables, singles: Singles, policy: str, found: tuple[Reachable, ...]) -> tuple[str, ...]:
+def not_worth(
+    tables: Tables, singles: Singles, policy: str, found: tuple[Reachable, ...], stood_in: StoodIn | None = None
+) -> tuple[str, ...]:
     """Why a premodel may not be worth it here, and what to do instead; empty where nothing speaks against it."""
     lines = []
     best = tables.candidates[singles.best]
     best_ms = float(singles.latency_ms[singles.best])
-    if best_ms < FAST_MS:
+    if best_ms < FAST_MS and (stood_in is None or not stood_in.is_worth_it):
         engine = tables.conditions.get("engine_ms")
         cost = f"{4 * engine:.2f}" if isinstance(engine, float) else "0.1 or more"
         lines.append(
@@ -232,10 +234,17 @@ def _advise(
         )
         return reached.policy, advice + _baseline(found, 1) + doubt
     with_others = at if stood_in is None else f"{at[:-1]}; with the others where it fails {stood_in.figures})"
+    use, better_than = f"use {name} alone {with_others}", ""
+    if stood_in is not None and stood_in.is_worth_it:
+        use = (
+            f"use policy {SINGLE.name}, {name} with the others where it fails ({stood_in.figures}): "
+            f"{points(stood_in.gain)} points {interval(stood_in.gain_ci)} to {name} alone {at}"
+        )
+        better_than = " than that"
     if not trainable:
         return (
             SINGLE.name,
-            f"use {name} {with_others} alone: no policy can be trained for this criterion on this profile",
+            f"{use}; no policy can be trained for this criterion on this profile",
         )
     nearest = max(trainable, key=lambda one: one.no_loss.speedup if one.no_loss.verdict.outcome != "worse" else 0.0)
     predictable = [
@@ -249,7 +258,7 @@ def _advise(
     )
     nearest_said = _said(nearest.no_loss, best) + _beside_stand_ins(nearest.no_loss)
     advice = (
-        f"use {name} alone {with_others}: no policy is shown to be better. "
+        f"{use}{';' if better_than else ':'} no policy is shown to be better{better_than}. "
         f"{_less(trainable, best).lstrip() or f'The nearest is {nearest.policy}: {nearest_said}'}{hint}"
     )
     return SINGLE.name, advice + _baseline(found, 1) + doubt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from premodel.stats import paired_bootstrap
 from premodel.training.objective import Objective
 from premodel.training.policies.single import order_of, with_stand_ins
 from premodel.training.tables import Tables
-from premodel.verdict import Verdict
+from premodel.verdict import Interval, Verdict, shown_sign
 
 SAME_MS = 1e-6
 """Latencies no further apart are the same but for rounding."""
@@ -31,6 +31,10 @@ class StoodIn:
         Of the candidate.
     accuracy, latency_ms:
         Of what is served; latency end to end.
+    gain, gain_ci:
+        Accuracy minus that of the candidate alone, in points, with its 95 % interval.
+    samples:
+        Behind the figures.
     verdict:
         What was tested against it; None where nothing was.
     """
@@ -38,12 +42,20 @@ class StoodIn:
     name: str
     accuracy: float
     latency_ms: float
+    gain: float
+    gain_ci: Interval
+    samples: int
     verdict: Verdict | None = None
 
     @property
     def figures(self) -> str:
         """Both in words."""
         return f"{100 * self.accuracy:.1f} % at {self.latency_ms:.2f} ms"
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Is it shown to be more accurate than the candidate alone."""
+        return shown_sign(self.gain, self.gain_ci, self.samples) > 0
 
     @property
     def sentence(self) -> str:
@@ -66,16 +78,24 @@ class ServedAlone:
         Of the candidate.
     score, latency_ms:
         float64 (n,) each; latency end to end.
+    alone:
+        Scores of the candidate alone, float64 (n,).
     """
 
     name: str
     score: Floats
     latency_ms: Floats
+    alone: Floats
 
     @property
     def figures(self) -> StoodIn:
         """The means."""
-        return StoodIn(self.name, float(self.score.mean()), float(self.latency_ms.mean()))
+        difference = self.score - self.alone
+        low, high = paired_bootstrap(difference)
+        return StoodIn(
+            self.name, float(self.score.mean()), float(self.latency_ms.mean()), 100 * float(difference.mean()),
+            (100 * low, 100 * high), len(difference),
+        )  # fmt: skip
 
     def beside(self, score: Floats, mean_ms: float, seed: int) -> StoodIn:
         """The means, and what answered the same samples with these scores in this mean time, against them."""
@@ -84,7 +104,7 @@ class ServedAlone:
         verdict = Verdict(
             len(difference), found.latency_ms / mean_ms, 100 * float(difference.mean()), (100 * low, 100 * high)
         )
-        return StoodIn(found.name, found.accuracy, found.latency_ms, verdict)
+        return replace(found, verdict=verdict)
 
 
 def served_alone(
@@ -103,12 +123,15 @@ def served_alone(
     """
     if tables.answered[:, column].all():
         return None
-    accuracy = tables.score(criterion).mean(axis=0)
+    scores = tables.score(criterion)
+    accuracy = scores.mean(axis=0)
     order = order_of(tables, accuracy, column, Objective() if objective is None else objective)
     if len(order) == 1:
         return None
     score, spent_ms = with_stand_ins(tables, criterion, order)
-    return ServedAlone(tables.candidates[column], score, tables.decode_ms + spent_ms)
+    return ServedAlone(
+        tables.candidates[column], score, tables.decode_ms + spent_ms, np.asarray(scores[:, column], np.float64)
+    )
 
 
 def serves_one(
