@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -242,25 +244,55 @@ def answered_by(url: str, image: bytes) -> str:
 
 
 OWN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, "-m", "premodel.cli.main", *sys.argv[1:]])
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
+os.execv(sys.executable, [sys.executable, "-m", "premodel.cli.main", *sys.argv[2:]])
 """
 
 
-def test_a_terminal_that_is_closed_ends_the_server(made: Made) -> None:
+@pytest.fixture
+def in_terminal(made: Made) -> Generator[Callable[[str], tuple[subprocess.Popen[bytes], str, int]]]:
+    """Starts a server in a terminal of its own, SIGHUP handled so at first: the process, its address, the terminal."""
     pty = pytest.importorskip("pty", reason="this system has no terminals of that kind")
-    ours, theirs = pty.openpty()
-    words = [sys.executable, "-c", OWN_TERMINAL, "serve", str(made.path), "--port", "0"]
-    process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs)
-    try:
+    started = []
+
+    def start(hangup: str) -> tuple[subprocess.Popen[bytes], str, int]:
+        ours, theirs = pty.openpty()
+        words = [sys.executable, "-c", OWN_TERMINAL, hangup, "serve", str(made.path), "--port", "0"]
+        process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs)
+        started.append(process)
         os.close(theirs)
         seen = b""
         while b"Ctrl-C ends it" not in seen:
             seen += os.read(ours, 1000)
-        os.close(ours)
-        process.wait(60)
-    finally:
+        found = re.search(rb"http://[\d.:]+", seen)
+        assert found is not None
+        url = found.group().decode()
+        while not ready(url):  # it handles signals by now
+            time.sleep(0.05)
+        return process, url, ours
+
+    yield start
+    for process in started:
         process.kill()
         process.wait()
+
+
+def test_a_terminal_that_is_closed_ends_the_server(
+    in_terminal: Callable[[str], tuple[subprocess.Popen[bytes], str, int]],
+) -> None:
+    process, _, terminal = in_terminal("SIG_DFL")
+    os.close(terminal)
+    process.wait(60)
+
+
+def test_a_server_that_nohup_started_outlives_its_terminal(
+    in_terminal: Callable[[str], tuple[subprocess.Popen[bytes], str, int]],
+) -> None:
+    process, url, terminal = in_terminal("SIG_IGN")
+    os.close(terminal)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    assert ready(url)

@@ -1,4 +1,4 @@
-"""SIGHUP: a server loads anew; the end of its terminal ends it."""
+"""SIGHUP: a server loads anew; the end of its terminal ends it, unless `nohup` started it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ def hangups(call: Callable[[], None] | None, server: uvicorn.Server) -> Generato
     if number is None or call is None:
         yield
         return
-    had_terminal = _has_terminal()
+    had_terminal, outlives_it = _has_terminal(), signal.getsignal(number) is signal.SIG_IGN
 
     def hang_up(_number: int, _frame: FrameType | None) -> None:
+        nonlocal had_terminal
         if had_terminal and not _has_terminal():
-            server.should_exit = True
+            had_terminal = False  # a later one asks for loading anew
+            server.should_exit = not outlives_it
         else:
             threading.Thread(target=call, name="hangup", daemon=True).start()
 
