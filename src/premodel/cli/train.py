@@ -21,7 +21,8 @@ from premodel.cli.train_options import (
     with_cost_matrix,
 )
 from premodel.evaluation.degenerate import degenerate_cases
-from premodel.evaluation.final_test import FinalTest, train_and_test
+from premodel.evaluation.final_test import train_and_test
+from premodel.evaluation.final_test_record import FinalTest
 from premodel.runtime.bundle import Bundle
 from premodel.store.runs import COLD
 from premodel.store.soaks import BURST

@@ -10,7 +10,7 @@ from premodel.demo.folder import BENCH, BUNDLE, REPORT, SCENES, STORE, TEXT_BUND
 from premodel.errors import OptionError
 from premodel.evaluation.bench import Bench
 from premodel.evaluation.evaluate import Evaluation
-from premodel.evaluation.final_test import FinalTest
+from premodel.evaluation.final_test_record import FinalTest
 from premodel.evaluation.rows import Row, describe
 from premodel.profiling.datasets.base import Dataset
 from premodel.profiling.profile import ProfileReport

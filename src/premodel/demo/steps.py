@@ -19,7 +19,8 @@ from premodel.evaluation.bench import bench
 from premodel.evaluation.diagnosis import format_diagnosis
 from premodel.evaluation.doctor import diagnose
 from premodel.evaluation.evaluate import evaluate
-from premodel.evaluation.final_test import FinalTest, final_test, train_and_test
+from premodel.evaluation.final_test import final_test, train_and_test
+from premodel.evaluation.final_test_record import FinalTest
 from premodel.evaluation.peer_curves import peer_curves
 from premodel.evaluation.report.page import Report, write_report
 from premodel.evaluation.report.pictures import Difficulty

@@ -12,7 +12,8 @@ from premodel.errors import OptionError
 from premodel.evaluation.baselines import fit_max_probability
 from premodel.evaluation.complementarity import Points, points_with_interval
 from premodel.evaluation.cross_validation import Method, Outcome, cross_validate
-from premodel.evaluation.final_test import FOLDS, FinalTest, final_test, train_and_test
+from premodel.evaluation.final_test import FOLDS, final_test, train_and_test
+from premodel.evaluation.final_test_record import FinalTest
 from premodel.evaluation.originals import against, sibling_alone, siblings_of
 from premodel.evaluation.rows import Singles
 from premodel.evaluation.stand_ins import StoodIn, served_alone, serves_one
